@@ -1,0 +1,145 @@
+//! What the kernel half counts: facts, totals and losses.
+//!
+//! Facts and totals exist twice, for even and odd epochs. The user half moves
+//! the epoch on, waits until no program can still be writing to the old pair
+//! (an RCU grace period), and drains it: every byte is read exactly once.
+
+/// How a fact's bytes came to their owner.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Class {
+    /// Read from the device by the owner itself.
+    Read = 0,
+    /// Written; each page carried its owner's tag.
+    Exact = 1,
+    /// Written by the owner itself past the page cache (`O_DIRECT`).
+    Direct = 2,
+    /// Written; the page had lost its tag and the inode's last dirtier answers.
+    Shared = 3,
+    /// Written; dirtied before the trace began.
+    PreTrace = 4,
+    /// Written; file-system metadata or a journal.
+    Metadata = 5,
+    /// Written to swap.
+    Swap = 6,
+    /// A lower device's copy of an upper bio. Not part of the totals.
+    Stacked = 7,
+    /// Written; the page became dirty while no owner slot was free.
+    Overflow = 8,
+    /// Written; nothing tells whose it was.
+    Unknown = 9,
+}
+
+impl Class {
+    /// Every class, in the order of its numbers.
+    pub const ALL: [Class; 10] = [
+        Class::Read,
+        Class::Exact,
+        Class::Direct,
+        Class::Shared,
+        Class::PreTrace,
+        Class::Metadata,
+        Class::Swap,
+        Class::Stacked,
+        Class::Overflow,
+        Class::Unknown,
+    ];
+
+    /// The class with this number, if there is one.
+    pub fn from_u32(n: u32) -> Option<Class> {
+        Class::ALL.get(n as usize).copied()
+    }
+}
+
+/// The key of a fact.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Hash)]
+pub struct FactKey {
+    /// `inode.i_ino` of the page cache written or read; 0 where there is none.
+    pub ino: u64,
+    /// The device of the bio, as the kernel encodes it (major << 20 | minor).
+    pub dev: u32,
+    /// A [`Class`].
+    pub class: u32,
+    /// The owner's slot; 0 where the class has no owner.
+    pub owner: u32,
+    /// The slot of the task in whose context the bio was submitted.
+    pub submitter: u32,
+}
+
+/// What is counted for a [`FactKey`] in one epoch.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Bytes.
+    pub bytes: u64,
+    /// Bios that carried some of these bytes.
+    pub bios: u64,
+    /// Pages whose lag is known.
+    pub lag_pages: u64,
+    /// Their lags added up, in ticks of 2^`TICK_SHIFT` ns.
+    pub lag_sum: u64,
+    /// The longest lag, in ticks.
+    pub lag_max: u64,
+}
+
+/// One epoch's totals, one per CPU: what the facts must add up to.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of all read bios.
+    pub read_bytes: u64,
+    /// Bytes of all write bios that are not a lower device's copies.
+    pub write_bytes: u64,
+    /// Bytes of lower devices' copies.
+    pub stacked_bytes: u64,
+    /// Bytes of reads whose fact found no room.
+    pub read_overflow_bytes: u64,
+    /// Bytes of writes whose fact found no room.
+    pub write_overflow_bytes: u64,
+    /// Bytes of lower devices' copies whose fact found no room.
+    pub stacked_overflow_bytes: u64,
+}
+
+/// The index of each counter in the `LOST` array.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// A task was met while no slot was free.
+    OwnerSlots = 0,
+    /// A fact found no room: its bytes are in `Totals` only.
+    Facts = 1,
+    /// A fact found no room and was counted without its inode.
+    FactInodes = 2,
+    /// Pages with no place in the tag table.
+    Tags = 3,
+    /// Bios with more pages than were walked.
+    LongBios = 4,
+    /// A tid could not be entered in `SLOT_OF`.
+    SlotOf = 5,
+    /// Kernel memory that could not be read.
+    Faults = 6,
+}
+
+impl Lost {
+    /// How many counters there are.
+    pub const COUNT: u32 = 7;
+}
+
+const _: () = assert!(size_of::<FactKey>() == 24);
+const _: () = assert!(size_of::<Fact>() == 40);
+const _: () = assert!(size_of::<Totals>() == 48);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_number() {
+        for (n, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, n);
+            assert_eq!(Class::from_u32(n as u32), Some(class));
+        }
+        assert_eq!(Class::from_u32(10), None);
+    }
+}

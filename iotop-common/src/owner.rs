@@ -1,0 +1,102 @@
+//! Owner slots: what is kept of a task so that it still has its name when it
+//! is long gone.
+
+/// The task is a kernel thread (`PF_KTHREAD`).
+pub const OWNER_KTHREAD: u32 = 1 << 0;
+/// `sched_process_exit` has fired for the task.
+pub const OWNER_EXITED: u32 = 1 << 1;
+
+/// One element of the `OWNERS` array. The kernel half fills it when a task is
+/// first seen; the page counters only ever grow.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Owner {
+    /// `task_struct.start_boottime`, ns. With `tid` the task's identity.
+    pub start_boottime: u64,
+    /// cgroup v2 id (the inode number of its cgroupfs directory).
+    pub cgroup_id: u64,
+    /// The address space this task dirtied last; what it is, is in `kind`.
+    pub mapping: u64,
+    /// Pages this task made dirty, on any file system.
+    pub dirtied_pages: u64,
+    /// Pages this task made dirty that were given a tag.
+    pub tagged_pages: u64,
+    /// Of the tagged pages those whose tag is live no longer: submitted,
+    /// cancelled, or dirtied anew by another task.
+    pub cleaned_pages: u64,
+    /// Of the tagged pages those dropped before they were submitted.
+    pub cancelled_pages: u64,
+    /// `bpf_ktime_get_ns` when the slot was last handed out to `tid`.
+    pub first_seen_ns: u64,
+    /// Thread id.
+    pub tid: u32,
+    /// Thread group id, what userspace calls PID.
+    pub tgid: u32,
+    /// The parent's thread group id.
+    pub ppid: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// `OWNER_*` bits.
+    pub flags: u32,
+    /// What `mapping` is: one of the `MAPPING_*` values.
+    pub kind: u32,
+    /// How many times the slot has been handed out; 0: never.
+    pub generation: u32,
+    /// Always 0.
+    pub _reserved: u32,
+    /// `task_struct.comm`, NUL-terminated.
+    pub comm: [u8; 16],
+}
+
+/// Ordinary file data on a file system that needs a block device.
+pub const MAPPING_DATA: u32 = 1;
+/// A block device's own page cache.
+pub const MAPPING_BDEV: u32 = 2;
+/// btrfs's tree pages.
+pub const MAPPING_BTREE: u32 = 3;
+/// A file system whose pages never become bios (NFS, FUSE).
+pub const MAPPING_NO_BLOCK: u32 = 4;
+
+/// The value of `SLOT_OF`, keyed by tid.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct OwnerRef {
+    /// The task's `start_boottime`: another value means a reused tid.
+    pub start_boottime: u64,
+    /// The task's slot.
+    pub slot: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
+/// The key of `INODES`.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct InodeKey {
+    /// `inode.i_ino`.
+    pub ino: u64,
+    /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
+    pub dev: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
+/// The value of `INODES`: who answers for a page of the inode that lost its tag.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct InodeOwner {
+    /// The slot of the task that dirtied the inode last.
+    pub slot: u32,
+    /// That slot's `generation`: another value means the slot has a new tenant.
+    pub generation: u32,
+    /// 1 when the inode already had dirty pages when it was first seen: a page
+    /// of it without a tag may be older than the trace.
+    pub had_dirty_pages: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
+const _: () = assert!(size_of::<Owner>() == 8 * 8 + 8 * 4 + 16);
+const _: () = assert!(size_of::<OwnerRef>() == 16);
+const _: () = assert!(size_of::<InodeKey>() == 16);
+const _: () = assert!(size_of::<InodeOwner>() == 16);

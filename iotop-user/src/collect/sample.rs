@@ -1,0 +1,268 @@
+//! The Sample: the one data structure between gathering and showing.
+//!
+//! Bytes are bytes, times are nanoseconds unless their type says more. `None`
+//! means "not known", never 0. Counters are the interval's own (or, after
+//! [`crate::collect`] has accumulated them, totals since start).
+
+use std::time::Duration;
+
+use iotop_common::Class;
+use jiff::Timestamp;
+
+/// Everything gathered in one interval.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// 1 for the first interval.
+    pub seq: u64,
+    /// The end of the interval.
+    pub time: Timestamp,
+    /// How long the interval really was.
+    pub interval: Duration,
+    /// What holds for the machine as a whole.
+    pub system: System,
+    /// Every task with something to report, and every live task when all were asked for.
+    pub tasks: Vec<Task>,
+    /// Every (owner, submitter, device, inode, class) with bytes in the interval.
+    pub facts: Vec<BlockFact>,
+}
+
+/// What holds for the machine as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct System {
+    /// `pgpgin` of /proc/vmstat: bytes file systems asked block devices to read.
+    pub pgpgin_bytes: Option<u64>,
+    /// `pgpgout` of /proc/vmstat: bytes file systems submitted for writing.
+    pub pgpgout_bytes: Option<u64>,
+    /// `nr_dirty`: dirty page cache now.
+    pub dirty_bytes: Option<u64>,
+    /// `nr_writeback`: page cache being written now.
+    pub writeback_bytes: Option<u64>,
+    /// `nr_dirtied`: page cache that became dirty.
+    pub dirtied_bytes: Option<u64>,
+    /// `nr_written`: page cache that was written.
+    pub written_bytes: Option<u64>,
+    /// What the kernel half saw; `None` without eBPF.
+    pub block: Option<BlockTotals>,
+    /// What was lost, by name; empty where nothing can be lost.
+    pub lost: Lost,
+    /// Tasks on the machine.
+    pub tasks_total: Option<u64>,
+    /// Tasks with I/O in the interval.
+    pub tasks_running_io: Option<u64>,
+    /// Tasks that exited in the interval and had I/O.
+    pub tasks_exited: Option<u64>,
+    /// CPU time this program used in the interval.
+    pub self_cpu_ns: Option<u64>,
+}
+
+/// Block I/O as the kernel half saw it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockTotals {
+    /// All reads.
+    pub read: u64,
+    /// All writes, without lower devices' copies.
+    pub write: u64,
+    /// Of `write`: each page carried its owner's tag, or the owner wrote directly.
+    pub attributed: u64,
+    /// Of `write`: estimated.
+    pub shared: u64,
+    /// The rest, by reason.
+    pub unattributed: Unattributed,
+}
+
+/// Bytes with no owner, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unattributed {
+    /// Dirtied before the trace began.
+    pub pre_trace: u64,
+    /// File-system metadata and journals.
+    pub metadata: u64,
+    /// Swap.
+    pub swap: u64,
+    /// Lower devices' copies of upper bios: not part of `BlockTotals::write`.
+    pub stacked: u64,
+    /// One of our tables was full.
+    pub overflow: u64,
+    /// Nothing tells.
+    pub unknown: u64,
+}
+
+impl Unattributed {
+    /// The sum of what is part of `BlockTotals::write`.
+    pub fn in_total(&self) -> u64 {
+        self.pre_trace + self.metadata + self.swap + self.overflow + self.unknown
+    }
+}
+
+/// Events that were lost in the interval. `None`: not watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// netlink exit records lost to ENOBUFS.
+    pub exit_records: Option<u64>,
+    /// Times a task was met while no owner slot was free.
+    pub owner_slots: Option<u64>,
+    /// Facts that found no room at all.
+    pub facts: Option<u64>,
+    /// Facts that were kept without their inode.
+    pub fact_inodes: Option<u64>,
+    /// Pages with no place in the tag table.
+    pub tags: Option<u64>,
+    /// Bios with more pages than were walked.
+    pub long_bios: Option<u64>,
+    /// Kernel memory that could not be read.
+    pub faults: Option<u64>,
+    /// Events at which the kernel did not run our programs (recursion).
+    pub missed_events: Option<u64>,
+}
+
+impl Lost {
+    /// True when nothing was lost as far as we can know.
+    pub fn is_nothing(&self) -> bool {
+        self.named().iter().all(|(_, n)| n.unwrap_or(0) == 0)
+    }
+
+    /// Every counter with its name in the exports.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 8] {
+        [
+            ("exit_records", self.exit_records),
+            ("owner_slots", self.owner_slots),
+            ("facts", self.facts),
+            ("fact_inodes", self.fact_inodes),
+            ("tags", self.tags),
+            ("long_bios", self.long_bios),
+            ("faults", self.faults),
+            ("missed_events", self.missed_events),
+        ]
+    }
+}
+
+/// A task's identity: a tid alone is reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskKey {
+    /// Thread id.
+    pub tid: u32,
+    /// Start time after boot, in clock ticks of 10 ms, as /proc/TID/stat gives it.
+    pub start_ticks: u64,
+}
+
+/// One task (or, in process mode, one process) and its I/O in the interval.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// Thread group id.
+    pub pid: u32,
+    /// Thread id; equal to `pid` for a process.
+    pub tid: u32,
+    /// The parent's thread group id.
+    pub ppid: Option<u32>,
+    /// When the task started.
+    pub start_time: Option<Timestamp>,
+    /// The command name, as the kernel keeps it (15 bytes), lossily decoded.
+    pub comm: String,
+    /// The command line; `None` for kernel threads and where it can't be read.
+    pub cmdline: Option<String>,
+    /// The user's name, or the number where it has none.
+    pub user: Option<String>,
+    /// Effective user id.
+    pub uid: Option<u32>,
+    /// cgroup path.
+    pub cgroup: Option<String>,
+    /// systemd unit.
+    pub unit: Option<String>,
+    /// Container.
+    pub container: Option<String>,
+    /// I/O priority as iotop shows it (`be/4`).
+    pub prio: Option<String>,
+    /// A kernel thread.
+    pub kthread: bool,
+    /// The task has exited.
+    pub exited: bool,
+    /// From taskstats.
+    pub stats: TaskCounters,
+    /// From the kernel half; `None` without eBPF.
+    pub block: Option<TaskBlock>,
+}
+
+/// What taskstats says of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounters {
+    /// Bytes read from storage.
+    pub read_bytes: Option<u64>,
+    /// Bytes of page cache dirtied, and of direct writes.
+    pub write_bytes: Option<u64>,
+    /// Bytes of dirty page cache this task truncated away.
+    pub cancelled_write_bytes: Option<u64>,
+    /// Bytes passed to read(2) and its like.
+    pub read_char: Option<u64>,
+    /// Bytes passed to write(2) and its like.
+    pub write_char: Option<u64>,
+    /// Read system calls.
+    pub read_syscalls: Option<u64>,
+    /// Write system calls.
+    pub write_syscalls: Option<u64>,
+    /// Waits for synchronous block I/O.
+    pub blkio_count: Option<u64>,
+    /// Time spent in them.
+    pub blkio_delay_ns: Option<u64>,
+    /// Waits for swap-in.
+    pub swapin_count: Option<u64>,
+    /// Time spent in them.
+    pub swapin_delay_ns: Option<u64>,
+}
+
+/// What the kernel half says of a task, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskBlock {
+    /// Read from devices by the task itself.
+    pub read: u64,
+    /// Page cache it made dirty.
+    pub dirtied: u64,
+    /// Of all it made dirty what is not written yet.
+    pub dirty_pending: u64,
+    /// Its dirty pages dropped before they were written.
+    pub cancelled: u64,
+    /// Written for it, submitted by itself (exact).
+    pub write_self: u64,
+    /// Written for it, submitted by others (exact).
+    pub write_flushed: u64,
+    /// Its share of what can only be estimated.
+    pub write_shared: u64,
+    /// What it submitted for other owners.
+    pub submitted_for_others: u64,
+    /// From dirtying to submission; `None` where nothing was flushed.
+    pub lag: Option<Lag>,
+}
+
+impl TaskBlock {
+    /// All that was written for it, exactly known.
+    pub fn write(&self) -> u64 {
+        self.write_self + self.write_flushed
+    }
+}
+
+/// Time from dirtying to submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Mean over pages.
+    pub avg: Duration,
+    /// Longest.
+    pub max: Duration,
+}
+
+/// Bytes that moved between one owner and one device in the interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockFact {
+    /// Index into `Sample::tasks`; `None` where nobody owns the bytes.
+    pub owner: Option<usize>,
+    /// Index into `Sample::tasks` of who submitted the bios.
+    pub submitter: Option<usize>,
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// Inode number; 0 where there is none.
+    pub ino: u64,
+    /// How the bytes came to their owner.
+    pub class: Class,
+    /// Bytes.
+    pub bytes: u64,
+    /// Bios.
+    pub bios: u64,
+}

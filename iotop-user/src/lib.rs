@@ -1,0 +1,7 @@
+//! iotop-trace: who really caused the disk writes.
+//!
+//! Data flows one way: the kernel half fills maps, [`collect`] merges them with
+//! taskstats and `/proc/vmstat` into one [`collect::Sample`] per interval, and
+//! everything downstream only reads Samples.
+
+pub mod collect;
