@@ -73,7 +73,7 @@ pub struct FactKey {
 pub struct Fact {
     /// Bytes.
     pub bytes: u64,
-    /// Bios that carried some of these bytes.
+    /// Bios that began with these bytes: added up over all facts, the number of bios.
     pub bios: u64,
     /// Pages whose lag is known.
     pub lag_pages: u64,
@@ -99,6 +99,17 @@ pub struct Totals {
     pub write_overflow_bytes: u64,
     /// Bytes of lower devices' copies whose fact found no room.
     pub stacked_overflow_bytes: u64,
+}
+
+/// What the user half tells the kernel half while it runs: the one element of
+/// the `CONTROL` array.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The current epoch; only its lowest bit is looked at.
+    pub epoch: u32,
+    /// How many devices stand in `LOWER_DEVICES`; 0 spares the look-up.
+    pub lower_devices: u32,
 }
 
 /// The index of each counter in the `LOST` array.
@@ -129,6 +140,7 @@ impl Lost {
 const _: () = assert!(size_of::<FactKey>() == 24);
 const _: () = assert!(size_of::<Fact>() == 40);
 const _: () = assert!(size_of::<Totals>() == 48);
+const _: () = assert!(size_of::<Control>() == 8);
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,33 @@
 #![no_std]
 
 pub mod fact;
+pub mod layout;
 pub mod owner;
 pub mod tag;
 
-pub use fact::{Class, Fact, FactKey, Lost, Totals};
+pub use fact::{Class, Control, Fact, FactKey, Lost, Totals};
+pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Owner, OwnerRef};
 pub use tag::Tag;
+
+#[cfg(feature = "user")]
+mod pod {
+    use aya::Pod;
+
+    use crate::{Control, Fact, FactKey, Layout, Owner, OwnerRef, Totals};
+
+    // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
+    unsafe impl Pod for Control {}
+    // SAFETY: as above.
+    unsafe impl Pod for Fact {}
+    // SAFETY: as above.
+    unsafe impl Pod for FactKey {}
+    // SAFETY: as above.
+    unsafe impl Pod for Layout {}
+    // SAFETY: as above.
+    unsafe impl Pod for Owner {}
+    // SAFETY: as above.
+    unsafe impl Pod for OwnerRef {}
+    // SAFETY: as above.
+    unsafe impl Pod for Totals {}
+}

@@ -1,3 +1,32 @@
+//! The kernel half of iotop-trace: follows each dirty page from the task that
+//! dirtied it to the bio that wrote it.
+//!
+//! All programs are raw tracepoints: their arguments are plain numbers, they
+//! exist on every kernel from 4.17, and they attach to modules as well.
+
 #![no_std]
 #![no_main]
-//! The kernel half.
+#![feature(asm_experimental_arch)]
+
+mod count;
+mod dirtied;
+mod dropped;
+mod exited;
+mod inode;
+mod kernel;
+mod maps;
+mod owners;
+mod page;
+mod submitted;
+mod walk;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// Helpers such as `bpf_probe_read_kernel` are for GPL-compatible programs.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

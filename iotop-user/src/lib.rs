@@ -5,3 +5,4 @@
 //! everything downstream only reads Samples.
 
 pub mod collect;
+pub mod probe;

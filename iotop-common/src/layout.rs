@@ -1,0 +1,95 @@
+//! Where the running kernel keeps what the kernel half reads.
+//!
+//! The user half resolves every field from the kernel's own BTF and freezes
+//! the struct into the object before it is loaded, so the verifier knows each
+//! value and drops the branches that this kernel does not need. All offsets
+//! are bytes.
+
+/// The kernel's layout, as the `LAYOUT` global of the kernel half.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// `log2(sizeof(struct page))`.
+    pub page_struct_shift: u32,
+    /// `log2` of the page size.
+    pub page_shift: u32,
+    /// Tags are indexed by (page address >> `page_struct_shift`) & this.
+    pub tag_mask: u32,
+    /// The argument of `block_bio_queue` that is the bio (1 before 5.11).
+    pub bio_arg: u32,
+
+    /// `sizeof(struct bio)`.
+    pub bio_size: u32,
+    /// `bio.bi_bdev`.
+    pub bio_bi_bdev: u32,
+    /// `bio.bi_opf`.
+    pub bio_bi_opf: u32,
+    /// `bio.bi_iter.bi_size`.
+    pub bio_bi_size: u32,
+    /// `bio.bi_iter.bi_idx`.
+    pub bio_bi_idx: u32,
+    /// `bio.bi_iter.bi_bvec_done`.
+    pub bio_bi_bvec_done: u32,
+    /// `bio.bi_io_vec`.
+    pub bio_bi_io_vec: u32,
+    /// `sizeof(struct bio_vec)`.
+    pub bvec_size: u32,
+    /// `bio_vec.bv_page`.
+    pub bvec_bv_page: u32,
+    /// `bio_vec.bv_len`.
+    pub bvec_bv_len: u32,
+    /// `bio_vec.bv_offset`.
+    pub bvec_bv_offset: u32,
+    /// `block_device.bd_dev`.
+    pub bdev_bd_dev: u32,
+
+    /// `1 << __REQ_META`.
+    pub req_meta: u32,
+    /// `1 << __REQ_SWAP`.
+    pub req_swap: u32,
+
+    /// `page.flags`.
+    pub page_flags: u32,
+    /// `page.compound_head`, since 7.2 `page.compound_info`.
+    pub page_compound: u32,
+    /// 1 where the compound word may be a mask that leads to the head (7.2).
+    pub compound_may_be_mask: u32,
+    /// `page.mapping`.
+    pub page_mapping: u32,
+    /// `folio._nr_pages`; 0 where there is none.
+    pub folio_nr_pages: u32,
+    /// The byte that holds a large folio's order.
+    pub folio_order: u32,
+    /// `PG_head`, the bit's number.
+    pub pg_head: u32,
+    /// `PG_writeback`, the bit's number.
+    pub pg_writeback: u32,
+
+    /// `address_space.host`.
+    pub mapping_host: u32,
+    /// `inode.i_data`.
+    pub inode_i_data: u32,
+    /// `inode.i_ino`.
+    pub inode_i_ino: u32,
+    /// `inode.i_sb`.
+    pub inode_i_sb: u32,
+    /// `inode.i_state`.
+    pub inode_i_state: u32,
+    /// `super_block.s_dev`.
+    pub sb_s_dev: u32,
+    /// `super_block.s_type`.
+    pub sb_s_type: u32,
+    /// `super_block.s_magic`.
+    pub sb_s_magic: u32,
+    /// `file_system_type.fs_flags`.
+    pub fs_type_fs_flags: u32,
+
+    /// `task_struct.flags`.
+    pub task_flags: u32,
+    /// `task_struct.tgid`.
+    pub task_tgid: u32,
+    /// `task_struct.real_parent`.
+    pub task_real_parent: u32,
+    /// `task_struct.start_boottime`.
+    pub task_start_boottime: u32,
+}

@@ -1,0 +1,82 @@
+//! Reading the running kernel: its layout, and its memory.
+
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel};
+use iotop_common::{Layout, Lost};
+
+use crate::count::lose;
+
+/// Set by the user half before the object is loaded, then frozen.
+#[unsafe(no_mangle)]
+pub static LAYOUT: Layout = Layout {
+    page_struct_shift: 6,
+    page_shift: 12,
+    ..ZERO
+};
+const ZERO: Layout = {
+    // SAFETY: `Layout` is a struct of integers; all zeroes is a value of it.
+    unsafe { core::mem::zeroed() }
+};
+
+/// One field of [`LAYOUT`]. Volatile, so that the compiler can't use the
+/// value that stands in the source; the verifier knows the real one.
+macro_rules! layout {
+    ($field:ident) => {{
+        // SAFETY: the field of a static is valid and aligned.
+        unsafe { core::ptr::read_volatile(&raw const crate::kernel::LAYOUT.$field) }
+    }};
+}
+pub(crate) use layout;
+
+/// `PF_KTHREAD` and `PF_EXITING` of include/linux/sched.h; macros, not in BTF.
+pub const PF_KTHREAD: u32 = 0x0020_0000;
+pub const PF_EXITING: u32 = 0x0000_0004;
+/// `FS_REQUIRES_DEV` of include/linux/fs.h.
+pub const FS_REQUIRES_DEV: u32 = 1;
+/// `I_DIRTY_PAGES` of include/linux/fs.h.
+pub const I_DIRTY_PAGES: u32 = 1 << 2;
+/// `BDEVFS_MAGIC` and `BTRFS_SUPER_MAGIC` of include/uapi/linux/magic.h.
+pub const BDEVFS_MAGIC: u64 = 0x6264_6576;
+pub const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
+/// `BTRFS_BTREE_INODE_OBJECTID` of include/uapi/linux/btrfs_tree.h.
+pub const BTRFS_BTREE_INODE: u64 = 1;
+
+/// Reads kernel memory; counts and returns `None` where that faults.
+#[inline(always)]
+pub fn read<T>(address: u64, offset: u32) -> Option<T> {
+    // SAFETY: bpf_probe_read_kernel checks the address itself.
+    match unsafe { bpf_probe_read_kernel((address + u64::from(offset)) as *const T) } {
+        Ok(value) => Some(value),
+        Err(_) => {
+            lose(Lost::Faults, 1);
+            None
+        }
+    }
+}
+
+/// A piece of kernel memory copied in one go, to be taken apart by offset.
+#[repr(C, align(8))]
+pub struct Words<const N: usize>([u64; N]);
+
+impl<const N: usize> Words<N> {
+    /// Copies `N` words from `address`.
+    #[inline(always)]
+    pub fn read(address: u64) -> Option<Self> {
+        read::<[u64; N]>(address, 0).map(Words)
+    }
+
+    /// The value at a byte offset.
+    #[inline(always)]
+    pub fn at<T: Copy>(&self, offset: u32) -> T {
+        let offset = offset as usize & (N * 8 - 1) & !(size_of::<T>() - 1);
+        // SAFETY: `N * 8` is a power of two and `offset` is below it and
+        // aligned, so the value lies within the words.
+        unsafe { *self.0.as_ptr().cast::<u8>().add(offset).cast::<T>() }
+    }
+}
+
+/// `CLOCK_MONOTONIC`, ns.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() }
+}

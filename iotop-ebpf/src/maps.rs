@@ -1,0 +1,57 @@
+//! The maps. The user half sizes `TAGS` and `LOWER_DEVICES` and fills `FREE`.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, Stack},
+};
+use iotop_common::{
+    Control, Fact, FactKey, InodeKey, InodeOwner, Lost, Owner, OwnerRef, Totals,
+    tag::{SLOTS, TagChunk},
+};
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+const FACTS: u32 = 16 * 1024;
+
+/// One tag per page frame.
+#[map]
+pub static TAGS: Array<TagChunk> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// One element per owner slot.
+#[map]
+pub static OWNERS: Array<Owner> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE);
+
+/// The slot of each task that has one.
+#[map]
+pub static SLOT_OF: HashMap<u32, OwnerRef> = HashMap::with_max_entries(SLOTS, 0);
+
+/// Slots that no task has. Last in, first out: the slots in use stay dense.
+#[map]
+pub static FREE: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
+
+/// Who dirtied each inode last, for pages that lost their tag.
+#[map]
+pub static INODES: LruHashMap<InodeKey, InodeOwner> = LruHashMap::with_max_entries(16 * 1024, 0);
+
+/// The facts of even epochs.
+#[map]
+pub static FACTS_EVEN: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
+
+/// The facts of odd epochs.
+#[map]
+pub static FACTS_ODD: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
+
+/// The totals of even and of odd epochs.
+#[map]
+pub static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(2, 0);
+
+/// What was lost since start.
+#[map]
+pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Lost::COUNT, 0);
+
+/// What the user half tells us.
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+
+/// Devices that lie below another one (dm, md): their bios are copies.
+#[map]
+pub static LOWER_DEVICES: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);

@@ -1,0 +1,159 @@
+//! `struct page`: folios, and the tag of each page.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use iotop_common::{
+    Lost,
+    tag::{CHUNK_SHIFT, TAGS_PER_CHUNK},
+};
+
+use crate::{
+    count::lose,
+    kernel::{Words, layout, read},
+    maps::TAGS,
+};
+
+/// What is needed of a folio.
+pub struct Folio {
+    /// The address of the head page.
+    pub head: u64,
+    /// `page.flags` of the head.
+    pub flags: u64,
+    /// `page.mapping` of the head.
+    pub mapping: u64,
+}
+
+impl Folio {
+    /// The folio that a page belongs to (`page_folio` of include/linux/page-flags.h).
+    #[inline(always)]
+    pub fn of(page: u64) -> Option<Folio> {
+        let words = Words::<4>::read(page)?;
+        let compound: u64 = words.at(layout!(page_compound));
+        if compound & 1 == 0 {
+            return Some(Folio::from_head(page, &words));
+        }
+        let head = if layout!(compound_may_be_mask) != 0 && is_mask(compound & !1) {
+            page & compound
+        } else {
+            compound - 1
+        };
+        Some(Folio::from_head(head, &Words::<4>::read(head)?))
+    }
+
+    #[inline(always)]
+    fn from_head(head: u64, words: &Words<4>) -> Folio {
+        Folio {
+            head,
+            flags: words.at(layout!(page_flags)),
+            mapping: words.at(layout!(page_mapping)),
+        }
+    }
+
+    /// How many pages it has.
+    #[inline(always)]
+    pub fn nr_pages(&self) -> u32 {
+        nr_pages(self.head, self.flags)
+    }
+
+    /// Whether `PG_writeback` is set: file systems set it on every page-cache
+    /// page before they put it into a bio.
+    #[inline(always)]
+    pub fn is_under_writeback(&self) -> bool {
+        self.flags >> layout!(pg_writeback) & 1 != 0
+    }
+}
+
+/// How many pages the folio with this head has.
+#[inline(always)]
+pub fn nr_pages(head: u64, flags: u64) -> u32 {
+    if flags >> layout!(pg_head) & 1 == 0 {
+        return 1;
+    }
+    if layout!(folio_nr_pages) != 0 {
+        return read::<u32>(head, layout!(folio_nr_pages)).unwrap_or(1);
+    }
+    1 << (read::<u8>(head, layout!(folio_order)).unwrap_or(0) & 31)
+}
+
+/// A run of ones from the top bit down (7.2, include/linux/page-flags.h).
+#[inline(always)]
+fn is_mask(m: u64) -> bool {
+    !m & (!m + 1) == 0
+}
+
+/// Where a page's tag lies. All `struct page`s lie in one range of addresses,
+/// and the mask covers every page frame, so no two pages share a tag.
+#[derive(Clone, Copy)]
+pub struct Frame(u32);
+
+impl Frame {
+    /// The frame of a page.
+    #[inline(always)]
+    pub fn of(page: u64) -> Frame {
+        Frame((page >> layout!(page_struct_shift)) as u32)
+    }
+
+    /// The tag; `None` where the table has no place for it.
+    #[inline(always)]
+    pub fn tag(self) -> Option<*mut u32> {
+        let frame = self.0 & layout!(tag_mask);
+        let chunk = TAGS.get_ptr_mut(frame >> CHUNK_SHIFT)?;
+        // SAFETY: the index is below the chunk's length.
+        Some(unsafe {
+            chunk
+                .cast::<u32>()
+                .add((frame & (TAGS_PER_CHUNK - 1)) as usize)
+        })
+    }
+}
+
+/// What is done with each tag of a folio.
+pub trait Visit {
+    /// One page's tag.
+    fn tag(&mut self, place: *mut u32);
+}
+
+struct Visitor<'a, V> {
+    first: Frame,
+    visit: &'a mut V,
+}
+
+/// Visits the tags of a folio's pages.
+#[inline(always)]
+pub fn visit_tags<V: Visit>(folio: u64, pages: u32, visit: &mut V) {
+    let mut visitor = Visitor {
+        first: Frame::of(folio),
+        visit,
+    };
+    if pages == 1 {
+        visitor.visit_nth(0);
+        return;
+    }
+    // SAFETY: the callback takes the context it is given here, and the kernel
+    // calls it only until bpf_loop returns.
+    unsafe {
+        bpf_loop(
+            pages,
+            visit_step::<V> as *mut c_void,
+            (&raw mut visitor).cast(),
+            0,
+        );
+    }
+}
+
+extern "C" fn visit_step<V: Visit>(n: u32, visitor: *mut Visitor<V>) -> i64 {
+    // SAFETY: bpf_loop passes the context that `visit_tags` gave it.
+    unsafe { &mut *visitor }.visit_nth(n);
+    0
+}
+
+impl<V: Visit> Visitor<'_, V> {
+    #[inline(always)]
+    fn visit_nth(&mut self, n: u32) {
+        match Frame(self.first.0.wrapping_add(n)).tag() {
+            Some(place) => self.visit.tag(place),
+            None => lose(Lost::Tags, 1),
+        }
+    }
+}

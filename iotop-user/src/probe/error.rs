@@ -1,0 +1,86 @@
+//! What can go wrong between us and the kernel half.
+
+use std::io;
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+/// Why the kernel half could not be loaded, attached or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The object file is not what we expect.
+    #[error(
+        "{object} is not a kernel half of this iotop-trace: {reason}. \
+         Use the built-in one, or build one with `cargo xtask build-ebpf`"
+    )]
+    Object {
+        /// Its path, or "the built-in object".
+        object: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The kernel refused the object as a whole; most often a map.
+    #[error("the kernel did not take the maps of the kernel half: {0}{hint}", hint = memory_hint(.0))]
+    Load(#[source] EbpfError),
+    /// The kernel refused a program.
+    #[error("the kernel did not take the program {program} ({tracepoint}): {source}")]
+    Program {
+        /// The program's name.
+        program: &'static str,
+        /// The tracepoint it belongs to.
+        tracepoint: &'static str,
+        /// The kernel's answer, with the verifier's log.
+        source: ProgramError,
+    },
+    /// A map call failed.
+    #[error("map {map}: {source}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// aya's error.
+        source: MapError,
+    },
+    /// A system call of our own failed.
+    #[error("{call} on map {map}: {source}")]
+    Call {
+        /// The call.
+        call: &'static str,
+        /// The map's name.
+        map: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+fn memory_hint(error: &EbpfError) -> &'static str {
+    let text = format!("{error:?}");
+    if text.contains("OutOfMemory") || text.contains("code: 12") {
+        "; there is too little memory for the page tags (`iotop-trace doctor` says how much they take)"
+    } else if text.contains("PermissionDenied") || text.contains("code: 1,") {
+        "; run it with sudo, or give it CAP_BPF and CAP_PERFMON"
+    } else {
+        ""
+    }
+}
+
+/// Tells an object that can't be read from one that the kernel refuses.
+pub(super) fn load(object: &str, source: EbpfError) -> ProbeError {
+    match source {
+        EbpfError::ParseError(_) | EbpfError::FileError { .. } | EbpfError::RelocationError(_) => {
+            ProbeError::Object {
+                object: object.to_owned(),
+                reason: with_causes(&source),
+            }
+        }
+        other => ProbeError::Load(other),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,357 @@
+//! The kernel half as seen from here: load it, attach it, read its maps.
+
+mod batch;
+mod error;
+mod grace;
+mod mapped;
+mod programs;
+mod slots;
+
+use std::time::{Duration, Instant};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, Stack},
+};
+use iotop_common::{
+    Control, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Totals,
+    tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK, Tag},
+};
+
+pub use error::ProbeError;
+pub use programs::{PROGRAMS, Program};
+pub use slots::PageDeltas;
+
+use mapped::Mapped;
+use slots::{Slots, Step};
+
+/// The kernel half that is built into this program.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
+
+/// Facts taken out of the kernel in one call.
+const BATCH: usize = 1024;
+
+/// A dead task's pages that stay pending this long are looked for in the tags:
+/// twice the age at which the kernel writes a dirty page by default.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// A loaded and attached kernel half. Dropping it detaches everything.
+pub struct Probe {
+    _ebpf: Ebpf,
+    control: Array<MapData, Control>,
+    facts: [MapData; 2],
+    totals: PerCpuArray<MapData, Totals>,
+    lost: PerCpuArray<MapData, u64>,
+    slot_of: BpfHashMap<MapData, u32, OwnerRef>,
+    free: Stack<MapData, u32>,
+    lower_devices: BpfHashMap<MapData, u32, u8>,
+    owners: Mapped<Owner>,
+    tags: MapData,
+    slots: Slots,
+    epoch: Control,
+    lost_before: [u64; Lost::COUNT as usize],
+    missed_before: u64,
+    programs: Vec<programs::Attached>,
+    last_audit: Instant,
+}
+
+/// What the kernel half gathered in one epoch.
+#[derive(Debug)]
+pub struct Epoch {
+    /// Every fact; the slots are those of `owners`.
+    pub facts: Vec<(FactKey, Fact)>,
+    /// What the facts add up to.
+    pub totals: Totals,
+    /// Losses, by [`Lost`].
+    pub lost: [u64; Lost::COUNT as usize],
+    /// Events at which the kernel did not run our programs.
+    pub missed: u64,
+    /// Every slot in use, with what its task did.
+    pub owners: Vec<(Slot, Owner, PageDeltas)>,
+}
+
+impl Probe {
+    /// Loads and attaches the kernel half. `object` is a file's content and
+    /// its name for messages; `layout` must be the running kernel's.
+    ///
+    /// # Errors
+    ///
+    /// The object is foreign or damaged, or the kernel refuses it; nothing
+    /// stays attached.
+    pub fn attach(object: &[u8], name: &str, layout: &Layout) -> Result<Probe, ProbeError> {
+        let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .override_global("LAYOUT", layout, true)
+            .map_max_entries("TAGS", chunks)
+            .load(object)
+            .map_err(|source| error::load(name, source))?;
+        init_log(&mut ebpf);
+
+        let now = Instant::now();
+        let tags = take(&mut ebpf, name, "TAGS")?;
+        let owners = take(&mut ebpf, name, "OWNERS")?;
+        let mut probe = Probe {
+            control: typed(
+                "CONTROL",
+                Array::try_from(aya_map(&mut ebpf, name, "CONTROL")?),
+            )?,
+            facts: [
+                take(&mut ebpf, name, "FACTS_EVEN")?,
+                take(&mut ebpf, name, "FACTS_ODD")?,
+            ],
+            totals: typed(
+                "TOTALS",
+                PerCpuArray::try_from(aya_map(&mut ebpf, name, "TOTALS")?),
+            )?,
+            lost: typed(
+                "LOST",
+                PerCpuArray::try_from(aya_map(&mut ebpf, name, "LOST")?),
+            )?,
+            slot_of: typed(
+                "SLOT_OF",
+                BpfHashMap::try_from(aya_map(&mut ebpf, name, "SLOT_OF")?),
+            )?,
+            free: typed("FREE", Stack::try_from(aya_map(&mut ebpf, name, "FREE")?))?,
+            lower_devices: typed(
+                "LOWER_DEVICES",
+                BpfHashMap::try_from(aya_map(&mut ebpf, name, "LOWER_DEVICES")?),
+            )?,
+            owners: Mapped::new(&owners, SLOTS as usize).map_err(|source| ProbeError::Call {
+                call: "mmap",
+                map: "OWNERS",
+                source,
+            })?,
+            tags,
+            slots: Slots::new(now),
+            epoch: Control::default(),
+            lost_before: [0; Lost::COUNT as usize],
+            missed_before: 0,
+            programs: Vec::new(),
+            last_audit: now,
+            _ebpf: ebpf,
+        };
+        probe.fill_free_list()?;
+        probe.programs = programs::attach(&mut probe._ebpf, name)?;
+        Ok(probe)
+    }
+
+    /// Says which devices lie below another one.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn set_lower_devices(&mut self, devices: &[u32]) -> Result<(), ProbeError> {
+        let map = "LOWER_DEVICES";
+        let known: Vec<u32> = self.lower_devices.keys().filter_map(Result::ok).collect();
+        for gone in known.iter().filter(|dev| !devices.contains(dev)) {
+            typed(map, self.lower_devices.remove(gone))?;
+        }
+        for new in devices.iter().filter(|dev| !known.contains(dev)) {
+            typed(map, self.lower_devices.insert(new, 1, 0))?;
+        }
+        self.epoch.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        typed("CONTROL", self.control.set(0, self.epoch, 0))
+    }
+
+    /// Ends the current epoch: from the moment this returns, what happens
+    /// belongs to the next one.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn turn(&mut self) -> Result<Turned, ProbeError> {
+        let ended = self.epoch.epoch & 1;
+        self.epoch.epoch = self.epoch.epoch.wrapping_add(1);
+        typed("CONTROL", self.control.set(0, self.epoch, 0))?;
+        Ok(Turned(ended))
+    }
+
+    /// Takes what the ended epoch gathered, all of it and once.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
+        grace::wait();
+        let facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
+            .map_err(|source| ProbeError::Call {
+                call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
+                map: if ended == 0 {
+                    "FACTS_EVEN"
+                } else {
+                    "FACTS_ODD"
+                },
+                source,
+            })?;
+        let totals = self.take_totals(ended)?;
+        let lost = self.lost_since()?;
+        let missed = programs::missed(&self.programs);
+        let missed_now = missed.saturating_sub(self.missed_before);
+        self.missed_before = missed;
+        let owners = self.look_at_owners(&facts, now)?;
+        Ok(Epoch {
+            facts,
+            totals,
+            lost,
+            missed: missed_now,
+            owners,
+        })
+    }
+
+    /// The programs and what they are attached to.
+    pub fn attached(&self) -> &[programs::Attached] {
+        &self.programs
+    }
+
+    fn fill_free_list(&mut self) -> Result<(), ProbeError> {
+        // The last one pushed is handed out first.
+        for slot in (SLOT_FIRST..SLOTS).rev() {
+            typed("FREE", self.free.push(slot, 0))?;
+        }
+        Ok(())
+    }
+
+    fn take_totals(&mut self, ended: u32) -> Result<Totals, ProbeError> {
+        let per_cpu = typed("TOTALS", self.totals.get(&ended, 0))?;
+        let mut sum = Totals::default();
+        for cpu in per_cpu.iter() {
+            sum.read_bytes += cpu.read_bytes;
+            sum.write_bytes += cpu.write_bytes;
+            sum.stacked_bytes += cpu.stacked_bytes;
+            sum.read_overflow_bytes += cpu.read_overflow_bytes;
+            sum.write_overflow_bytes += cpu.write_overflow_bytes;
+            sum.stacked_overflow_bytes += cpu.stacked_overflow_bytes;
+        }
+        let zero = vec![Totals::default(); per_cpu.len()];
+        let zero = aya::maps::PerCpuValues::try_from(zero).map_err(|source| ProbeError::Call {
+            call: "possible CPUs",
+            map: "TOTALS",
+            source,
+        })?;
+        typed("TOTALS", self.totals.set(ended, zero, 0))?;
+        Ok(sum)
+    }
+
+    fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {
+        let mut since = [0; Lost::COUNT as usize];
+        for (n, (since, before)) in since.iter_mut().zip(&mut self.lost_before).enumerate() {
+            let total = typed("LOST", self.lost.get(&(n as u32), 0))?
+                .iter()
+                .sum::<u64>();
+            *since = total.saturating_sub(*before);
+            *before = total;
+        }
+        Ok(since)
+    }
+
+    fn look_at_owners(
+        &mut self,
+        facts: &[(FactKey, Fact)],
+        now: Instant,
+    ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
+        let mut reported = vec![false; SLOTS as usize];
+        for (key, _) in facts {
+            for slot in [key.owner, key.submitter] {
+                if let Some(reported) = reported.get_mut(slot as usize) {
+                    *reported = true;
+                }
+            }
+        }
+        if self.slots.stuck(now, STUCK) && now.duration_since(self.last_audit) > STUCK {
+            self.last_audit = now;
+            let live = self.count_live_tags()?;
+            self.slots.correct(&live);
+        }
+        let mut owners = Vec::new();
+        for slot in SLOT_FIRST..SLOTS {
+            let Some(owner) = self.owners.get(slot as usize) else {
+                break;
+            };
+            if owner.generation == 0 {
+                // Slots are handed out from the lowest up.
+                break;
+            }
+            let seen = self.slots.look(slot, &owner, reported[slot as usize], now);
+            let Some((deltas, step)) = seen else { continue };
+            match step {
+                Step::Keep => {}
+                Step::Retire => self.retire(slot, &owner)?,
+                Step::Free => typed("FREE", self.free.push(slot, 0))?,
+            }
+            owners.push((slot, owner, deltas));
+        }
+        Ok(owners)
+    }
+
+    fn retire(&mut self, slot: Slot, owner: &Owner) -> Result<(), ProbeError> {
+        match self.slot_of.get(&owner.tid, 0) {
+            Ok(known) if known.slot == slot => gone_is_fine(self.slot_of.remove(&owner.tid)),
+            Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(source) => Err(source),
+        }
+        .map_err(|source| ProbeError::Map {
+            map: "SLOT_OF",
+            source,
+        })
+    }
+
+    /// How many live tags each slot has, by looking at every page's.
+    fn count_live_tags(&self) -> Result<Vec<u32>, ProbeError> {
+        let chunks = self.tags.info().map_or(0, |info| info.max_entries());
+        let length = chunks as usize * TAGS_PER_CHUNK as usize;
+        let tags = Mapped::<u32>::new(&self.tags, length).map_err(|source| ProbeError::Call {
+            call: "mmap",
+            map: "TAGS",
+            source,
+        })?;
+        let mut live = vec![0; SLOTS as usize];
+        for tag in (0..tags.len()).filter_map(|n| tags.get(n)).map(Tag) {
+            if tag.is_live() {
+                live[tag.slot() as usize] += 1;
+            }
+        }
+        Ok(live)
+    }
+}
+
+/// An epoch that has ended and waits to be drained.
+#[must_use = "an ended epoch keeps its facts until it is drained"]
+#[derive(Debug)]
+pub struct Turned(u32);
+
+fn gone_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
+}
+
+fn typed<T>(map: &'static str, result: Result<T, MapError>) -> Result<T, ProbeError> {
+    result.map_err(|source| ProbeError::Map { map, source })
+}
+
+fn aya_map(ebpf: &mut Ebpf, object: &str, map: &'static str) -> Result<aya::maps::Map, ProbeError> {
+    ebpf.take_map(map).ok_or_else(|| ProbeError::Object {
+        object: object.to_owned(),
+        reason: format!("it has no map {map}"),
+    })
+}
+
+/// The map itself, whatever its kind.
+fn take(ebpf: &mut Ebpf, object: &str, name: &'static str) -> Result<MapData, ProbeError> {
+    use aya::maps::Map;
+    match aya_map(ebpf, object, name)? {
+        Map::Array(map) | Map::HashMap(map) => Ok(map),
+        _ => Err(ProbeError::Object {
+            object: object.to_owned(),
+            reason: format!("its map {name} is of another kind"),
+        }),
+    }
+}
+
+/// A debug object (`cargo xtask build-ebpf --log`) writes to our standard
+/// error; every other one has no log.
+fn init_log(ebpf: &mut Ebpf) {
+    let _ = aya_log::EbpfLogger::init(ebpf);
+}

@@ -1,0 +1,255 @@
+//! The life of an owner slot: handed out by the kernel half, retired here when
+//! nothing refers to it any more, rested, and put back on the free list.
+
+use std::time::{Duration, Instant};
+
+use iotop_common::{
+    Owner,
+    owner::OWNER_EXITED,
+    tag::{SLOT_FIRST, SLOT_REST_NS, SLOTS, Slot},
+};
+
+/// How long a live task may be idle before its slot is taken back. It gets
+/// another when it does I/O again.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What an owner did since the last look, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageDeltas {
+    /// Made dirty.
+    pub dirtied: u64,
+    /// Dropped before they were written.
+    pub cancelled: u64,
+    /// Dirty now, not yet submitted.
+    pub pending: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// On the free list, or never handed out.
+    Free,
+    InUse,
+    /// Removed from `SLOT_OF`; nobody finds it any more.
+    Resting,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    state: State,
+    generation: u32,
+    dirtied: u64,
+    tagged: u64,
+    cleaned: u64,
+    cancelled: u64,
+    /// Live tags that were found to exist no longer (page migration).
+    lost_tags: u64,
+    since: Instant,
+}
+
+/// What to do with a slot after a look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Keep,
+    /// Remove the task from `SLOT_OF`.
+    Retire,
+    /// Push the slot on the free list.
+    Free,
+}
+
+/// Every slot's record.
+#[derive(Debug)]
+pub struct Slots {
+    records: Vec<Record>,
+}
+
+impl Slots {
+    /// All slots free.
+    pub fn new(now: Instant) -> Slots {
+        let record = Record {
+            state: State::Free,
+            generation: 0,
+            dirtied: 0,
+            tagged: 0,
+            cleaned: 0,
+            cancelled: 0,
+            lost_tags: 0,
+            since: now,
+        };
+        Slots {
+            records: vec![record; SLOTS as usize],
+        }
+    }
+
+    /// Compares an owner with what was last seen in its slot. `reported` says
+    /// that the interval's facts name the slot. Returns `None` for a free slot.
+    pub fn look(
+        &mut self,
+        slot: Slot,
+        owner: &Owner,
+        reported: bool,
+        now: Instant,
+    ) -> Option<(PageDeltas, Step)> {
+        let record = &mut self.records[slot as usize];
+        if record.generation != owner.generation {
+            *record = Record {
+                state: State::InUse,
+                generation: owner.generation,
+                dirtied: 0,
+                tagged: 0,
+                cleaned: 0,
+                cancelled: 0,
+                lost_tags: 0,
+                since: now,
+            };
+        } else if matches!(record.state, State::Free) {
+            return None;
+        }
+        let changed = reported
+            || record.dirtied != owner.dirtied_pages
+            || record.tagged != owner.tagged_pages
+            || record.cleaned != owner.cleaned_pages;
+        // `cleaned` is read before `tagged` could be: never let it underflow.
+        let pending = owner
+            .tagged_pages
+            .saturating_sub(owner.cleaned_pages)
+            .saturating_sub(record.lost_tags);
+        let deltas = PageDeltas {
+            dirtied: owner.dirtied_pages.saturating_sub(record.dirtied),
+            cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
+            pending,
+        };
+        record.dirtied = owner.dirtied_pages;
+        record.tagged = owner.tagged_pages;
+        record.cleaned = owner.cleaned_pages;
+        record.cancelled = owner.cancelled_pages;
+        if changed {
+            record.since = now;
+        }
+        Some((deltas, record.step(owner, changed || pending != 0, now)))
+    }
+
+    /// Slots of exited tasks whose pending pages have not moved for a while:
+    /// worth counting their live tags.
+    pub fn stuck(&self, now: Instant, patience: Duration) -> bool {
+        self.records[SLOT_FIRST as usize..].iter().any(|r| {
+            matches!(r.state, State::InUse)
+                && r.tagged.saturating_sub(r.cleaned) > r.lost_tags
+                && now.duration_since(r.since) > patience
+        })
+    }
+
+    /// Takes a count of live tags by slot: what the counters hold beyond it
+    /// was lost to page migration.
+    pub fn correct(&mut self, live_tags: &[u32]) {
+        for (record, live) in self.records.iter_mut().zip(live_tags) {
+            record.lost_tags = record
+                .tagged
+                .saturating_sub(record.cleaned)
+                .saturating_sub(u64::from(*live));
+        }
+    }
+}
+
+impl Record {
+    fn step(&mut self, owner: &Owner, busy: bool, now: Instant) -> Step {
+        let quiet = now.duration_since(self.since);
+        match self.state {
+            State::InUse if !busy && (owner.flags & OWNER_EXITED != 0 || quiet > IDLE) => {
+                self.state = State::Resting;
+                self.since = now;
+                Step::Retire
+            }
+            State::Resting if !busy && quiet > Duration::from_nanos(SLOT_REST_NS) => {
+                self.state = State::Free;
+                Step::Free
+            }
+            _ => Step::Keep,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOT: Slot = SLOT_FIRST;
+
+    fn dead_writer(generation: u32) -> Owner {
+        Owner {
+            generation,
+            flags: OWNER_EXITED,
+            dirtied_pages: 10,
+            tagged_pages: 10,
+            ..Owner::default()
+        }
+    }
+
+    #[test]
+    fn a_slot_is_kept_while_its_dead_task_has_dirty_pages() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let owner = dead_writer(1);
+        let later = start + Duration::from_secs(600);
+        slots.look(SLOT, &owner, true, start);
+        let (deltas, step) = slots.look(SLOT, &owner, false, later).expect("in use");
+        assert_eq!((deltas.pending, step), (10, Step::Keep));
+    }
+
+    #[test]
+    fn a_slot_rests_before_it_is_free_again() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let mut owner = dead_writer(1);
+        slots.look(SLOT, &owner, true, start);
+        owner.cleaned_pages = 10;
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(
+            slots.look(SLOT, &owner, false, at(1000)).map(|l| l.1),
+            Some(Step::Keep)
+        );
+        assert_eq!(
+            slots.look(SLOT, &owner, false, at(2000)).map(|l| l.1),
+            Some(Step::Retire)
+        );
+        assert_eq!(
+            slots.look(SLOT, &owner, false, at(5000)).map(|l| l.1),
+            Some(Step::Keep)
+        );
+        assert_eq!(
+            slots.look(SLOT, &owner, false, at(6100)).map(|l| l.1),
+            Some(Step::Free)
+        );
+        assert_eq!(slots.look(SLOT, &owner, false, at(7000)), None);
+    }
+
+    #[test]
+    fn a_slots_next_tenant_starts_from_zero() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        slots.look(SLOT, &dead_writer(1), true, start);
+        let next = Owner {
+            generation: 2,
+            dirtied_pages: 3,
+            ..Owner::default()
+        };
+        let (deltas, _) = slots.look(SLOT, &next, true, start).expect("in use");
+        assert_eq!(deltas.dirtied, 3);
+    }
+
+    #[test]
+    fn tags_lost_to_migration_do_not_hold_a_slot_for_ever() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let owner = dead_writer(1);
+        slots.look(SLOT, &owner, true, start);
+        let late = start + Duration::from_secs(100);
+        assert!(slots.stuck(late, Duration::from_secs(60)));
+        slots.correct(&[0; SLOTS as usize]);
+        assert!(!slots.stuck(late, Duration::from_secs(60)));
+        assert_eq!(
+            slots.look(SLOT, &owner, false, late).map(|l| l.1),
+            Some(Step::Retire)
+        );
+    }
+}
