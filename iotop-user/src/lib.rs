@@ -5,4 +5,5 @@
 //! everything downstream only reads Samples.
 
 pub mod collect;
+pub mod kernel;
 pub mod probe;

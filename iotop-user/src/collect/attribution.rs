@@ -1,0 +1,221 @@
+//! From slots to tasks: what the kernel half counted, charged to whom it
+//! belongs.
+
+use std::{collections::HashMap, time::Duration};
+
+use iotop_common::{
+    Class, Fact, FactKey,
+    tag::{Slot, TICK_SHIFT},
+};
+
+use super::{BlockFact, BlockTotals, Lag, Task, TaskBlock, devices::major_minor};
+use crate::probe::{Epoch, PageDeltas};
+
+/// Charges an epoch's facts to the tasks that hold its slots and returns the
+/// facts with the slots resolved. `task_of` says where in `tasks` a slot's
+/// task stands.
+pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task]) -> Vec<BlockFact> {
+    let mut lags: HashMap<usize, Fact> = HashMap::new();
+    let mut facts = Vec::with_capacity(epoch.facts.len());
+    for (key, fact) in &epoch.facts {
+        let Some(class) = Class::from_u32(key.class) else {
+            continue;
+        };
+        let owner = task_of.get(&key.owner).copied();
+        let submitter = task_of.get(&key.submitter).copied();
+        if let Some(block) = owner.and_then(|n| tasks[n].block.as_mut()) {
+            charge_owner(block, class, owner == submitter, fact.bytes);
+        }
+        if let Some(n) = owner
+            && class == Class::Exact
+        {
+            add_lag(lags.entry(n).or_default(), fact);
+        }
+        if owner.is_some()
+            && owner != submitter
+            && let Some(block) = submitter.and_then(|n| tasks[n].block.as_mut())
+        {
+            block.submitted_for_others += fact.bytes;
+        }
+        facts.push(resolved(key, fact, class, owner, submitter));
+    }
+    for (n, fact) in lags {
+        if let Some(block) = &mut tasks[n].block {
+            block.lag = lag(&fact);
+        }
+    }
+    facts
+}
+
+/// Adds what a slot's page counters say; a task may have had two slots.
+pub fn add_pages(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64) {
+    block.dirtied += deltas.dirtied * page_size;
+    block.cancelled += deltas.cancelled * page_size;
+    block.dirty_pending += deltas.pending * page_size;
+}
+
+/// The machine's totals. What found no room among the facts is `overflow`, so
+/// the parts always add up to the whole.
+pub fn totals(epoch: &Epoch) -> BlockTotals {
+    let mut totals = BlockTotals {
+        read: epoch.totals.read_bytes,
+        write: epoch.totals.write_bytes,
+        ..BlockTotals::default()
+    };
+    totals.unattributed.overflow = epoch.totals.write_overflow_bytes;
+    totals.unattributed.stacked = epoch.totals.stacked_overflow_bytes;
+    for (key, fact) in &epoch.facts {
+        let part = match Class::from_u32(key.class) {
+            None | Some(Class::Read) => continue,
+            Some(Class::Exact | Class::Direct) => &mut totals.attributed,
+            Some(Class::Shared) => &mut totals.shared,
+            Some(Class::PreTrace) => &mut totals.unattributed.pre_trace,
+            Some(Class::Metadata) => &mut totals.unattributed.metadata,
+            Some(Class::Swap) => &mut totals.unattributed.swap,
+            Some(Class::Stacked) => &mut totals.unattributed.stacked,
+            Some(Class::Overflow) => &mut totals.unattributed.overflow,
+            Some(Class::Unknown) => &mut totals.unattributed.unknown,
+        };
+        *part += fact.bytes;
+    }
+    totals
+}
+
+fn charge_owner(block: &mut TaskBlock, class: Class, by_itself: bool, bytes: u64) {
+    match class {
+        Class::Read => block.read += bytes,
+        Class::Direct => block.write_self += bytes,
+        Class::Exact if by_itself => block.write_self += bytes,
+        Class::Exact => block.write_flushed += bytes,
+        Class::Shared => block.write_shared += bytes,
+        // These have no owner.
+        Class::PreTrace
+        | Class::Metadata
+        | Class::Swap
+        | Class::Stacked
+        | Class::Overflow
+        | Class::Unknown => {}
+    }
+}
+
+fn add_lag(sum: &mut Fact, fact: &Fact) {
+    sum.lag_pages += fact.lag_pages;
+    sum.lag_sum += fact.lag_sum;
+    sum.lag_max = sum.lag_max.max(fact.lag_max);
+}
+
+fn lag(fact: &Fact) -> Option<Lag> {
+    let avg = (fact.lag_sum << TICK_SHIFT).checked_div(fact.lag_pages)?;
+    Some(Lag {
+        avg: Duration::from_nanos(avg),
+        max: Duration::from_nanos(fact.lag_max << TICK_SHIFT),
+    })
+}
+
+fn resolved(
+    key: &FactKey,
+    fact: &Fact,
+    class: Class,
+    owner: Option<usize>,
+    submitter: Option<usize>,
+) -> BlockFact {
+    BlockFact {
+        owner,
+        submitter,
+        device: major_minor(key.dev),
+        ino: key.ino,
+        class,
+        bytes: fact.bytes,
+        bios: fact.bios,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iotop_common::{Lost, Totals};
+
+    use super::*;
+
+    const DD: Slot = 3;
+    const KWORKER: Slot = 4;
+
+    fn fact(owner: Slot, submitter: Slot, class: Class, bytes: u64) -> (FactKey, Fact) {
+        let key = FactKey {
+            ino: 12,
+            dev: 7 << 20,
+            class: class as u32,
+            owner,
+            submitter,
+        };
+        let value = Fact {
+            bytes,
+            bios: 1,
+            lag_pages: bytes / 4096,
+            lag_sum: 2 * bytes / 4096,
+            lag_max: 3,
+        };
+        (key, value)
+    }
+
+    fn epoch(facts: Vec<(FactKey, Fact)>, write_bytes: u64, overflow: u64) -> Epoch {
+        Epoch {
+            facts,
+            totals: Totals {
+                write_bytes,
+                write_overflow_bytes: overflow,
+                ..Totals::default()
+            },
+            lost: [0; Lost::COUNT as usize],
+            missed: 0,
+            owners: Vec::new(),
+        }
+    }
+
+    fn tasks() -> (HashMap<Slot, usize>, Vec<Task>) {
+        let task = Task {
+            block: Some(TaskBlock::default()),
+            ..Task::default()
+        };
+        (HashMap::from([(DD, 0), (KWORKER, 1)]), vec![task; 2])
+    }
+
+    #[test]
+    fn a_flush_is_charged_to_the_owner_and_shown_at_the_submitter() {
+        let (task_of, mut tasks) = tasks();
+        let epoch = epoch(vec![fact(DD, KWORKER, Class::Exact, 8192)], 8192, 0);
+        charge(&epoch, &task_of, &mut tasks);
+        let dd = tasks[0].block.expect("set");
+        let kworker = tasks[1].block.expect("set");
+        assert_eq!((dd.write_flushed, dd.write_self), (8192, 0));
+        assert_eq!((kworker.write(), kworker.submitted_for_others), (0, 8192));
+        let lag = dd.lag.expect("two pages");
+        assert_eq!(lag.avg.as_nanos(), 2 << TICK_SHIFT);
+        assert_eq!(lag.max.as_nanos(), 3 << TICK_SHIFT);
+    }
+
+    #[test]
+    fn direct_and_self_submitted_bytes_are_the_owners_own() {
+        let (task_of, mut tasks) = tasks();
+        let facts = vec![
+            fact(DD, DD, Class::Direct, 4096),
+            fact(DD, DD, Class::Exact, 8192),
+        ];
+        charge(&epoch(facts, 12288, 0), &task_of, &mut tasks);
+        let dd = tasks[0].block.expect("set");
+        assert_eq!((dd.write_self, dd.submitted_for_others), (12288, 0));
+    }
+
+    #[test]
+    fn conservation_the_parts_add_up_to_the_whole_with_full_tables_too() {
+        let facts = vec![
+            fact(DD, KWORKER, Class::Exact, 100),
+            fact(DD, KWORKER, Class::Shared, 20),
+            fact(0, KWORKER, Class::Metadata, 3),
+            fact(0, KWORKER, Class::Stacked, 1000),
+        ];
+        let t = totals(&epoch(facts, 130, 7));
+        assert_eq!(t.unattributed.overflow, 7);
+        assert_eq!(t.attributed + t.shared + t.unattributed.in_total(), t.write);
+        assert_eq!(t.unattributed.stacked, 1000);
+    }
+}

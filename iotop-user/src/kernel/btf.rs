@@ -1,0 +1,318 @@
+//! A walker over BTF, the kernel's own description of its types
+//! (Documentation/bpf/btf.rst).
+//!
+//! The bytes are walked once, to learn where each type starts and what it is
+//! called; everything else is read in place. Arbitrary bytes never panic.
+
+use std::{collections::HashMap, io, path::Path};
+
+const MAGIC: u16 = 0xeb9f;
+/// Deeper nesting of anonymous members or modifiers than any kernel has.
+const MAX_DEPTH: u32 = 32;
+
+const KIND_INT: u32 = 1;
+const KIND_PTR: u32 = 2;
+const KIND_ARRAY: u32 = 3;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
+const KIND_FUNC_PROTO: u32 = 13;
+const KIND_VAR: u32 = 14;
+const KIND_DATASEC: u32 = 15;
+const KIND_FLOAT: u32 = 16;
+const KIND_DECL_TAG: u32 = 17;
+const KIND_TYPE_TAG: u32 = 18;
+const KIND_ENUM64: u32 = 19;
+
+/// Why BTF could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    /// The file can't be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The bytes are no BTF that we can read.
+    #[error("BTF: {what} at byte {at}")]
+    Malformed {
+        /// What is wrong.
+        what: &'static str,
+        /// Where.
+        at: usize,
+    },
+}
+
+/// One kernel's types.
+pub struct Btf {
+    bytes: Vec<u8>,
+    strings: usize,
+    strings_end: usize,
+    /// Where each type starts; type 0 is void and has no place.
+    types: Vec<u32>,
+    /// Types that have a name, by kind and a hash of the name.
+    named: HashMap<(u32, u64), u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Type {
+    kind: u32,
+    vlen: u32,
+    /// Size, or the type referred to.
+    size_or_type: u32,
+    name: u32,
+    /// Where the data behind the header starts.
+    data: usize,
+}
+
+impl Btf {
+    /// Reads a file such as `/sys/kernel/btf/vmlinux`.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read or is no BTF of this machine's byte order.
+    pub fn from_file(path: &Path) -> Result<Btf, BtfError> {
+        let bytes = std::fs::read(path).map_err(|source| BtfError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Btf::parse(bytes)
+    }
+
+    /// Takes the bytes of a whole BTF section.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no BTF of this machine's byte order.
+    pub fn parse(bytes: Vec<u8>) -> Result<Btf, BtfError> {
+        let bad = |what, at| BtfError::Malformed { what, at };
+        let word = |at: usize| read_u32(&bytes, at).ok_or(bad("the header is cut off", at));
+        let magic = word(0)? as u16;
+        if magic == MAGIC.swap_bytes() {
+            return Err(bad("the byte order is another machine's", 0));
+        }
+        if magic != MAGIC {
+            return Err(bad("the magic number is wrong", 0));
+        }
+        let header = word(4)? as usize;
+        let section = |offset: u32, length: u32| {
+            let start = header.checked_add(offset as usize)?;
+            let end = start.checked_add(length as usize)?;
+            (end <= bytes.len()).then_some((start, end))
+        };
+        let (mut at, types_end) =
+            section(word(8)?, word(12)?).ok_or(bad("the types reach past the end", 8))?;
+        let (strings, strings_end) =
+            section(word(16)?, word(20)?).ok_or(bad("the strings reach past the end", 16))?;
+        let mut types = vec![0];
+        while at < types_end {
+            types.push(at as u32);
+            let length = type_length(&bytes, at).ok_or(bad("a type of unknown kind", at))?;
+            at = at
+                .checked_add(length)
+                .ok_or(bad("a type without end", at))?;
+        }
+        if at != types_end {
+            return Err(bad("the last type reaches past the others", at));
+        }
+        let mut btf = Btf {
+            bytes,
+            strings,
+            strings_end,
+            types,
+            named: HashMap::new(),
+        };
+        btf.index_names();
+        Ok(btf)
+    }
+
+    /// Where a member lies, in bytes. The path goes through named members
+    /// (`bi_iter.bi_size`), and each step looks into anonymous ones.
+    pub fn member_offset(&self, of: &str, path: &str) -> Option<u32> {
+        let mut id = self.composite(of)?;
+        let mut bits = 0u32;
+        for name in path.split('.') {
+            let (offset, member) = self.member(id, name, MAX_DEPTH)?;
+            bits = bits.checked_add(offset)?;
+            id = self.resolve(member)?;
+        }
+        (bits % 8 == 0).then_some(bits / 8)
+    }
+
+    /// `sizeof` a struct or union.
+    pub fn struct_size(&self, name: &str) -> Option<u32> {
+        Some(self.at(self.composite(name)?)?.size_or_type)
+    }
+
+    /// The value of an enum's variant.
+    pub fn enum_value(&self, of: &str, variant: &str) -> Option<i64> {
+        self.enum_variants(of)?
+            .into_iter()
+            .find_map(|(name, value)| (name == variant.as_bytes()).then_some(value))
+    }
+
+    /// Every variant of an enum, in order.
+    pub fn enum_variants(&self, of: &str) -> Option<Vec<(&[u8], i64)>> {
+        let id = self
+            .find(KIND_ENUM, of)
+            .or_else(|| self.find(KIND_ENUM64, of))?;
+        let ty = self.at(id)?;
+        let step = if ty.kind == KIND_ENUM64 { 12 } else { 8 };
+        (0..ty.vlen as usize)
+            .map(|n| {
+                let at = ty.data + n * step;
+                let low = self.word(at + 4)?;
+                let value = if ty.kind == KIND_ENUM64 {
+                    (u64::from(self.word(at + 8)?) << 32 | u64::from(low)).cast_signed()
+                } else {
+                    i64::from(low.cast_signed())
+                };
+                Some((self.string(self.word(at)?)?, value))
+            })
+            .collect()
+    }
+
+    /// How many arguments a tracepoint passes (its `TP_PROTO`), by the typedef
+    /// `btf_trace_<name>`; `None` when this kernel has no such tracepoint.
+    pub fn tracepoint_args(&self, name: &str) -> Option<u32> {
+        let typedef = self.at(self.find(KIND_TYPEDEF, &format!("btf_trace_{name}"))?)?;
+        let pointer = self.at(typedef.size_or_type)?;
+        let proto = self.at(pointer.size_or_type)?;
+        // The first argument is the probe's own data.
+        (pointer.kind == KIND_PTR && proto.kind == KIND_FUNC_PROTO)
+            .then(|| proto.vlen.checked_sub(1))?
+    }
+
+    fn index_names(&mut self) {
+        let mut named = HashMap::with_capacity(self.types.len() / 2);
+        for id in 1..self.types.len() as u32 {
+            let Some(ty) = self.at(id) else { continue };
+            let wanted = matches!(
+                ty.kind,
+                KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64 | KIND_TYPEDEF
+            );
+            if wanted && let Some(name) = self.string(ty.name).filter(|name| !name.is_empty()) {
+                // Of types with one name the first is taken, as the kernel does.
+                named.entry((ty.kind, hash(name))).or_insert(id);
+            }
+        }
+        self.named = named;
+    }
+
+    fn find(&self, kind: u32, name: &str) -> Option<u32> {
+        let id = *self.named.get(&(kind, hash(name.as_bytes())))?;
+        (self.string(self.at(id)?.name)? == name.as_bytes()).then_some(id)
+    }
+
+    fn composite(&self, name: &str) -> Option<u32> {
+        self.find(KIND_STRUCT, name)
+            .or_else(|| self.find(KIND_UNION, name))
+            .or_else(|| self.resolve(self.find(KIND_TYPEDEF, name)?))
+    }
+
+    /// Through typedefs and qualifiers to the type itself.
+    fn resolve(&self, mut id: u32) -> Option<u32> {
+        for _ in 0..MAX_DEPTH {
+            let ty = self.at(id)?;
+            match ty.kind {
+                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
+                    id = ty.size_or_type;
+                }
+                _ => return Some(id),
+            }
+        }
+        None
+    }
+
+    /// A member's bit offset and type.
+    fn member(&self, of: u32, name: &str, depth: u32) -> Option<(u32, u32)> {
+        let ty = self.at(of)?;
+        if depth == 0 || !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
+            return None;
+        }
+        // With kind_flag the upper byte is a bit field's width.
+        let offset_mask = if self.word(ty.data - 8)? >> 31 == 1 {
+            0x00ff_ffff
+        } else {
+            u32::MAX
+        };
+        for n in 0..ty.vlen as usize {
+            let at = ty.data + n * 12;
+            let member_name = self.string(self.word(at)?)?;
+            let member_type = self.word(at + 4)?;
+            let offset = self.word(at + 8)? & offset_mask;
+            if member_name == name.as_bytes() {
+                return Some((offset, member_type));
+            }
+            if member_name.is_empty()
+                && let Some(inner) = self.resolve(member_type)
+                && let Some((more, found)) = self.member(inner, name, depth - 1)
+            {
+                return Some((offset.checked_add(more)?, found));
+            }
+        }
+        None
+    }
+
+    fn at(&self, id: u32) -> Option<Type> {
+        if id == 0 {
+            return None;
+        }
+        let start = *self.types.get(id as usize)? as usize;
+        let info = self.word(start + 4)?;
+        Some(Type {
+            kind: info >> 24 & 0x1f,
+            vlen: info & 0xffff,
+            size_or_type: self.word(start + 8)?,
+            name: self.word(start)?,
+            data: start + 12,
+        })
+    }
+
+    fn word(&self, at: usize) -> Option<u32> {
+        read_u32(&self.bytes, at)
+    }
+
+    fn string(&self, offset: u32) -> Option<&[u8]> {
+        let start = self.strings.checked_add(offset as usize)?;
+        let rest = self.bytes.get(start..self.strings_end)?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        Some(&rest[..end])
+    }
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    let end = at.checked_add(4)?;
+    Some(u32::from_ne_bytes(bytes.get(at..end)?.try_into().ok()?))
+}
+
+/// The length of a type with all that follows its header.
+fn type_length(bytes: &[u8], at: usize) -> Option<usize> {
+    let info = read_u32(bytes, at.checked_add(4)?)?;
+    let vlen = (info & 0xffff) as usize;
+    let more = match info >> 24 & 0x1f {
+        KIND_PTR | KIND_FWD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT
+        | KIND_FUNC | KIND_FLOAT | KIND_TYPE_TAG => 0,
+        KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
+        KIND_ARRAY => 12,
+        KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => 12 * vlen,
+        KIND_ENUM | KIND_FUNC_PROTO => 8 * vlen,
+        _ => return None,
+    };
+    Some(12 + more)
+}
+
+/// FNV-1a.
+fn hash(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,57 @@
+//! What this process may do.
+
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// The capabilities that matter to us, as the process has them.
+#[derive(Clone, Debug)]
+pub struct Capabilities(CapsHashSet);
+
+impl Capabilities {
+    /// The effective capabilities; none where they can't be read.
+    pub fn effective() -> Capabilities {
+        Capabilities(caps::read(None, CapSet::Effective).unwrap_or_default())
+    }
+
+    /// Whether one is there.
+    pub fn has(&self, capability: Capability) -> bool {
+        self.0.contains(&capability)
+    }
+
+    /// Loading tracing programs: `CAP_BPF` and `CAP_PERFMON` (5.8), or all of it.
+    pub fn may_load_ebpf(&self) -> bool {
+        self.has(Capability::CAP_SYS_ADMIN)
+            || self.has(Capability::CAP_BPF) && self.has(Capability::CAP_PERFMON)
+    }
+
+    /// taskstats: `CAP_NET_ADMIN` in the initial user namespace (kernel/taskstats.c).
+    pub fn may_ask_taskstats(&self) -> bool {
+        self.has(Capability::CAP_NET_ADMIN)
+    }
+}
+
+/// Gives up what is not needed once everything is loaded and attached. What
+/// stays: reading maps, taskstats, other users' names.
+///
+/// # Errors
+///
+/// The kernel refused; the capabilities are as before.
+pub fn drop_unneeded() -> Result<(), caps::errors::CapsError> {
+    let needed = [
+        Capability::CAP_BPF,
+        Capability::CAP_NET_ADMIN,
+        Capability::CAP_SYS_PTRACE,
+        Capability::CAP_DAC_READ_SEARCH,
+    ];
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    // Before 5.8 there was no CAP_BPF: maps are then read as CAP_SYS_ADMIN.
+    if !permitted.contains(&Capability::CAP_BPF) {
+        return Ok(());
+    }
+    let kept: CapsHashSet = needed
+        .into_iter()
+        .filter(|cap| permitted.contains(cap))
+        .collect();
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)
+}

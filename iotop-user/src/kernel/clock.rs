@@ -1,0 +1,33 @@
+//! Clocks and sizes that the C library tells.
+
+use std::time::Duration;
+
+/// Clock ticks a second in /proc (`USER_HZ`).
+pub const USER_HZ: u64 = 100;
+
+/// Nanoseconds of one clock tick.
+pub const TICK_NS: u64 = 1_000_000_000 / USER_HZ;
+
+/// CPU time this process has used.
+pub fn process_cpu() -> Option<Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a timespec of ours.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    if result != 0 {
+        return None;
+    }
+    Some(Duration::new(
+        u64::try_from(time.tv_sec).ok()?,
+        u32::try_from(time.tv_nsec).ok()?,
+    ))
+}
+
+/// The size of a page frame, bytes.
+pub fn page_size() -> u64 {
+    // SAFETY: sysconf takes a plain number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}

@@ -1,0 +1,124 @@
+//! The kernel's [`Layout`], resolved from its BTF.
+
+use iotop_common::Layout;
+
+use super::btf::Btf;
+
+/// What the running kernel's BTF does not have, or has in a shape that the
+/// kernel half can't read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LayoutError {
+    /// A field that we need.
+    #[error(
+        "this kernel's BTF has no {0}; please report it with the output of `iotop-trace doctor`"
+    )]
+    Missing(String),
+    /// A struct page whose size is no power of two.
+    #[error("sizeof(struct page) is {0}; page tags need a power of two")]
+    PageSize(u32),
+    /// A tracepoint that we need.
+    #[error("this kernel has no tracepoint {0}, which came with Linux {1}")]
+    Tracepoint(&'static str, &'static str),
+    /// An eBPF helper that we need.
+    #[error("this kernel's eBPF has no {0}, which came with Linux {1}")]
+    Helper(&'static str, &'static str),
+}
+
+/// Resolves every field. `page_size` is the size of a page frame, `tags` the
+/// number of page tags, a power of two.
+///
+/// # Errors
+///
+/// The first thing that this kernel lacks.
+pub fn resolve(btf: &Btf, page_size: u32, tags: u32) -> Result<Layout, LayoutError> {
+    let member = |of: &str, path: &str| {
+        btf.member_offset(of, path)
+            .ok_or_else(|| LayoutError::Missing(format!("{of}.{path}")))
+    };
+    let constant = |of: &str, name: &str| {
+        btf.enum_value(of, name)
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| LayoutError::Missing(format!("{of} {name}")))
+    };
+    let size = |of: &str| {
+        btf.struct_size(of)
+            .ok_or_else(|| LayoutError::Missing(format!("struct {of}")))
+    };
+    if constant("bpf_func_id", "BPF_FUNC_loop").is_err() {
+        return Err(LayoutError::Helper("bpf_loop", "5.17"));
+    }
+    let page_struct = size("page")?;
+    if !page_struct.is_power_of_two() {
+        return Err(LayoutError::PageSize(page_struct));
+    }
+    // 7.2 renamed the word that leads from a tail page to its head.
+    let compound_info = btf.member_offset("page", "compound_info");
+    Ok(Layout {
+        page_struct_shift: page_struct.trailing_zeros(),
+        page_shift: page_size.trailing_zeros(),
+        tag_mask: tags - 1,
+        bio_arg: bio_arg(btf)?,
+
+        bio_size: size("bio")?,
+        bio_bi_bdev: member("bio", "bi_bdev")?,
+        bio_bi_opf: member("bio", "bi_opf")?,
+        bio_bi_size: member("bio", "bi_iter.bi_size")?,
+        bio_bi_idx: member("bio", "bi_iter.bi_idx")?,
+        bio_bi_bvec_done: member("bio", "bi_iter.bi_bvec_done")?,
+        bio_bi_io_vec: member("bio", "bi_io_vec")?,
+        bvec_size: size("bio_vec")?,
+        bvec_bv_page: member("bio_vec", "bv_page")?,
+        bvec_bv_len: member("bio_vec", "bv_len")?,
+        bvec_bv_offset: member("bio_vec", "bv_offset")?,
+        bdev_bd_dev: member("block_device", "bd_dev")?,
+
+        req_meta: 1 << constant("req_flag_bits", "__REQ_META")?,
+        req_swap: 1 << constant("req_flag_bits", "__REQ_SWAP")?,
+
+        page_flags: member("page", "flags")?,
+        page_compound: compound_info.map_or_else(|| member("page", "compound_head"), Ok)?,
+        compound_may_be_mask: u32::from(compound_info.is_some()),
+        page_mapping: member("page", "mapping")?,
+        folio_nr_pages: ["_nr_pages", "_folio_nr_pages"]
+            .iter()
+            .find_map(|name| btf.member_offset("folio", name))
+            .unwrap_or(0),
+        folio_order: folio_order(btf)?,
+        pg_head: constant("pageflags", "PG_head")?,
+        pg_writeback: constant("pageflags", "PG_writeback")?,
+
+        mapping_host: member("address_space", "host")?,
+        inode_i_data: member("inode", "i_data")?,
+        inode_i_ino: member("inode", "i_ino")?,
+        inode_i_sb: member("inode", "i_sb")?,
+        inode_i_state: member("inode", "i_state")?,
+        sb_s_dev: member("super_block", "s_dev")?,
+        sb_s_type: member("super_block", "s_type")?,
+        sb_s_magic: member("super_block", "s_magic")?,
+        fs_type_fs_flags: member("file_system_type", "fs_flags")?,
+
+        task_flags: member("task_struct", "flags")?,
+        task_tgid: member("task_struct", "tgid")?,
+        task_real_parent: member("task_struct", "real_parent")?,
+        task_start_boottime: member("task_struct", "start_boottime")?,
+    })
+}
+
+/// Which argument of `block_bio_queue` is the bio: before 5.11 the request
+/// queue came first.
+fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
+    let missing = LayoutError::Tracepoint("block_bio_queue", "2.6.31");
+    match btf.tracepoint_args("block_bio_queue") {
+        Some(args) => Ok(u32::from(args > 1)),
+        None => Err(missing),
+    }
+}
+
+/// The byte that holds a large folio's order: from 6.6 on the lowest byte of
+/// the second page's flags (little endian), before that a member of its own.
+fn folio_order(btf: &Btf) -> Result<u32, LayoutError> {
+    ["_folio_order", "_flags_1"]
+        .iter()
+        .find_map(|name| btf.member_offset("folio", name))
+        .ok_or_else(|| LayoutError::Missing("folio._folio_order".to_owned()))
+}

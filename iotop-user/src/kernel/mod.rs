@@ -1,0 +1,9 @@
+//! What this kernel offers: its types, its memory, its switches, and what we
+//! may do with it.
+
+pub mod btf;
+pub mod capabilities;
+pub mod clock;
+pub mod frames;
+pub mod layout;
+pub mod settings;

@@ -1,0 +1,79 @@
+//! Switches of the running kernel that decide what can be shown.
+
+use std::{fs, path::Path};
+
+/// The settings, as far as they can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `uname -r`.
+    pub release: Option<String>,
+    /// `kernel.task_delayacct`; a kernel before 5.14 has no such switch and
+    /// counts unless it was started with `nodelayacct`.
+    pub task_delayacct: Option<bool>,
+    /// `kernel.unprivileged_bpf_disabled`.
+    pub unprivileged_bpf_disabled: Option<u32>,
+    /// The lockdown mode in force: `none`, `integrity` or `confidentiality`.
+    pub lockdown: Option<String>,
+    /// Whether tracefs is there. Raw tracepoints do without it.
+    pub tracefs: bool,
+}
+
+impl Settings {
+    /// Reads them below a proc and a sys root.
+    pub fn read(proc_root: &Path, sys_root: &Path) -> Settings {
+        let kernel = proc_root.join("sys/kernel");
+        let text = |path: &Path| Some(fs::read_to_string(path).ok()?.trim().to_owned());
+        Settings {
+            release: text(&kernel.join("osrelease")),
+            task_delayacct: text(&kernel.join("task_delayacct")).map(|value| value != "0"),
+            unprivileged_bpf_disabled: text(&kernel.join("unprivileged_bpf_disabled"))
+                .and_then(|value| value.parse().ok()),
+            lockdown: text(&sys_root.join("kernel/security/lockdown"))
+                .and_then(|modes| chosen(&modes)),
+            tracefs: sys_root.join("kernel/tracing/events").is_dir()
+                || sys_root.join("kernel/debug/tracing/events").is_dir(),
+        }
+    }
+
+    /// Whether delays are counted for tasks that start now.
+    pub fn counts_delays(&self) -> bool {
+        self.task_delayacct.unwrap_or(true)
+    }
+}
+
+/// Of `[none] integrity confidentiality` the word in brackets.
+fn chosen(modes: &str) -> Option<String> {
+    let (_, rest) = modes.split_once('[')?;
+    Some(rest.split_once(']')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_a_kernel_does_not_have_are_unknown() {
+        let root = tempfile::tempdir().expect("a directory");
+        let settings = Settings::read(root.path(), root.path());
+        assert_eq!(settings, Settings::default());
+        assert!(settings.counts_delays());
+    }
+
+    #[test]
+    fn settings_are_read_from_their_files() -> std::io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let kernel = root.path().join("sys/kernel");
+        fs::create_dir_all(&kernel)?;
+        fs::create_dir_all(root.path().join("kernel/security"))?;
+        fs::write(kernel.join("task_delayacct"), "0\n")?;
+        fs::write(
+            root.path().join("kernel/security/lockdown"),
+            "none [integrity] confidentiality\n",
+        )?;
+        let settings = Settings::read(root.path(), root.path());
+        assert_eq!(settings.task_delayacct, Some(false));
+        assert!(!settings.counts_delays());
+        assert_eq!(settings.lockdown.as_deref(), Some("integrity"));
+        Ok(())
+    }
+}
