@@ -5,5 +5,7 @@
 //! everything downstream only reads Samples.
 
 pub mod collect;
+pub mod identity;
 pub mod kernel;
 pub mod probe;
+pub mod taskstats;

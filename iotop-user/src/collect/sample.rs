@@ -182,6 +182,22 @@ pub struct Task {
     pub block: Option<TaskBlock>,
 }
 
+impl Task {
+    /// Whether the task moved bytes between memory and a device, or made
+    /// pages dirty, or waited for either.
+    pub fn did_io(&self) -> bool {
+        let stats = &self.stats;
+        let counted = [
+            stats.read_bytes,
+            stats.write_bytes,
+            stats.cancelled_write_bytes,
+            stats.blkio_delay_ns,
+            stats.swapin_delay_ns,
+        ];
+        counted.into_iter().flatten().any(|n| n != 0) || self.block.is_some_and(|block| block.any())
+    }
+}
+
 /// What taskstats says of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskCounters {
@@ -207,6 +223,69 @@ pub struct TaskCounters {
     pub swapin_count: Option<u64>,
     /// Time spent in them.
     pub swapin_delay_ns: Option<u64>,
+}
+
+impl TaskCounters {
+    /// What a task has done that was just born.
+    pub fn zero() -> TaskCounters {
+        TaskCounters::default().map2(&TaskCounters::default(), |_, _| Some(0))
+    }
+
+    /// The growth since `before`. A counter that fell gives 0: it was reset.
+    pub fn since(&self, before: &TaskCounters) -> TaskCounters {
+        self.map2(before, |now, before| Some(now?.saturating_sub(before?)))
+    }
+
+    /// The sum, as far as both are known.
+    pub fn plus(&self, other: &TaskCounters) -> TaskCounters {
+        self.map2(other, |one, other| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        })
+    }
+
+    /// Whether any I/O is known.
+    pub fn any(&self) -> bool {
+        self.fields().into_iter().flatten().any(|n| n != 0)
+    }
+
+    fn fields(&self) -> [Option<u64>; 11] {
+        [
+            self.read_bytes,
+            self.write_bytes,
+            self.cancelled_write_bytes,
+            self.read_char,
+            self.write_char,
+            self.read_syscalls,
+            self.write_syscalls,
+            self.blkio_count,
+            self.blkio_delay_ns,
+            self.swapin_count,
+            self.swapin_delay_ns,
+        ]
+    }
+
+    fn map2(
+        &self,
+        other: &TaskCounters,
+        f: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
+    ) -> TaskCounters {
+        let (a, b) = (self.fields(), other.fields());
+        let of = |n: usize| f(a[n], b[n]);
+        TaskCounters {
+            read_bytes: of(0),
+            write_bytes: of(1),
+            cancelled_write_bytes: of(2),
+            read_char: of(3),
+            write_char: of(4),
+            read_syscalls: of(5),
+            write_syscalls: of(6),
+            blkio_count: of(7),
+            blkio_delay_ns: of(8),
+            swapin_count: of(9),
+            swapin_delay_ns: of(10),
+        }
+    }
 }
 
 /// What the kernel half says of a task, in bytes.
@@ -236,6 +315,20 @@ impl TaskBlock {
     /// All that was written for it, exactly known.
     pub fn write(&self) -> u64 {
         self.write_self + self.write_flushed
+    }
+
+    /// Whether anything happened in the interval; dirty pages that merely wait
+    /// do not count.
+    pub fn any(&self) -> bool {
+        let moved = [
+            self.read,
+            self.dirtied,
+            self.cancelled,
+            self.write(),
+            self.write_shared,
+            self.submitted_for_others,
+        ];
+        moved.into_iter().any(|n| n != 0)
     }
 }
 

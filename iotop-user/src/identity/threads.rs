@@ -1,0 +1,34 @@
+//! Every thread on the machine.
+
+use std::{fs, io, path::Path};
+
+/// A thread's ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thread {
+    /// Thread group id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+}
+
+/// Lists `PID/task` of every process below a proc root. Processes that vanish
+/// meanwhile are passed over.
+///
+/// # Errors
+///
+/// The root can't be listed.
+pub fn threads(proc_root: &Path) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    for pid in ids(proc_root)? {
+        let Ok(tids) = ids(&proc_root.join(pid.to_string()).join("task")) else {
+            continue;
+        };
+        threads.extend(tids.map(|tid| Thread { pid, tid }));
+    }
+    Ok(threads)
+}
+
+fn ids(directory: &Path) -> io::Result<impl Iterator<Item = u32> + use<>> {
+    let entries = fs::read_dir(directory)?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
