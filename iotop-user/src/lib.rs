@@ -4,8 +4,10 @@
 //! taskstats and `/proc/vmstat` into one [`collect::Sample`] per interval, and
 //! everything downstream only reads Samples.
 
+pub mod cli;
 pub mod collect;
 pub mod identity;
 pub mod kernel;
+pub mod output;
 pub mod probe;
 pub mod taskstats;

@@ -109,6 +109,7 @@ fn lag(fact: &Fact) -> Option<Lag> {
     Some(Lag {
         avg: Duration::from_nanos(avg),
         max: Duration::from_nanos(fact.lag_max << TICK_SHIFT),
+        pages: fact.lag_pages,
     })
 }
 

@@ -1,10 +1,16 @@
 //! One [`Sample`] per interval, merged from all sources.
 
+mod accumulate;
 mod attribution;
 mod collector;
 mod devices;
+mod processes;
 mod sample;
+mod select;
 mod vmstat;
 
+pub use accumulate::Accumulator;
 pub use collector::{CollectError, Collector, Sources};
+pub use processes::processes;
 pub use sample::*;
+pub use select::select;

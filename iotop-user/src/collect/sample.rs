@@ -26,6 +26,28 @@ pub struct Sample {
     pub facts: Vec<BlockFact>,
 }
 
+impl Sample {
+    /// Keeps the tasks whose place is true, and the facts whose owner is kept
+    /// or that have none.
+    pub fn retain_tasks(&mut self, keep: &[bool]) {
+        let mut left = 0;
+        let moved: Vec<Option<usize>> = keep
+            .iter()
+            .map(|keep| {
+                left += usize::from(*keep);
+                keep.then(|| left - 1)
+            })
+            .collect();
+        let mut place = keep.iter();
+        self.tasks.retain(|_| *place.next().unwrap_or(&false));
+        self.facts.retain(|fact| fact.owner.is_none_or(|n| keep[n]));
+        for fact in &mut self.facts {
+            fact.owner = fact.owner.and_then(|n| moved[n]);
+            fact.submitter = fact.submitter.and_then(|n| moved[n]);
+        }
+    }
+}
+
 /// What holds for the machine as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct System {
@@ -339,6 +361,8 @@ pub struct Lag {
     pub avg: Duration,
     /// Longest.
     pub max: Duration,
+    /// How many pages.
+    pub pages: u64,
 }
 
 /// Bytes that moved between one owner and one device in the interval.

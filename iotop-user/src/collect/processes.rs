@@ -1,0 +1,97 @@
+//! Threads summed up to processes.
+
+use std::collections::HashMap;
+
+use iotop_common::Class;
+
+use super::{BlockFact, Lag, Sample, Task, TaskBlock};
+
+/// Replaces the threads of each process by one task. It has the leader's
+/// names, or the first thread's when the leader is not there, and has exited
+/// when all its threads have.
+pub fn processes(sample: &mut Sample) {
+    let mut index: HashMap<u32, usize> = HashMap::new();
+    let mut sums: Vec<Task> = Vec::new();
+    let mut of: Vec<usize> = Vec::with_capacity(sample.tasks.len());
+    for thread in &sample.tasks {
+        let at = *index.entry(thread.pid).or_insert(sums.len());
+        match sums.get_mut(at) {
+            Some(sum) => add(sum, thread),
+            None => sums.push(thread.clone()),
+        }
+        of.push(at);
+    }
+    for sum in &mut sums {
+        sum.tid = sum.pid;
+    }
+    for fact in &mut sample.facts {
+        let by_another_thread = fact.owner != fact.submitter;
+        fact.owner = fact.owner.map(|n| of[n]);
+        fact.submitter = fact.submitter.map(|n| of[n]);
+        if let Some(process) = fact.owner
+            && by_another_thread
+            && fact.owner == fact.submitter
+            && let Some(block) = &mut sums[process].block
+        {
+            submitted_by_itself(block, fact);
+        }
+    }
+    sample.tasks = sums;
+}
+
+/// One thread's pages, submitted by another thread of the same process: for
+/// the process nobody else was involved.
+fn submitted_by_itself(block: &mut TaskBlock, fact: &BlockFact) {
+    if fact.class == Class::Exact {
+        block.write_flushed = block.write_flushed.saturating_sub(fact.bytes);
+        block.write_self += fact.bytes;
+    }
+    block.submitted_for_others = block.submitted_for_others.saturating_sub(fact.bytes);
+}
+
+fn add(sum: &mut Task, thread: &Task) {
+    let stats = sum.stats.plus(&thread.stats);
+    let block = match (&sum.block, &thread.block) {
+        (Some(sum), Some(thread)) => Some(add_block(sum, thread)),
+        (sum, thread) => sum.or(*thread),
+    };
+    let exited = sum.exited && thread.exited;
+    if thread.tid == thread.pid {
+        *sum = thread.clone();
+    }
+    sum.stats = stats;
+    sum.block = block;
+    sum.exited = exited;
+}
+
+/// The sum of two tasks' block I/O.
+pub(super) fn add_block(a: &TaskBlock, b: &TaskBlock) -> TaskBlock {
+    TaskBlock {
+        read: a.read + b.read,
+        dirtied: a.dirtied + b.dirtied,
+        dirty_pending: a.dirty_pending + b.dirty_pending,
+        cancelled: a.cancelled + b.cancelled,
+        write_self: a.write_self + b.write_self,
+        write_flushed: a.write_flushed + b.write_flushed,
+        write_shared: a.write_shared + b.write_shared,
+        submitted_for_others: a.submitted_for_others + b.submitted_for_others,
+        lag: match (a.lag, b.lag) {
+            (Some(one), Some(other)) => Some(one.and(&other)),
+            (one, other) => one.or(other),
+        },
+    }
+}
+
+impl Lag {
+    /// Of two sets of pages together.
+    fn and(&self, other: &Lag) -> Lag {
+        let pages = self.pages + other.pages;
+        let sum = self.avg * u32::try_from(self.pages).unwrap_or(u32::MAX)
+            + other.avg * u32::try_from(other.pages).unwrap_or(u32::MAX);
+        Lag {
+            avg: sum / u32::try_from(pages.max(1)).unwrap_or(u32::MAX),
+            max: self.max.max(other.max),
+            pages,
+        }
+    }
+}

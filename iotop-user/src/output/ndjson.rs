@@ -1,0 +1,364 @@
+//! NDJSON, version 1: one JSON object a line. The schema that ships with the
+//! program is `schema/ndjson-v1.schema.json`.
+
+use std::{io, time::Duration};
+
+use bytes::{BufMut as _, BytesMut};
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+use serde::Serialize;
+
+use crate::collect::{BlockTotals, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters};
+
+/// The JSON Schema of every line.
+pub const SCHEMA: &str = include_str!("../../schema/ndjson-v1.schema.json");
+
+const VERSION: u32 = 1;
+
+/// Every line starts with these.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    v: u32,
+    r#type: &'static str,
+    seq: u64,
+    time: &'a str,
+    interval_s: f64,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Serialize)]
+struct SystemLine {
+    pgpgin_bytes: Option<u64>,
+    pgpgout_bytes: Option<u64>,
+    dirty_bytes: Option<u64>,
+    writeback_bytes: Option<u64>,
+    dirtied_bytes: Option<u64>,
+    written_bytes: Option<u64>,
+    block_read_bytes: Option<u64>,
+    block_write_bytes: Option<u64>,
+    attributed_write_bytes: Option<u64>,
+    shared_write_bytes: Option<u64>,
+    unattributed_write_bytes: Option<u64>,
+    unattributed: UnattributedPart,
+    lost: LostPart,
+    tasks: TasksPart,
+    self_cpu_ns: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct UnattributedPart {
+    pre_trace: Option<u64>,
+    metadata: Option<u64>,
+    swap: Option<u64>,
+    stacked: Option<u64>,
+    overflow: Option<u64>,
+    unknown: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct LostPart {
+    exit_records: Option<u64>,
+    owner_slots: Option<u64>,
+    facts: Option<u64>,
+    fact_inodes: Option<u64>,
+    tags: Option<u64>,
+    long_bios: Option<u64>,
+    faults: Option<u64>,
+    missed_events: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct TasksPart {
+    total: Option<u64>,
+    running_io: Option<u64>,
+    exited: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct TaskLine<'a> {
+    pid: u32,
+    tid: u32,
+    ppid: Option<u32>,
+    start_time: Option<String>,
+    comm: &'a str,
+    cmdline: Option<&'a str>,
+    user: Option<&'a str>,
+    uid: Option<u32>,
+    cgroup: Option<&'a str>,
+    unit: Option<&'a str>,
+    container: Option<&'a str>,
+    kthread: bool,
+    exited: bool,
+    #[serde(flatten)]
+    stats: StatsPart,
+    #[serde(flatten)]
+    block: BlockPart,
+}
+
+#[derive(Serialize)]
+struct StatsPart {
+    read_bytes: Option<u64>,
+    write_bytes: Option<u64>,
+    cancelled_write_bytes: Option<u64>,
+    read_char: Option<u64>,
+    write_char: Option<u64>,
+    read_syscalls: Option<u64>,
+    write_syscalls: Option<u64>,
+    blkio_count: Option<u64>,
+    blkio_delay_ns: Option<u64>,
+    swapin_count: Option<u64>,
+    swapin_delay_ns: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct BlockPart {
+    block_read_bytes: Option<u64>,
+    dirtied_bytes: Option<u64>,
+    dirty_pending_bytes: Option<u64>,
+    cancelled_dirty_bytes: Option<u64>,
+    block_write_bytes: Option<u64>,
+    block_write_self_bytes: Option<u64>,
+    block_write_flushed_bytes: Option<u64>,
+    block_write_shared_bytes: Option<u64>,
+    submitted_for_others_bytes: Option<u64>,
+    lag_ns: LagPart,
+}
+
+#[derive(Serialize)]
+struct LagPart {
+    avg: Option<u64>,
+    max: Option<u64>,
+}
+
+/// Appends a sample's lines: the system, then its tasks.
+///
+/// # Errors
+///
+/// serde_json's; none is expected.
+pub fn ndjson(sample: &Sample, buffer: &mut BytesMut) -> io::Result<()> {
+    let time = rfc3339(sample.time);
+    line(
+        sample,
+        &time,
+        "system",
+        SystemLine::from(&sample.system),
+        buffer,
+    )?;
+    for task in &sample.tasks {
+        line(sample, &time, "task", TaskLine::from(task), buffer)?;
+    }
+    Ok(())
+}
+
+fn line(
+    sample: &Sample,
+    time: &str,
+    r#type: &'static str,
+    rest: impl Serialize,
+    buffer: &mut BytesMut,
+) -> io::Result<()> {
+    let line = Line {
+        v: VERSION,
+        r#type,
+        seq: sample.seq,
+        time,
+        interval_s: seconds(sample.interval),
+        rest,
+    };
+    serde_json::to_writer(buffer.writer(), &line)?;
+    buffer.put_u8(b'\n');
+    Ok(())
+}
+
+/// UTC with microseconds.
+fn rfc3339(time: Timestamp) -> String {
+    TIME.timestamp_to_string(&time)
+}
+
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
+/// To the microsecond: more digits would only be noise.
+fn seconds(interval: Duration) -> f64 {
+    interval.as_micros() as f64 / 1e6
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<&System> for SystemLine {
+    fn from(system: &System) -> SystemLine {
+        let block = |part: fn(&BlockTotals) -> u64| system.block.as_ref().map(part);
+        SystemLine {
+            pgpgin_bytes: system.pgpgin_bytes,
+            pgpgout_bytes: system.pgpgout_bytes,
+            dirty_bytes: system.dirty_bytes,
+            writeback_bytes: system.writeback_bytes,
+            dirtied_bytes: system.dirtied_bytes,
+            written_bytes: system.written_bytes,
+            block_read_bytes: block(|b| b.read),
+            block_write_bytes: block(|b| b.write),
+            attributed_write_bytes: block(|b| b.attributed),
+            shared_write_bytes: block(|b| b.shared),
+            unattributed_write_bytes: block(|b| b.unattributed.in_total()),
+            unattributed: UnattributedPart {
+                pre_trace: block(|b| b.unattributed.pre_trace),
+                metadata: block(|b| b.unattributed.metadata),
+                swap: block(|b| b.unattributed.swap),
+                stacked: block(|b| b.unattributed.stacked),
+                overflow: block(|b| b.unattributed.overflow),
+                unknown: block(|b| b.unattributed.unknown),
+            },
+            lost: LostPart::from(&system.lost),
+            tasks: TasksPart {
+                total: system.tasks_total,
+                running_io: system.tasks_running_io,
+                exited: system.tasks_exited,
+            },
+            self_cpu_ns: system.self_cpu_ns,
+        }
+    }
+}
+
+impl From<&Lost> for LostPart {
+    fn from(lost: &Lost) -> LostPart {
+        LostPart {
+            exit_records: lost.exit_records,
+            owner_slots: lost.owner_slots,
+            facts: lost.facts,
+            fact_inodes: lost.fact_inodes,
+            tags: lost.tags,
+            long_bios: lost.long_bios,
+            faults: lost.faults,
+            missed_events: lost.missed_events,
+        }
+    }
+}
+
+impl<'a> From<&'a Task> for TaskLine<'a> {
+    fn from(task: &'a Task) -> TaskLine<'a> {
+        TaskLine {
+            pid: task.pid,
+            tid: task.tid,
+            ppid: task.ppid,
+            start_time: task.start_time.map(rfc3339),
+            comm: &task.comm,
+            cmdline: task.cmdline.as_deref(),
+            user: task.user.as_deref(),
+            uid: task.uid,
+            cgroup: task.cgroup.as_deref(),
+            unit: task.unit.as_deref(),
+            container: task.container.as_deref(),
+            kthread: task.kthread,
+            exited: task.exited,
+            stats: StatsPart::from(&task.stats),
+            block: BlockPart::from(task.block.as_ref()),
+        }
+    }
+}
+
+impl From<&TaskCounters> for StatsPart {
+    fn from(stats: &TaskCounters) -> StatsPart {
+        StatsPart {
+            read_bytes: stats.read_bytes,
+            write_bytes: stats.write_bytes,
+            cancelled_write_bytes: stats.cancelled_write_bytes,
+            read_char: stats.read_char,
+            write_char: stats.write_char,
+            read_syscalls: stats.read_syscalls,
+            write_syscalls: stats.write_syscalls,
+            blkio_count: stats.blkio_count,
+            blkio_delay_ns: stats.blkio_delay_ns,
+            swapin_count: stats.swapin_count,
+            swapin_delay_ns: stats.swapin_delay_ns,
+        }
+    }
+}
+
+impl From<Option<&TaskBlock>> for BlockPart {
+    fn from(block: Option<&TaskBlock>) -> BlockPart {
+        let of = |part: fn(&TaskBlock) -> u64| block.map(part);
+        let lag = |part: fn(&Lag) -> Duration| {
+            let lag = block?.lag.as_ref()?;
+            Some(nanoseconds(part(lag)))
+        };
+        BlockPart {
+            block_read_bytes: of(|b| b.read),
+            dirtied_bytes: of(|b| b.dirtied),
+            dirty_pending_bytes: of(|b| b.dirty_pending),
+            cancelled_dirty_bytes: of(|b| b.cancelled),
+            block_write_bytes: of(TaskBlock::write),
+            block_write_self_bytes: of(|b| b.write_self),
+            block_write_flushed_bytes: of(|b| b.write_flushed),
+            block_write_shared_bytes: of(|b| b.write_shared),
+            submitted_for_others_bytes: of(|b| b.submitted_for_others),
+            lag_ns: LagPart {
+                avg: lag(|lag| lag.avg),
+                max: lag(|lag| lag.max),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::output::golden;
+
+    fn lines(sample: &Sample) -> Vec<Value> {
+        let mut buffer = BytesMut::new();
+        ndjson(sample, &mut buffer).expect("written");
+        let text = String::from_utf8(buffer.to_vec()).expect("UTF-8");
+        assert!(text.ends_with('\n'));
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    }
+
+    #[test]
+    fn every_line_fits_the_schema_that_ships_with_the_program() {
+        let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for sample in [golden::sample(), golden::without_ebpf()] {
+            for line in lines(&sample) {
+                let errors: Vec<_> = validator
+                    .iter_errors(&line)
+                    .map(|e| e.to_string())
+                    .collect();
+                assert!(errors.is_empty(), "{errors:?} in {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_refuses_a_line_without_one_of_its_fields() {
+        let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for line in lines(&golden::sample()) {
+            let fields = line.as_object().expect("an object");
+            for name in fields.keys() {
+                let mut without = fields.clone();
+                without.remove(name);
+                assert!(!validator.is_valid(&Value::Object(without)), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_is_null_and_never_zero() {
+        let lines = lines(&golden::without_ebpf());
+        assert_eq!(lines[0]["block_write_bytes"], Value::Null);
+        assert_eq!(lines[0]["unattributed"]["metadata"], Value::Null);
+        assert_eq!(lines[1]["lag_ns"]["avg"], Value::Null);
+        assert_eq!(lines[1]["blkio_delay_ns"], Value::Null);
+    }
+
+    #[test]
+    fn a_hostile_name_stays_within_its_line() {
+        let mut sample = golden::sample();
+        sample.tasks[0].comm = "a\nb\x1b[2J".to_owned();
+        assert_eq!(lines(&sample)[1]["comm"], "a\nb\x1b[2J");
+    }
+}

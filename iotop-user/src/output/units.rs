@@ -1,0 +1,77 @@
+//! Numbers as one word each, so that every line has the same number of words.
+
+use std::time::Duration;
+
+/// What is not known.
+pub const UNKNOWN: &str = "-";
+
+/// Bytes with a fitting binary unit: `0`, `512B`, `1.25K`, `256.00M`; with
+/// `kilobytes` always in KiB.
+pub fn bytes(bytes: f64, kilobytes: bool) -> String {
+    if kilobytes {
+        return format!("{:.2}K", bytes / 1024.0);
+    }
+    let mut value = bytes;
+    let mut unit = "B";
+    for larger in ["K", "M", "G", "T", "P"] {
+        // 1023.996 K would print as 1024.00 K.
+        if value < 1023.995 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" {
+        format!("{value:.0}B")
+    } else {
+        format!("{value:.2}{unit}")
+    }
+}
+
+/// A part of an interval.
+pub fn percent(part: Duration, whole: Duration) -> String {
+    if whole.is_zero() {
+        return UNKNOWN.to_owned();
+    }
+    format!("{:.2}%", part.as_secs_f64() * 100.0 / whole.as_secs_f64())
+}
+
+/// How long something took: `120ms`, `4.8s`, `3m05s`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 => format!("{:.1}s", duration.as_secs_f64()),
+        _ => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_find_their_unit() {
+        for (n, text) in [
+            (0.0, "0B"),
+            (1023.0, "1023B"),
+            (1024.0, "1.00K"),
+            (268_435_456.0, "256.00M"),
+            (1_048_575.0, "1.00M"),
+            (3.5 * 1024f64.powi(4), "3.50T"),
+        ] {
+            assert_eq!(bytes(n, false), text);
+        }
+        assert_eq!(bytes(1_048_576.0, true), "1024.00K");
+    }
+
+    #[test]
+    fn durations_and_percentages_are_one_word() {
+        assert_eq!(duration(Duration::from_millis(120)), "120ms");
+        assert_eq!(duration(Duration::from_millis(4812)), "4.8s");
+        assert_eq!(duration(Duration::from_secs(185)), "3m05s");
+        let half = percent(Duration::from_millis(250), Duration::from_millis(500));
+        assert_eq!(half, "50.00%");
+        assert_eq!(percent(Duration::ZERO, Duration::ZERO), "-");
+    }
+}
