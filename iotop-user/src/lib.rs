@@ -4,10 +4,13 @@
 //! taskstats and `/proc/vmstat` into one [`collect::Sample`] per interval, and
 //! everything downstream only reads Samples.
 
+pub mod batch;
 pub mod cli;
 pub mod collect;
+pub mod doctor;
 pub mod identity;
 pub mod kernel;
 pub mod output;
 pub mod probe;
+pub mod sources;
 pub mod taskstats;

@@ -30,7 +30,7 @@ pub enum LayoutError {
 /// # Errors
 ///
 /// The first thing that this kernel lacks.
-pub fn resolve(btf: &Btf, page_size: u32, tags: u32) -> Result<Layout, LayoutError> {
+pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutError> {
     let member = |of: &str, path: &str| {
         btf.member_offset(of, path)
             .ok_or_else(|| LayoutError::Missing(format!("{of}.{path}")))

@@ -19,7 +19,7 @@ use iotop_common::{
 };
 
 pub use error::ProbeError;
-pub use programs::{PROGRAMS, Program};
+pub use programs::{Attached, PROGRAMS, Program};
 pub use slots::PageDeltas;
 
 use mapped::Mapped;
@@ -51,7 +51,7 @@ pub struct Probe {
     epoch: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
-    programs: Vec<programs::Attached>,
+    programs: Vec<Attached>,
     last_audit: Instant,
 }
 
@@ -200,7 +200,7 @@ impl Probe {
     }
 
     /// The programs and what they are attached to.
-    pub fn attached(&self) -> &[programs::Attached] {
+    pub fn attached(&self) -> &[Attached] {
         &self.programs
     }
 

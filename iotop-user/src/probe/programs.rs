@@ -18,6 +18,8 @@ pub struct Program {
     pub tracepoint: &'static str,
     /// What it is for.
     pub purpose: &'static str,
+    /// Why this hook and no other.
+    pub why: &'static str,
 }
 
 /// All programs, in the order in which they are attached: whatever clears tags
@@ -27,21 +29,25 @@ pub const PROGRAMS: [Program; 4] = [
         name: "task_exited",
         tracepoint: "sched_process_exit",
         purpose: "a task's last name, and that it is gone",
+        why: "the one place that every exiting task passes",
     },
     Program {
         name: "folio_dropped",
         tracepoint: "mm_filemap_delete_from_page_cache",
         purpose: "dirty pages that are dropped before they are written",
+        why: "a cancelled page has no tracepoint of its own; its live tag tells",
     },
     Program {
         name: "folio_dirtied",
         tracepoint: "writeback_dirty_folio",
         purpose: "who makes a page dirty",
+        why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
     },
     Program {
         name: "bio_submitted",
         tracepoint: "block_bio_queue",
         purpose: "whose pages a bio carries, and who submits it",
+        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
     },
 ];
 

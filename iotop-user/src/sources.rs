@@ -1,0 +1,138 @@
+//! Opening the sources: what can't be had is left out, and said.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    cli::Ebpf,
+    collect::Sources,
+    kernel::{
+        btf::{Btf, BtfError},
+        capabilities::Capabilities,
+        clock,
+        frames::{Frames, FramesError},
+        layout::{self, LayoutError},
+        settings::Settings,
+    },
+    probe::{OBJECT, Probe, ProbeError},
+    taskstats::TaskstatsSocket,
+};
+
+/// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
+pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
+
+/// The sources, and what is missing among them.
+pub struct Opened {
+    /// What could be opened.
+    pub sources: Sources,
+    /// What could not, why, and what to do about it.
+    pub notices: Vec<String>,
+}
+
+/// Why there is no kernel half.
+#[derive(Debug, thiserror::Error)]
+pub enum EbpfError {
+    /// The user does not want it.
+    #[error("switched off with --no-ebpf")]
+    Off,
+    /// We may not load it.
+    #[error("it needs CAP_BPF and CAP_PERFMON; run it with sudo")]
+    NotPermitted,
+    /// The kernel has no BTF, or one that can't be read.
+    #[error("{0}; it needs a kernel with CONFIG_DEBUG_INFO_BTF")]
+    Btf(#[from] BtfError),
+    /// The kernel lacks something.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The tag table can't be sized.
+    #[error(transparent)]
+    Frames(#[from] FramesError),
+    /// The object file can't be read.
+    #[error("{path}: {source}")]
+    Object {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The kernel half can't be loaded or attached.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+/// Opens every source. Where the kernel half was not asked for by file name,
+/// its absence is a notice and the rest goes on.
+///
+/// # Errors
+///
+/// The kernel half that the user named can't be used.
+pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
+    let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
+    let settings = Settings::read(&proc_root, &sys_root);
+    let mut notices = Vec::new();
+    let probe = match (attach(ebpf, &proc_root, &sys_root), ebpf) {
+        (Ok(probe), _) => Some(probe),
+        (Err(error), Ebpf::File(_)) => return Err(error),
+        (Err(error), _) => {
+            notices.push(format!(
+                "no eBPF, so nobody is told who caused the writes: {error}"
+            ));
+            None
+        }
+    };
+    let taskstats = match TaskstatsSocket::open() {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            notices.push(format!(
+                "no taskstats, so DISK_READ, DISK_WRITE, SWAPIN and IO are unknown: {error}"
+            ));
+            None
+        }
+    };
+    if taskstats.is_some() && !settings.counts_delays() {
+        notices.push(
+            "SWAPIN and IO are unknown, the kernel does not count delays; \
+             `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards"
+                .to_owned(),
+        );
+    }
+    Ok(Opened {
+        sources: Sources {
+            probe,
+            taskstats,
+            delays: settings.counts_delays(),
+            proc_root,
+            sys_root,
+        },
+        notices,
+    })
+}
+
+/// Loads and attaches the kernel half.
+///
+/// # Errors
+///
+/// What is missing.
+pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, EbpfError> {
+    let (object, name) = match ebpf {
+        Ebpf::Off => return Err(EbpfError::Off),
+        Ebpf::BuiltIn => (OBJECT.to_vec(), "the built-in object".to_owned()),
+        Ebpf::File(path) => {
+            let object = fs::read(path).map_err(|source| EbpfError::Object {
+                path: path.clone(),
+                source,
+            })?;
+            (object, path.display().to_string())
+        }
+    };
+    if !Capabilities::effective().may_load_ebpf() {
+        return Err(EbpfError::NotPermitted);
+    }
+    let btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
+    let page_size = clock::page_size();
+    let frames = Frames::read(proc_root, page_size)?;
+    let layout = layout::resolve(&btf, page_size, frames.tags)?;
+    Ok(Probe::attach(&object, &name, &layout)?)
+}
