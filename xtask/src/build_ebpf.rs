@@ -1,58 +1,66 @@
 //! Compiles the kernel half, the same bytes from any checkout directory.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::toolchain::Toolchain;
-use crate::{object, process, toolchain, workspace};
+use crate::toolchain::{TARGET, Toolchain};
+use crate::{check_ebpf, object, process, workspace};
 
 /// The kernel half's binary.
 const BINARY: &str = "iotop-trace-ebpf";
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// Build to another place and fail when the committed object differs
+    #[arg(long, conflicts_with = "log")]
+    check: bool,
     /// Build with messages through aya-log, to target/ebpf/iotop-trace-log.bpf.o
     #[arg(long)]
     log: bool,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let toolchain = Toolchain::find()?;
-    let object = if options.log {
-        workspace::ebpf_target().join("iotop-trace-log.bpf.o")
+    let target = workspace::ebpf_target();
+    if options.check {
+        let rebuilt = target.join("iotop-trace-check.bpf.o");
+        build(&[], &rebuilt)?;
+        check_ebpf::check(&rebuilt)
+    } else if options.log {
+        build(&["log"], &target.join("iotop-trace-log.bpf.o"))
     } else {
-        workspace::committed_object()
-    };
-    build(&toolchain, options.log, &object)?;
-    let size = std::fs::metadata(&object)?.len();
+        build(&[], &workspace::committed_object())
+    }
+}
+
+/// Compiles the kernel half and says so when the committed object is older.
+pub fn compare() -> Result<()> {
+    let rebuilt = workspace::ebpf_target().join("iotop-trace-check.bpf.o");
+    build(&[], &rebuilt)?;
+    check_ebpf::warn_if_stale(&rebuilt)
+}
+
+/// Builds the kernel half into `object`.
+fn build(features: &[&str], object: &Path) -> Result<()> {
+    let toolchain = Toolchain::find()?;
+    let target = workspace::ebpf_target();
+    compile(&toolchain, features, &target)?;
+    let linked = target.join(TARGET).join("release").join(BINARY);
+    object::finish(&toolchain, &linked, object)?;
+    let size = std::fs::metadata(object)?.len();
     eprintln!("{}: {size} bytes", object.display());
     Ok(())
 }
 
-/// Builds the kernel half into `object`.
-fn build(toolchain: &Toolchain, log: bool, object: &Path) -> Result<()> {
-    let features: &[&str] = if log { &["log"] } else { &[] };
-    let target_dir = workspace::ebpf_target();
-    compile(toolchain, BINARY, features, &target_dir)?;
-    object::finish(toolchain, &object::linked(&target_dir, BINARY), object)
-}
-
-fn compile(
-    toolchain: &Toolchain,
-    binary: &str,
-    features: &[&str],
-    target_dir: &Path,
-) -> Result<()> {
+fn compile(toolchain: &Toolchain, features: &[&str], target: &Path) -> Result<()> {
     let mut cargo = toolchain.cargo_build()?;
     cargo
         .current_dir(workspace::root())
-        .args(["--package", "iotop-ebpf", "--bin", binary])
+        .args(["--package", "iotop-ebpf", "--bin", BINARY])
         .args(["--features", &features.join(",")])
         .arg("--target-dir")
-        .arg(target_dir)
+        .arg(target)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(toolchain)?);
     process::run(&mut cargo)
 }
@@ -88,15 +96,8 @@ fn rustflags(toolchain: &Toolchain) -> Result<OsString> {
 
 /// Where cargo unpacks crates: one directory for each registry. Its name holds
 /// a hash of the registry's address, so the crates must be there first.
-fn registry_sources() -> Result<Vec<std::path::PathBuf>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    process::run(Command::new(cargo).current_dir(workspace::root()).args([
-        "fetch",
-        "--locked",
-        "--quiet",
-        "--target",
-        toolchain::TARGET,
-    ]))?;
+fn registry_sources() -> Result<Vec<PathBuf>> {
+    process::run(workspace::cargo("fetch").args(["--quiet", "--target", TARGET]))?;
     let dir = process::cargo_home().join("registry/src");
     std::fs::read_dir(&dir)
         .with_context(|| format!("could not list {}", dir.display()))?

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{bpf_linker, process};
 
 /// The target triple of the kernel half.
 pub const TARGET: &str = "bpfel-unknown-none";
@@ -43,6 +43,17 @@ impl Toolchain {
                  - rustup: rustup toolchain install nightly --component rust-src\n\
                  The object is committed: `cargo build` alone needs none of this."
             ),
+        }
+    }
+
+    fn rustc(&self) -> Command {
+        match self {
+            Toolchain::Debian => Command::new(DEBIAN_RUSTC),
+            Toolchain::Nightly(name) => {
+                let mut rustup = Command::new("rustup");
+                rustup.args(["run", name, "rustc"]);
+                rustup
+            }
         }
     }
 
@@ -109,15 +120,20 @@ impl Toolchain {
             })
     }
 
+    /// The major version of the LLVM that the compiler emits code with.
+    pub fn llvm_major(&self) -> Result<u32> {
+        let version = process::output(self.rustc().arg("-vV"))?;
+        version
+            .lines()
+            .find_map(|line| line.strip_prefix("LLVM version: "))
+            .and_then(|version| version.split('.').next()?.parse().ok())
+            .context("rustc -vV does not tell its LLVM version")
+    }
+
     /// One line that names everything that decides about the object's bytes.
     pub fn version(&self) -> Result<String> {
-        let rustc = match self {
-            Toolchain::Debian => process::output(Command::new(DEBIAN_RUSTC).arg("-V"))?,
-            Toolchain::Nightly(name) => {
-                process::output(Command::new("rustup").args(["run", name, "rustc", "-V"]))?
-            }
-        };
-        let linker = bpf_linker_version()?;
+        let rustc = process::output(self.rustc().arg("-V"))?;
+        let linker = bpf_linker::version()?;
         let objcopy = self.objcopy()?;
         let llvm = process::output(Command::new(&objcopy).arg("--version"))?;
         let llvm = llvm
@@ -127,15 +143,6 @@ impl Toolchain {
             .with_context(|| format!("{} does not tell its version", objcopy.display()))?;
         Ok(format!("{rustc}, bpf-linker {linker}, LLVM {llvm}"))
     }
-}
-
-/// The version of the bpf-linker that cargo would find.
-pub fn bpf_linker_version() -> Result<String> {
-    let Some(linker) = process::find("bpf-linker") else {
-        bail!("bpf-linker is not installed: run `cargo xtask setup`");
-    };
-    let line = process::output(Command::new(linker).arg("--version"))?;
-    Ok(line.trim_start_matches("bpf-linker ").to_owned())
 }
 
 /// Whether Debian's compiler is here, with `core` for [`TARGET`].
