@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask TASK`.
+
+mod bpf_linker;
+mod build_ebpf;
+mod check_ebpf;
+mod debian;
+mod elf;
+mod object;
+mod privilege;
+mod process;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, test and benchmark iotop-trace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the kernel half and the tests need, where it is missing
+    Setup,
+    /// Compile the kernel half into the object that the program embeds
+    BuildEbpf(build_ebpf::Options),
+    /// Build iotop-trace and run it with the privileges it needs
+    Run(run::Options),
+    /// Install what is missing, build everything, run every test
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Setup => setup::run(),
+        Task::BuildEbpf(options) => build_ebpf::run(&options),
+        Task::Run(options) => run::run(&options),
+        Task::Test(options) => test::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Installs what building the kernel half and running the tests need.
+
+use anyhow::{Result, bail};
+
+use crate::toolchain::{self, Toolchain};
+use crate::{bpf_linker, debian, process};
+
+/// A compiler with `core` for eBPF, and LLVM 22 to build bpf-linker with.
+const KERNEL_HALF: [&str; 8] = [
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev-bpf",
+    "llvm-22",
+    "llvm-22-dev",
+    "libpolly-22-dev",
+    "libzstd-dev",
+    "zlib1g-dev",
+];
+
+/// File systems, loop devices and loads for the tests and benchmarks.
+const TESTS: [&str; 6] = [
+    "e2fsprogs",
+    "xfsprogs",
+    "btrfs-progs",
+    "fio",
+    "util-linux",
+    "mount",
+];
+
+/// What tells on another distribution that [`TESTS`] are there.
+const TEST_PROGRAMS: [&str; 6] = [
+    "mkfs.ext4",
+    "mkfs.xfs",
+    "mkfs.btrfs",
+    "fio",
+    "losetup",
+    "mount",
+];
+
+pub fn run() -> Result<()> {
+    if debian::is_here() {
+        packages()?;
+    } else {
+        test_programs()?;
+    }
+    bpf_linker::install(&Toolchain::find()?)?;
+    eprintln!("Everything that the build and the tests need is installed.");
+    Ok(())
+}
+
+fn packages() -> Result<()> {
+    let kernel_half = debian::missing(&KERNEL_HALF)?;
+    let mut missing = debian::missing(&TESTS)?;
+    if kernel_half.is_empty() && missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!(
+        "Not installed: {}",
+        [&kernel_half[..], &missing[..]].concat().join(" ")
+    );
+    debian::update()?;
+    if debian::offers(&kernel_half) {
+        missing.extend(kernel_half);
+    } else if let Some(nightly) = toolchain::nightly_with_source()? {
+        eprintln!("This distribution has no rustc-web; {nightly} of rustup takes its place.");
+    } else {
+        bail!(
+            "this distribution does not offer all of {}.\n\
+             Install a nightly compiler by hand: \
+             rustup toolchain install nightly --component rust-src",
+            kernel_half.join(" ")
+        );
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    debian::install(&missing)
+}
+
+fn test_programs() -> Result<()> {
+    let missing: Vec<&str> = TEST_PROGRAMS
+        .into_iter()
+        .filter(|program| process::find(program).is_none())
+        .collect();
+    if !missing.is_empty() {
+        bail!(
+            "the tests need {}, and only Debian's packages can be installed from here: \
+             install e2fsprogs, xfsprogs, btrfs-progs, fio and util-linux by hand",
+            missing.join(" ")
+        );
+    }
+    Ok(())
+}
