@@ -1,12 +1,12 @@
 //! Time limits: nothing a test waits for may hang it.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 /// The moment at which waiting ends.
 #[derive(Clone, Copy)]
@@ -37,28 +37,24 @@ impl Deadline {
         }
     }
 
-    /// Runs a command that must succeed, and gives its standard output.
-    pub fn run(self, command: &mut Command) -> Result<String> {
+    /// Runs a command to its end, whatever that is.
+    pub fn output(self, command: &mut Command) -> Result<Output> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let stdout = all_of(child.stdout.take().context("stdout is piped")?);
+        let stderr = all_of(child.stderr.take().context("stderr is piped")?);
         let status = self
             .wait(&mut child)
             .with_context(|| format!("{command:?}"))?;
-        let (mut text, mut complaint) = (String::new(), String::new());
-        out.context("stdout is piped")?.read_to_string(&mut text)?;
-        err.context("stderr is piped")?
-            .read_to_string(&mut complaint)?;
-        ensure!(
-            status.success(),
-            "{command:?}: {status}: {}",
-            complaint.trim()
-        );
-        Ok(text)
+        Ok(Output {
+            status,
+            stdout: stdout.recv_timeout(self.left())?,
+            stderr: stderr.recv_timeout(self.left())?,
+        })
     }
 
     /// The next line of a stream, `None` at its end.
@@ -69,6 +65,18 @@ impl Deadline {
             Err(mpsc::RecvTimeoutError::Timeout) => bail!("no line came in time"),
         }
     }
+}
+
+/// Reads a whole stream in a thread, so that a full pipe stops nobody.
+fn all_of(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // An error is the stream's end; nobody to tell when the receiver is gone.
+        let _ = stream.read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
 /// Reads a stream's lines in a thread, so that waiting for one can end in time.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::command::run;
 use super::counters::DeviceStat;
 use super::deadline::Deadline;
 
@@ -84,14 +85,14 @@ impl Device {
             attached: false,
         };
         let path = device.attach(deadline)?;
-        deadline.run(fs.mkfs().arg(&path))?;
+        run(fs.mkfs().arg(&path), deadline)?;
         // noatime: a reader must not have anything written for it.
         let mut mount = Command::new("mount");
         mount.args(["-t", fs.name(), "-o", "noatime", &path]);
-        deadline.run(mount.arg(&device.dir))?;
+        run(mount.arg(&device.dir), deadline)?;
         device.mounted = true;
         // While it is mounted this only says "with the last user".
-        deadline.run(Command::new("losetup").args(["--detach", &path]))?;
+        run(Command::new("losetup").args(["--detach", &path]), deadline)?;
         device.attached = false;
         Ok(device)
     }
@@ -100,7 +101,7 @@ impl Device {
         let image = self.dir.join("image");
         File::create_new(&image)?.set_len(SIZE)?;
         let mut losetup = Command::new("losetup");
-        let path = deadline.run(losetup.args(["--find", "--show"]).arg(&image));
+        let path = run(losetup.args(["--find", "--show"]).arg(&image), deadline);
         fs::remove_file(&image)?;
         let path = path?.trim().to_owned();
         self.attached = true;
@@ -125,15 +126,12 @@ impl Drop for Device {
         let deadline = Deadline::after(SETUP);
         let mut problems = Vec::new();
         if self.mounted {
-            problems.extend(deadline.run(Command::new("umount").arg(&self.dir)).err());
+            problems.extend(run(Command::new("umount").arg(&self.dir), deadline).err());
         }
         if self.attached {
             let path = format!("/dev/{}", self.name);
-            problems.extend(
-                deadline
-                    .run(Command::new("losetup").args(["-d", &path]))
-                    .err(),
-            );
+            let mut losetup = Command::new("losetup");
+            problems.extend(run(losetup.args(["--detach", &path]), deadline).err());
         }
         problems.extend(fs::remove_dir(&self.dir).err().map(Into::into));
         for problem in problems {

@@ -1,6 +1,7 @@
 //! The harness: real devices, real writers, the real binary beside them.
 
 pub mod checks;
+pub mod command;
 pub mod counters;
 pub mod deadline;
 pub mod device;

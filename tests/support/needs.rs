@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::command::run;
 use super::deadline::Deadline;
 use super::device::{Fs, own_mount_namespace};
 use super::tracer::Tracer;
@@ -50,7 +51,7 @@ impl Needs {
             "no /dev/loop-control: the kernel has no loop devices"
         );
         let mut mkfs = Command::new(fs.mkfs().get_program());
-        Deadline::after(Duration::from_secs(10)).run(mkfs.arg("-V"))?;
+        run(mkfs.arg("-V"), Deadline::after(Duration::from_secs(10)))?;
         match self.ebpf.get_or_init(ebpf) {
             Err(missing) => anyhow::bail!("{missing:#}"),
             Ok(()) => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::checks::{conservation, near};
+use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::Deadline;
 use super::device::{Device, Fs};
@@ -50,8 +51,8 @@ impl<'a> Run<'a> {
     pub fn new(device: &'a Device) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
         let dir = device.dir().join("trial");
-        deadline.run(Command::new("rm").arg("-rf").arg(&dir))?;
-        deadline.run(Command::new("mkdir").arg(&dir))?;
+        run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
+        run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
             device,
             dir,
@@ -140,7 +141,10 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         // Ends the tracer first: it may hold on to what it watches.
         self.traced = None;
-        let removed = Deadline::after(CLEANUP).run(Command::new("rm").arg("-rf").arg(&self.dir));
+        let removed = run(
+            Command::new("rm").arg("-rf").arg(&self.dir),
+            Deadline::after(CLEANUP),
+        );
         if let Err(problem) = removed {
             eprintln!("cleaning up: {problem:#}");
         }

@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::checks::{conservation, near};
+use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::{Deadline, lines_of};
 use super::ndjson::Report;
@@ -184,7 +185,10 @@ fn cut_off() -> Result<()> {
 
 fn hung_step() -> Result<()> {
     let start = Instant::now();
-    let end = Deadline::after(Duration::from_millis(50)).run(Command::new("sleep").arg("20"));
+    let end = run(
+        Command::new("sleep").arg("20"),
+        Deadline::after(Duration::from_millis(50)),
+    );
     must_say(end.map(drop), "took too long")?;
     ensure!(start.elapsed() < Duration::from_secs(5));
     Ok(())
