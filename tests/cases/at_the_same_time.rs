@@ -1,0 +1,143 @@
+//! Many owners at once.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{MIB, owner};
+use crate::support::checks::near;
+use crate::support::process::Writer;
+use crate::support::run::Run;
+
+/// Two writers at once keep their known ratio.
+pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
+    let (more, less) = (144 * MIB, 48 * MIB);
+    run.trace()?;
+    let (a, b) = (run.file("more"), run.file("less"));
+    let pids = together(
+        &run,
+        [
+            ("gt-three", &["write", &a, "0", &more.to_string()]),
+            ("gt-one", &["write", &b, "0", &less.to_string()]),
+        ],
+    )?;
+    run.flush()?;
+    let Some(report) = run.finish(more + less, 0)? else {
+        return Ok(());
+    };
+    for ((comm, pid), len) in pids.into_iter().zip([more, less]) {
+        near(comm, owner(&report, comm, pid)?.written, len)?;
+    }
+    Ok(())
+}
+
+/// Two writers of one file, page about: each owns its own pages.
+pub fn one_file(mut run: Run<'_>) -> Result<()> {
+    let half = 32 * MIB;
+    run.trace()?;
+    let (file, len) = (run.file("file"), half.to_string());
+    let pids = together(
+        &run,
+        [
+            ("gt-even", &["stripes", &file, "0", &len]),
+            ("gt-odd", &["stripes", &file, "1", &len]),
+        ],
+    )?;
+    run.flush()?;
+    let Some(report) = run.finish(2 * half, 0)? else {
+        return Ok(());
+    };
+    for (comm, pid) in pids {
+        near(comm, owner(&report, comm, pid)?.written, half)?;
+    }
+    Ok(())
+}
+
+/// Starts two writers, lets both go at once, waits for both.
+fn together<'a>(run: &Run<'_>, writers: [(&'a str, &[&str; 4]); 2]) -> Result<[(&'a str, u64); 2]> {
+    let [(a, a_args), (b, b_args)] = writers;
+    let mut first = Writer::start(a, a_args)?;
+    let mut second = Writer::start(b, b_args)?;
+    first.go()?;
+    second.go()?;
+    first.done(run.deadline)?;
+    second.done(run.deadline)?;
+    Ok([
+        (a, first.exit(run.deadline)?),
+        (b, second.exit(run.deadline)?),
+    ])
+}
+
+/// Threads are told apart, and belong to one process.
+pub fn threads(mut run: Run<'_>) -> Result<()> {
+    let lens = [8 * MIB, 16 * MIB, 24 * MIB, 32 * MIB];
+    run.trace()?;
+    let dir = run.file("");
+    let numbers = lens.map(|len| len.to_string());
+    let mut args = vec!["threads", dir.as_str()];
+    args.extend(numbers.iter().map(String::as_str));
+    let mut writer = Writer::start("gt-thread", &args)?;
+    writer.go()?;
+    let said = writer.done(run.deadline)?;
+    let pid = writer.exit(run.deadline)?;
+    run.flush()?;
+    let Some(report) = run.finish(lens.iter().sum(), 0)? else {
+        return Ok(());
+    };
+    for line in said {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["thread", number, tid] = words[..] else {
+            anyhow::bail!("the writer said {line}");
+        };
+        let comm = format!("gt-thread{number}");
+        let thread = owner(&report, &comm, pid)?;
+        near(&comm, thread.written, lens[number.parse::<usize>()?])?;
+        ensure!(
+            thread.tids.iter().eq([&tid.parse::<u64>()?]),
+            "{comm} is {tid}, not {:?}",
+            thread.tids
+        );
+    }
+    Ok(())
+}
+
+/// A process that lives for milliseconds is seen, whole and by its own name.
+pub fn short_lived(mut run: Run<'_>) -> Result<()> {
+    const COUNT: usize = 500;
+    const AT_ONCE: usize = 10;
+    let len = 64 * 1024;
+    run.trace()?;
+    let mut pids = BTreeMap::new();
+    let comms: Vec<String> = (0..COUNT).map(|n| format!("gt-brief{n}")).collect();
+    for comms in comms.chunks(AT_ONCE) {
+        let mut writers = Vec::new();
+        for comm in comms {
+            let file = run.file(comm);
+            let writer = Writer::start(comm, &["write", &file, "0", &len.to_string()])?;
+            writers.push((comm, writer));
+        }
+        for (_, writer) in &mut writers {
+            writer.go()?;
+        }
+        for (comm, writer) in writers {
+            pids.insert(comm.as_str(), writer.exit(run.deadline)?);
+        }
+    }
+    run.flush()?;
+    let Some(report) = run.finish(len * COUNT as u64, 0)? else {
+        return Ok(());
+    };
+    let owners = report.owners()?;
+    for (comm, pid) in pids {
+        let owner = owners.get(comm).with_context(|| format!("no {comm}"))?;
+        ensure!(owner.pids.iter().eq([&pid]), "{comm} is {:?}", owner.pids);
+        // So small that the usual slack would prove nothing.
+        ensure!(
+            owner.written == len,
+            "{comm}: {} bytes, not {len}",
+            owner.written
+        );
+        ensure!(owner.exited, "no line says that {comm} has exited");
+    }
+    Ok(())
+}

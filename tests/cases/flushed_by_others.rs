@@ -1,0 +1,99 @@
+//! Pages that someone else writes back, or that nobody does.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{MIB, owner, written_by};
+use crate::support::checks::near;
+use crate::support::deadline::Deadline;
+use crate::support::process::Writer;
+use crate::support::run::Run;
+
+/// A writer that is long gone still owns what is written for it.
+pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
+    let len = 128 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-exit", &["write", &file, "0", &len.to_string()])?;
+    // Long enough for its exit to be in an earlier interval than its bytes.
+    sleep(Duration::from_millis(1200));
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let gone = owner(&report, "gt-exit", pid)?;
+    near("written for gt-exit", gone.written, len)?;
+    near("flushed by others", gone.written_flushed, len)?;
+    near("dirtied", gone.dirtied, len)?;
+    near("written for gt-flush", written_by(&report, "gt-flush")?, 0)?;
+    ensure!(gone.exited, "no line says that gt-exit has exited");
+    ensure!(gone.pending == 0, "{} bytes are pending", gone.pending);
+    Ok(())
+}
+
+/// sync(2) by another process takes no blame from a writer that still lives.
+pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
+    let len = 96 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let mut writer = Writer::start("gt-lives", &["write", &file, "0", &len.to_string()])?;
+    writer.go()?;
+    writer.done(run.deadline)?;
+    run.to_end("gt-sync", &["sync"])?;
+    let pid = writer.pid();
+    let report = run.finish(len, 0)?;
+    writer.exit(Deadline::after(Duration::from_secs(5)))?;
+    let Some(report) = report else {
+        return Ok(());
+    };
+    let lives = owner(&report, "gt-lives", pid)?;
+    near("written for gt-lives", lives.written, len)?;
+    near("written for gt-sync", written_by(&report, "gt-sync")?, 0)?;
+    ensure!(!lives.exited, "gt-lives has not exited");
+    Ok(())
+}
+
+/// Who dirties a clean page owns it; who writes to it while it is dirty does not.
+pub fn overwritten(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let args = ["write", &file, "0", &len.to_string()];
+    let first = run.to_end("gt-first", &args)?;
+    run.to_end("gt-second", &args)?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let first = owner(&report, "gt-first", first)?;
+    near("written for gt-first", first.written, len)?;
+    near(
+        "written for gt-second",
+        written_by(&report, "gt-second")?,
+        0,
+    )
+}
+
+/// Pages dropped before they were written are cancelled, whoever dropped them.
+pub fn unlinked(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-cancel", &["write", &file, "0", &len.to_string()])?;
+    run.to_end("gt-unlink", &["unlink", &file])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(0, 0)? else {
+        return Ok(());
+    };
+    let cancelled = owner(&report, "gt-cancel", pid)?;
+    near("cancelled", cancelled.cancelled, len)?;
+    near("dirtied", cancelled.dirtied, len)?;
+    near("written for gt-cancel", cancelled.written, 0)?;
+    ensure!(cancelled.pending == 0, "{} pending", cancelled.pending);
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The cases: each is a promise about who owns which bytes, kept on every file
+//! system.
+
+mod at_the_same_time;
+mod flushed_by_others;
+mod other_ways;
+mod own_submission;
+
+use anyhow::Result;
+
+use crate::support::device::Device;
+use crate::support::ndjson::{Owner, Report};
+use crate::support::run::{Run, Spoiled};
+
+const MIB: u64 = 1 << 20;
+
+/// A case does all its work in one run.
+pub type Case = fn(Run<'_>) -> Result<()>;
+
+/// Every case by its name.
+pub const ALL: &[(&str, Case)] = &[
+    (
+        "writer_exits_before_its_pages_are_flushed",
+        flushed_by_others::writer_exits,
+    ),
+    ("foreign_sync", flushed_by_others::foreign_sync),
+    (
+        "second_writer_overwrites_dirty_pages",
+        flushed_by_others::overwritten,
+    ),
+    ("unlinked_before_flush", flushed_by_others::unlinked),
+    ("two_writers_three_to_one", at_the_same_time::three_to_one),
+    ("two_writers_share_one_file", at_the_same_time::one_file),
+    ("threads_of_one_process", at_the_same_time::threads),
+    (
+        "processes_that_live_for_milliseconds",
+        at_the_same_time::short_lived,
+    ),
+    ("own_fsync", own_submission::fsync),
+    ("direct_io", own_submission::direct),
+    ("mapped_stores", other_ways::mapped),
+    ("reader_before_writer", other_ways::reader_first),
+];
+
+/// Runs a case, anew where the kernel's own timing spoilt it.
+pub fn run(case: Case, device: &Device) -> Result<()> {
+    for _ in 0..3 {
+        match case(Run::new(device)?) {
+            Err(error) if error.is::<Spoiled>() => eprintln!("{error}: trying again"),
+            end => return end,
+        }
+    }
+    case(Run::new(device)?)
+}
+
+/// The owner named `comm`, which must be this process and no other.
+fn owner(report: &Report, comm: &str, pid: u64) -> Result<Owner> {
+    let Some(owner) = report.owners()?.remove(comm) else {
+        anyhow::bail!("no task line of {comm}");
+    };
+    anyhow::ensure!(
+        owner.pids.iter().eq([&pid]),
+        "{comm} is {pid}, not {:?}",
+        owner.pids
+    );
+    Ok(owner)
+}
+
+/// What `comm` wrote, 0 where it has no line at all.
+fn written_by(report: &Report, comm: &str) -> Result<u64> {
+    Ok(report.owners()?.get(comm).map_or(0, |owner| owner.written))
+}

@@ -1,0 +1,48 @@
+//! Other ways to dirty a page, and one not to.
+
+use anyhow::{Result, ensure};
+
+use super::{MIB, owner};
+use crate::support::checks::near;
+use crate::support::run::Run;
+
+/// A store into a mapping makes no system call, and dirties its page all the same.
+pub fn mapped(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-mmap", &["mmap", &file, &len.to_string()])?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let owner = owner(&report, "gt-mmap", pid)?;
+    near("written for gt-mmap", owner.written, len)?;
+    near("dirtied by gt-mmap", owner.dirtied, len)
+}
+
+/// Who brought the pages into the page cache has nothing to do with who dirtied them.
+pub fn reader_first(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    let file = run.file("file");
+    let write = ["write", &file, "0", &len.to_string()];
+    run.to_end("gt-before", &write)?;
+    run.flush()?;
+    run.to_end("gt-evict", &["evict", &file])?;
+    run.trace()?;
+    let reader = run.to_end("gt-reader", &["read", &file])?;
+    let writer = run.to_end("gt-writer", &write)?;
+    run.flush()?;
+    let Some(report) = run.finish(len, len)? else {
+        return Ok(());
+    };
+    let reader = owner(&report, "gt-reader", reader)?;
+    near("read by gt-reader", reader.read, len)?;
+    ensure!(
+        reader.written == 0 && reader.shared == 0 && reader.dirtied == 0,
+        "the reader is charged with writes: {reader:?}"
+    );
+    let writer = owner(&report, "gt-writer", writer)?;
+    near("read by gt-writer", writer.read, 0)?;
+    near("written for gt-writer", writer.written, len)
+}

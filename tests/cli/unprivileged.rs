@@ -1,0 +1,64 @@
+//! Without privileges: what is left, and a word of what is missing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{BINARY, NDJSON, complaint, is_root, json_lines, soon};
+
+const NOBODY: u32 = 65534;
+
+/// The binary where an unprivileged user can run it, and a command that does.
+fn as_nobody() -> Result<(TempDir, Command)> {
+    let dir = TempDir::new()?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
+    let binary = dir.path().join("iotop-trace");
+    fs::copy(BINARY, &binary)?;
+    let mut command = Command::new(binary);
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    }
+    Ok((dir, command))
+}
+
+#[test]
+fn without_ebpf_an_unprivileged_user_gets_what_is_left() -> Result<()> {
+    let (_dir, mut command) = as_nobody()?;
+    let output = soon().output(command.args(NDJSON).args(["-n", "2", "--no-ebpf"]))?;
+    let said = complaint(&output);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    ensure!(
+        said.contains("eBPF"),
+        "no word of what is missing: {said:?}"
+    );
+    let lines = json_lines(&output)?;
+    let systems: Vec<_> = lines
+        .iter()
+        .filter(|line| line["type"] == "system")
+        .collect();
+    ensure!(systems.len() == 2, "{} intervals, not 2", systems.len());
+    for system in systems {
+        ensure!(system["pgpgout_bytes"].is_u64(), "no vmstat: {system}");
+        // What is not known is null, never 0.
+        for field in ["block_write_bytes", "attributed_write_bytes"] {
+            ensure!(system.get(field) == Some(&Value::Null), "{field}: {system}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_unprivileged_user_is_told_which_capability_is_missing() -> Result<()> {
+    let (_dir, mut command) = as_nobody()?;
+    let output = soon().output(command.args(NDJSON).args(["-n", "1"]))?;
+    let said = complaint(&output);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    ensure!(said.contains("CAP_BPF"), "no capability named: {said:?}");
+    ensure!(!json_lines(&output)?.is_empty(), "no lines");
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Ground truth: real writers on real file systems, the real binary beside
+//! them, and every byte it reports held against what was really written.
+//!
+//! Run as root: `cargo test --test ground_truth [FILTER]`. Without root, loop
+//! devices or eBPF the trials are ignored and say why; with
+//! `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure. `IOTOP_TRACE_TRUTH_ONLY`
+//! runs the writers alone and checks the harness against the kernel's counters.
+
+mod cases;
+mod support;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use cases::Case;
+use support::device::{Device, Fs};
+use support::needs::{self, Needs};
+use support::{selftest, writer};
+
+fn main() -> ExitCode {
+    if let Ok(comm) = env::var(writer::WRITER) {
+        let args: Vec<String> = env::args().skip(1).collect();
+        return match writer::act(&comm, &args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut args = Arguments::from_args();
+    // One tracer at a time: each must see only its own case's writers.
+    args.test_threads = Some(1);
+    let trials = trials(&Arc::new(Needs::enter()));
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
+    let mut trials = selftest::trials();
+    for fs in Fs::ALL {
+        // The trials of a file system share its device; the last one frees it.
+        let device = Arc::new(Mutex::new(None));
+        for &(name, case) in cases::ALL {
+            let (needs, device) = (Arc::clone(needs), Arc::clone(&device));
+            trials.push(Trial::ignorable_test(format!("{fs}::{name}"), move || {
+                trial(&needs, fs, &device, case)
+            }));
+        }
+    }
+    trials
+}
+
+fn trial(
+    needs: &Needs,
+    fs: Fs,
+    device: &Mutex<Option<Device>>,
+    case: Case,
+) -> Result<Completion, Failed> {
+    match needs.check(fs) {
+        Ok(()) => {}
+        Err(missing) if needs::required() => return Err(format!("{missing:#}").into()),
+        Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
+    }
+    let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
+    // Taken out, so that a failure or a panic leaves no spoilt device to the next.
+    let fresh = match device.take() {
+        Some(used) => used,
+        None => Device::create(fs).map_err(describe)?,
+    };
+    cases::run(case, &fresh).map_err(describe)?;
+    *device = Some(fresh);
+    Ok(Completion::Completed)
+}
+
+fn describe(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}

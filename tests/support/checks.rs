@@ -1,0 +1,103 @@
+//! The promises, as checks of a report.
+
+use anyhow::{Context, Result, ensure};
+
+use super::counters::Vmstat;
+use super::ndjson::{Interval, Report};
+
+const KIB: u64 = 1024;
+
+/// An owner's data bytes: within 0.5 % and 64 KiB, whichever is larger.
+pub fn near(what: &str, got: u64, want: u64) -> Result<()> {
+    close(what, got, want, (want / 200).max(64 * KIB))
+}
+
+fn close(what: &str, got: u64, want: u64, slack: u64) -> Result<()> {
+    ensure!(
+        got.abs_diff(want) <= slack,
+        "{what}: {got} bytes, not {want} +- {slack} ({:+})",
+        got as i128 - want as i128
+    );
+    Ok(())
+}
+
+fn equal(what: &str, left: u64, right: u64) -> Result<()> {
+    ensure!(left == right, "{what}: {left} is not {right}");
+    Ok(())
+}
+
+/// Every interval adds up to the byte and nothing was lost; the run as a whole
+/// agrees with the vmstat the tracer printed and with the one the harness read
+/// itself: `inner` while the tracer was surely running, `outer` around it all.
+pub fn conservation(report: &Report, inner: Vmstat, outer: Vmstat) -> Result<()> {
+    for interval in &report.0 {
+        let seq = interval.system.number("seq")?;
+        interval_adds_up(interval).with_context(|| format!("interval {seq}"))?;
+    }
+    let directions = [
+        ("read", "pgpgin_bytes", inner.read, outer.read),
+        ("write", "pgpgout_bytes", inner.written, outer.written),
+    ];
+    for (direction, counter, inner, outer) in directions {
+        let block = format!("block_{direction}_bytes");
+        let (got, vmstat) = (report.total(&block)?, report.total(counter)?);
+        let slack = (vmstat / 100).max(256 * KIB);
+        close(&format!("{block} and {counter}"), got, vmstat, slack)?;
+        ensure!(
+            (inner..=outer).contains(&vmstat),
+            "{counter}: {vmstat} is not between {inner} and {outer}, as read beside it"
+        );
+        ensure!(
+            (inner.saturating_sub(slack)..=outer + slack).contains(&got),
+            "{block}: {got} is not between {inner} and {outer} +- {slack}"
+        );
+    }
+    Ok(())
+}
+
+fn interval_adds_up(interval: &Interval) -> Result<()> {
+    let system = &interval.system;
+    let attributed = system.number("attributed_write_bytes")?;
+    let shared = system.number("shared_write_bytes")?;
+    let unattributed = system.number("unattributed_write_bytes")?;
+    equal(
+        "block_write_bytes and its parts",
+        system.number("block_write_bytes")?,
+        attributed + shared + unattributed,
+    )?;
+    let mut reasons = 0;
+    for (reason, bytes) in system.numbers("unattributed")? {
+        let bytes = bytes.with_context(|| format!("unattributed.{reason} is null"))?;
+        // A lower device's copy is not part of the total.
+        reasons += if reason == "stacked" { 0 } else { bytes };
+    }
+    equal(
+        "unattributed_write_bytes and its reasons",
+        unattributed,
+        reasons,
+    )?;
+    for (name, lost) in system.numbers("lost")? {
+        ensure!(lost.unwrap_or(0) == 0, "lost.{name} is {lost:?}");
+    }
+    let (mut of_tasks, mut of_tasks_shared) = (0, 0);
+    for task in &interval.tasks {
+        let written = task.number("block_write_bytes")?;
+        equal(
+            "a task's block_write_bytes and its parts",
+            written,
+            task.number("block_write_self_bytes")? + task.number("block_write_flushed_bytes")?,
+        )?;
+        of_tasks += written;
+        of_tasks_shared += task.number("block_write_shared_bytes")?;
+    }
+    equal(
+        "tasks' block_write_bytes and attributed_write_bytes",
+        of_tasks,
+        attributed,
+    )?;
+    equal(
+        "tasks' block_write_shared_bytes and shared_write_bytes",
+        of_tasks_shared,
+        shared,
+    )
+}

@@ -1,0 +1,14 @@
+//! The harness: real devices, real writers, the real binary beside them.
+
+pub mod checks;
+pub mod command;
+pub mod counters;
+pub mod deadline;
+pub mod device;
+pub mod ndjson;
+pub mod needs;
+pub mod process;
+pub mod run;
+pub mod selftest;
+pub mod tracer;
+pub mod writer;

@@ -1,0 +1,163 @@
+//! What the tracer printed: its NDJSON lines, checked against the contract's
+//! form while they are read, and summed up by owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+/// One line. Every accessor fails where the field is missing.
+pub struct Line(Map<String, Value>);
+
+impl Line {
+    pub fn parse(text: &str) -> Result<Line> {
+        let line: Value = serde_json::from_str(text).with_context(|| format!("line {text:?}"))?;
+        match line {
+            Value::Object(fields) => Ok(Line(fields)),
+            _ => bail!("not an object: {text}"),
+        }
+    }
+
+    fn field(&self, name: &str) -> Result<&Value> {
+        let kind = self.0.get("type").and_then(Value::as_str).unwrap_or("?");
+        self.0
+            .get(name)
+            .with_context(|| format!("a {kind} line has no field {name}"))
+    }
+
+    /// A number, `None` where it is not known.
+    pub fn maybe(&self, name: &str) -> Result<Option<u64>> {
+        let value = self.field(name)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        let number = value.as_u64();
+        ensure!(number.is_some(), "{name} is {value}, not a whole number");
+        Ok(number)
+    }
+
+    /// A number that has to be known.
+    pub fn number(&self, name: &str) -> Result<u64> {
+        self.maybe(name)?
+            .with_context(|| format!("{name} is null although tracing is on"))
+    }
+
+    pub fn text(&self, name: &str) -> Result<&str> {
+        let value = self.field(name)?;
+        value
+            .as_str()
+            .with_context(|| format!("{name} is {value}, not a string"))
+    }
+
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        let value = self.field(name)?;
+        value
+            .as_bool()
+            .with_context(|| format!("{name} is {value}, not true or false"))
+    }
+
+    /// An object of numbers, as `lost` and `unattributed` are.
+    pub fn numbers(&self, name: &str) -> Result<BTreeMap<&str, Option<u64>>> {
+        let fields = self.field(name)?.as_object();
+        fields
+            .with_context(|| format!("{name} is not an object"))?
+            .iter()
+            .map(|(key, value)| match value.as_u64() {
+                None if !value.is_null() => bail!("{name}.{key} is {value}"),
+                number => Ok((key.as_str(), number)),
+            })
+            .collect()
+    }
+}
+
+/// One interval's lines.
+pub struct Interval {
+    pub system: Line,
+    pub tasks: Vec<Line>,
+    pub flushes: Vec<Line>,
+}
+
+/// Everything the tracer printed in one run.
+pub struct Report(pub Vec<Interval>);
+
+impl Report {
+    /// Reads the lines, which must be whole, in order and without a gap.
+    pub fn parse(lines: &[String]) -> Result<Report> {
+        let mut intervals: Vec<Interval> = Vec::new();
+        for text in lines {
+            let line = Line::parse(text)?;
+            ensure!(line.number("v")? == 1, "not version 1: {text}");
+            let kind = line.text("type")?.to_owned();
+            let expected = intervals.len() as u64 + u64::from(kind == "system");
+            let seq = line.number("seq")?;
+            ensure!(seq == expected, "seq {seq}, not {expected}: {text}");
+            match (kind.as_str(), intervals.last_mut()) {
+                ("system", _) => intervals.push(Interval {
+                    system: line,
+                    tasks: Vec::new(),
+                    flushes: Vec::new(),
+                }),
+                ("task", Some(now)) => {
+                    ensure!(now.flushes.is_empty(), "a task line after a flush line");
+                    now.tasks.push(line);
+                }
+                ("flush", Some(now)) => now.flushes.push(line),
+                _ => bail!("an unexpected line: {text}"),
+            }
+        }
+        Ok(Report(intervals))
+    }
+
+    /// A field of all system lines added up.
+    pub fn total(&self, field: &str) -> Result<u64> {
+        self.0.iter().map(|now| now.system.number(field)).sum()
+    }
+
+    /// All owners by command name, their intervals added up.
+    pub fn owners(&self) -> Result<BTreeMap<&str, Owner>> {
+        let mut owners = BTreeMap::new();
+        for line in self.0.iter().flat_map(|now| &now.tasks) {
+            let comm = line.text("comm")?;
+            let owner: &mut Owner = owners.entry(comm).or_default();
+            owner
+                .add(line)
+                .with_context(|| format!("the task line of {comm}"))?;
+        }
+        Ok(owners)
+    }
+}
+
+/// What the tracer said of all tasks with one command name.
+#[derive(Default, Debug)]
+pub struct Owner {
+    pub pids: BTreeSet<u64>,
+    pub tids: BTreeSet<u64>,
+    /// Some line said that it has exited.
+    pub exited: bool,
+    pub read: u64,
+    pub dirtied: u64,
+    pub cancelled: u64,
+    pub written: u64,
+    pub written_self: u64,
+    pub written_flushed: u64,
+    pub shared: u64,
+    /// As the last line said.
+    pub pending: u64,
+}
+
+impl Owner {
+    fn add(&mut self, line: &Line) -> Result<()> {
+        self.pids.insert(line.number("pid")?);
+        self.tids.insert(line.number("tid")?);
+        self.exited |= line.flag("exited")?;
+        self.read += line.number("block_read_bytes")?;
+        self.dirtied += line.number("dirtied_bytes")?;
+        self.cancelled += line.number("cancelled_dirty_bytes")?;
+        self.written += line.number("block_write_bytes")?;
+        self.written_self += line.number("block_write_self_bytes")?;
+        self.written_flushed += line.number("block_write_flushed_bytes")?;
+        self.shared += line.number("block_write_shared_bytes")?;
+        self.pending = line.number("dirty_pending_bytes")?;
+        Ok(())
+    }
+}

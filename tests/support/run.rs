@@ -1,0 +1,152 @@
+//! One trial's run: its directory, its writers, its tracer, and the counters
+//! read around it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::checks::{conservation, near};
+use super::command::run;
+use super::counters::{DeviceStat, Vmstat};
+use super::deadline::Deadline;
+use super::device::{Device, Fs};
+use super::ndjson::Report;
+use super::needs::truth_only;
+use super::process::Writer;
+use super::tracer::Tracer;
+
+/// How long a trial may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const CLEANUP: Duration = Duration::from_secs(10);
+
+/// What the file system may write beside the data: journal, trees, inodes.
+const METADATA: u64 = 4 << 20;
+
+/// The kernel wrote back before the case was ready: it proves nothing, try again.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel wrote back {0} bytes too early")]
+pub struct Spoiled(u64);
+
+/// A trial that is under way.
+pub struct Run<'a> {
+    device: &'a Device,
+    dir: PathBuf,
+    /// When the trial has to be over.
+    pub deadline: Deadline,
+    traced: Option<Traced>,
+}
+
+struct Traced {
+    tracer: Option<Tracer>,
+    outer: Vmstat,
+    inner: Vmstat,
+    device: DeviceStat,
+}
+
+impl<'a> Run<'a> {
+    /// An empty directory on a device with nothing left to write.
+    pub fn new(device: &'a Device) -> Result<Run<'a>> {
+        let deadline = Deadline::after(LIMIT);
+        let dir = device.dir().join("trial");
+        run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
+        run(Command::new("mkdir").arg(&dir), deadline)?;
+        let run = Run {
+            device,
+            dir,
+            deadline,
+            traced: None,
+        };
+        run.flush()?;
+        Ok(run)
+    }
+
+    pub fn fs(&self) -> Fs {
+        self.device.fs
+    }
+
+    /// The path of a file of this trial.
+    pub fn file(&self, name: &str) -> String {
+        self.dir.join(name).to_string_lossy().into_owned()
+    }
+
+    /// Lets a writer do its work and exit; gives its process id.
+    pub fn to_end(&self, comm: &str, args: &[&str]) -> Result<u64> {
+        let mut writer = Writer::start(comm, args)?;
+        writer.go()?;
+        writer.done(self.deadline)?;
+        writer.exit(self.deadline)
+    }
+
+    /// Has another process, `gt-flush`, write back all that is dirty here.
+    pub fn flush(&self) -> Result<u64> {
+        self.to_end("gt-flush", &["syncfs", &self.file("")])
+    }
+
+    /// From here on the tracer watches. All the case promises happens after it.
+    pub fn trace(&mut self) -> Result<()> {
+        let outer = Vmstat::now()?;
+        let tracer = match truth_only() {
+            true => None,
+            false => Some(Tracer::start(&["-d", "0.5"])?),
+        };
+        self.traced = Some(Traced {
+            tracer,
+            outer,
+            inner: Vmstat::now()?,
+            device: self.device.stat()?,
+        });
+        Ok(())
+    }
+
+    fn traced(&self) -> Result<&Traced> {
+        self.traced.as_ref().context("the case does not trace")
+    }
+
+    /// Fails as [`Spoiled`] when data has been written since the trace began.
+    pub fn nothing_written_yet(&self) -> Result<()> {
+        let written = self.device.stat()?.since(self.traced()?.device).written;
+        ensure!(written < 1 << 20, Spoiled(written));
+        Ok(())
+    }
+
+    /// Ends the trace. The device must have written and read what the case
+    /// meant to, and the report must conserve every byte. No report where the
+    /// harness runs alone.
+    pub fn finish(mut self, written: u64, read: u64) -> Result<Option<Report>> {
+        let mut traced = self.traced.take().context("the case does not trace")?;
+        let device = self.device.stat()?.since(traced.device);
+        let inner = Vmstat::now()?.since(traced.inner);
+        ensure!(
+            (written..=written + METADATA).contains(&device.written),
+            "the case is wrong: the device wrote {}, not {written} and metadata",
+            device.written
+        );
+        near("the case is wrong: the device's reads", device.read, read)?;
+        let all = inner.written >= written && inner.read >= read;
+        ensure!(all, "vmstat has less than the device: {inner:?}");
+        let Some(tracer) = traced.tracer.take() else {
+            return Ok(None);
+        };
+        let report = tracer.stop()?;
+        let outer = Vmstat::now()?.since(traced.outer);
+        conservation(&report, inner, outer)?;
+        Ok(Some(report))
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        // Ends the tracer first: it may hold on to what it watches.
+        self.traced = None;
+        let removed = run(
+            Command::new("rm").arg("-rf").arg(&self.dir),
+            Deadline::after(CLEANUP),
+        );
+        if let Err(problem) = removed {
+            eprintln!("cleaning up: {problem:#}");
+        }
+    }
+}

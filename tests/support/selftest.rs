@@ -1,0 +1,195 @@
+//! Trials of the harness itself, on made-up lines: a check that cannot fail
+//! proves nothing. They need no privilege.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::checks::{conservation, near};
+use super::command::run;
+use super::counters::{DeviceStat, Vmstat};
+use super::deadline::{Deadline, lines_of};
+use super::ndjson::Report;
+
+type Selftest = fn() -> Result<()>;
+
+pub fn trials() -> Vec<Trial> {
+    let trials: [(&str, Selftest); 6] = [
+        ("a_sound_report_passes", sound_report),
+        ("every_broken_promise_is_caught", broken_promises),
+        ("owners_add_up_over_intervals", owners),
+        ("kernel_counters_are_read_as_bytes", counters),
+        ("a_cut_off_line_is_caught", cut_off),
+        ("a_hung_step_ends_in_time", hung_step),
+    ];
+    trials
+        .map(|(name, trial)| {
+            Trial::test(format!("harness::{name}"), move || {
+                trial().map_err(|error| format!("{error:#}").into())
+            })
+        })
+        .into()
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Two intervals: 10 MiB of one exited writer, 1 MiB shared, 2 MiB nobody's, each.
+fn lines() -> Vec<Value> {
+    (1..=2).flat_map(|seq| [system(seq), task(seq)]).collect()
+}
+
+fn system(seq: u64) -> Value {
+    json!({
+        "v": 1, "type": "system", "seq": seq, "time": "2026-01-01T00:00:00.000000Z",
+        "interval_s": 0.5, "pgpgin_bytes": 4 * MIB, "pgpgout_bytes": 13 * MIB,
+        "block_read_bytes": 4 * MIB, "block_write_bytes": 13 * MIB,
+        "attributed_write_bytes": 10 * MIB, "shared_write_bytes": MIB,
+        "unattributed_write_bytes": 2 * MIB,
+        "unattributed": {"pre_trace": MIB, "metadata": MIB, "swap": 0,
+                         "stacked": 7 * MIB, "overflow": 0, "unknown": 0},
+        "lost": {"exit_records": null, "facts": 0},
+    })
+}
+
+fn task(seq: u64) -> Value {
+    json!({
+        "v": 1, "type": "task", "seq": seq, "time": "2026-01-01T00:00:00.000000Z",
+        "interval_s": 0.5, "pid": 7, "tid": 8, "comm": "w", "exited": seq == 2,
+        "block_read_bytes": 0, "dirtied_bytes": 10 * MIB, "dirty_pending_bytes": 2 - seq,
+        "cancelled_dirty_bytes": 0, "block_write_bytes": 10 * MIB,
+        "block_write_self_bytes": 4 * MIB, "block_write_flushed_bytes": 6 * MIB,
+        "block_write_shared_bytes": MIB,
+    })
+}
+
+fn check(lines: &[Value]) -> Result<()> {
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    let [inner, outer] = [25, 27].map(|written| Vmstat {
+        read: 8 * MIB,
+        written: written * MIB,
+    });
+    conservation(&Report::parse(&lines)?, inner, outer)
+}
+
+fn sound_report() -> Result<()> {
+    check(&lines())
+}
+
+/// Each breaks one thing in the second interval and names what must be said.
+fn broken_promises() -> Result<()> {
+    let breaks: &[(usize, &str, Value, &str)] = &[
+        (2, "/v", json!(2), "not version 1"),
+        (2, "/seq", json!(3), "seq 3, not 2"),
+        (2, "/block_write_bytes", json!(13 * MIB + 1), "its parts"),
+        (
+            2,
+            "/attributed_write_bytes",
+            json!(10 * MIB - 1),
+            "its parts",
+        ),
+        (2, "/block_write_bytes", json!(null), "null although"),
+        (2, "/unattributed/swap", json!(1), "its reasons"),
+        (2, "/unattributed/swap", json!(null), "swap is null"),
+        (2, "/lost/facts", json!(1), "lost.facts"),
+        (
+            2,
+            "/pgpgout_bytes",
+            json!(14 * MIB),
+            "block_write_bytes and pgpgout",
+        ),
+        (
+            2,
+            "/pgpgin_bytes",
+            json!(5 * MIB),
+            "block_read_bytes and pgpgin",
+        ),
+        (
+            3,
+            "/block_write_self_bytes",
+            json!(0),
+            "a task's block_write_bytes",
+        ),
+        (
+            3,
+            "/block_write_shared_bytes",
+            json!(0),
+            "shared_write_bytes",
+        ),
+        (3, "/type", json!("system"), "seq 2, not 3"),
+        (3, "/type", json!("tusk"), "an unexpected line"),
+    ];
+    for (line, path, value, complaint) in breaks {
+        let mut lines = lines();
+        let field = lines[*line].pointer_mut(path).context("no such field")?;
+        *field = value.clone();
+        must_say(check(&lines), complaint)?;
+    }
+    let mut both = lines();
+    for line in [0, 2] {
+        both[line]["pgpgout_bytes"] = json!(14 * MIB);
+        both[line]["block_write_bytes"] = json!(14 * MIB);
+        both[line]["shared_write_bytes"] = json!(2 * MIB);
+        both[line + 1]["block_write_shared_bytes"] = json!(2 * MIB);
+    }
+    must_say(check(&both), "as read beside it")?;
+    let mut renamed = lines();
+    renamed[3]
+        .as_object_mut()
+        .context("an object")?
+        .remove("block_write_bytes");
+    must_say(check(&renamed), "no field block_write_bytes")
+}
+
+fn must_say(end: Result<()>, complaint: &str) -> Result<()> {
+    let said = end.err().map(|error| format!("{error:#}"));
+    ensure!(
+        said.as_ref().is_some_and(|said| said.contains(complaint)),
+        "{said:?} does not say {complaint:?}"
+    );
+    Ok(())
+}
+
+fn owners() -> Result<()> {
+    let lines: Vec<String> = lines().iter().map(Value::to_string).collect();
+    let report = Report::parse(&lines)?;
+    let owners = report.owners()?;
+    let owner = owners.get("w").context("no owner w")?;
+    ensure!(owner.written == 20 * MIB && owner.written_flushed == 12 * MIB);
+    ensure!(owner.shared == 2 * MIB && owner.exited && owner.pending == 0);
+    ensure!(owner.pids.iter().eq([&7]) && owner.tids.iter().eq([&8]));
+    near("within 64 KiB", MIB, MIB + 64 * 1024)?;
+    near("within 0.5 %", 199 * MIB, 200 * MIB)?;
+    must_say(near("small", MIB, MIB + 64 * 1024 + 1), "small")?;
+    must_say(near("large", 199 * MIB - 1, 200 * MIB), "large")
+}
+
+fn counters() -> Result<()> {
+    let vmstat = Vmstat::parse("nr_dirty 1\npgpgin 5\npgpgout 7\npgpgoutside 9\n")?;
+    ensure!(vmstat.read == 5 * 1024 && vmstat.written == 7 * 1024);
+    let stat = DeviceStat::parse("  1 0 8 0 2 0 16 0 0 0 0\n")?;
+    ensure!(stat.read == 8 * 512 && stat.written == 16 * 512);
+    must_say(Vmstat::parse("pgpgin 5\n").map(drop), "no pgpgout")
+}
+
+fn cut_off() -> Result<()> {
+    let whole = system(1).to_string();
+    let lines: Vec<String> = lines_of(std::io::Cursor::new(format!("{whole}\n{whole}")))
+        .into_iter()
+        .collect();
+    ensure!(lines.len() == 2 && lines[0] == whole);
+    must_say(Report::parse(&lines).map(drop), "cut off")
+}
+
+fn hung_step() -> Result<()> {
+    let start = Instant::now();
+    let end = run(
+        Command::new("sleep").arg("20"),
+        Deadline::after(Duration::from_millis(50)),
+    );
+    must_say(end.map(drop), "took too long")?;
+    ensure!(start.elapsed() < Duration::from_secs(5));
+    Ok(())
+}
