@@ -72,7 +72,7 @@ fn the_text_table_goes_to_standard_output() -> Result<()> {
         "Total DISK READ",
         "Actual DISK WRITE",
         "CAUSED",
-        "VIA KERNEL",
+        "VIA_KERNEL",
     ] {
         ensure!(text.contains(column), "no {column:?} in {text:?}");
     }

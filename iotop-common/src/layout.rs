@@ -5,6 +5,13 @@
 //! value and drops the branches that this kernel does not need. All offsets
 //! are bytes.
 
+/// How much of a `struct bio` the kernel half copies at once, in bytes.
+pub const BIO_BYTES: u32 = 128;
+/// How much of a `struct page`.
+pub const PAGE_BYTES: u32 = 32;
+/// How much of a `struct bio_vec`.
+pub const BVEC_BYTES: u32 = 16;
+
 /// The kernel's layout, as the `LAYOUT` global of the kernel half.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -18,8 +25,6 @@ pub struct Layout {
     /// The argument of `block_bio_queue` that is the bio (1 before 5.11).
     pub bio_arg: u32,
 
-    /// `sizeof(struct bio)`.
-    pub bio_size: u32,
     /// `bio.bi_bdev`.
     pub bio_bi_bdev: u32,
     /// `bio.bi_opf`.

@@ -43,14 +43,18 @@ pub const BTRFS_BTREE_INODE: u64 = 1;
 /// Reads kernel memory; counts and returns `None` where that faults.
 #[inline(always)]
 pub fn read<T>(address: u64, offset: u32) -> Option<T> {
-    // SAFETY: bpf_probe_read_kernel checks the address itself.
-    match unsafe { bpf_probe_read_kernel((address + u64::from(offset)) as *const T) } {
-        Ok(value) => Some(value),
-        Err(_) => {
-            lose(Lost::Faults, 1);
-            None
-        }
+    let value = try_read(address, offset);
+    if value.is_none() {
+        lose(Lost::Faults, 1);
     }
+    value
+}
+
+/// Reads from what may be no address at all.
+#[inline(always)]
+pub fn try_read<T>(address: u64, offset: u32) -> Option<T> {
+    // SAFETY: bpf_probe_read_kernel checks the address itself.
+    unsafe { bpf_probe_read_kernel(address.wrapping_add(u64::from(offset)) as *const T) }.ok()
 }
 
 /// A piece of kernel memory copied in one go, to be taken apart by offset.

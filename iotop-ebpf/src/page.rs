@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use iotop_common::{
     Lost,
+    layout::PAGE_BYTES,
     tag::{CHUNK_SHIFT, TAGS_PER_CHUNK},
 };
 
@@ -13,6 +14,8 @@ use crate::{
     kernel::{Words, layout, read},
     maps::TAGS,
 };
+
+const PAGE_WORDS: usize = PAGE_BYTES as usize / 8;
 
 /// What is needed of a folio.
 pub struct Folio {
@@ -28,7 +31,7 @@ impl Folio {
     /// The folio that a page belongs to (`page_folio` of include/linux/page-flags.h).
     #[inline(always)]
     pub fn of(page: u64) -> Option<Folio> {
-        let words = Words::<4>::read(page)?;
+        let words = Words::<PAGE_WORDS>::read(page)?;
         let compound: u64 = words.at(layout!(page_compound));
         if compound & 1 == 0 {
             return Some(Folio::from_head(page, &words));
@@ -38,11 +41,11 @@ impl Folio {
         } else {
             compound - 1
         };
-        Some(Folio::from_head(head, &Words::<4>::read(head)?))
+        Some(Folio::from_head(head, &Words::<PAGE_WORDS>::read(head)?))
     }
 
     #[inline(always)]
-    fn from_head(head: u64, words: &Words<4>) -> Folio {
+    fn from_head(head: u64, words: &Words<PAGE_WORDS>) -> Folio {
         Folio {
             head,
             flags: words.at(layout!(page_flags)),

@@ -1,7 +1,9 @@
 //! A bio is submitted: charge the owners of its pages.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use iotop_common::{Class, Fact, FactKey, Owner, owner::OWNER_KTHREAD, tag::Slot};
+use iotop_common::{
+    Class, Fact, FactKey, Owner, layout::BIO_BYTES, owner::OWNER_KTHREAD, tag::Slot,
+};
 
 use crate::{
     count::{control, fact, total},
@@ -53,7 +55,7 @@ pub fn bio_submitted(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn charge(bio: u64) -> Option<()> {
-    let words = Words::<16>::read(bio)?;
+    let words = Words::<{ BIO_BYTES as usize / 8 }>::read(bio)?;
     let opf: u32 = words.at(layout!(bio_bi_opf));
     let size: u32 = words.at(layout!(bio_bi_size));
     let op = opf & REQ_OP_MASK;

@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
 use iotop_common::{
     Class, Fact, FactKey, Lost, Tag,
+    layout::BVEC_BYTES,
     owner::{MAPPING_BDEV, MAPPING_BTREE},
     tag::{
         SLOT_FIRST, SLOT_METADATA, SLOT_NONE, SLOT_OVERFLOW, SLOTS, SUBMITTED_ANSWERS_NS, Slot,
@@ -16,7 +17,7 @@ use iotop_common::{
 use crate::{
     count::{add, fact, lose},
     inode::Inode,
-    kernel::{Words, layout, now, read},
+    kernel::{Words, layout, now, try_read},
     maps::OWNERS,
     page::{Folio, Frame},
     submitted::{Bio, Submitter},
@@ -37,7 +38,7 @@ impl Bvec {
     /// Reads the `bio_vec` at an address.
     #[inline(always)]
     pub fn read(address: u64) -> Option<Bvec> {
-        let words = Words::<2>::read(address)?;
+        let words = Words::<{ BVEC_BYTES as usize / 8 }>::read(address)?;
         Some(Bvec {
             page: words.at(layout!(bvec_bv_page)),
             offset: words.at(layout!(bvec_bv_offset)),
@@ -374,8 +375,8 @@ pub fn is_page_cache(mapping: u64) -> bool {
     if mapping == 0 || mapping & 3 != 0 {
         return false;
     }
-    match read::<u64>(mapping, layout!(mapping_host)) {
-        Some(host) => host + u64::from(layout!(inode_i_data)) == mapping,
+    match try_read::<u64>(mapping, layout!(mapping_host)) {
+        Some(host) => host.wrapping_add(u64::from(layout!(inode_i_data))) == mapping,
         None => false,
     }
 }

@@ -316,3 +316,193 @@ fn hash(name: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes BTF by hand: types are appended as words, names as strings.
+    struct Builder {
+        types: Vec<u32>,
+        strings: Vec<u8>,
+        next: u32,
+    }
+
+    impl Builder {
+        fn new() -> Builder {
+            Builder {
+                types: Vec::new(),
+                strings: vec![0],
+                next: 1,
+            }
+        }
+
+        fn name(&mut self, name: &str) -> u32 {
+            if name.is_empty() {
+                return 0;
+            }
+            let at = self.strings.len() as u32;
+            self.strings.extend(name.as_bytes());
+            self.strings.push(0);
+            at
+        }
+
+        fn add(&mut self, name: &str, kind: u32, vlen: u32, word: u32, data: &[u32]) -> u32 {
+            let name = self.name(name);
+            self.types.extend([name, kind << 24 | vlen, word]);
+            self.types.extend(data);
+            self.next += 1;
+            self.next - 1
+        }
+
+        fn int(&mut self, name: &str) -> u32 {
+            self.add(name, KIND_INT, 0, 4, &[32])
+        }
+
+        fn composite(&mut self, kind: u32, name: &str, size: u32, of: &[(&str, u32, u32)]) -> u32 {
+            let data: Vec<u32> = of
+                .iter()
+                .flat_map(|(name, id, bytes)| [self.name(name), *id, bytes * 8])
+                .collect();
+            self.add(name, kind, of.len() as u32, size, &data)
+        }
+
+        fn finish(self) -> Vec<u8> {
+            let types: Vec<u8> = self
+                .types
+                .iter()
+                .flat_map(|word| word.to_ne_bytes())
+                .collect();
+            let header = [
+                u32::from(MAGIC) | 1 << 16,
+                24,
+                0,
+                types.len() as u32,
+                types.len() as u32,
+                self.strings.len() as u32,
+            ];
+            let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            bytes.extend(types);
+            bytes.extend(self.strings);
+            bytes
+        }
+    }
+
+    /// A bio with an iterator behind a typedef and a qualifier, a page with
+    /// members in anonymous structs and unions, enums, a tracepoint.
+    fn blob() -> Vec<u8> {
+        let mut b = Builder::new();
+        let int = b.int("int");
+        let iter = b.composite(
+            KIND_STRUCT,
+            "bvec_iter",
+            12,
+            &[("bi_sector", int, 0), ("bi_size", int, 8)],
+        );
+        let constant = b.add("", KIND_CONST, 0, iter, &[]);
+        let typedef = b.add("iter_t", KIND_TYPEDEF, 0, constant, &[]);
+        b.composite(
+            KIND_STRUCT,
+            "bio",
+            64,
+            &[("bi_opf", int, 16), ("bi_iter", typedef, 40)],
+        );
+        let inner = b.composite(KIND_STRUCT, "", 16, &[("lru", int, 0), ("mapping", int, 8)]);
+        let either = b.composite(
+            KIND_UNION,
+            "",
+            16,
+            &[("", inner, 0), ("compound_head", int, 0)],
+        );
+        b.composite(
+            KIND_STRUCT,
+            "page",
+            64,
+            &[("flags", int, 0), ("", either, 8)],
+        );
+        let variants = [("READ", 0u32), ("WRITE", 1), ("BELOW", u32::MAX)];
+        let data: Vec<u32> = variants.iter().flat_map(|(n, v)| [b.name(n), *v]).collect();
+        b.add("req_op", KIND_ENUM, 3, 4, &data);
+        let high = b.name("HIGH");
+        b.add("wide", KIND_ENUM64, 1, 8, &[high, 5, 1]);
+        let proto = b.add("", KIND_FUNC_PROTO, 3, 0, &[0, int, 0, int, 0, int]);
+        let pointer = b.add("", KIND_PTR, 0, proto, &[]);
+        b.add("btf_trace_block_bio_queue", KIND_TYPEDEF, 0, pointer, &[]);
+        b.finish()
+    }
+
+    #[test]
+    fn members_are_found_through_typedefs_qualifiers_and_anonymous_members() {
+        let btf = Btf::parse(blob()).expect("well-formed");
+        assert_eq!(btf.member_offset("bio", "bi_opf"), Some(16));
+        assert_eq!(btf.member_offset("bio", "bi_iter.bi_size"), Some(48));
+        assert_eq!(btf.member_offset("page", "mapping"), Some(16));
+        assert_eq!(btf.member_offset("page", "compound_head"), Some(8));
+        assert_eq!(btf.member_offset("page", "nosuch"), None);
+        assert_eq!(btf.member_offset("bio", "bi_opf.deeper"), None);
+        assert_eq!(btf.struct_size("page"), Some(64));
+    }
+
+    #[test]
+    fn enums_of_both_widths_have_their_values() {
+        let btf = Btf::parse(blob()).expect("well-formed");
+        assert_eq!(btf.enum_value("req_op", "WRITE"), Some(1));
+        assert_eq!(btf.enum_value("req_op", "BELOW"), Some(-1));
+        assert_eq!(btf.enum_value("wide", "HIGH"), Some(5 | 1 << 32));
+        assert_eq!(btf.enum_value("wide", "LOW"), None);
+    }
+
+    #[test]
+    fn a_tracepoints_arguments_are_counted_without_the_probes_own() {
+        let btf = Btf::parse(blob()).expect("well-formed");
+        assert_eq!(btf.tracepoint_args("block_bio_queue"), Some(2));
+        assert_eq!(btf.tracepoint_args("nosuch"), None);
+    }
+
+    #[test]
+    fn another_byte_order_and_junk_are_refused_in_words() {
+        let mut swapped = blob();
+        swapped[..2].reverse();
+        let error = Btf::parse(swapped).err().expect("refused");
+        assert!(error.to_string().contains("byte order"), "{error}");
+        assert!(Btf::parse(Vec::new()).is_err());
+        assert!(Btf::parse(vec![0; 64]).is_err());
+    }
+
+    /// Asks everything there is to ask; only that it ends matters.
+    fn exercise(bytes: Vec<u8>) {
+        let Ok(btf) = Btf::parse(bytes) else { return };
+        for of in ["bio", "page", "iter_t", "req_op", "wide"] {
+            for path in ["bi_iter.bi_size", "mapping", "compound_head.x", ""] {
+                btf.member_offset(of, path);
+            }
+            btf.struct_size(of);
+            btf.enum_variants(of);
+        }
+        btf.tracepoint_args("block_bio_queue");
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic_or_loop() {
+        let whole = blob();
+        for length in 0..whole.len() {
+            exercise(whole[..length].to_vec());
+        }
+        // xorshift64
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize
+        };
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random() % 4 {
+                let at = random() % bytes.len();
+                bytes[at] = random() as u8;
+            }
+            exercise(bytes);
+        }
+    }
+}

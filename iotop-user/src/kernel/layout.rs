@@ -1,6 +1,9 @@
 //! The kernel's [`Layout`], resolved from its BTF.
 
-use iotop_common::Layout;
+use iotop_common::{
+    Layout,
+    layout::{BIO_BYTES, BVEC_BYTES, PAGE_BYTES},
+};
 
 use super::btf::Btf;
 
@@ -13,6 +16,9 @@ pub enum LayoutError {
         "this kernel's BTF has no {0}; please report it with the output of `iotop-trace doctor`"
     )]
     Missing(String),
+    /// A field lies beyond what the kernel half copies.
+    #[error("this kernel keeps {0} at byte {1}, farther than this iotop-trace looks")]
+    OutOfReach(&'static str, u32),
     /// A struct page whose size is no power of two.
     #[error("sizeof(struct page) is {0}; page tags need a power of two")]
     PageSize(u32),
@@ -53,13 +59,12 @@ pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutErr
     }
     // 7.2 renamed the word that leads from a tail page to its head.
     let compound_info = btf.member_offset("page", "compound_info");
-    Ok(Layout {
+    let layout = Layout {
         page_struct_shift: page_struct.trailing_zeros(),
         page_shift: page_size.trailing_zeros(),
         tag_mask: tags - 1,
         bio_arg: bio_arg(btf)?,
 
-        bio_size: size("bio")?,
         bio_bi_bdev: member("bio", "bi_bdev")?,
         bio_bi_opf: member("bio", "bi_opf")?,
         bio_bi_size: member("bio", "bi_iter.bi_size")?,
@@ -101,7 +106,40 @@ pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutErr
         task_tgid: member("task_struct", "tgid")?,
         task_real_parent: member("task_struct", "real_parent")?,
         task_start_boottime: member("task_struct", "start_boottime")?,
-    })
+    };
+    within_reach(&layout)?;
+    Ok(layout)
+}
+
+/// The kernel half copies the first bytes of some structs and takes its fields
+/// from there.
+fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
+    let fields = [
+        ("bio.bi_bdev", layout.bio_bi_bdev, 8, BIO_BYTES),
+        ("bio.bi_opf", layout.bio_bi_opf, 4, BIO_BYTES),
+        ("bio.bi_iter.bi_size", layout.bio_bi_size, 4, BIO_BYTES),
+        ("bio.bi_iter.bi_idx", layout.bio_bi_idx, 4, BIO_BYTES),
+        (
+            "bio.bi_iter.bi_bvec_done",
+            layout.bio_bi_bvec_done,
+            4,
+            BIO_BYTES,
+        ),
+        ("bio.bi_io_vec", layout.bio_bi_io_vec, 8, BIO_BYTES),
+        ("bio_vec.bv_page", layout.bvec_bv_page, 8, BVEC_BYTES),
+        ("bio_vec.bv_len", layout.bvec_bv_len, 4, BVEC_BYTES),
+        ("bio_vec.bv_offset", layout.bvec_bv_offset, 4, BVEC_BYTES),
+        ("page.flags", layout.page_flags, 8, PAGE_BYTES),
+        ("page.compound_head", layout.page_compound, 8, PAGE_BYTES),
+        ("page.mapping", layout.page_mapping, 8, PAGE_BYTES),
+    ];
+    match fields
+        .iter()
+        .find(|(_, at, size, reach)| at + size > *reach)
+    {
+        Some((field, at, ..)) => Err(LayoutError::OutOfReach(field, *at)),
+        None => Ok(()),
+    }
 }
 
 /// Which argument of `block_bio_queue` is the bio: before 5.11 the request
@@ -121,4 +159,50 @@ fn folio_order(btf: &Btf) -> Result<u32, LayoutError> {
         .iter()
         .find_map(|name| btf.member_offset("folio", name))
         .ok_or_else(|| LayoutError::Missing("folio._folio_order".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Held against `bpftool btf dump` of a 6.18 kernel.
+    #[test]
+    fn the_running_kernels_layout_is_found() {
+        let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
+            eprintln!("this kernel has no BTF: nothing to resolve");
+            return;
+        };
+        let layout = match resolve(&btf, 4096, 1 << 20) {
+            Ok(layout) => layout,
+            Err(LayoutError::Helper(..)) => return,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(layout.page_shift, 12);
+        assert_eq!(layout.tag_mask, (1 << 20) - 1);
+        assert_eq!(layout.page_mapping, 24);
+        assert_eq!(layout.page_compound, 8);
+        assert_eq!(layout.bio_bi_opf, 16);
+    }
+
+    #[test]
+    fn a_field_beyond_what_is_copied_is_refused() {
+        let layout = Layout {
+            bio_bi_io_vec: 124,
+            ..Layout::default()
+        };
+        let refused = Err(LayoutError::OutOfReach("bio.bi_io_vec", 124));
+        assert_eq!(within_reach(&layout), refused);
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_named() {
+        let empty = [0xeb9fu32 | 1 << 16, 24, 0, 0, 0, 1]
+            .map(u32::to_ne_bytes)
+            .concat();
+        let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
+        let error = resolve(&btf, 4096, 1 << 20).expect_err("nothing in it");
+        assert!(error.to_string().contains("5.17"), "{error}");
+    }
 }
