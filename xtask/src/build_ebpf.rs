@@ -76,16 +76,13 @@ fn rustflags(toolchain: &Toolchain) -> Result<OsString> {
         ]
         .join("\x1f"),
     );
-    let registries = registry_sources()?.into_iter().map(|dir| (dir, "/cargo"));
     // The workspace becomes ".", so that the linker, which runs at its top,
     // still finds our lines and puts them into BTF for the verifier to quote.
+    // Of several prefixes that fit rustc takes the last.
     let workspace = (workspace::root().to_owned(), ".");
-    for (from, to) in toolchain
-        .source_prefixes()?
-        .into_iter()
-        .chain(registries)
-        .chain([workspace])
-    {
+    let registries = registry_sources()?.into_iter().map(|dir| (dir, "/cargo"));
+    let compiler = toolchain.source_prefixes()?;
+    for (from, to) in [workspace].into_iter().chain(registries).chain(compiler) {
         flags.push("\x1f--remap-path-prefix=");
         flags.push(from);
         flags.push("=");

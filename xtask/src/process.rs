@@ -46,7 +46,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// `CARGO_HOME`, or the place cargo takes when it is not set.
 pub fn cargo_home() -> PathBuf {
     match std::env::var_os("CARGO_HOME") {
-        Some(dir) => PathBuf::from(dir),
+        Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| PathBuf::from(dir)),
         None => Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
     }
 }

@@ -144,7 +144,7 @@ impl Btf {
             bits = bits.checked_add(offset)?;
             id = self.resolve(member)?;
         }
-        (bits % 8 == 0).then_some(bits / 8)
+        bits.is_multiple_of(8).then_some(bits / 8)
     }
 
     /// `sizeof` a struct or union.

@@ -25,7 +25,7 @@ impl<T: Pod> Mapped<T> {
     ///
     /// The kernel's answer to mmap(2).
     pub fn new(map: &MapData, length: usize) -> io::Result<Mapped<T>> {
-        const { assert!(size_of::<T>() % 8 == 0 || size_of::<T>() == 4) };
+        const { assert!(size_of::<T>().is_multiple_of(8) || size_of::<T>() == 4) };
         let bytes = length * size_of::<T>();
         // SAFETY: a new mapping of a map's fd at an address the kernel chooses.
         let address = unsafe {
