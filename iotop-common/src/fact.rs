@@ -83,7 +83,22 @@ pub struct Fact {
     pub lag_max: u64,
 }
 
-/// One epoch's totals, one per CPU: what the facts must add up to.
+/// One CPU's part of one epoch: its totals, and the fact it counted last.
+///
+/// Consecutive bios mostly have one owner, one submitter and one file: they
+/// are added up here and enter the table of facts when another one follows.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct EpochPart {
+    /// What all facts of this CPU must add up to.
+    pub totals: Totals,
+    /// The key of `fact`.
+    pub key: FactKey,
+    /// What is not in the table yet; nothing when it has no bytes.
+    pub fact: Fact,
+}
+
+/// One epoch's totals on one CPU: what the facts must add up to.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Totals {
@@ -140,6 +155,7 @@ impl Lost {
 const _: () = assert!(size_of::<FactKey>() == 24);
 const _: () = assert!(size_of::<Fact>() == 40);
 const _: () = assert!(size_of::<Totals>() == 48);
+const _: () = assert!(size_of::<EpochPart>() == 112);
 const _: () = assert!(size_of::<Control>() == 8);
 
 #[cfg(test)]

@@ -12,19 +12,21 @@ pub mod layout;
 pub mod owner;
 pub mod tag;
 
-pub use fact::{Class, Control, Fact, FactKey, Lost, Totals};
+pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals};
 pub use layout::Layout;
-pub use owner::{InodeKey, InodeOwner, Owner, OwnerRef};
+pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
 pub use tag::Tag;
 
 #[cfg(feature = "user")]
 mod pod {
     use aya::Pod;
 
-    use crate::{Control, Fact, FactKey, Layout, Owner, OwnerRef, Totals};
+    use crate::{Control, EpochPart, Fact, FactKey, Layout, Owner, OwnerRef, Totals};
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
     unsafe impl Pod for Control {}
+    // SAFETY: as above.
+    unsafe impl Pod for EpochPart {}
     // SAFETY: as above.
     unsafe impl Pod for Fact {}
     // SAFETY: as above.

@@ -15,12 +15,11 @@ pub struct Owner {
     pub start_boottime: u64,
     /// cgroup v2 id (the inode number of its cgroupfs directory).
     pub cgroup_id: u64,
-    /// The address space this task dirtied last; what it is, is in `kind`.
-    pub mapping: u64,
-    /// Pages this task made dirty, on any file system.
-    pub dirtied_pages: u64,
     /// Pages this task made dirty that were given a tag.
     pub tagged_pages: u64,
+    /// Pages this task made dirty on file systems whose pages never become
+    /// bios (NFS, FUSE); they have no tag.
+    pub untagged_pages: u64,
     /// Of the tagged pages those whose tag is live no longer: submitted,
     /// cancelled, or dirtied anew by another task.
     pub cleaned_pages: u64,
@@ -38,10 +37,11 @@ pub struct Owner {
     pub uid: u32,
     /// `OWNER_*` bits.
     pub flags: u32,
-    /// What `mapping` is: one of the `MAPPING_*` values.
-    pub kind: u32,
     /// How many times the slot has been handed out; 0: never.
     pub generation: u32,
+    /// Written by the user half alone: not 0 once the slot is to be handed to
+    /// nobody any more, until it is handed out anew.
+    pub retired: u32,
     /// Always 0.
     pub _reserved: u32,
     /// `task_struct.comm`, NUL-terminated.
@@ -67,6 +67,26 @@ pub struct OwnerRef {
     pub slot: u32,
     /// Always 0.
     pub _reserved: u32,
+}
+
+/// What a CPU remembers of the task that was there last, so that most events
+/// need no look-up at all.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The address of the task's `task_struct`.
+    pub task: u64,
+    /// Its `start_boottime`.
+    pub start_boottime: u64,
+    /// The address space it dirtied last.
+    pub mapping: u64,
+    /// A typed pointer is stored here to be read back as a number: the
+    /// verifier allows no arithmetic on the former.
+    pub number: u64,
+    /// The task's slot.
+    pub slot: u32,
+    /// What `mapping` is: one of the `MAPPING_*` values.
+    pub kind: u32,
 }
 
 /// The key of `INODES`.
@@ -96,7 +116,8 @@ pub struct InodeOwner {
     pub _reserved: u32,
 }
 
-const _: () = assert!(size_of::<Owner>() == 8 * 8 + 8 * 4 + 16);
+const _: () = assert!(size_of::<Owner>() == 7 * 8 + 8 * 4 + 16);
 const _: () = assert!(size_of::<OwnerRef>() == 16);
+const _: () = assert!(size_of::<Last>() == 40);
 const _: () = assert!(size_of::<InodeKey>() == 16);
 const _: () = assert!(size_of::<InodeOwner>() == 16);

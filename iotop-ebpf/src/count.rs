@@ -3,9 +3,9 @@
 use core::arch::asm;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, maps::HashMap};
-use iotop_common::{Class, Control, Fact, FactKey, Lost, Totals};
+use iotop_common::{Class, Control, EpochPart, Fact, FactKey, Lost};
 
-use crate::maps::{CONTROL, FACTS_EVEN, FACTS_ODD, LOST, TOTALS};
+use crate::maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST};
 
 /// Adds to a counter that other CPUs, and interrupts on this one, add to too.
 #[inline(always)]
@@ -31,54 +31,79 @@ pub fn control() -> Control {
     CONTROL.get(0).copied().unwrap_or_default()
 }
 
-/// Adds to one of an epoch's totals.
-#[inline(always)]
-pub fn total(epoch: u32, class: Class, bytes: u64) {
-    let Some(totals) = TOTALS.get_ptr_mut(epoch & 1) else {
-        return;
-    };
-    // SAFETY: a map value; only the field's address is taken.
-    let counter = unsafe {
+/// This CPU's part of an epoch. Only `bio_submitted` writes to it, and the
+/// kernel never runs a program twice at once on one CPU: plain additions do.
+pub struct Part {
+    epoch: u32,
+    part: *mut EpochPart,
+}
+
+impl Part {
+    /// The current CPU's.
+    #[inline(always)]
+    pub fn of(epoch: u32) -> Option<Part> {
+        let part = EPOCHS.get_ptr_mut(epoch & 1)?;
+        Some(Part { epoch, part })
+    }
+
+    /// Adds to the totals.
+    #[inline(always)]
+    pub fn total(&self, class: Class, bytes: u64) {
+        // SAFETY: a map value of this CPU.
+        let totals = unsafe { &mut (*self.part).totals };
         match class {
-            Class::Read => &raw mut (*totals).read_bytes,
-            Class::Stacked => &raw mut (*totals).stacked_bytes,
-            _ => &raw mut (*totals).write_bytes,
+            Class::Read => totals.read_bytes += bytes,
+            Class::Stacked => totals.stacked_bytes += bytes,
+            _ => totals.write_bytes += bytes,
         }
-    };
-    add(counter, bytes);
-}
+    }
 
-/// Adds a fact; where there is no room for it, without its inode; where there
-/// is no room for that either, to the epoch's overflow.
-#[inline(never)]
-pub fn fact(epoch: u32, key: &FactKey, fact: &Fact) {
-    if store(epoch, key, fact) {
-        return;
+    /// Adds a fact: to the one this CPU counted last when it has the same
+    /// key, else in its place.
+    #[inline(always)]
+    pub fn fact(&self, key: &FactKey, fact: &Fact) {
+        // SAFETY: a map value of this CPU.
+        let part = unsafe { &mut *self.part };
+        if part.key != *key {
+            if part.fact.bytes != 0 {
+                self.store(&part.key, &part.fact);
+            }
+            part.key = *key;
+            part.fact = *fact;
+            return;
+        }
+        part.fact.bytes += fact.bytes;
+        part.fact.bios += fact.bios;
+        part.fact.lag_pages += fact.lag_pages;
+        part.fact.lag_sum += fact.lag_sum;
+        if part.fact.lag_max < fact.lag_max {
+            part.fact.lag_max = fact.lag_max;
+        }
     }
-    let without_inode = FactKey { ino: 0, ..*key };
-    if store(epoch, &without_inode, fact) {
-        lose(Lost::FactInodes, 1);
-        return;
-    }
-    lose(Lost::Facts, 1);
-    if let Some(totals) = TOTALS.get_ptr_mut(epoch & 1) {
-        overflow(totals, key.class, fact.bytes);
-    }
-}
 
-#[inline(always)]
-fn overflow(totals: *mut Totals, class: u32, bytes: u64) {
-    // SAFETY: a map value; only the field's address is taken.
-    let counter = unsafe {
-        if class == Class::Read as u32 {
-            &raw mut (*totals).read_overflow_bytes
-        } else if class == Class::Stacked as u32 {
-            &raw mut (*totals).stacked_overflow_bytes
+    /// Into the table; where there is no room, without the inode; where there
+    /// is no room for that either, to the overflow.
+    #[inline(never)]
+    fn store(&self, key: &FactKey, fact: &Fact) {
+        if store(self.epoch, key, fact) {
+            return;
+        }
+        let without_inode = FactKey { ino: 0, ..*key };
+        if store(self.epoch, &without_inode, fact) {
+            lose(Lost::FactInodes, 1);
+            return;
+        }
+        lose(Lost::Facts, 1);
+        // SAFETY: a map value of this CPU.
+        let totals = unsafe { &mut (*self.part).totals };
+        if key.class == Class::Read as u32 {
+            totals.read_overflow_bytes += fact.bytes;
+        } else if key.class == Class::Stacked as u32 {
+            totals.stacked_overflow_bytes += fact.bytes;
         } else {
-            &raw mut (*totals).write_overflow_bytes
+            totals.write_overflow_bytes += fact.bytes;
         }
-    };
-    add(counter, bytes);
+    }
 }
 
 #[inline(always)]

@@ -1,78 +1,80 @@
 //! A page becomes dirty: tag it with its owner.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
-    Owner, Tag,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, OWNER_KTHREAD},
+    Tag,
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
     tag::{SLOT_METADATA, Slot},
 };
 
 use crate::{
     count::add,
     inode::Inode,
-    kernel::{layout, now, read},
+    kernel::{Typed, layout, now},
     maps::OWNERS,
-    owners,
+    owners::{self, Asker, Current, is_kthread},
     page::{Visit, nr_pages, visit_tags},
 };
 
 /// Fires in `folio_account_dirtied`, clean to dirty only, once for the whole
 /// folio, with the mapping's lock held and interrupts off.
-#[raw_tracepoint(tracepoint = "writeback_dirty_folio")]
-pub fn folio_dirtied(ctx: RawTracePointContext) -> i32 {
-    tag(ctx.arg(0), ctx.arg(1));
+#[btf_tracepoint(function = "writeback_dirty_folio")]
+pub fn folio_dirtied(ctx: BtfTracePointContext) -> i32 {
+    dirtied(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
     0
 }
 
 #[inline(always)]
-fn tag(folio: u64, mapping: u64) -> Option<()> {
-    if mapping == 0 {
-        return None;
+fn dirtied(folio: Typed, mapping: Typed) -> Option<()> {
+    let current = owners::current(Asker::Dirtied)?;
+    // SAFETY: map values; the memory is this CPU's and only this program's.
+    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+    let flags: u64 = folio.field(layout!(page_flags));
+    let folio = folio.number(&raw mut last.number);
+    let mapping = mapping.number(&raw mut last.number);
+    if last.mapping != mapping {
+        last.kind = look_at(mapping, &current)?;
+        last.mapping = mapping;
     }
-    let (slot, owner) = owners::current()?;
-    // SAFETY: map values; `mapping` and `kind` are written by this task only.
-    let (kind, kthread) = unsafe {
-        if (*owner).mapping != mapping {
-            let inode = Inode::of(mapping)?;
-            (*owner).mapping = mapping;
-            (*owner).kind = inode.kind();
-            if (*owner).kind == MAPPING_DATA {
-                inode.dirtied_by(slot, owner);
-            }
-        }
-        ((*owner).kind, (*owner).flags & OWNER_KTHREAD != 0)
-    };
-    let pages = nr_pages(folio, read::<u64>(folio, layout!(page_flags))?);
-    let slot = match kind {
+    let pages = nr_pages(folio, flags);
+    let slot = match last.kind {
         MAPPING_BTREE => SLOT_METADATA,
         // jbd2 dirties a block device's pages for whoever joined the
         // transaction; a user task that dirties them writes the device itself.
         MAPPING_BDEV if kthread => SLOT_METADATA,
-        _ => slot,
+        MAPPING_NO_BLOCK => {
+            // SAFETY: a map value; only the field's address is taken.
+            let counter = unsafe { &raw mut (*current.owner).untagged_pages };
+            add(counter, u64::from(pages));
+            return None;
+        }
+        _ => current.slot,
     };
-    let owner = OWNERS.get_ptr_mut(slot)?;
-    if kind == MAPPING_NO_BLOCK {
-        // SAFETY: a map value; only the field's address is taken.
-        add(unsafe { &raw mut (*owner).dirtied_pages }, u64::from(pages));
-        return None;
-    }
     let mut retag = Retag {
         tag: Tag::dirtied(slot, now()),
         kthread,
         tagged: 0,
     };
     visit_tags(folio, pages, &mut retag);
-    count(owner, retag.tagged);
+    let owner = OWNERS.get_ptr_mut(slot)?;
+    // SAFETY: a map value; only the field's address is taken.
+    add(unsafe { &raw mut (*owner).tagged_pages }, retag.tagged);
     Some(())
 }
 
-#[inline(always)]
-fn count(owner: *mut Owner, pages: u64) {
-    // SAFETY: a map value; only the fields' addresses are taken.
-    unsafe {
-        add(&raw mut (*owner).dirtied_pages, pages);
-        add(&raw mut (*owner).tagged_pages, pages);
+/// A mapping that this task did not dirty last: what it is, and, for a file,
+/// that this task is now the one who dirtied it last.
+#[inline(never)]
+fn look_at(mapping: u64, current: &Current) -> Option<u32> {
+    if mapping == 0 {
+        return None;
     }
+    let inode = Inode::of(mapping)?;
+    let kind = inode.kind()?;
+    if kind == MAPPING_DATA {
+        let _ = inode.dirtied_by(current.slot, current.owner);
+    }
+    Some(kind)
 }
 
 /// Gives pages their tag. A kernel thread that puts a page back

@@ -1,7 +1,11 @@
 //! A page leaves the page cache: a tag that is still live says that its data
 //! was never written.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    macros::{btf_tracepoint, map},
+    maps::PerCpuArray,
+    programs::BtfTracePointContext,
+};
 use iotop_common::{
     Tag,
     tag::{SLOT_NONE, Slot},
@@ -9,23 +13,29 @@ use iotop_common::{
 
 use crate::{
     count::add,
-    kernel::{layout, read},
+    kernel::{Typed, layout},
     maps::OWNERS,
     page::{Visit, nr_pages, visit_tags},
 };
 
+/// See [`Typed::number`].
+#[map]
+static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Fires when a folio is truncated, reclaimed or invalidated. `PG_dirty` is
 /// already clear by then. Clearing the tag also keeps the frame's next user
 /// from inheriting it.
-#[raw_tracepoint(tracepoint = "mm_filemap_delete_from_page_cache")]
-pub fn folio_dropped(ctx: RawTracePointContext) -> i32 {
-    clear(ctx.arg(0));
+#[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
+pub fn folio_dropped(ctx: BtfTracePointContext) -> i32 {
+    clear(Typed::arg(&ctx, 0));
     0
 }
 
 #[inline(always)]
-fn clear(folio: u64) -> Option<()> {
-    let pages = nr_pages(folio, read::<u64>(folio, layout!(page_flags))?);
+fn clear(folio: Typed) -> Option<()> {
+    let flags: u64 = folio.field(layout!(page_flags));
+    let folio = folio.number(NUMBER.get_ptr_mut(0)?);
+    let pages = nr_pages(folio, flags);
     let mut clear = Clear {
         slot: SLOT_NONE,
         pages: 0,

@@ -1,6 +1,9 @@
 //! Reading the running kernel: its layout, and its memory.
 
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel};
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    programs::BtfTracePointContext,
+};
 use iotop_common::{Layout, Lost};
 
 use crate::count::lose;
@@ -75,6 +78,49 @@ impl<const N: usize> Words<N> {
         // SAFETY: `N * 8` is a power of two and `offset` is below it and
         // aligned, so the value lies within the words.
         unsafe { *self.0.as_ptr().cast::<u8>().add(offset).cast::<T>() }
+    }
+}
+
+/// A pointer whose type the verifier knows: it may be read without a helper,
+/// and a fault reads as 0. Only a field's offset may be added to it.
+#[derive(Clone, Copy)]
+pub struct Typed(*const u8);
+
+impl Typed {
+    /// An argument of a BTF tracepoint.
+    #[inline(always)]
+    pub fn arg(ctx: &BtfTracePointContext, n: usize) -> Typed {
+        Typed(ctx.arg(n))
+    }
+
+    /// What a helper returned.
+    #[inline(always)]
+    pub fn from_helper<T>(pointer: *const T) -> Typed {
+        Typed(pointer.cast())
+    }
+
+    /// A field.
+    #[inline(always)]
+    pub fn field<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: the verifier checks the type and makes faults read as 0.
+        // Volatile, so that reads are not merged into what it does not know.
+        unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() }
+    }
+
+    /// A field that is a pointer itself.
+    #[inline(always)]
+    pub fn pointer(self, offset: u32) -> Typed {
+        Typed(self.field(offset))
+    }
+
+    /// The address as a plain number, by way of a word in a map value.
+    #[inline(always)]
+    pub fn number(self, word: *mut u64) -> u64 {
+        // SAFETY: the word lies in a map value of this CPU.
+        unsafe {
+            word.cast::<*const u8>().write_volatile(self.0);
+            word.read_volatile()
+        }
     }
 }
 

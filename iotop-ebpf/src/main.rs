@@ -8,6 +8,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod charge;
 mod count;
 mod dirtied;
 mod dropped;

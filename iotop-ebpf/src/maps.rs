@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Stack},
 };
 use iotop_common::{
-    Control, Fact, FactKey, InodeKey, InodeOwner, Lost, Owner, OwnerRef, Totals,
+    Control, EpochPart, Fact, FactKey, InodeKey, InodeOwner, Last, Lost, Owner, OwnerRef,
     tag::{SLOTS, TagChunk},
 };
 
@@ -40,9 +40,14 @@ pub static FACTS_EVEN: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS,
 #[map]
 pub static FACTS_ODD: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
 
-/// The totals of even and of odd epochs.
+/// Each CPU's part of even and of odd epochs.
 #[map]
-pub static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(2, 0);
+pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
+
+/// The task each CPU saw last, for each program of its own: the kernel never
+/// runs one program twice at once on one CPU.
+#[map]
+pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(2, 0);
 
 /// What was lost since start.
 #[map]

@@ -4,36 +4,73 @@ use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_task, bpf_get_current_uid_gid,
+        bpf_get_current_uid_gid, generated::bpf_get_current_task_btf,
     },
 };
 use iotop_common::{
-    Lost, Owner, OwnerRef,
+    Last, Lost, Owner, OwnerRef,
     owner::{OWNER_EXITED, OWNER_KTHREAD},
     tag::{SLOT_OVERFLOW, SLOTS, Slot},
 };
 
 use crate::{
     count::lose,
-    kernel::{PF_EXITING, PF_KTHREAD, layout, now, read},
-    maps::{FREE, OWNERS, SLOT_OF},
+    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, now, read},
+    maps::{FREE, LAST, OWNERS, SLOT_OF},
 };
 
-/// The current task's slot and its element; `SLOT_OVERFLOW` where none is free.
-#[inline(always)]
-pub fn current() -> Option<(Slot, *mut Owner)> {
-    let slot = current_slot();
-    OWNERS.get_ptr_mut(slot).map(|owner| (slot, owner))
+/// Which program asks: each has a memory of its own.
+#[derive(Clone, Copy)]
+pub enum Asker {
+    Dirtied = 0,
+    Submitted = 1,
 }
 
+/// The current task as an owner.
+pub struct Current {
+    /// Its slot; `SLOT_OVERFLOW` where none was free.
+    pub slot: Slot,
+    /// The slot's element.
+    pub owner: *mut Owner,
+    /// What this CPU remembers of it.
+    pub last: *mut Last,
+}
+
+/// The current task's slot: remembered, looked up, or handed out.
 #[inline(always)]
-fn current_slot() -> Slot {
-    let tid = bpf_get_current_pid_tgid() as u32;
+pub fn current(asker: Asker) -> Option<Current> {
+    let last = LAST.get_ptr_mut(asker as u32)?;
     // SAFETY: a helper without arguments.
-    let task = unsafe { bpf_get_current_task() };
-    let Some(start_boottime) = read::<u64>(task, layout!(task_start_boottime)) else {
-        return SLOT_OVERFLOW;
-    };
+    let task = Typed::from_helper(unsafe { bpf_get_current_task_btf() });
+    let start_boottime: u64 = task.field(layout!(task_start_boottime));
+    // SAFETY: a map value of this CPU, and only this program's.
+    let address = task.number(unsafe { &raw mut (*last).number });
+    let known = unsafe { (*last).task == address && (*last).start_boottime == start_boottime };
+    if known {
+        let slot = unsafe { (*last).slot };
+        let owner = OWNERS.get_ptr_mut(slot)?;
+        // SAFETY: a map value; the user half writes the word.
+        if unsafe { (*owner).retired } == 0 {
+            return Some(Current { slot, owner, last });
+        }
+    }
+    let slot = look_up(address, start_boottime);
+    // SAFETY: as above.
+    unsafe {
+        *last = Last {
+            task: address,
+            start_boottime,
+            slot,
+            ..Last::default()
+        };
+    }
+    let owner = OWNERS.get_ptr_mut(slot)?;
+    Some(Current { slot, owner, last })
+}
+
+#[inline(never)]
+fn look_up(task: u64, start_boottime: u64) -> Slot {
+    let tid = bpf_get_current_pid_tgid() as u32;
     // SAFETY: the value is only read, and only by this task's own programs.
     if let Some(known) = unsafe { SLOT_OF.get(tid) }
         && known.start_boottime == start_boottime
@@ -44,7 +81,7 @@ fn current_slot() -> Slot {
 }
 
 /// A task seen for the first time: gives it a slot and remembers its name.
-#[inline(never)]
+#[inline(always)]
 fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     let Ok(Some(slot)) = FREE.pop() else {
         lose(Lost::OwnerSlots, 1);
@@ -88,4 +125,15 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
         lose(Lost::SlotOf, 1);
     }
     slot & (SLOTS - 1)
+}
+
+/// Whether the task is a kernel thread.
+///
+/// # Safety
+///
+/// `owner` is an element of `OWNERS`.
+#[inline(always)]
+pub unsafe fn is_kthread(owner: *const Owner) -> bool {
+    // SAFETY: the flag is set before the slot is handed out.
+    unsafe { (*owner).flags & OWNER_KTHREAD != 0 }
 }

@@ -11,7 +11,7 @@ use iotop_common::{
 
 use crate::{
     count::lose,
-    kernel::{Words, layout, read},
+    kernel::{Typed, Words, layout, read},
     maps::TAGS,
 };
 
@@ -36,6 +36,27 @@ impl Folio {
         if compound & 1 == 0 {
             return Some(Folio::from_head(page, &words));
         }
+        Folio::of_tail(page, compound)
+    }
+
+    /// The same for a page whose type the verifier knows. It takes the words
+    /// that overlap in `struct page` for pointers: `number` is where they are
+    /// made numbers.
+    #[inline(always)]
+    pub fn of_typed(page: Typed, address: u64, number: &mut u64) -> Option<Folio> {
+        let compound = page.pointer(layout!(page_compound)).number(number);
+        if compound & 1 == 0 {
+            return Some(Folio {
+                head: address,
+                flags: page.field(layout!(page_flags)),
+                mapping: page.pointer(layout!(page_mapping)).number(number),
+            });
+        }
+        Folio::of_tail(address, compound)
+    }
+
+    #[inline(always)]
+    fn of_tail(page: u64, compound: u64) -> Option<Folio> {
         let head = if layout!(compound_may_be_mask) != 0 && is_mask(compound & !1) {
             page & compound
         } else {
@@ -67,7 +88,7 @@ impl Folio {
     }
 }
 
-/// How many pages the folio with this head has.
+/// How many pages the folio has that starts at `head`.
 #[inline(always)]
 pub fn nr_pages(head: u64, flags: u64) -> u32 {
     if flags >> layout!(pg_head) & 1 == 0 {

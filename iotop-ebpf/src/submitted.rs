@@ -1,18 +1,17 @@
 //! A bio is submitted: charge the owners of its pages.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use iotop_common::{
-    Class, Fact, FactKey, Owner, layout::BIO_BYTES, owner::OWNER_KTHREAD, tag::Slot,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use iotop_common::{Class, Fact, FactKey, Last, tag::Slot};
 
 use crate::{
-    count::{control, fact, total},
+    charge::{self, BUFFER, CACHE, Charge},
+    count::{Part, control},
     inode::Inode,
-    kernel::{Words, layout, read},
+    kernel::{Typed, layout, now},
     maps::LOWER_DEVICES,
-    owners,
+    owners::{self, Asker, is_kthread},
     page::Folio,
-    walk::{self, Bvec},
+    walk,
 };
 
 /// `REQ_OP_MASK`, `REQ_OP_READ` and `REQ_OP_WRITE` of include/linux/blk_types.h.
@@ -42,63 +41,72 @@ pub struct Submitter {
 
 /// Fires once for each bio and each device it passes, before it is split. What
 /// enters at the top adds up to `pgpgin` and `pgpgout`.
-#[raw_tracepoint(tracepoint = "block_bio_queue")]
-pub fn bio_submitted(ctx: RawTracePointContext) -> i32 {
-    let bio = if layout!(bio_arg) == 0 {
-        ctx.arg(0)
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
+    if layout!(bio_arg) == 0 {
+        submitted(Typed::arg(&ctx, 0));
     } else {
-        ctx.arg(1)
-    };
-    charge(bio);
+        submitted(Typed::arg(&ctx, 1));
+    }
     0
 }
 
 #[inline(always)]
-fn charge(bio: u64) -> Option<()> {
-    let words = Words::<{ BIO_BYTES as usize / 8 }>::read(bio)?;
-    let opf: u32 = words.at(layout!(bio_bi_opf));
-    let size: u32 = words.at(layout!(bio_bi_size));
+fn submitted(bio: Typed) -> Option<()> {
+    let opf: u32 = bio.field(layout!(bio_bi_opf));
+    let size: u32 = bio.field(layout!(bio_bi_size));
     let op = opf & REQ_OP_MASK;
     // pgpgin and pgpgout count these two; an empty write is a cache flush.
     if op > REQ_OP_WRITE || size == 0 {
         return None;
     }
     let control = control();
-    let dev = read::<u32>(words.at(layout!(bio_bi_bdev)), layout!(bdev_bd_dev)).unwrap_or(0);
+    let dev: u32 = bio
+        .pointer(layout!(bio_bi_bdev))
+        .field(layout!(bdev_bd_dev));
     // BIO_CLONED says nothing: btrfs clones the bios of its mirrors, and those
     // enter at the top.
     let stacked = control.lower_devices != 0 && is_lower(dev);
     if op == REQ_OP_READ && stacked {
         return None;
     }
-    let idx: u32 = words.at(layout!(bio_bi_idx));
+    let part = Part::of(control.epoch)?;
+    let current = owners::current(Asker::Submitted)?;
+    // SAFETY: map values; the memory is this CPU's and only this program's.
+    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+    let submitter = Submitter {
+        slot: current.slot,
+        kthread,
+    };
+    let io_vec = bio.pointer(layout!(bio_bi_io_vec));
+    let idx: u32 = bio.field(layout!(bio_bi_idx));
+    let bvec_done: u32 = bio.field(layout!(bio_bi_bvec_done));
     let bio = Bio {
-        bvec: words.at::<u64>(layout!(bio_bi_io_vec)) + u64::from(idx * layout!(bvec_size)),
-        bvec_done: words.at(layout!(bio_bi_bvec_done)),
+        bvec: io_vec.number(&raw mut last.number) + u64::from(idx * layout!(bvec_size)),
+        bvec_done,
         size,
         opf,
         dev,
     };
-    let (slot, owner) = owners::current()?;
-    let submitter = Submitter {
-        slot,
-        kthread: is_kthread(owner),
-    };
+    let first = (idx == 0).then(|| FirstPage::of(io_vec, &mut last.number));
     if op == REQ_OP_READ {
-        charge_read(control.epoch, &bio, &submitter);
+        // A read belongs to whoever submits it, and to its first page's file.
+        let ino = first
+            .and_then(|page| page.ino(&mut last.number))
+            .unwrap_or(0);
+        whole(&part, Class::Read, submitter.slot, ino, &bio, &submitter);
     } else if stacked {
-        charge_whole(control.epoch, Class::Stacked, 0, 0, &bio, &submitter);
+        whole(&part, Class::Stacked, 0, 0, &bio, &submitter);
     } else {
-        total(control.epoch, Class::Exact, u64::from(size));
-        walk::pages(control.epoch, &bio, &submitter);
+        part.total(Class::Exact, u64::from(size));
+        match first {
+            Some(page) if bvec_done == 0 && page.holds(size) => {
+                one_page(&part, &bio, &submitter, &page, last);
+            }
+            _ => walk::pages(part, &bio, &submitter)?,
+        }
     }
     Some(())
-}
-
-#[inline(always)]
-fn is_kthread(owner: *const Owner) -> bool {
-    // SAFETY: a map value; the flag is set before the slot is handed out.
-    unsafe { (*owner).flags & OWNER_KTHREAD != 0 }
 }
 
 #[inline(always)]
@@ -107,26 +115,91 @@ fn is_lower(dev: u32) -> bool {
     unsafe { LOWER_DEVICES.get(dev) }.is_some()
 }
 
-/// A read belongs to whoever submits it, and to the file of its first page.
-#[inline(always)]
-fn charge_read(epoch: u32, bio: &Bio, submitter: &Submitter) {
-    let ino = first_inode(bio).unwrap_or(0);
-    charge_whole(epoch, Class::Read, submitter.slot, ino, bio, submitter);
+/// The page of the first bio_vec, reached by pointers that the verifier knows.
+#[derive(Clone, Copy)]
+struct FirstPage {
+    page: Typed,
+    address: u64,
+    offset: u32,
 }
 
-#[inline(always)]
-fn first_inode(bio: &Bio) -> Option<u64> {
-    let mapping = Folio::of(Bvec::read(bio.bvec)?.page)?.mapping;
-    if !walk::is_page_cache(mapping) {
-        return None;
+impl FirstPage {
+    #[inline(always)]
+    fn of(io_vec: Typed, number: &mut u64) -> FirstPage {
+        let page = io_vec.pointer(layout!(bvec_bv_page));
+        FirstPage {
+            page,
+            address: page.number(&raw mut *number),
+            offset: io_vec.field(layout!(bvec_bv_offset)),
+        }
     }
-    Inode::of(mapping).map(|inode| inode.ino)
+
+    /// Whether so many bytes lie within this page.
+    #[inline(always)]
+    fn holds(&self, size: u32) -> bool {
+        let page_size = 1 << layout!(page_shift);
+        size <= page_size && self.offset <= page_size - size
+    }
+
+    #[inline(always)]
+    fn ino(&self, number: &mut u64) -> Option<u64> {
+        Inode::around(Folio::of_typed(self.page, self.address, number)?.mapping)?.ino()
+    }
+}
+
+/// A write of no more than one page: the most frequent bio, without a loop.
+#[inline(always)]
+fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, last: &mut Last) {
+    let mut fact = Fact {
+        bytes: u64::from(bio.size),
+        bios: 1,
+        ..Fact::default()
+    };
+    let (charge, ino) =
+        charge_page(bio, submitter, page, last, &mut fact).unwrap_or((Charge::UNKNOWN, 0));
+    let key = FactKey {
+        ino,
+        dev: bio.dev,
+        class: charge.class(),
+        owner: charge.owner(),
+        submitter: submitter.slot,
+    };
+    part.fact(&key, &fact);
+}
+
+/// To whom the page is charged, and its inode number. `None`: kernel memory
+/// could not be read.
+#[inline(always)]
+fn charge_page(
+    bio: &Bio,
+    submitter: &Submitter,
+    page: &FirstPage,
+    last: &mut Last,
+    fact: &mut Fact,
+) -> Option<(Charge, u64)> {
+    let folio = Folio::of_typed(page.page, page.address, &mut last.number)?;
+    let (what, ino) = charge::look(&folio, &mut last.mapping)?;
+    let charge = match what {
+        CACHE => {
+            let by_tag = charge::by_tag(page.address, folio.mapping, now())?;
+            if by_tag.live {
+                by_tag.charge.cleaned(1);
+                fact.lag_pages = 1;
+                fact.lag_sum = by_tag.age;
+                fact.lag_max = by_tag.age;
+            }
+            by_tag.charge
+        }
+        BUFFER => Charge::METADATA,
+        _ => Charge::of_other(bio, submitter),
+    };
+    Some((charge, ino))
 }
 
 #[inline(always)]
-fn charge_whole(epoch: u32, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter: &Submitter) {
+fn whole(part: &Part, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter: &Submitter) {
     let bytes = u64::from(bio.size);
-    total(epoch, class, bytes);
+    part.total(class, bytes);
     let key = FactKey {
         ino,
         dev: bio.dev,
@@ -134,10 +207,10 @@ fn charge_whole(epoch: u32, class: Class, owner: Slot, ino: u64, bio: &Bio, subm
         owner,
         submitter: submitter.slot,
     };
-    let value = Fact {
+    let fact = Fact {
         bytes,
         bios: 1,
         ..Fact::default()
     };
-    fact(epoch, &key, &value);
+    part.fact(&key, &fact);
 }

@@ -21,6 +21,9 @@ pub enum ProbeError {
     /// The kernel refused the object as a whole; most often a map.
     #[error("the kernel did not take the maps of the kernel half: {0}{hint}", hint = memory_hint(.0))]
     Load(#[source] EbpfError),
+    /// aya can't read the kernel's BTF.
+    #[error("the kernel's BTF: {0}")]
+    Btf(#[source] aya::BtfError),
     /// The kernel refused a program.
     #[error("the kernel did not take the program {program} ({tracepoint}): {source}")]
     Program {

@@ -10,7 +10,7 @@ use std::{
 
 use aya::{Pod, maps::MapData};
 
-/// A read-only view of an array map. The kernel half writes to it at any time.
+/// A view of an array map. The kernel half writes to it at any time.
 pub struct Mapped<T> {
     start: NonNull<T>,
     length: usize,
@@ -32,7 +32,7 @@ impl<T: Pod> Mapped<T> {
             libc::mmap(
                 std::ptr::null_mut(),
                 bytes,
-                libc::PROT_READ,
+                libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 map.fd().as_fd().as_raw_fd(),
                 0,
@@ -58,6 +58,19 @@ impl<T: Pod> Mapped<T> {
         (index < self.length).then(|| unsafe { self.start.as_ptr().add(index).read_volatile() })
     }
 
+    /// Writes one word of an element, at a byte offset from its start.
+    pub fn set_word(&self, index: usize, offset: usize, value: u32) {
+        assert!(offset + size_of::<u32>() <= size_of::<T>() && offset % align_of::<u32>() == 0);
+        if index < self.length {
+            // SAFETY: the index is within the mapping and the aligned word
+            // within the element.
+            unsafe {
+                let element = self.start.as_ptr().add(index);
+                element.byte_add(offset).cast::<u32>().write_volatile(value);
+            }
+        }
+    }
+
     /// How many elements there are.
     pub fn len(&self) -> usize {
         self.length
@@ -71,5 +84,5 @@ impl<T> Drop for Mapped<T> {
     }
 }
 
-// SAFETY: a read-only mapping may be used from any thread.
+// SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl<T: Pod> Send for Mapped<T> {}

@@ -7,14 +7,17 @@ mod mapped;
 mod programs;
 mod slots;
 
-use std::time::{Duration, Instant};
+use std::{
+    mem::offset_of,
+    time::{Duration, Instant},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, Stack},
+    maps::{Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
 };
 use iotop_common::{
-    Control, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Totals,
+    Control, EpochPart, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Totals,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK, Tag},
 };
 
@@ -40,7 +43,7 @@ pub struct Probe {
     _ebpf: Ebpf,
     control: Array<MapData, Control>,
     facts: [MapData; 2],
-    totals: PerCpuArray<MapData, Totals>,
+    parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
     slot_of: BpfHashMap<MapData, u32, OwnerRef>,
     free: Stack<MapData, u32>,
@@ -80,6 +83,7 @@ impl Probe {
     /// stays attached.
     pub fn attach(object: &[u8], name: &str, layout: &Layout) -> Result<Probe, ProbeError> {
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
+        let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("LAYOUT", layout, true)
@@ -100,9 +104,9 @@ impl Probe {
                 take(&mut ebpf, name, "FACTS_EVEN")?,
                 take(&mut ebpf, name, "FACTS_ODD")?,
             ],
-            totals: typed(
-                "TOTALS",
-                PerCpuArray::try_from(aya_map(&mut ebpf, name, "TOTALS")?),
+            parts: typed(
+                "EPOCHS",
+                PerCpuArray::try_from(aya_map(&mut ebpf, name, "EPOCHS")?),
             )?,
             lost: typed(
                 "LOST",
@@ -132,7 +136,7 @@ impl Probe {
             _ebpf: ebpf,
         };
         probe.fill_free_list()?;
-        probe.programs = programs::attach(&mut probe._ebpf, name)?;
+        probe.programs = programs::attach(&mut probe._ebpf, &btf, name)?;
         Ok(probe)
     }
 
@@ -174,7 +178,7 @@ impl Probe {
     /// A map call failed.
     pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
         grace::wait();
-        let facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
+        let mut facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
             .map_err(|source| ProbeError::Call {
                 call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
                 map: if ended == 0 {
@@ -184,7 +188,7 @@ impl Probe {
                 },
                 source,
             })?;
-        let totals = self.take_totals(ended)?;
+        let totals = self.take_parts(ended, &mut facts)?;
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before);
@@ -212,24 +216,34 @@ impl Probe {
         Ok(())
     }
 
-    fn take_totals(&mut self, ended: u32) -> Result<Totals, ProbeError> {
-        let per_cpu = typed("TOTALS", self.totals.get(&ended, 0))?;
+    /// Takes each CPU's part: returns the totals, and adds the facts that
+    /// have not entered the table.
+    fn take_parts(
+        &mut self,
+        ended: u32,
+        facts: &mut Vec<(FactKey, Fact)>,
+    ) -> Result<Totals, ProbeError> {
+        let map = "EPOCHS";
+        let parts = typed(map, self.parts.get(&ended, 0))?;
         let mut sum = Totals::default();
-        for cpu in per_cpu.iter() {
-            sum.read_bytes += cpu.read_bytes;
-            sum.write_bytes += cpu.write_bytes;
-            sum.stacked_bytes += cpu.stacked_bytes;
-            sum.read_overflow_bytes += cpu.read_overflow_bytes;
-            sum.write_overflow_bytes += cpu.write_overflow_bytes;
-            sum.stacked_overflow_bytes += cpu.stacked_overflow_bytes;
+        for EpochPart { totals, key, fact } in parts.iter() {
+            sum.read_bytes += totals.read_bytes;
+            sum.write_bytes += totals.write_bytes;
+            sum.stacked_bytes += totals.stacked_bytes;
+            sum.read_overflow_bytes += totals.read_overflow_bytes;
+            sum.write_overflow_bytes += totals.write_overflow_bytes;
+            sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
+            if fact.bytes != 0 {
+                facts.push((*key, *fact));
+            }
         }
-        let zero = vec![Totals::default(); per_cpu.len()];
-        let zero = aya::maps::PerCpuValues::try_from(zero).map_err(|source| ProbeError::Call {
-            call: "possible CPUs",
-            map: "TOTALS",
+        let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
+        let empty = empty.map_err(|source| ProbeError::Call {
+            call: "counting CPUs",
+            map,
             source,
         })?;
-        typed("TOTALS", self.totals.set(ended, zero, 0))?;
+        typed(map, self.parts.set(ended, empty, 0))?;
         Ok(sum)
     }
 
@@ -284,7 +298,10 @@ impl Probe {
         Ok(owners)
     }
 
+    /// Makes sure that nobody is given this slot any more.
     fn retire(&mut self, slot: Slot, owner: &Owner) -> Result<(), ProbeError> {
+        self.owners
+            .set_word(slot as usize, offset_of!(Owner, retired), 1);
         match self.slot_of.get(&owner.tid, 0) {
             Ok(known) if known.slot == slot => gone_is_fine(self.slot_of.remove(&owner.tid)),
             Ok(_) | Err(MapError::KeyNotFound) => Ok(()),

@@ -5,7 +5,10 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
-use aya::{Ebpf, programs::RawTracePoint};
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, ProgramError, RawTracePoint},
+};
 
 use super::ProbeError;
 
@@ -14,7 +17,7 @@ use super::ProbeError;
 pub struct Program {
     /// Its name in the object.
     pub name: &'static str,
-    /// The raw tracepoint it is attached to.
+    /// The tracepoint it is attached to.
     pub tracepoint: &'static str,
     /// What it is for.
     pub purpose: &'static str,
@@ -62,52 +65,66 @@ pub struct Attached {
 }
 
 /// Loads every program, then attaches every program.
-pub(super) fn attach(ebpf: &mut Ebpf, object: &str) -> Result<Vec<Attached>, ProbeError> {
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    object: &str,
+) -> Result<Vec<Attached>, ProbeError> {
     for program in &PROGRAMS {
-        let failed = |source| ProbeError::Program {
-            program: program.name,
-            tracepoint: program.tracepoint,
-            source,
+        let loaded = match find(ebpf, object, program)? {
+            Found::Btf(found) => found.load(program.tracepoint, btf),
+            Found::Raw(found) => found.load(),
         };
-        raw_tracepoint(ebpf, object, program)?
-            .load()
-            .map_err(failed)?;
+        loaded.map_err(|source| refused(program, source))?;
     }
-    let mut attached = Vec::new();
-    for program in &PROGRAMS {
-        let failed = |source| ProbeError::Program {
-            program: program.name,
-            tracepoint: program.tracepoint,
-            source,
-        };
-        let tracepoint = raw_tracepoint(ebpf, object, program)?;
-        tracepoint.attach(program.tracepoint).map_err(failed)?;
-        let fd = tracepoint
-            .fd()
-            .and_then(|fd| fd.as_fd().try_clone_to_owned().map_err(Into::into))
-            .map_err(failed)?;
-        let info = tracepoint.info().map_err(failed)?;
-        attached.push(Attached {
-            program: *program,
-            verified_instructions: info.verified_instruction_count(),
-            fd,
-        });
-    }
-    Ok(attached)
+    PROGRAMS
+        .iter()
+        .map(|program| attach_one(ebpf, object, program))
+        .collect()
 }
 
-fn raw_tracepoint<'a>(
-    ebpf: &'a mut Ebpf,
-    object: &str,
-    program: &Program,
-) -> Result<&'a mut RawTracePoint, ProbeError> {
-    ebpf.program_mut(program.name)
-        .ok_or("it has no such program")
-        .and_then(|found| found.try_into().map_err(|_| "it is no raw tracepoint"))
-        .map_err(|reason| ProbeError::Object {
+fn attach_one(ebpf: &mut Ebpf, object: &str, program: &Program) -> Result<Attached, ProbeError> {
+    let (info, fd) = match find(ebpf, object, program)? {
+        Found::Btf(found) => found
+            .attach()
+            .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        Found::Raw(found) => found
+            .attach(program.tracepoint)
+            .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+    }
+    .map_err(|source| refused(program, source))?;
+    Ok(Attached {
+        program: *program,
+        verified_instructions: info.verified_instruction_count(),
+        fd,
+    })
+}
+
+fn refused(program: &Program, source: ProgramError) -> ProbeError {
+    ProbeError::Program {
+        program: program.name,
+        tracepoint: program.tracepoint,
+        source,
+    }
+}
+
+enum Found<'a> {
+    Btf(&'a mut BtfTracePoint),
+    Raw(&'a mut RawTracePoint),
+}
+
+fn find<'a>(ebpf: &'a mut Ebpf, object: &str, program: &Program) -> Result<Found<'a>, ProbeError> {
+    match ebpf.program_mut(program.name) {
+        Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Btf(found)),
+        Some(aya::programs::Program::RawTracePoint(found)) => Ok(Found::Raw(found)),
+        other => Err(ProbeError::Object {
             object: object.to_owned(),
-            reason: format!("{}: {reason}", program.name),
-        })
+            reason: match other {
+                None => format!("it has no program {}", program.name),
+                Some(_) => format!("its program {} is of another kind", program.name),
+            },
+        }),
+    }
 }
 
 /// How often the kernel did not run a program because it was running on that

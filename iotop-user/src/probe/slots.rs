@@ -105,8 +105,9 @@ impl Slots {
         } else if matches!(record.state, State::Free) {
             return None;
         }
+        let dirtied = owner.tagged_pages + owner.untagged_pages;
         let changed = reported
-            || record.dirtied != owner.dirtied_pages
+            || record.dirtied != dirtied
             || record.tagged != owner.tagged_pages
             || record.cleaned != owner.cleaned_pages;
         // `cleaned` is read before `tagged` could be: never let it underflow.
@@ -115,11 +116,11 @@ impl Slots {
             .saturating_sub(owner.cleaned_pages)
             .saturating_sub(record.lost_tags);
         let deltas = PageDeltas {
-            dirtied: owner.dirtied_pages.saturating_sub(record.dirtied),
+            dirtied: dirtied.saturating_sub(record.dirtied),
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
         };
-        record.dirtied = owner.dirtied_pages;
+        record.dirtied = dirtied;
         record.tagged = owner.tagged_pages;
         record.cleaned = owner.cleaned_pages;
         record.cancelled = owner.cancelled_pages;
@@ -179,7 +180,6 @@ mod tests {
         Owner {
             generation,
             flags: OWNER_EXITED,
-            dirtied_pages: 10,
             tagged_pages: 10,
             ..Owner::default()
         }
@@ -230,7 +230,7 @@ mod tests {
         slots.look(SLOT, &dead_writer(1), true, start);
         let next = Owner {
             generation: 2,
-            dirtied_pages: 3,
+            untagged_pages: 3,
             ..Owner::default()
         };
         let (deltas, _) = slots.look(SLOT, &next, true, start).expect("in use");

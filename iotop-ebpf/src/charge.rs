@@ -1,0 +1,182 @@
+//! To whom a written page is charged.
+
+use iotop_common::{
+    Class, Lost, Tag,
+    owner::{MAPPING_BDEV, MAPPING_BTREE},
+    tag::{
+        SLOT_FIRST, SLOT_METADATA, SLOT_NONE, SLOT_OVERFLOW, SLOTS, SUBMITTED_ANSWERS_NS, Slot,
+        TICK_SHIFT,
+    },
+};
+
+use crate::{
+    count::{add, lose},
+    inode::Inode,
+    kernel::layout,
+    maps::OWNERS,
+    page::{Folio, Frame},
+    submitted::{Bio, Submitter},
+};
+
+// What a page is, as far as its bio is concerned.
+/// Page cache under writeback: its tag says whose it is.
+pub const CACHE: u32 = 0;
+/// A block device's page written through a buffer head: metadata.
+pub const BUFFER: u32 = 1;
+/// Anything else: the submitter's own memory, or a file system's.
+pub const OTHER: u32 = 2;
+
+/// A slot and a [`Class`] in one word.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Default)]
+pub struct Charge(u32);
+
+impl Charge {
+    /// Nobody's metadata.
+    pub const METADATA: Charge = Charge::to(SLOT_NONE, Class::Metadata);
+    /// Nothing tells.
+    pub const UNKNOWN: Charge = Charge::to(SLOT_NONE, Class::Unknown);
+
+    #[inline(always)]
+    const fn to(slot: Slot, class: Class) -> Charge {
+        Charge(slot | (class as u32) << 16)
+    }
+
+    /// By the slot of a page's tag.
+    #[inline(always)]
+    fn by_slot(slot: Slot) -> Charge {
+        match slot {
+            SLOT_OVERFLOW => Charge::to(slot, Class::Overflow),
+            SLOT_METADATA => Charge::to(slot, Class::Metadata),
+            _ => Charge::to(slot, Class::Exact),
+        }
+    }
+
+    /// A write that does not come from the page cache. File systems mark their
+    /// own (xfs buffers and log, btrfs super blocks) `REQ_META`. What a user
+    /// task submits itself is `O_DIRECT`; for a kernel thread nothing tells.
+    #[inline(always)]
+    pub fn of_other(bio: &Bio, submitter: &Submitter) -> Charge {
+        if bio.opf & layout!(req_swap) != 0 {
+            Charge::to(SLOT_NONE, Class::Swap)
+        } else if bio.opf & layout!(req_meta) != 0 {
+            Charge::METADATA
+        } else if submitter.kthread {
+            Charge::UNKNOWN
+        } else if submitter.slot == SLOT_OVERFLOW {
+            Charge::to(SLOT_NONE, Class::Overflow)
+        } else {
+            Charge::to(submitter.slot, Class::Direct)
+        }
+    }
+
+    /// The slot whose tag it was.
+    #[inline(always)]
+    fn slot(self) -> Slot {
+        self.0 & (SLOTS - 1)
+    }
+
+    /// The owner, where it is a task.
+    #[inline(always)]
+    pub fn owner(self) -> Slot {
+        let slot = self.slot();
+        if slot < SLOT_FIRST { SLOT_NONE } else { slot }
+    }
+
+    /// The class's number.
+    #[inline(always)]
+    pub fn class(self) -> u32 {
+        self.0 >> 16
+    }
+
+    /// Pages with this tag are live no longer.
+    #[inline(always)]
+    pub fn cleaned(self, pages: u64) {
+        if let Some(owner) = OWNERS.get_ptr_mut(self.slot()) {
+            // SAFETY: a map value; only the field's address is taken.
+            add(unsafe { &raw mut (*owner).cleaned_pages }, pages);
+        }
+    }
+}
+
+/// What a page's folio is. `known` is a mapping that was found to be the page
+/// cache's before, and becomes this one's; the inode number is 0 where the
+/// page is not [`CACHE`].
+#[inline(always)]
+pub fn look(folio: &Folio, known: &mut u64) -> Option<(u32, u64)> {
+    let writeback = folio.is_under_writeback();
+    if writeback && folio.mapping == *known {
+        return Some((CACHE, Inode::around_known(folio.mapping).ino()?));
+    }
+    let Some(inode) = Inode::around(folio.mapping) else {
+        return Some((OTHER, 0));
+    };
+    if writeback {
+        *known = folio.mapping;
+        return Some((CACHE, inode.ino()?));
+    }
+    // submit_bh writes one buffer and leaves the page's state alone.
+    if inode.kind()? == MAPPING_BDEV {
+        return Some((BUFFER, 0));
+    }
+    Some((OTHER, 0))
+}
+
+/// A page's owner by its tag.
+pub struct ByTag {
+    /// To whom.
+    pub charge: Charge,
+    /// The tag was live, and is marked as submitted now.
+    pub live: bool,
+    /// Then: how old it was, in ticks.
+    pub age: u64,
+}
+
+/// Takes a page-cache page's tag.
+#[inline(always)]
+pub fn by_tag(page: u64, mapping: u64, now: u64) -> Option<ByTag> {
+    let Some(place) = Frame::of(page).tag() else {
+        lose(Lost::Tags, 1);
+        return Some(ByTag::not_live(Charge::to(SLOT_NONE, Class::Overflow)));
+    };
+    // SAFETY: a map value of one aligned word.
+    let tag = Tag(unsafe { *place });
+    let age = u64::from(tag.age_ticks(now));
+    if tag.is_live() {
+        // SAFETY: as above.
+        unsafe { *place = tag.submitted(now).0 };
+        return Some(ByTag {
+            charge: Charge::by_slot(tag.slot()),
+            live: true,
+            age,
+        });
+    }
+    if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_NS >> TICK_SHIFT {
+        return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
+    }
+    without_tag(mapping).map(ByTag::not_live)
+}
+
+impl ByTag {
+    #[inline(always)]
+    fn not_live(charge: Charge) -> ByTag {
+        ByTag {
+            charge,
+            live: false,
+            age: 0,
+        }
+    }
+}
+
+/// A page without a tag: dirtied before the trace, or moved by migration.
+#[inline(never)]
+fn without_tag(mapping: u64) -> Option<Charge> {
+    let inode = Inode::around_known(mapping);
+    Some(match inode.kind()? {
+        MAPPING_BDEV | MAPPING_BTREE => Charge::METADATA,
+        _ => match inode.last_dirtier() {
+            Some(slot) => Charge::to(slot, Class::Shared),
+            None => Charge::to(SLOT_NONE, Class::PreTrace),
+        },
+    })
+}
