@@ -32,6 +32,8 @@ pub struct Spoiled(u64);
 
 /// A trial that is under way.
 pub struct Run<'a> {
+    /// The file system's and the case's.
+    name: String,
     device: &'a Device,
     dir: PathBuf,
     /// When the trial has to be over.
@@ -48,12 +50,13 @@ struct Traced {
 
 impl<'a> Run<'a> {
     /// An empty directory on a device with nothing left to write.
-    pub fn new(device: &'a Device) -> Result<Run<'a>> {
+    pub fn new(device: &'a Device, name: &str) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
         let dir = device.dir().join("trial");
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
+            name: format!("{}-{name}", device.fs),
             device,
             dir,
             deadline,
@@ -130,7 +133,7 @@ impl<'a> Run<'a> {
         let Some(tracer) = traced.tracer.take() else {
             return Ok(None);
         };
-        let report = tracer.stop()?;
+        let report = tracer.stop(&self.name)?;
         let outer = Vmstat::now()?.since(traced.outer);
         conservation(&report, inner, outer)?;
         Ok(Some(report))
