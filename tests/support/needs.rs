@@ -1,7 +1,7 @@
 //! What the trials need of the machine, and what to say where it is missing.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -54,7 +54,8 @@ impl Needs {
             anyhow::bail!("{missing:#}");
         }
         let mut mkfs = Command::new(fs.mkfs().get_program());
-        run(mkfs.arg("-V"), Deadline::after(Duration::from_secs(10)))?;
+        run(mkfs.arg("-V"), soon())?;
+        kernel_has(fs)?;
         if let Err(missing) = self.alone.get_or_init(alone) {
             anyhow::bail!("{missing:#}");
         }
@@ -63,6 +64,23 @@ impl Needs {
             Ok(()) => Ok(()),
         }
     }
+}
+
+fn kernel_has(fs: Fs) -> Result<()> {
+    let known = || -> Result<bool> {
+        let all = fs::read_to_string("/proc/filesystems")?;
+        Ok(all.split_whitespace().any(|word| word == fs.name()))
+    };
+    if !known()? {
+        // Whether it is a module that can be loaded shows in the list.
+        let _ = run(Command::new("modprobe").arg(fs.name()), soon());
+    }
+    ensure!(known()?, "the kernel does not know {fs}");
+    Ok(())
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
 }
 
 /// Waits for other runs of these trials to end: their sync(2) would flush ours.
@@ -82,6 +100,10 @@ fn alone() -> Result<File> {
 
 fn ebpf() -> Result<()> {
     if truth_only() {
+        ensure!(
+            !required(),
+            "{TRUTH_ONLY} leaves out what {REQUIRED} asks for"
+        );
         return Ok(());
     }
     let mut tracer = Tracer::start(&["-d", "0.1"])?;
