@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const CLEANUP: Duration = Duration::from_secs(10);
 
-/// What the file system may write beside the data: journal, trees, inodes.
+/// What a file system writes beside the data at most, as a rule.
 const METADATA: u64 = 4 << 20;
 
 /// The kernel wrote back before the case was ready: it proves nothing, try again.
@@ -38,6 +38,8 @@ pub struct Run<'a> {
     dir: PathBuf,
     /// When the trial has to be over.
     pub deadline: Deadline,
+    /// What the file system may write beside the data: journal, trees, inodes.
+    pub metadata: u64,
     traced: Option<Traced>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Run<'a> {
             device,
             dir,
             deadline,
+            metadata: METADATA,
             traced: None,
         };
         run.flush()?;
@@ -123,7 +126,7 @@ impl<'a> Run<'a> {
         let device = self.device.stat()?.since(traced.device);
         let inner = Vmstat::now()?.since(traced.inner);
         ensure!(
-            (written..=written + METADATA).contains(&device.written),
+            (written..=written + self.metadata).contains(&device.written),
             "the case is wrong: the device wrote {}, not {written} and metadata",
             device.written
         );
