@@ -47,7 +47,7 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
         for &(name, case) in cases::ALL {
             let (needs, device) = (Arc::clone(needs), Arc::clone(&device));
             trials.push(Trial::ignorable_test(format!("{fs}::{name}"), move || {
-                trial(&needs, fs, &device, case)
+                trial(&needs, fs, &device, name, case)
             }));
         }
     }
@@ -58,6 +58,7 @@ fn trial(
     needs: &Needs,
     fs: Fs,
     device: &Mutex<Option<Device>>,
+    name: &str,
     case: Case,
 ) -> Result<Completion, Failed> {
     match needs.check(fs) {
@@ -71,7 +72,7 @@ fn trial(
         Some(used) => used,
         None => Device::create(fs).map_err(describe)?,
     };
-    cases::run(case, &fresh).map_err(describe)?;
+    cases::run(name, case, &fresh).map_err(describe)?;
     *device = Some(fresh);
     Ok(Completion::Completed)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{MIB, owner, written_by};
+use super::{MIB, owner, written_for};
 use crate::support::checks::near;
 use crate::support::deadline::Deadline;
 use crate::support::process::Writer;
@@ -20,7 +20,7 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     // Long enough for its exit to be in an earlier interval than its bytes.
     sleep(Duration::from_millis(1200));
     run.nothing_written_yet()?;
-    run.flush()?;
+    let flush = run.flush()?;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
     };
@@ -28,7 +28,11 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     near("written for gt-exit", gone.written, len)?;
     near("flushed by others", gone.written_flushed, len)?;
     near("dirtied", gone.dirtied, len)?;
-    near("written for gt-flush", written_by(&report, "gt-flush")?, 0)?;
+    near(
+        "written for gt-flush",
+        written_for(&report, "gt-flush", flush)?,
+        0,
+    )?;
     ensure!(gone.exited, "no line says that gt-exit has exited");
     ensure!(gone.pending == 0, "{} bytes are pending", gone.pending);
     Ok(())
@@ -42,7 +46,7 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     let mut writer = Writer::start("gt-lives", &["write", &file, "0", &len.to_string()])?;
     writer.go()?;
     writer.done(run.deadline)?;
-    run.to_end("gt-sync", &["sync"])?;
+    let sync = run.to_end("gt-sync", &["sync"])?;
     let pid = writer.pid();
     let report = run.finish(len, 0)?;
     writer.exit(Deadline::after(Duration::from_secs(5)))?;
@@ -51,7 +55,11 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     };
     let lives = owner(&report, "gt-lives", pid)?;
     near("written for gt-lives", lives.written, len)?;
-    near("written for gt-sync", written_by(&report, "gt-sync")?, 0)?;
+    near(
+        "written for gt-sync",
+        written_for(&report, "gt-sync", sync)?,
+        0,
+    )?;
     ensure!(!lives.exited, "gt-lives has not exited");
     Ok(())
 }
@@ -63,7 +71,7 @@ pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     let file = run.file("file");
     let args = ["write", &file, "0", &len.to_string()];
     let first = run.to_end("gt-first", &args)?;
-    run.to_end("gt-second", &args)?;
+    let second = run.to_end("gt-second", &args)?;
     run.nothing_written_yet()?;
     run.flush()?;
     let Some(report) = run.finish(len, 0)? else {
@@ -71,11 +79,8 @@ pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     };
     let first = owner(&report, "gt-first", first)?;
     near("written for gt-first", first.written, len)?;
-    near(
-        "written for gt-second",
-        written_by(&report, "gt-second")?,
-        0,
-    )
+    let second = written_for(&report, "gt-second", second)?;
+    near("written for gt-second", second, 0)
 }
 
 /// Pages dropped before they were written are cancelled, whoever dropped them.

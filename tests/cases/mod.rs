@@ -6,7 +6,7 @@ mod flushed_by_others;
 mod other_ways;
 mod own_submission;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::support::device::Device;
 use crate::support::ndjson::{Owner, Report};
@@ -43,30 +43,24 @@ pub const ALL: &[(&str, Case)] = &[
 ];
 
 /// Runs a case, anew where the kernel's own timing spoilt it.
-pub fn run(case: Case, device: &Device) -> Result<()> {
+pub fn run(name: &str, case: Case, device: &Device) -> Result<()> {
     for _ in 0..3 {
-        match case(Run::new(device)?) {
+        match case(Run::new(device, name)?) {
             Err(error) if error.is::<Spoiled>() => eprintln!("{error}: trying again"),
             end => return end,
         }
     }
-    case(Run::new(device)?)
+    case(Run::new(device, name)?)
 }
 
-/// The owner named `comm`, which must be this process and no other.
+/// What the report says of the process `pid`, named `comm`.
 fn owner(report: &Report, comm: &str, pid: u64) -> Result<Owner> {
-    let Some(owner) = report.owners()?.remove(comm) else {
-        anyhow::bail!("no task line of {comm}");
-    };
-    anyhow::ensure!(
-        owner.pids.iter().eq([&pid]),
-        "{comm} is {pid}, not {:?}",
-        owner.pids
-    );
-    Ok(owner)
+    let owner = report.owners()?.remove(&(comm, pid));
+    owner.with_context(|| format!("no task line of {comm}, process {pid}"))
 }
 
-/// What `comm` wrote, 0 where it has no line at all.
-fn written_by(report: &Report, comm: &str) -> Result<u64> {
-    Ok(report.owners()?.get(comm).map_or(0, |owner| owner.written))
+/// What was written for it, 0 where it has no line at all.
+fn written_for(report: &Report, comm: &str, pid: u64) -> Result<u64> {
+    let owners = report.owners()?;
+    Ok(owners.get(&(comm, pid)).map_or(0, |owner| owner.written))
 }

@@ -113,12 +113,12 @@ impl Report {
         self.0.iter().map(|now| now.system.number(field)).sum()
     }
 
-    /// All owners by command name, their intervals added up.
-    pub fn owners(&self) -> Result<BTreeMap<&str, Owner>> {
+    /// All owners by command name and process, their intervals added up.
+    pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();
         for line in self.0.iter().flat_map(|now| &now.tasks) {
             let comm = line.text("comm")?;
-            let owner: &mut Owner = owners.entry(comm).or_default();
+            let owner: &mut Owner = owners.entry((comm, line.number("pid")?)).or_default();
             owner
                 .add(line)
                 .with_context(|| format!("the task line of {comm}"))?;
@@ -127,10 +127,9 @@ impl Report {
     }
 }
 
-/// What the tracer said of all tasks with one command name.
+/// What the tracer said of all tasks with one command name in one process.
 #[derive(Default, Debug)]
 pub struct Owner {
-    pub pids: BTreeSet<u64>,
     pub tids: BTreeSet<u64>,
     /// Some line said that it has exited.
     pub exited: bool,
@@ -147,7 +146,6 @@ pub struct Owner {
 
 impl Owner {
     fn add(&mut self, line: &Line) -> Result<()> {
-        self.pids.insert(line.number("pid")?);
         self.tids.insert(line.number("tid")?);
         self.exited |= line.flag("exited")?;
         self.read += line.number("block_read_bytes")?;

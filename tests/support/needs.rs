@@ -1,9 +1,11 @@
 //! What the trials need of the machine, and what to say where it is missing.
 
 use std::env;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +20,8 @@ const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 /// Set to run the writers without a tracer, to check the harness itself.
 const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
 
+const LOOP_CONTROL: &str = "/dev/loop-control";
+
 pub fn required() -> bool {
     env::var_os(REQUIRED).is_some()
 }
@@ -29,6 +33,8 @@ pub fn truth_only() -> bool {
 /// What this machine offers; asked once, when the first trial runs.
 pub struct Needs {
     namespace: Result<()>,
+    /// Held for as long as this process lives.
+    alone: OnceLock<Result<File>>,
     ebpf: OnceLock<Result<()>>,
 }
 
@@ -37,6 +43,7 @@ impl Needs {
     pub fn enter() -> Needs {
         Needs {
             namespace: own_mount_namespace().context("no mount namespace of our own (root?)"),
+            alone: OnceLock::new(),
             ebpf: OnceLock::new(),
         }
     }
@@ -46,12 +53,12 @@ impl Needs {
         if let Err(missing) = &self.namespace {
             anyhow::bail!("{missing:#}");
         }
-        ensure!(
-            Path::new("/dev/loop-control").exists(),
-            "no /dev/loop-control: the kernel has no loop devices"
-        );
         let mut mkfs = Command::new(fs.mkfs().get_program());
-        run(mkfs.arg("-V"), Deadline::after(Duration::from_secs(10)))?;
+        run(mkfs.arg("-V"), soon())?;
+        kernel_has(fs)?;
+        if let Err(missing) = self.alone.get_or_init(alone) {
+            anyhow::bail!("{missing:#}");
+        }
         match self.ebpf.get_or_init(ebpf) {
             Err(missing) => anyhow::bail!("{missing:#}"),
             Ok(()) => Ok(()),
@@ -59,8 +66,44 @@ impl Needs {
     }
 }
 
+fn kernel_has(fs: Fs) -> Result<()> {
+    let known = || -> Result<bool> {
+        let all = fs::read_to_string("/proc/filesystems")?;
+        Ok(all.split_whitespace().any(|word| word == fs.name()))
+    };
+    if !known()? {
+        // Whether it is a module that can be loaded shows in the list.
+        let _ = run(Command::new("modprobe").arg(fs.name()), soon());
+    }
+    ensure!(known()?, "the kernel does not know {fs}");
+    Ok(())
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+/// Waits for other runs of these trials to end: their sync(2) would flush ours.
+fn alone() -> Result<File> {
+    let file = File::open(LOOP_CONTROL).context("the kernel has no loop devices")?;
+    let deadline = Deadline::after(Duration::from_secs(600));
+    // SAFETY: a file descriptor we hold open.
+    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        ensure!(
+            !deadline.left().is_zero(),
+            "another run goes on for too long"
+        );
+        sleep(Duration::from_millis(200));
+    }
+    Ok(file)
+}
+
 fn ebpf() -> Result<()> {
     if truth_only() {
+        ensure!(
+            !required(),
+            "{TRUTH_ONLY} leaves out what {REQUIRED} asks for"
+        );
         return Ok(());
     }
     let mut tracer = Tracer::start(&["-d", "0.1"])?;

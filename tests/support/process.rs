@@ -1,6 +1,5 @@
 //! The harness's side of a writer process: start, let go, wait, end.
 
-use std::env::current_exe;
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Receiver;
@@ -10,6 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::deadline::{Deadline, lines_of};
 use super::writer::WRITER;
+
+/// The running binary, even where its file has been replaced since.
+const OURSELVES: &str = "/proc/self/exe";
 
 /// A writer that has been started. Dropping it ends it.
 pub struct Writer {
@@ -22,7 +24,7 @@ pub struct Writer {
 impl Writer {
     /// Starts a writer; it waits for [`Writer::go`].
     pub fn start(comm: &str, args: &[&str]) -> Result<Writer> {
-        let mut child = Command::new(current_exe()?)
+        let mut child = Command::new(OURSELVES)
             .args(args)
             .env(WRITER, comm)
             .stdin(Stdio::piped())

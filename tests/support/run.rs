@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const CLEANUP: Duration = Duration::from_secs(10);
 
-/// What the file system may write beside the data: journal, trees, inodes.
+/// What a file system writes beside the data at most, as a rule.
 const METADATA: u64 = 4 << 20;
 
 /// The kernel wrote back before the case was ready: it proves nothing, try again.
@@ -32,10 +32,14 @@ pub struct Spoiled(u64);
 
 /// A trial that is under way.
 pub struct Run<'a> {
+    /// The file system's and the case's.
+    name: String,
     device: &'a Device,
     dir: PathBuf,
     /// When the trial has to be over.
     pub deadline: Deadline,
+    /// What the file system may write beside the data: journal, trees, inodes.
+    pub metadata: u64,
     traced: Option<Traced>,
 }
 
@@ -48,15 +52,17 @@ struct Traced {
 
 impl<'a> Run<'a> {
     /// An empty directory on a device with nothing left to write.
-    pub fn new(device: &'a Device) -> Result<Run<'a>> {
+    pub fn new(device: &'a Device, name: &str) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
         let dir = device.dir().join("trial");
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
+            name: format!("{}-{name}", device.fs),
             device,
             dir,
             deadline,
+            metadata: METADATA,
             traced: None,
         };
         run.flush()?;
@@ -120,7 +126,7 @@ impl<'a> Run<'a> {
         let device = self.device.stat()?.since(traced.device);
         let inner = Vmstat::now()?.since(traced.inner);
         ensure!(
-            (written..=written + METADATA).contains(&device.written),
+            (written..=written + self.metadata).contains(&device.written),
             "the case is wrong: the device wrote {}, not {written} and metadata",
             device.written
         );
@@ -130,7 +136,7 @@ impl<'a> Run<'a> {
         let Some(tracer) = traced.tracer.take() else {
             return Ok(None);
         };
-        let report = tracer.stop()?;
+        let report = tracer.stop(&self.name)?;
         let outer = Vmstat::now()?.since(traced.outer);
         conservation(&report, inner, outer)?;
         Ok(Some(report))

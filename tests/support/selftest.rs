@@ -156,10 +156,10 @@ fn owners() -> Result<()> {
     let lines: Vec<String> = lines().iter().map(Value::to_string).collect();
     let report = Report::parse(&lines)?;
     let owners = report.owners()?;
-    let owner = owners.get("w").context("no owner w")?;
+    let owner = owners.get(&("w", 7)).context("no owner w")?;
     ensure!(owner.written == 20 * MIB && owner.written_flushed == 12 * MIB);
     ensure!(owner.shared == 2 * MIB && owner.exited && owner.pending == 0);
-    ensure!(owner.pids.iter().eq([&7]) && owner.tids.iter().eq([&8]));
+    ensure!(owner.tids.iter().eq([&8]));
     near("within 64 KiB", MIB, MIB + 64 * 1024)?;
     near("within 0.5 %", 199 * MIB, 200 * MIB)?;
     must_say(near("small", MIB, MIB + 64 * 1024 + 1), "small")?;

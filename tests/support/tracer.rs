@@ -1,6 +1,8 @@
 //! The real binary, running beside the writers.
 
+use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
@@ -70,7 +72,8 @@ impl Tracer {
     }
 
     /// Interrupts it as ^C does; it ends well, and its last interval is whole.
-    pub fn stop(mut self) -> Result<Report> {
+    /// All lines are kept in a file of this name, to look into a failure.
+    pub fn stop(mut self, kept_as: &str) -> Result<Report> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been reaped, so the pid is its own.
         let sent = unsafe { libc::kill(pid, libc::SIGINT) };
@@ -87,6 +90,9 @@ impl Tracer {
         while let Some(line) = deadline.line(&self.lines)? {
             self.seen.push(line);
         }
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kept_as}.ndjson"));
+        fs::write(&kept, self.seen.join("\n"))
+            .with_context(|| format!("cannot write {}", kept.display()))?;
         Report::parse(&self.seen)
     }
 
