@@ -67,11 +67,11 @@ fn help_and_version_are_data() -> Result<()> {
 fn the_text_table_goes_to_standard_output() -> Result<()> {
     let output = run(&["-b", "-n", "1", "-d", "0.1"])?;
     ensure!(output.status.success(), "{}", complaint(&output));
-    let text = String::from_utf8(output.stdout)?.replace('_', " ");
+    let text = String::from_utf8(output.stdout)?;
     let head: String = text
         .lines()
         .take(10)
-        .map(|line| &line[..line.len().min(200)])
+        .flat_map(|line| line.chars().take(200))
         .collect();
     for column in [
         "Total DISK READ",
