@@ -89,7 +89,7 @@ impl Charge {
         self.0 >> 16
     }
 
-    /// Pages with this tag are live no longer.
+    /// So many pages of this owner's wait to be submitted no longer.
     #[inline(always)]
     pub fn cleaned(self, pages: u64) {
         if let Some(owner) = OWNERS.get_ptr_mut(self.slot()) {
@@ -130,6 +130,8 @@ pub struct ByTag {
     pub live: bool,
     /// Then: how old it was, in ticks.
     pub age: u64,
+    /// The tag was lost, and the inode's last dirtier answers.
+    pub lost: bool,
 }
 
 /// Takes a page-cache page's tag.
@@ -149,12 +151,17 @@ pub fn by_tag(page: u64, mapping: u64, now: u64) -> Option<ByTag> {
             charge: Charge::by_slot(tag.slot()),
             live: true,
             age,
+            lost: false,
         });
     }
     if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_NS >> TICK_SHIFT {
         return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
     }
-    without_tag(mapping).map(ByTag::not_live)
+    let charge = without_tag(mapping)?;
+    Some(ByTag {
+        lost: charge.class() == Class::Shared as u32,
+        ..ByTag::not_live(charge)
+    })
 }
 
 impl ByTag {
@@ -164,6 +171,7 @@ impl ByTag {
             charge,
             live: false,
             age: 0,
+            lost: false,
         }
     }
 }

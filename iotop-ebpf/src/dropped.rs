@@ -20,7 +20,7 @@ use crate::{
 
 /// See [`Typed::number`].
 #[map]
-static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static DROPPED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Fires when a folio is truncated, reclaimed or invalidated. `PG_dirty` is
 /// already clear by then. Clearing the tag also keeps the frame's next user
@@ -34,7 +34,7 @@ pub fn folio_dropped(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn clear(folio: Typed) -> Option<()> {
     let flags: u64 = folio.field(layout!(page_flags));
-    let folio = folio.number(NUMBER.get_ptr_mut(0)?);
+    let folio = folio.number(DROPPED.get_ptr_mut(0)?);
     let pages = nr_pages(folio, flags);
     let mut clear = Clear {
         slot: SLOT_NONE,

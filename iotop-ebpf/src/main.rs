@@ -1,13 +1,14 @@
 //! The kernel half of iotop-trace: follows each dirty page from the task that
 //! dirtied it to the bio that wrote it.
 //!
-//! All programs are raw tracepoints: their arguments are plain numbers, they
-//! exist on every kernel from 4.17, and they attach to modules as well.
+//! All programs hang on tracepoints. Those of hot paths are BTF tracepoints:
+//! what their arguments point to can be read without a helper.
 
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod added;
 mod charge;
 mod count;
 mod dirtied;

@@ -49,8 +49,10 @@ pub fn current(asker: Asker) -> Option<Current> {
     if known {
         let slot = unsafe { (*last).slot };
         let owner = OWNERS.get_ptr_mut(slot)?;
-        // SAFETY: a map value; the user half writes the word.
-        if unsafe { (*owner).retired } == 0 {
+        // A CPU may remember a task so long that its slot has a new tenant.
+        // SAFETY: a map value; the user half writes `retired`.
+        let tenant = unsafe { (*owner).start_boottime == start_boottime && (*owner).retired == 0 };
+        if tenant {
             return Some(Current { slot, owner, last });
         }
     }

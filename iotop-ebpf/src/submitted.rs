@@ -182,8 +182,10 @@ fn charge_page(
     let charge = match what {
         CACHE => {
             let by_tag = charge::by_tag(page.address, folio.mapping, now())?;
-            if by_tag.live {
+            if by_tag.live || by_tag.lost && page.offset == 0 {
                 by_tag.charge.cleaned(1);
+            }
+            if by_tag.live {
                 fact.lag_pages = 1;
                 fact.lag_sum = by_tag.age;
                 fact.lag_max = by_tag.age;

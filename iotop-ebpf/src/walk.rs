@@ -27,7 +27,8 @@ struct Run {
     lag_sum: u64,
     lag_max: u64,
     charge: Charge,
-    _reserved: u32,
+    /// Pages that wait to be submitted no longer.
+    cleaned_pages: u32,
 }
 
 /// Where the walk stands.
@@ -156,9 +157,12 @@ impl Context<'_> {
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
         let by_tag = charge::by_tag(walk.page, walk.mapping, walk.now)?;
+        // A page of several blocks is one page.
+        let cleaned = by_tag.live || by_tag.lost && walk.offset == 0;
         self.charge(by_tag.charge, bytes);
+        let run = &mut self.walk.run;
+        run.cleaned_pages += u32::from(cleaned);
         if by_tag.live {
-            let run = &mut self.walk.run;
             run.lag_pages += 1;
             run.lag_sum += by_tag.age;
             run.lag_max = run.lag_max.max(by_tag.age);
@@ -193,9 +197,8 @@ impl Context<'_> {
             return;
         }
         let run = &walk.run;
-        // Every page with a lag had a live tag, which is live no longer.
-        if run.lag_pages != 0 {
-            run.charge.cleaned(run.lag_pages);
+        if run.cleaned_pages != 0 {
+            run.charge.cleaned(u64::from(run.cleaned_pages));
         }
         let key = FactKey {
             ino: run.ino,

@@ -202,7 +202,7 @@ impl Report {
         )?;
         writeln!(
             out,
-            "tracefs             {} (not needed: the hooks are raw tracepoints)",
+            "tracefs             {} (not needed)",
             yes(self.tracefs)
         )?;
         writeln!(

@@ -54,9 +54,10 @@ pub fn add_pages(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64) {
     block.dirty_pending += deltas.pending * page_size;
 }
 
-/// The machine's totals. What found no room among the facts is `overflow`, so
-/// the parts always add up to the whole.
-pub fn totals(epoch: &Epoch) -> BlockTotals {
+/// The machine's totals. What found no room among the facts is `overflow`, and
+/// what has an owner that is not known `unknown`, so that the parts always add
+/// up to the whole and the tasks to the parts.
+pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     let mut totals = BlockTotals {
         read: epoch.totals.read_bytes,
         write: epoch.totals.write_bytes,
@@ -64,17 +65,19 @@ pub fn totals(epoch: &Epoch) -> BlockTotals {
     };
     totals.unattributed.overflow = epoch.totals.write_overflow_bytes;
     totals.unattributed.stacked = epoch.totals.stacked_overflow_bytes;
-    for (key, fact) in &epoch.facts {
-        let part = match Class::from_u32(key.class) {
-            None | Some(Class::Read) => continue,
-            Some(Class::Exact | Class::Direct) => &mut totals.attributed,
-            Some(Class::Shared) => &mut totals.shared,
-            Some(Class::PreTrace) => &mut totals.unattributed.pre_trace,
-            Some(Class::Metadata) => &mut totals.unattributed.metadata,
-            Some(Class::Swap) => &mut totals.unattributed.swap,
-            Some(Class::Stacked) => &mut totals.unattributed.stacked,
-            Some(Class::Overflow) => &mut totals.unattributed.overflow,
-            Some(Class::Unknown) => &mut totals.unattributed.unknown,
+    for fact in facts {
+        let part = match (fact.class, fact.owner) {
+            (Class::Read, _) => continue,
+            (Class::Exact | Class::Direct, Some(_)) => &mut totals.attributed,
+            (Class::Shared, Some(_)) => &mut totals.shared,
+            (Class::PreTrace, _) => &mut totals.unattributed.pre_trace,
+            (Class::Metadata, _) => &mut totals.unattributed.metadata,
+            (Class::Swap, _) => &mut totals.unattributed.swap,
+            (Class::Stacked, _) => &mut totals.unattributed.stacked,
+            (Class::Overflow, _) => &mut totals.unattributed.overflow,
+            (Class::Unknown | Class::Exact | Class::Direct | Class::Shared, _) => {
+                &mut totals.unattributed.unknown
+            }
         };
         *part += fact.bytes;
     }
@@ -214,9 +217,21 @@ mod tests {
             fact(0, KWORKER, Class::Metadata, 3),
             fact(0, KWORKER, Class::Stacked, 1000),
         ];
-        let t = totals(&epoch(facts, 130, 7));
+        let (task_of, mut tasks) = tasks();
+        let epoch = epoch(facts, 130, 7);
+        let facts = charge(&epoch, &task_of, &mut tasks);
+        let t = totals(&epoch, &facts);
         assert_eq!(t.unattributed.overflow, 7);
         assert_eq!(t.attributed + t.shared + t.unattributed.in_total(), t.write);
         assert_eq!(t.unattributed.stacked, 1000);
+    }
+
+    #[test]
+    fn bytes_of_an_owner_that_is_not_known_are_not_called_attributed() {
+        let (_, mut tasks) = tasks();
+        let epoch = epoch(vec![fact(DD, KWORKER, Class::Exact, 4096)], 4096, 0);
+        let facts = charge(&epoch, &HashMap::new(), &mut tasks);
+        let t = totals(&epoch, &facts);
+        assert_eq!((t.attributed, t.unattributed.unknown), (0, 4096));
     }
 }

@@ -15,7 +15,7 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    Lost, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, attribution, devices,
+    BlockFact, Lost, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, attribution, devices,
     vmstat::Vmstat,
 };
 use crate::{
@@ -141,7 +141,7 @@ impl Collector {
         let interval = now.duration_since(self.interval_start);
         self.interval_start = now;
         self.seq += 1;
-        let system = self.system(&vmstat, epoch.as_ref(), &table.tasks);
+        let system = self.system(&vmstat, epoch.as_ref(), &table.tasks, &facts);
         self.vmstat = vmstat;
         Ok(Sample {
             seq: self.seq,
@@ -262,7 +262,13 @@ impl Collector {
         }
     }
 
-    fn system(&mut self, vmstat: &Vmstat, epoch: Option<&Epoch>, tasks: &[Task]) -> System {
+    fn system(
+        &mut self,
+        vmstat: &Vmstat,
+        epoch: Option<&Epoch>,
+        tasks: &[Task],
+        facts: &[BlockFact],
+    ) -> System {
         let grown = vmstat.since(&self.vmstat);
         let cpu = clock::process_cpu();
         let self_cpu = cpu
@@ -277,7 +283,7 @@ impl Collector {
             writeback_bytes: grown.writeback,
             dirtied_bytes: grown.dirtied,
             written_bytes: grown.written,
-            block: epoch.map(attribution::totals),
+            block: epoch.map(|epoch| attribution::totals(epoch, facts)),
             lost: epoch.map(lost).unwrap_or_default(),
             tasks_total: count(|task| !task.exited),
             tasks_running_io: count(|task| task.did_io()),

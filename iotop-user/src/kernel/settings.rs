@@ -14,7 +14,7 @@ pub struct Settings {
     pub unprivileged_bpf_disabled: Option<u32>,
     /// The lockdown mode in force: `none`, `integrity` or `confidentiality`.
     pub lockdown: Option<String>,
-    /// Whether tracefs is there. Raw tracepoints do without it.
+    /// Whether tracefs is there. eBPF does without it.
     pub tracefs: bool,
 }
 

@@ -21,6 +21,8 @@ use iotop_common::{
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK, Tag},
 };
 
+use crate::kernel::clock;
+
 pub use error::ProbeError;
 pub use programs::{Attached, PROGRAMS, Program};
 pub use slots::PageDeltas;
@@ -37,6 +39,10 @@ const BATCH: usize = 1024;
 /// A dead task's pages that stay pending this long are looked for in the tags:
 /// twice the age at which the kernel writes a dirty page by default.
 const STUCK: Duration = Duration::from_secs(60);
+
+/// A live tag that is older, half of what the tags' clock can tell, belongs to
+/// a page that was migrated away.
+const AUDIT_TICKS: u32 = 1 << 15;
 
 /// A loaded and attached kernel half. Dropping it detaches everything.
 pub struct Probe {
@@ -315,6 +321,7 @@ impl Probe {
 
     /// How many live tags each slot has, by looking at every page's.
     fn count_live_tags(&self) -> Result<Vec<u32>, ProbeError> {
+        let now_ns = clock::monotonic_ns();
         let chunks = self.tags.info().map_or(0, |info| info.max_entries());
         let length = chunks as usize * TAGS_PER_CHUNK as usize;
         let tags = Mapped::<u32>::new(&self.tags, length).map_err(|source| ProbeError::Call {
@@ -324,7 +331,7 @@ impl Probe {
         })?;
         let mut live = vec![0; SLOTS as usize];
         for tag in (0..tags.len()).filter_map(|n| tags.get(n)).map(Tag) {
-            if tag.is_live() {
+            if tag.is_live() && tag.age_ticks(now_ns) <= AUDIT_TICKS {
                 live[tag.slot() as usize] += 1;
             }
         }

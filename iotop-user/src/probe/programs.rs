@@ -27,12 +27,18 @@ pub struct Program {
 
 /// All programs, in the order in which they are attached: whatever clears tags
 /// comes before whatever sets them.
-pub const PROGRAMS: [Program; 4] = [
+pub const PROGRAMS: [Program; 5] = [
     Program {
         name: "task_exited",
         tracepoint: "sched_process_exit",
         purpose: "a task's last name, and that it is gone",
         why: "the one place that every exiting task passes",
+    },
+    Program {
+        name: "folio_added",
+        tracepoint: "mm_filemap_add_to_page_cache",
+        purpose: "page frames that begin anew",
+        why: "a page that is migrated leaves its tag behind, without an event",
     },
     Program {
         name: "folio_dropped",
