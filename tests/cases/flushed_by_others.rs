@@ -1,5 +1,6 @@
 //! Pages that someone else writes back, or that nobody does.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -100,5 +101,23 @@ pub fn unlinked(mut run: Run<'_>) -> Result<()> {
     near("dirtied", cancelled.dirtied, len)?;
     near("written for gt-cancel", cancelled.written, 0)?;
     ensure!(cancelled.pending == 0, "{} pending", cancelled.pending);
+    Ok(())
+}
+
+/// Compaction moves dirty pages without telling; their bytes are still the
+/// writer's, shared where the page's own tag is lost, and none stays pending.
+pub fn migrated(mut run: Run<'_>) -> Result<()> {
+    let len = 128 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-moved", &["write", &file, "0", &len.to_string()])?;
+    fs::write("/proc/sys/vm/compact_memory", "1")?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let moved = owner(&report, "gt-moved", pid)?;
+    near("written for gt-moved", moved.written + moved.shared, len)?;
+    ensure!(moved.pending == 0, "{} bytes are pending", moved.pending);
     Ok(())
 }

@@ -29,6 +29,7 @@ pub const ALL: &[(&str, Case)] = &[
         flushed_by_others::overwritten,
     ),
     ("unlinked_before_flush", flushed_by_others::unlinked),
+    ("moved_by_compaction", flushed_by_others::migrated),
     ("two_writers_three_to_one", at_the_same_time::three_to_one),
     ("two_writers_share_one_file", at_the_same_time::one_file),
     ("threads_of_one_process", at_the_same_time::threads),
