@@ -11,6 +11,7 @@ use caps::Capability;
 use serde::Serialize;
 
 use crate::{
+    causes::with_causes,
     cli::{DoctorFormat, Ebpf},
     kernel::{capabilities::Capabilities, clock, frames::Frames, settings::Settings},
     probe::Probe,
@@ -94,7 +95,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
                 .zip(memory.tags_bytes)
                 .map(|(all, tags)| all - tags.min(all));
         }
-        Err(error) => missing.push(format!("attribution (eBPF): {error}")),
+        Err(error) => missing.push(format!("attribution (eBPF): {}", with_causes(error))),
     }
     let taskstats = TaskstatsSocket::open().and_then(|mut socket| {
         let own = socket.query(&[std::process::id()])?;
@@ -102,7 +103,8 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     });
     if let Err(error) = &taskstats {
         missing.push(format!(
-            "DISK_READ, DISK_WRITE, SWAPIN, IO (taskstats): {error}"
+            "DISK_READ, DISK_WRITE, SWAPIN, IO (taskstats): {}",
+            with_causes(error)
         ));
     }
     if !settings.counts_delays() {

@@ -5,6 +5,7 @@
 //! everything downstream only reads Samples.
 
 pub mod batch;
+pub mod causes;
 pub mod cli;
 pub mod collect;
 pub mod doctor;

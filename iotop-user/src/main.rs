@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use iotop_trace::{
     batch,
+    causes::with_causes,
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf},
     collect::Collector,
     doctor, identity,
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     match run(config) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("iotop-trace: {error:#}");
+            eprintln!("iotop-trace: {}", with_causes(&*error));
             ExitCode::from(FAILED)
         }
     }

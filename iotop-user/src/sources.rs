@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    causes::with_causes,
     cli::Ebpf,
     collect::Sources,
     kernel::{
@@ -77,7 +78,8 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
             notices.push(format!(
-                "no eBPF, so nobody is told who caused the writes: {error}"
+                "no eBPF, so nobody is told who caused the writes: {}",
+                with_causes(&error)
             ));
             None
         }
@@ -86,7 +88,8 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
         Ok(socket) => Some(socket),
         Err(error) => {
             notices.push(format!(
-                "no taskstats, so DISK_READ, DISK_WRITE, SWAPIN and IO are unknown: {error}"
+                "no taskstats, so DISK_READ, DISK_WRITE, SWAPIN and IO are unknown: {}",
+                with_causes(&error)
             ));
             None
         }

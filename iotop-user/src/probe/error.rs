@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::causes::with_causes;
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 /// Why the kernel half could not be loaded, attached or read.
@@ -76,14 +77,4 @@ pub(super) fn load(object: &str, source: EbpfError) -> ProbeError {
         }
         other => ProbeError::Load(other),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

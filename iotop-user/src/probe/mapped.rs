@@ -60,7 +60,9 @@ impl<T: Pod> Mapped<T> {
 
     /// Writes one word of an element, at a byte offset from its start.
     pub fn set_word(&self, index: usize, offset: usize, value: u32) {
-        assert!(offset + size_of::<u32>() <= size_of::<T>() && offset % align_of::<u32>() == 0);
+        assert!(
+            offset + size_of::<u32>() <= size_of::<T>() && offset.is_multiple_of(align_of::<u32>())
+        );
         if index < self.length {
             // SAFETY: the index is within the mapping and the aligned word
             // within the element.
