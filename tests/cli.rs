@@ -7,6 +7,8 @@ mod attached;
 mod deadline;
 #[path = "cli/ending.rs"]
 mod ending;
+#[path = "cli/kernel.rs"]
+mod kernel;
 #[path = "cli/unprivileged.rs"]
 mod unprivileged;
 #[path = "cli/usage.rs"]

@@ -1,0 +1,62 @@
+//! What the kernel lacks or refuses: said in words, and what does not need it
+//! goes on.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use object::{Object as _, ObjectSection as _};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
+
+/// A program of the kernel half, by its section.
+const DIRTIED: &str = "tp_btf/writeback_dirty_folio";
+
+#[test]
+fn a_kernel_without_btf_leaves_the_rest_working() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: hiding BTF needs root");
+        return Ok(());
+    }
+    let script = "mount --bind /dev/null /sys/kernel/btf/vmlinux && exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, BINARY]);
+    let output = soon().output(command.args(NDJSON).args(["-n", "1"]))?;
+    let said = complaint(&output);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    ensure!(said.contains("CONFIG_DEBUG_INFO_BTF"), "{said:?}");
+    let lines = json_lines(&output)?;
+    let system = lines.first().context("no lines")?;
+    ensure!(system["pgpgout_bytes"].is_u64(), "no vmstat: {system}");
+    ensure!(system["block_write_bytes"] == Value::Null, "{system}");
+    Ok(())
+}
+
+#[test]
+fn a_program_that_the_verifier_refuses_is_named() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: loading needs root");
+        return Ok(());
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/iotop-trace.bpf.o");
+    let mut bytes = fs::read(path)?;
+    let (start, length) = object::File::parse(&*bytes)?
+        .section_by_name(DIRTIED)
+        .and_then(|section| section.file_range())
+        .with_context(|| format!("no section {DIRTIED} in {path}"))?;
+    // The last instruction is `exit`; without it the program runs off its end.
+    let end = usize::try_from(start + length)?;
+    bytes[end - 8..end].fill(0);
+    let dir = TempDir::new()?;
+    let broken = dir.path().join("broken.o");
+    fs::write(&broken, bytes)?;
+    let broken = broken.display().to_string();
+    let output = run(&["-n", "1", "--ebpf-object", &broken])?;
+    let said = complaint(&output);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(said.contains("writeback_dirty_folio"), "{said:?}");
+    ensure!(output.stdout.is_empty(), "data in spite of the failure");
+    Ok(())
+}
