@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::toolchain::{TARGET, Toolchain};
 use crate::{check_ebpf, object, process, workspace};
 
-/// The kernel half's binary.
+/// The binary of the kernel half that becomes the committed object.
 const BINARY: &str = "iotop-trace-ebpf";
 
 #[derive(clap::Args)]
@@ -25,39 +25,39 @@ pub fn run(options: &Options) -> Result<()> {
     let target = workspace::ebpf_target();
     if options.check {
         let rebuilt = target.join("iotop-trace-check.bpf.o");
-        build(&[], &rebuilt)?;
+        build(BINARY, &[], &rebuilt)?;
         check_ebpf::check(&rebuilt)
     } else if options.log {
-        build(&["log"], &target.join("iotop-trace-log.bpf.o"))
+        build(BINARY, &["log"], &target.join("iotop-trace-log.bpf.o"))
     } else {
-        build(&[], &workspace::committed_object())
+        build(BINARY, &[], &workspace::committed_object())
     }
 }
 
 /// Compiles the kernel half and says so when the committed object is older.
 pub fn compare() -> Result<()> {
     let rebuilt = workspace::ebpf_target().join("iotop-trace-check.bpf.o");
-    build(&[], &rebuilt)?;
+    build(BINARY, &[], &rebuilt)?;
     check_ebpf::warn_if_stale(&rebuilt)
 }
 
-/// Builds the kernel half into `object`.
-fn build(features: &[&str], object: &Path) -> Result<()> {
+/// Builds a binary of the kernel half into `object`.
+pub fn build(binary: &str, features: &[&str], object: &Path) -> Result<()> {
     let toolchain = Toolchain::find()?;
     let target = workspace::ebpf_target();
-    compile(&toolchain, features, &target)?;
-    let linked = target.join(TARGET).join("release").join(BINARY);
+    compile(&toolchain, binary, features, &target)?;
+    let linked = target.join(TARGET).join("release").join(binary);
     object::finish(&toolchain, &linked, object)?;
     let size = std::fs::metadata(object)?.len();
     eprintln!("{}: {size} bytes", object.display());
     Ok(())
 }
 
-fn compile(toolchain: &Toolchain, features: &[&str], target: &Path) -> Result<()> {
+fn compile(toolchain: &Toolchain, binary: &str, features: &[&str], target: &Path) -> Result<()> {
     let mut cargo = toolchain.cargo_build()?;
     cargo
         .current_dir(workspace::root())
-        .args(["--package", "iotop-ebpf", "--bin", BINARY])
+        .args(["--package", "iotop-ebpf", "--bin", binary])
         .args(["--features", &features.join(",")])
         .arg("--target-dir")
         .arg(target)

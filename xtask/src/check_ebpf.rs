@@ -88,9 +88,8 @@ fn doctor(object: &Path) -> Result<()> {
     let program = workspace::target().join("debug/iotop-trace");
     process::run(
         privilege::command(program)?
-            .arg("--ebpf-object")
-            .arg(object)
-            .arg("doctor"),
+            .args(["doctor", "--ebpf-object"])
+            .arg(object),
     )
 }
 

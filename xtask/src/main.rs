@@ -1,5 +1,6 @@
 //! The project's own tasks: `cargo xtask TASK`.
 
+mod bench;
 mod bpf_linker;
 mod build_ebpf;
 mod check_ebpf;
@@ -36,6 +37,9 @@ enum Task {
     Run(run::Options),
     /// Install what is missing, build everything, run every test
     Test(test::Options),
+    /// Measure what tracing costs
+    #[command(subcommand)]
+    Bench(bench::Task),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Bench(task) => bench::run(&task),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

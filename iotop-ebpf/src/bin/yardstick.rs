@@ -1,0 +1,46 @@
+//! What any tracer pays for an event: a program that does nothing, and the
+//! least that counts. `cargo xtask bench attribution` measures beside them.
+
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
+    macros::{map, raw_tracepoint},
+    maps::PerCpuHashMap,
+    programs::RawTracePointContext,
+};
+
+/// Events by process.
+#[map]
+static COUNTS: PerCpuHashMap<u32, u64> = PerCpuHashMap::with_max_entries(10_240, 0);
+
+/// Does nothing.
+#[raw_tracepoint]
+fn empty(_ctx: RawTracePointContext) -> i32 {
+    0
+}
+
+/// Counts the event for the current process.
+#[raw_tracepoint]
+fn count(_ctx: RawTracePointContext) -> i32 {
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    match COUNTS.get_ptr_mut(&pid) {
+        // SAFETY: the pointer is to this CPU's own value, and a raw tracepoint
+        // is not interrupted by itself.
+        Some(count) => unsafe { *count += 1 },
+        // A full table only stops counting new processes.
+        None => drop(COUNTS.insert(&pid, &1, 0)),
+    }
+    0
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,115 @@
+//! A fast disk: ext4 on a loop device whose file is in memory.
+//!
+//! Memory and disk are mounted in this process's own mount namespace, the file
+//! is unlinked as soon as the loop device holds it, and the loop device goes
+//! with the mount: nothing stays behind, not even after a kill.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// The size of the disk; the file on it that is read and written is half.
+const SIZE: u64 = 2 << 30;
+
+/// A mounted file system. Dropping it unmounts it and frees the loop device.
+pub struct Disk {
+    // Dropped in this order.
+    disk: Mount,
+    _memory: Mount,
+}
+
+impl Disk {
+    /// Makes and mounts a new file system; `place` becomes its memory's mount
+    /// point.
+    pub fn create(place: &Path) -> Result<Disk> {
+        let memory = Mount::new("tmpfs", "iotop-trace-bench", place.to_owned())?;
+        let device = LoopDevice::attach(&place.join("image"))?;
+        process::output(
+            Command::new("mkfs.ext4")
+                .args([
+                    "-q",
+                    "-E",
+                    "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+                ])
+                .arg(&device.0),
+        )?;
+        // The loop device is detached at the end of this function: while it is
+        // mounted that only says "with the last user".
+        Ok(Disk {
+            disk: Mount::new("ext4", &device.0, place.join("disk"))?,
+            _memory: memory,
+        })
+    }
+
+    /// The file to read and write.
+    pub fn file(&self) -> PathBuf {
+        self.disk.0.join("file")
+    }
+
+    /// Writes everything that is dirty, so that the next run starts clean.
+    pub fn sync(&self) -> Result<()> {
+        process::output(Command::new("sync").arg("--file-system").arg(&self.disk.0))?;
+        Ok(())
+    }
+}
+
+/// A mount. Dropping it unmounts it.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(kind: &str, source: &str, dir: PathBuf) -> Result<Mount> {
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("could not create {}", dir.display()))?;
+        process::output(
+            Command::new("mount")
+                .args(["-t", kind, "-o", "noatime", source])
+                .arg(&dir),
+        )?;
+        Ok(Mount(dir))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazy: a loop device may let go of its file a moment later.
+        warn(process::output(
+            Command::new("umount").arg("--lazy").arg(&self.0),
+        ));
+    }
+}
+
+/// A loop device by its path. Dropping it detaches it.
+struct LoopDevice(String);
+
+impl LoopDevice {
+    /// A loop device on a new file that has no name any more.
+    fn attach(image: &Path) -> Result<LoopDevice> {
+        File::create_new(image)
+            .and_then(|file| file.set_len(SIZE))
+            .with_context(|| format!("could not create {}", image.display()))?;
+        let find = ["--find", "--show"];
+        let device =
+            process::output(Command::new("losetup").args(find).arg(image)).map(LoopDevice)?;
+        std::fs::remove_file(image)
+            .with_context(|| format!("could not remove {}", image.display()))?;
+        Ok(device)
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        warn(process::output(
+            Command::new("losetup").args(["--detach", &self.0]),
+        ));
+    }
+}
+
+fn warn(cleaned_up: Result<String>) {
+    if let Err(error) = cleaned_up {
+        eprintln!("warning: {error:#}");
+    }
+}

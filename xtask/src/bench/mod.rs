@@ -1,0 +1,48 @@
+//! Benchmarks: every figure is a ratio of two measurements of the same run.
+
+mod attribution;
+mod cost;
+mod cpu;
+mod disk;
+mod fio;
+mod stats;
+mod throughput;
+mod tracer;
+mod yardstick;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub enum Task {
+    /// What following every write costs: throughput, CPU, time for each event
+    Attribution(attribution::Options),
+}
+
+pub fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Attribution(options) => attribution::run(options),
+    }
+}
+
+/// The middle of some values; 0 of none.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or_default();
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => at(n / 2),
+        n => (at(n / 2 - 1) + at(n / 2)) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(super::median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(super::median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(super::median([]), 0.0);
+    }
+}
