@@ -80,6 +80,8 @@ pub struct Layout {
     pub inode_i_sb: u32,
     /// `inode.i_state`.
     pub inode_i_state: u32,
+    /// `I_DIRTY_PAGES`; 0 where this kernel's value is not known.
+    pub i_dirty_pages: u32,
     /// `super_block.s_dev`.
     pub sb_s_dev: u32,
     /// `super_block.s_type`.

@@ -9,8 +9,7 @@ use iotop_common::{
 
 use crate::{
     kernel::{
-        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, I_DIRTY_PAGES, layout,
-        read, try_read,
+        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, layout, read, try_read,
     },
     maps::{INODES, OWNERS},
 };
@@ -87,8 +86,10 @@ impl Inode {
     #[inline(always)]
     pub fn dirtied_by(self, slot: Slot, owner: *const Owner) -> Option<()> {
         let key = self.key()?;
-        let state = read::<u32>(self.0, layout!(inode_i_state)).unwrap_or(I_DIRTY_PAGES);
-        let mut had_dirty_pages = u32::from(state & I_DIRTY_PAGES != 0);
+        let state = read::<u32>(self.0, layout!(inode_i_state))?;
+        let dirty_pages = layout!(i_dirty_pages);
+        // Where the flag is not known, nothing rules out older pages.
+        let mut had_dirty_pages = u32::from(dirty_pages == 0 || state & dirty_pages != 0);
         // SAFETY: a plain copy out of a map value; each field is one word.
         if let Some(known) = unsafe { INODES.get(key) } {
             had_dirty_pages &= known.had_dirty_pages;

@@ -35,8 +35,6 @@ pub const PF_KTHREAD: u32 = 0x0020_0000;
 pub const PF_EXITING: u32 = 0x0000_0004;
 /// `FS_REQUIRES_DEV` of include/linux/fs.h.
 pub const FS_REQUIRES_DEV: u32 = 1;
-/// `I_DIRTY_PAGES` of include/linux/fs.h.
-pub const I_DIRTY_PAGES: u32 = 1 << 2;
 /// `BDEVFS_MAGIC` and `BTRFS_SUPER_MAGIC` of include/uapi/linux/magic.h.
 pub const BDEVFS_MAGIC: u64 = 0x6264_6576;
 pub const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;

@@ -41,6 +41,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("direct_io", own_submission::direct),
     ("mapped_stores", other_ways::mapped),
     ("reader_before_writer", other_ways::reader_first),
+    ("dirty_before_the_trace", other_ways::dirty_before_the_trace),
 ];
 
 /// Runs a case, anew where the kernel's own timing spoilt it.

@@ -46,3 +46,25 @@ pub fn reader_first(mut run: Run<'_>) -> Result<()> {
     near("read by gt-writer", writer.read, 0)?;
     near("written for gt-writer", writer.written, len)
 }
+
+/// Pages that were dirty before the trace began are nobody's, also when another
+/// task dirties the same file afterwards.
+pub fn dirty_before_the_trace(mut run: Run<'_>) -> Result<()> {
+    let half = 32 * MIB;
+    let file = run.file("file");
+    let (start, len) = (half.to_string(), half.to_string());
+    run.to_end("gt-early", &["write", &file, "0", &len])?;
+    run.trace()?;
+    let late = run.to_end("gt-late", &["write", &file, &start, &len])?;
+    run.flush()?;
+    let Some(report) = run.finish(2 * half, 0)? else {
+        return Ok(());
+    };
+    let late = owner(&report, "gt-late", late)?;
+    near("written for gt-late", late.written, half)?;
+    ensure!(
+        late.shared == 0,
+        "older pages are charged to the file's last writer: {late:?}"
+    );
+    Ok(())
+}

@@ -97,6 +97,7 @@ pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutErr
         inode_i_ino: member("inode", "i_ino")?,
         inode_i_sb: member("inode", "i_sb")?,
         inode_i_state: member("inode", "i_state")?,
+        i_dirty_pages: i_dirty_pages(btf),
         sb_s_dev: member("super_block", "s_dev")?,
         sb_s_type: member("super_block", "s_type")?,
         sb_s_magic: member("super_block", "s_magic")?,
@@ -150,6 +151,19 @@ fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
         Some(args) => Ok(u32::from(args > 1)),
         None => Err(missing),
     }
+}
+
+/// `I_DIRTY_PAGES` of include/linux/fs.h: bit 2 until inode states were
+/// renumbered in 6.12, an enum since 6.18, and in between a macro that BTF does
+/// not have: 0.
+fn i_dirty_pages(btf: &Btf) -> u32 {
+    let renumbered = btf.enum_variants("inode_state_bits").is_some();
+    ["inode_state_flags_t", "inode_state_flags_enum"]
+        .iter()
+        .find_map(|of| btf.enum_value(of, "I_DIRTY_PAGES"))
+        .or((!renumbered).then_some(1 << 2))
+        .and_then(|flag| u32::try_from(flag).ok())
+        .unwrap_or(0)
 }
 
 /// The byte that holds a large folio's order: from 6.6 on the lowest byte of
