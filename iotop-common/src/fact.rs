@@ -75,9 +75,10 @@ pub struct Fact {
     pub bytes: u64,
     /// Bios that began with these bytes: added up over all facts, the number of bios.
     pub bios: u64,
-    /// Pages whose lag is known.
-    pub lag_pages: u64,
-    /// Their lags added up, in ticks of 2^`TICK_SHIFT` ns.
+    /// Pages that waited for this: exact ones had a live tag, shared ones had
+    /// lost it.
+    pub pages: u64,
+    /// The lags of exact ones added up, in ticks.
     pub lag_sum: u64,
     /// The longest lag, in ticks.
     pub lag_max: u64,
@@ -96,6 +97,10 @@ pub struct EpochPart {
     pub key: FactKey,
     /// What is not in the table yet; nothing when it has no bytes.
     pub fact: Fact,
+    /// The tags' clock at the last write.
+    pub tick: u32,
+    /// Always 0.
+    pub _reserved: u32,
 }
 
 /// One epoch's totals on one CPU: what the facts must add up to.
@@ -155,7 +160,7 @@ impl Lost {
 const _: () = assert!(size_of::<FactKey>() == 24);
 const _: () = assert!(size_of::<Fact>() == 40);
 const _: () = assert!(size_of::<Totals>() == 48);
-const _: () = assert!(size_of::<EpochPart>() == 112);
+const _: () = assert!(size_of::<EpochPart>() == 120);
 const _: () = assert!(size_of::<Control>() == 8);
 
 #[cfg(test)]

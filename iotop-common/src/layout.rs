@@ -22,6 +22,8 @@ pub struct Layout {
     pub page_shift: u32,
     /// Tags are indexed by (page address >> `page_struct_shift`) & this.
     pub tag_mask: u32,
+    /// Jiffies are shifted right so far to make a tick of the tags' clock.
+    pub tick_shift: u32,
     /// The argument of `block_bio_queue` that is the bio (1 before 5.11).
     pub bio_arg: u32,
 

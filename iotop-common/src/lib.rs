@@ -15,7 +15,7 @@ pub mod tag;
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals};
 pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
-pub use tag::Tag;
+pub use tag::{Tag, Tick};
 
 #[cfg(feature = "user")]
 mod pod {

@@ -20,13 +20,12 @@ pub struct Owner {
     /// Pages this task made dirty on file systems whose pages never become
     /// bios (NFS, FUSE); they have no tag.
     pub untagged_pages: u64,
-    /// Of the tagged pages those whose tag is live no longer: submitted,
-    /// cancelled, or dirtied anew by another task.
+    /// Of the tagged pages those that wait no longer without having been
+    /// submitted: cancelled, or dirtied anew. The submitted ones are in the
+    /// facts, so that flushers and writers do not share a cache line.
     pub cleaned_pages: u64,
     /// Of the tagged pages those dropped before they were submitted.
     pub cancelled_pages: u64,
-    /// `bpf_ktime_get_ns` when the slot was last handed out to `tid`.
-    pub first_seen_ns: u64,
     /// Thread id.
     pub tid: u32,
     /// Thread group id, what userspace calls PID.
@@ -116,7 +115,7 @@ pub struct InodeOwner {
     pub _reserved: u32,
 }
 
-const _: () = assert!(size_of::<Owner>() == 7 * 8 + 8 * 4 + 16);
+const _: () = assert!(size_of::<Owner>() == 6 * 8 + 8 * 4 + 16);
 const _: () = assert!(size_of::<OwnerRef>() == 16);
 const _: () = assert!(size_of::<Last>() == 40);
 const _: () = assert!(size_of::<InodeKey>() == 16);

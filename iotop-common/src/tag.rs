@@ -15,10 +15,11 @@ pub const SLOT_FIRST: Slot = 3;
 /// How many slots there are: what 15 bits can tell apart.
 pub const SLOTS: u32 = 1 << 15;
 
-/// `log2` of the tag clock's unit: 2^24 ns, 16.8 ms. Sixteen bits of it wrap
-/// after 18 minutes, far beyond the 30 s after which the kernel writes a dirty
-/// page by default (`vm.dirty_expire_centisecs`).
-pub const TICK_SHIFT: u32 = 24;
+/// What a tick of the tags' clock should last at least. The kernel half counts
+/// in jiffies shifted right so far (`Layout::tick_shift`); sixteen bits of it
+/// wrap after 18 minutes, far beyond the 30 s after which the kernel writes a
+/// dirty page by default (`vm.dirty_expire_centisecs`).
+pub const TICK_AT_LEAST_NS: u64 = 13_000_000;
 
 /// Tags are kept in chunks of this many, one array element each, because the
 /// kernel rounds every array element up to eight bytes.
@@ -29,13 +30,17 @@ pub const CHUNK_SHIFT: u32 = 10;
 /// One element of the `TAGS` array.
 pub type TagChunk = [u32; TAGS_PER_CHUNK as usize];
 
-/// How long a submitted tag still answers for its page: btrfs submits a page
-/// once per mirror, and file systems with blocks smaller than a page once per
-/// block. A slot rests at least [`SLOT_REST_NS`] before it is used again, so a
-/// tag that still answers never leads to a slot's next tenant.
-pub const SUBMITTED_ANSWERS_NS: u64 = 2_000_000_000;
-/// How long a slot rests after its last use. See [`SUBMITTED_ANSWERS_NS`].
+/// How many ticks a submitted tag still answers for its page: btrfs submits a
+/// page once per mirror, and file systems with blocks smaller than a page once
+/// per block. 1.7 to 2.6 s, depending on the kernel's HZ.
+pub const SUBMITTED_ANSWERS_TICKS: u32 = 128;
+/// How long a slot rests after its last use, so that a tag that still answers
+/// never leads to a slot's next tenant.
 pub const SLOT_REST_NS: u64 = 4_000_000_000;
+
+/// A moment of the tags' clock, modulo 2^16.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tick(pub u32);
 
 /// The tag of one page: slot (bits 0..15), submitted (bit 15), time (16..32).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,16 +51,16 @@ impl Tag {
     pub const NONE: Tag = Tag(0);
     const SUBMITTED: u32 = 1 << 15;
 
-    /// A live tag: dirtied by `slot` at `now_ns`, not yet submitted.
+    /// A live tag: dirtied by `slot`, not yet submitted.
     #[inline(always)]
-    pub const fn dirtied(slot: Slot, now_ns: u64) -> Tag {
-        Tag((slot & (SLOTS - 1)) | (((now_ns >> TICK_SHIFT) as u32) << 16))
+    pub const fn dirtied(slot: Slot, now: Tick) -> Tag {
+        Tag((slot & (SLOTS - 1)) | (now.0 << 16))
     }
 
-    /// The same owner, submitted at `now_ns`.
+    /// The same owner, submitted now.
     #[inline(always)]
-    pub const fn submitted(self, now_ns: u64) -> Tag {
-        Tag(Tag::dirtied(self.slot(), now_ns).0 | Tag::SUBMITTED)
+    pub const fn submitted(self, now: Tick) -> Tag {
+        Tag(Tag::dirtied(self.slot(), now).0 | Tag::SUBMITTED)
     }
 
     /// The owner's slot.
@@ -70,10 +75,31 @@ impl Tag {
         self.slot() != SLOT_NONE && self.0 & Tag::SUBMITTED == 0
     }
 
-    /// Time since the tag was set, in ticks, modulo 2^16.
+    /// Ticks since the tag was set, modulo 2^16.
     #[inline(always)]
-    pub const fn age_ticks(self, now_ns: u64) -> u32 {
-        ((now_ns >> TICK_SHIFT) as u32).wrapping_sub(self.0 >> 16) & 0xffff
+    pub const fn age(self, now: Tick) -> u32 {
+        now.0.wrapping_sub(self.0 >> 16) & 0xffff
+    }
+}
+
+/// Two tags that lie beside each other, as one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pair(pub u64);
+
+impl Pair {
+    /// Two pages that nobody has been seen dirtying.
+    pub const NONE: Pair = Pair(0);
+
+    /// Twice the same tag.
+    #[inline(always)]
+    pub const fn of(tag: Tag) -> Pair {
+        Pair((tag.0 as u64) << 32 | tag.0 as u64)
+    }
+
+    /// The tags, in no particular order.
+    #[inline(always)]
+    pub const fn tags(self) -> [Tag; 2] {
+        [Tag(self.0 as u32), Tag((self.0 >> 32) as u32)]
     }
 }
 
@@ -83,24 +109,31 @@ mod tests {
 
     #[test]
     fn a_tag_keeps_its_slot_and_its_age() {
-        let t = Tag::dirtied(SLOTS - 1, 5 << TICK_SHIFT);
+        let t = Tag::dirtied(SLOTS - 1, Tick(5));
         assert!(t.is_live());
         assert_eq!(t.slot(), SLOTS - 1);
-        assert_eq!(t.age_ticks(9 << TICK_SHIFT), 4);
+        assert_eq!(t.age(Tick(9)), 4);
     }
 
     #[test]
     fn the_clock_may_wrap_between_dirtying_and_submission() {
-        let t = Tag::dirtied(7, 0xffff << TICK_SHIFT);
-        assert_eq!(t.age_ticks(0x1_0002 << TICK_SHIFT), 3);
+        assert_eq!(Tag::dirtied(7, Tick(0xffff)).age(Tick(0x1_0002)), 3);
+        assert_eq!(Tag::dirtied(7, Tick(0x1_ffff)).age(Tick(2)), 3);
     }
 
     #[test]
     fn a_submitted_tag_names_its_owner_but_is_not_live() {
-        let t = Tag::dirtied(7, 0).submitted(3 << TICK_SHIFT);
+        let t = Tag::dirtied(7, Tick(0)).submitted(Tick(3));
         assert!(!t.is_live());
         assert_eq!(t.slot(), 7);
-        assert_eq!(t.age_ticks(4 << TICK_SHIFT), 1);
+        assert_eq!(t.age(Tick(4)), 1);
         assert!(!Tag::NONE.is_live());
+    }
+
+    #[test]
+    fn a_pair_is_two_tags() {
+        let t = Tag::dirtied(7, Tick(3));
+        assert_eq!(Pair::of(t).tags(), [t, t]);
+        assert_eq!(Pair::NONE.tags(), [Tag::NONE, Tag::NONE]);
     }
 }

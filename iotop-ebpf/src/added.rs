@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::BtfTracePointContext,
 };
-use iotop_common::Tag;
+use iotop_common::{Tag, tag::Pair};
 
 use crate::{
     kernel::{Typed, layout},
@@ -42,6 +42,16 @@ impl Visit for Clear {
         unsafe {
             if *place != Tag::NONE.0 {
                 *place = Tag::NONE.0;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, place: *mut u64) {
+        // SAFETY: as above.
+        unsafe {
+            if *place != Pair::NONE.0 {
+                *place = Pair::NONE.0;
             }
         }
     }

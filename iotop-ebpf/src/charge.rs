@@ -1,19 +1,17 @@
 //! To whom a written page is charged.
 
 use iotop_common::{
-    Class, Lost, Tag,
+    Class, Lost, Tag, Tick,
     owner::{MAPPING_BDEV, MAPPING_BTREE},
     tag::{
-        SLOT_FIRST, SLOT_METADATA, SLOT_NONE, SLOT_OVERFLOW, SLOTS, SUBMITTED_ANSWERS_NS, Slot,
-        TICK_SHIFT,
+        SLOT_FIRST, SLOT_METADATA, SLOT_NONE, SLOT_OVERFLOW, SLOTS, SUBMITTED_ANSWERS_TICKS, Slot,
     },
 };
 
 use crate::{
-    count::{add, lose},
+    count::lose,
     inode::Inode,
     kernel::layout,
-    maps::OWNERS,
     page::{Folio, Frame},
     submitted::{Bio, Submitter},
 };
@@ -70,16 +68,10 @@ impl Charge {
         }
     }
 
-    /// The slot whose tag it was.
-    #[inline(always)]
-    fn slot(self) -> Slot {
-        self.0 & (SLOTS - 1)
-    }
-
     /// The owner, where it is a task.
     #[inline(always)]
     pub fn owner(self) -> Slot {
-        let slot = self.slot();
+        let slot = self.0 & (SLOTS - 1);
         if slot < SLOT_FIRST { SLOT_NONE } else { slot }
     }
 
@@ -87,15 +79,6 @@ impl Charge {
     #[inline(always)]
     pub fn class(self) -> u32 {
         self.0 >> 16
-    }
-
-    /// So many pages of this owner's wait to be submitted no longer.
-    #[inline(always)]
-    pub fn cleaned(self, pages: u64) {
-        if let Some(owner) = OWNERS.get_ptr_mut(self.slot()) {
-            // SAFETY: a map value; only the field's address is taken.
-            add(unsafe { &raw mut (*owner).cleaned_pages }, pages);
-        }
     }
 }
 
@@ -136,25 +119,25 @@ pub struct ByTag {
 
 /// Takes a page-cache page's tag.
 #[inline(always)]
-pub fn by_tag(page: u64, mapping: u64, now: u64) -> Option<ByTag> {
+pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
     let Some(place) = Frame::of(page).tag() else {
         lose(Lost::Tags, 1);
         return Some(ByTag::not_live(Charge::to(SLOT_NONE, Class::Overflow)));
     };
     // SAFETY: a map value of one aligned word.
     let tag = Tag(unsafe { *place });
-    let age = u64::from(tag.age_ticks(now));
+    let age = tag.age(now);
     if tag.is_live() {
         // SAFETY: as above.
         unsafe { *place = tag.submitted(now).0 };
         return Some(ByTag {
             charge: Charge::by_slot(tag.slot()),
             live: true,
-            age,
+            age: u64::from(age),
             lost: false,
         });
     }
-    if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_NS >> TICK_SHIFT {
+    if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_TICKS {
         return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
     }
     let charge = without_tag(mapping)?;

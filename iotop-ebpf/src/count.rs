@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, maps::HashMap};
-use iotop_common::{Class, Control, EpochPart, Fact, FactKey, Lost};
+use iotop_common::{Class, Control, EpochPart, Fact, FactKey, Lost, Tick};
 
 use crate::maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST};
 
@@ -58,6 +58,13 @@ impl Part {
         }
     }
 
+    /// Leaves word of the tags' clock for the user half.
+    #[inline(always)]
+    pub fn tick(&self, now: Tick) {
+        // SAFETY: a map value of this CPU.
+        unsafe { (*self.part).tick = now.0 };
+    }
+
     /// Adds a fact: to the one this CPU counted last when it has the same
     /// key, else in its place.
     #[inline(always)]
@@ -74,7 +81,7 @@ impl Part {
         }
         part.fact.bytes += fact.bytes;
         part.fact.bios += fact.bios;
-        part.fact.lag_pages += fact.lag_pages;
+        part.fact.pages += fact.pages;
         part.fact.lag_sum += fact.lag_sum;
         if part.fact.lag_max < fact.lag_max {
             part.fact.lag_max = fact.lag_max;
@@ -137,7 +144,7 @@ fn merge(facts: &HashMap<FactKey, Fact>, key: &FactKey, fact: &Fact) -> bool {
     unsafe {
         add(&raw mut (*known).bytes, fact.bytes);
         add(&raw mut (*known).bios, fact.bios);
-        add(&raw mut (*known).lag_pages, fact.lag_pages);
+        add(&raw mut (*known).pages, fact.pages);
         add(&raw mut (*known).lag_sum, fact.lag_sum);
         if (*known).lag_max < fact.lag_max {
             (*known).lag_max = fact.lag_max;

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
     Tag,
     owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
-    tag::{SLOT_METADATA, Slot},
+    tag::{Pair, SLOT_METADATA, Slot},
 };
 
 use crate::{
@@ -56,9 +56,11 @@ fn dirtied(folio: Typed, mapping: Typed) -> Option<()> {
         tagged: 0,
     };
     visit_tags(folio, pages, &mut retag);
-    let owner = OWNERS.get_ptr_mut(slot)?;
-    // SAFETY: a map value; only the field's address is taken.
-    add(unsafe { &raw mut (*owner).tagged_pages }, retag.tagged);
+    if slot == current.slot {
+        // SAFETY: a map value. Nobody but the task itself writes this field,
+        // and a task is on one CPU at a time.
+        unsafe { (*current.owner).tagged_pages += retag.tagged };
+    }
     Some(())
 }
 
@@ -101,6 +103,21 @@ impl Visit for Retag {
         if old.is_live() {
             replaced(old.slot());
         }
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, place: *mut u64) {
+        // SAFETY: as above.
+        if unsafe { *place } == Pair::NONE.0 {
+            // SAFETY: as above.
+            unsafe { *place = Pair::of(self.tag).0 };
+            self.tagged += 2;
+            return;
+        }
+        let place = place.cast::<u32>();
+        self.tag(place);
+        // SAFETY: the second half of the pair.
+        self.tag(unsafe { place.add(1) });
     }
 }
 

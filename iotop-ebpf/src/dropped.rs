@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use iotop_common::{
     Tag,
-    tag::{SLOT_NONE, Slot},
+    tag::{Pair, SLOT_NONE, Slot},
 };
 
 use crate::{
@@ -70,6 +70,21 @@ impl Visit for Clear {
             self.pages = 0;
         }
         self.pages += 1;
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, place: *mut u64) {
+        // SAFETY: as above.
+        let [one, other] = Pair(unsafe { *place }).tags();
+        if one.is_live() || other.is_live() {
+            let place = place.cast::<u32>();
+            self.tag(place);
+            // SAFETY: the second half of the pair.
+            self.tag(unsafe { place.add(1) });
+        } else if one != Tag::NONE || other != Tag::NONE {
+            // SAFETY: as above.
+            unsafe { *place = Pair::NONE.0 };
+        }
     }
 }
 

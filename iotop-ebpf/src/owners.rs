@@ -15,7 +15,7 @@ use iotop_common::{
 
 use crate::{
     count::lose,
-    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, now, read},
+    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, read},
     maps::{FREE, LAST, OWNERS, SLOT_OF},
 };
 
@@ -107,7 +107,6 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
         *owner = Owner {
             start_boottime,
             cgroup_id: bpf_get_current_cgroup_id(),
-            first_seen_ns: now(),
             tid,
             tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
             ppid,

@@ -130,35 +130,62 @@ impl Frame {
                 .add((frame & (TAGS_PER_CHUNK - 1)) as usize)
         })
     }
+
+    /// This frame's tag and the next one's, when this frame's number is even.
+    #[inline(always)]
+    fn pair(self) -> Option<*mut u64> {
+        let pair = (self.0 & layout!(tag_mask)) >> 1;
+        let chunk = TAGS.get_ptr_mut(pair >> (CHUNK_SHIFT - 1))?;
+        // SAFETY: the index is below half the chunk's length, and chunks are
+        // aligned to 8 bytes.
+        Some(unsafe {
+            chunk
+                .cast::<u64>()
+                .add((pair & (TAGS_PER_CHUNK / 2 - 1)) as usize)
+        })
+    }
 }
 
-/// What is done with each tag of a folio.
+/// What is done with the tags of a folio.
 pub trait Visit {
     /// One page's tag.
     fn tag(&mut self, place: *mut u32);
+    /// Two pages' tags.
+    fn pair(&mut self, place: *mut u64);
 }
 
 struct Visitor<'a, V> {
     first: Frame,
+    pairs: u32,
     visit: &'a mut V,
 }
 
-/// Visits the tags of a folio's pages.
+/// Pairs visited in one step of the loop.
+const PAIRS: u32 = 4;
+
+/// Visits the tags of a folio's pages. A large folio has a power of two of
+/// them and starts at a multiple of that.
 #[inline(always)]
 pub fn visit_tags<V: Visit>(folio: u64, pages: u32, visit: &mut V) {
-    let mut visitor = Visitor {
-        first: Frame::of(folio),
-        visit,
-    };
+    let first = Frame::of(folio);
     if pages == 1 {
-        visitor.visit_nth(0);
+        match first.tag() {
+            Some(place) => visit.tag(place),
+            None => lose(Lost::Tags, 1),
+        }
         return;
     }
+    let pairs = pages / 2;
+    let mut visitor = Visitor {
+        first,
+        pairs,
+        visit,
+    };
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {
         bpf_loop(
-            pages,
+            pairs.div_ceil(PAIRS),
             visit_step::<V> as *mut c_void,
             (&raw mut visitor).cast(),
             0,
@@ -168,16 +195,17 @@ pub fn visit_tags<V: Visit>(folio: u64, pages: u32, visit: &mut V) {
 
 extern "C" fn visit_step<V: Visit>(n: u32, visitor: *mut Visitor<V>) -> i64 {
     // SAFETY: bpf_loop passes the context that `visit_tags` gave it.
-    unsafe { &mut *visitor }.visit_nth(n);
-    0
-}
-
-impl<V: Visit> Visitor<'_, V> {
-    #[inline(always)]
-    fn visit_nth(&mut self, n: u32) {
-        match Frame(self.first.0.wrapping_add(n)).tag() {
-            Some(place) => self.visit.tag(place),
-            None => lose(Lost::Tags, 1),
+    let visitor = unsafe { &mut *visitor };
+    let mut pair = n * PAIRS;
+    for _ in 0..PAIRS {
+        if pair >= visitor.pairs {
+            return 1;
         }
+        match Frame(visitor.first.0.wrapping_add(2 * pair)).pair() {
+            Some(place) => visitor.visit.pair(place),
+            None => lose(Lost::Tags, 2),
+        }
+        pair += 1;
     }
+    0
 }

@@ -156,7 +156,7 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         ..Fact::default()
     };
     let (charge, ino) =
-        charge_page(bio, submitter, page, last, &mut fact).unwrap_or((Charge::UNKNOWN, 0));
+        charge_page(part, bio, submitter, page, last, &mut fact).unwrap_or((Charge::UNKNOWN, 0));
     let key = FactKey {
         ino,
         dev: bio.dev,
@@ -171,6 +171,7 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
 /// could not be read.
 #[inline(always)]
 fn charge_page(
+    part: &Part,
     bio: &Bio,
     submitter: &Submitter,
     page: &FirstPage,
@@ -181,12 +182,12 @@ fn charge_page(
     let (what, ino) = charge::look(&folio, &mut last.mapping)?;
     let charge = match what {
         CACHE => {
-            let by_tag = charge::by_tag(page.address, folio.mapping, now())?;
-            if by_tag.live || by_tag.lost && page.offset == 0 {
-                by_tag.charge.cleaned(1);
-            }
+            let now = now();
+            part.tick(now);
+            let by_tag = charge::by_tag(page.address, folio.mapping, now)?;
+            // A page of several blocks is one page.
+            fact.pages = u64::from(by_tag.live || by_tag.lost && page.offset == 0);
             if by_tag.live {
-                fact.lag_pages = 1;
                 fact.lag_sum = by_tag.age;
                 fact.lag_max = by_tag.age;
             }

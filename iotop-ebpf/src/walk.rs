@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{Fact, FactKey, Lost, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{Fact, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, OTHER},
@@ -23,12 +23,11 @@ const MAX_STEPS: u32 = 1 << 20;
 struct Run {
     ino: u64,
     bytes: u64,
-    lag_pages: u64,
+    pages: u64,
     lag_sum: u64,
     lag_max: u64,
     charge: Charge,
-    /// Pages that wait to be submitted no longer.
-    cleaned_pages: u32,
+    _reserved: u32,
 }
 
 /// Where the walk stands.
@@ -41,7 +40,6 @@ pub struct Walk {
     /// The mapping of the current folio, where it is page cache.
     mapping: u64,
     ino: u64,
-    now: u64,
     run: Run,
     /// Where in the current page the next byte lies.
     offset: u32,
@@ -58,6 +56,8 @@ pub struct Walk {
     submitter: Slot,
     /// How many runs were begun.
     runs: u32,
+    now: u32,
+    _reserved: u32,
 }
 
 /// The walk of each CPU. It lies in a map because the verifier forgets what is
@@ -78,12 +78,12 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter) -> Option<()> {
     let place = WALK.get_ptr_mut(0)?;
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
+    let now = now();
     *walk = Walk {
         bvec: bio.bvec,
         page: 0,
         mapping: 0,
         ino: 0,
-        now: now(),
         run: Run::default(),
         offset: 0,
         bvec_left: 0,
@@ -95,7 +95,10 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter) -> Option<()> {
         dev: bio.dev,
         submitter: submitter.slot,
         runs: 0,
+        now: now.0,
+        _reserved: 0,
     };
+    part.tick(now);
     let mut context = Context { walk, part };
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
@@ -156,14 +159,13 @@ impl Context<'_> {
     #[inline(always)]
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
-        let by_tag = charge::by_tag(walk.page, walk.mapping, walk.now)?;
+        let by_tag = charge::by_tag(walk.page, walk.mapping, Tick(walk.now))?;
         // A page of several blocks is one page.
-        let cleaned = by_tag.live || by_tag.lost && walk.offset == 0;
+        let waited = by_tag.live || by_tag.lost && walk.offset == 0;
         self.charge(by_tag.charge, bytes);
         let run = &mut self.walk.run;
-        run.cleaned_pages += u32::from(cleaned);
+        run.pages += u64::from(waited);
         if by_tag.live {
-            run.lag_pages += 1;
             run.lag_sum += by_tag.age;
             run.lag_max = run.lag_max.max(by_tag.age);
         }
@@ -197,9 +199,6 @@ impl Context<'_> {
             return;
         }
         let run = &walk.run;
-        if run.cleaned_pages != 0 {
-            run.charge.cleaned(u64::from(run.cleaned_pages));
-        }
         let key = FactKey {
             ino: run.ino,
             dev: walk.dev,
@@ -210,7 +209,7 @@ impl Context<'_> {
         let fact = Fact {
             bytes: run.bytes,
             bios: u64::from(walk.runs == 1),
-            lag_pages: run.lag_pages,
+            pages: run.pages,
             lag_sum: run.lag_sum,
             lag_max: run.lag_max,
         };

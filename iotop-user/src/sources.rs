@@ -14,7 +14,7 @@ use crate::{
         capabilities::Capabilities,
         clock,
         frames::{Frames, FramesError},
-        layout::{self, LayoutError},
+        layout::{self, LayoutError, Machine},
         settings::Settings,
     },
     probe::{OBJECT, Probe, ProbeError},
@@ -50,6 +50,9 @@ pub enum EbpfError {
     /// The tag table can't be sized.
     #[error(transparent)]
     Frames(#[from] FramesError),
+    /// The kernel's tick can't be asked for.
+    #[error("clock_getres does not tell how long a tick of CLOCK_MONOTONIC_COARSE is")]
+    NoClock,
     /// The object file can't be read.
     #[error("{path}: {source}")]
     Object {
@@ -136,6 +139,11 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
     let btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;
-    let layout = layout::resolve(&btf, page_size, frames.tags)?;
-    Ok(Probe::attach(&object, &name, &layout)?)
+    let machine = Machine {
+        page_size,
+        tags: frames.tags,
+        jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
+    };
+    let layout = layout::resolve(&btf, &machine)?;
+    Ok(Probe::attach(&object, &name, &layout, machine.tick())?)
 }

@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use iotop_common::{
-    Class, Fact, FactKey,
-    tag::{Slot, TICK_SHIFT},
-};
+use iotop_common::{Class, Fact, FactKey, tag::Slot};
 
 use super::{BlockFact, BlockTotals, Lag, Task, TaskBlock, devices::major_minor};
 use crate::probe::{Epoch, PageDeltas};
@@ -41,7 +38,7 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
     }
     for (n, fact) in lags {
         if let Some(block) = &mut tasks[n].block {
-            block.lag = lag(&fact);
+            block.lag = lag(&fact, epoch.tick);
         }
     }
     facts
@@ -102,18 +99,22 @@ fn charge_owner(block: &mut TaskBlock, class: Class, by_itself: bool, bytes: u64
 }
 
 fn add_lag(sum: &mut Fact, fact: &Fact) {
-    sum.lag_pages += fact.lag_pages;
+    sum.pages += fact.pages;
     sum.lag_sum += fact.lag_sum;
     sum.lag_max = sum.lag_max.max(fact.lag_max);
 }
 
-fn lag(fact: &Fact) -> Option<Lag> {
-    let avg = (fact.lag_sum << TICK_SHIFT).checked_div(fact.lag_pages)?;
+fn lag(fact: &Fact, tick: Duration) -> Option<Lag> {
+    let of = |ticks: u64| Duration::from_nanos(ticks.saturating_mul(nanoseconds(tick)));
     Some(Lag {
-        avg: Duration::from_nanos(avg),
-        max: Duration::from_nanos(fact.lag_max << TICK_SHIFT),
-        pages: fact.lag_pages,
+        avg: Duration::from_nanos(nanoseconds(of(fact.lag_sum)).checked_div(fact.pages)?),
+        max: of(fact.lag_max),
+        pages: fact.pages,
     })
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn resolved(
@@ -154,7 +155,7 @@ mod tests {
         let value = Fact {
             bytes,
             bios: 1,
-            lag_pages: bytes / 4096,
+            pages: bytes / 4096,
             lag_sum: 2 * bytes / 4096,
             lag_max: 3,
         };
@@ -164,6 +165,7 @@ mod tests {
     fn epoch(facts: Vec<(FactKey, Fact)>, write_bytes: u64, overflow: u64) -> Epoch {
         Epoch {
             facts,
+            tick: Duration::from_millis(16),
             totals: Totals {
                 write_bytes,
                 write_overflow_bytes: overflow,
@@ -193,8 +195,8 @@ mod tests {
         assert_eq!((dd.write_flushed, dd.write_self), (8192, 0));
         assert_eq!((kworker.write(), kworker.submitted_for_others), (0, 8192));
         let lag = dd.lag.expect("two pages");
-        assert_eq!(lag.avg.as_nanos(), 2 << TICK_SHIFT);
-        assert_eq!(lag.max.as_nanos(), 3 << TICK_SHIFT);
+        assert_eq!(lag.avg, Duration::from_millis(32));
+        assert_eq!(lag.max, Duration::from_millis(48));
     }
 
     #[test]

@@ -10,23 +10,24 @@ pub const TICK_NS: u64 = 1_000_000_000 / USER_HZ;
 
 /// CPU time this process has used.
 pub fn process_cpu() -> Option<Duration> {
-    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+    ask(libc::clock_gettime, libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.
-pub fn monotonic_ns() -> u64 {
-    read(libc::CLOCK_MONOTONIC)
-        .and_then(|time| u64::try_from(time.as_nanos()).ok())
-        .unwrap_or(0)
+/// How long a jiffy is: the resolution of the coarse clocks
+/// (`KTIME_LOW_RES` of include/linux/hrtimer_defs.h, 1 s / HZ).
+pub fn jiffy() -> Option<Duration> {
+    ask(libc::clock_getres, libc::CLOCK_MONOTONIC_COARSE)
 }
 
-fn read(clock: libc::clockid_t) -> Option<Duration> {
+type Call = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> libc::c_int;
+
+fn ask(call: Call, clock: libc::clockid_t) -> Option<Duration> {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the pointer is to a timespec of ours.
-    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let result = unsafe { call(clock, &raw mut time) };
     if result != 0 {
         return None;
     }

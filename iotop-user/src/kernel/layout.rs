@@ -1,8 +1,11 @@
 //! The kernel's [`Layout`], resolved from its BTF.
 
+use std::time::Duration;
+
 use iotop_common::{
     Layout,
     layout::{BIO_BYTES, BVEC_BYTES, PAGE_BYTES},
+    tag::TICK_AT_LEAST_NS,
 };
 
 use super::btf::Btf;
@@ -30,13 +33,40 @@ pub enum LayoutError {
     Helper(&'static str, &'static str),
 }
 
-/// Resolves every field. `page_size` is the size of a page frame, `tags` the
-/// number of page tags, a power of two.
+/// What BTF does not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// The size of a page frame.
+    pub page_size: u64,
+    /// The number of page tags, a power of two.
+    pub tags: u32,
+    /// How long a jiffy is.
+    pub jiffy: Duration,
+}
+
+impl Machine {
+    /// How far jiffies are shifted right to make a tick of the tags' clock.
+    fn tick_shift(&self) -> u32 {
+        let jiffy = u64::try_from(self.jiffy.as_nanos())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        (0..8)
+            .find(|shift| jiffy << shift >= TICK_AT_LEAST_NS)
+            .unwrap_or(8)
+    }
+
+    /// How long a tick of the tags' clock is.
+    pub fn tick(&self) -> Duration {
+        self.jiffy * (1 << self.tick_shift())
+    }
+}
+
+/// Resolves every field.
 ///
 /// # Errors
 ///
 /// The first thing that this kernel lacks.
-pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutError> {
+pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
     let member = |of: &str, path: &str| {
         btf.member_offset(of, path)
             .ok_or_else(|| LayoutError::Missing(format!("{of}.{path}")))
@@ -61,8 +91,9 @@ pub fn resolve(btf: &Btf, page_size: u64, tags: u32) -> Result<Layout, LayoutErr
     let compound_info = btf.member_offset("page", "compound_info");
     let layout = Layout {
         page_struct_shift: page_struct.trailing_zeros(),
-        page_shift: page_size.trailing_zeros(),
-        tag_mask: tags - 1,
+        page_shift: machine.page_size.trailing_zeros(),
+        tag_mask: machine.tags - 1,
+        tick_shift: machine.tick_shift(),
         bio_arg: bio_arg(btf)?,
 
         bio_bi_bdev: member("bio", "bi_bdev")?,
@@ -181,6 +212,21 @@ mod tests {
 
     use super::*;
 
+    const MACHINE: Machine = Machine {
+        page_size: 4096,
+        tags: 1 << 20,
+        jiffy: Duration::from_millis(4),
+    };
+
+    #[test]
+    fn a_tick_is_about_as_long_whatever_the_kernels_hz() {
+        for (hz, tick_us) in [(100, 20_000), (250, 16_000), (300, 13_333), (1000, 16_000)] {
+            let jiffy = Duration::from_secs(1) / hz;
+            let machine = Machine { jiffy, ..MACHINE };
+            assert_eq!(machine.tick().as_micros(), tick_us, "{hz} Hz");
+        }
+    }
+
     /// Held against `bpftool btf dump` of a 6.18 kernel.
     #[test]
     fn the_running_kernels_layout_is_found() {
@@ -188,7 +234,7 @@ mod tests {
             eprintln!("this kernel has no BTF: nothing to resolve");
             return;
         };
-        let layout = match resolve(&btf, 4096, 1 << 20) {
+        let layout = match resolve(&btf, &MACHINE) {
             Ok(layout) => layout,
             Err(LayoutError::Helper(..)) => return,
             Err(error) => panic!("{error}"),
@@ -216,7 +262,7 @@ mod tests {
             .map(u32::to_ne_bytes)
             .concat();
         let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
-        let error = resolve(&btf, 4096, 1 << 20).expect_err("nothing in it");
+        let error = resolve(&btf, &MACHINE).expect_err("nothing in it");
         assert!(error.to_string().contains("5.17"), "{error}");
     }
 }

@@ -17,11 +17,9 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Totals,
-    tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK, Tag},
+    Control, EpochPart, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Tag, Tick, Totals,
+    tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
-
-use crate::kernel::clock;
 
 pub use error::ProbeError;
 pub use programs::{Attached, PROGRAMS, Program};
@@ -62,6 +60,7 @@ pub struct Probe {
     missed_before: u64,
     programs: Vec<Attached>,
     last_audit: Instant,
+    tick: Duration,
 }
 
 /// What the kernel half gathered in one epoch.
@@ -69,6 +68,8 @@ pub struct Probe {
 pub struct Epoch {
     /// Every fact; the slots are those of `owners`.
     pub facts: Vec<(FactKey, Fact)>,
+    /// How long a tick is, in which the facts count lags.
+    pub tick: Duration,
     /// What the facts add up to.
     pub totals: Totals,
     /// Losses, by [`Lost`].
@@ -81,13 +82,19 @@ pub struct Epoch {
 
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
-    /// its name for messages; `layout` must be the running kernel's.
+    /// its name for messages; `layout` must be the running kernel's, and `tick`
+    /// how long a tick of the tags' clock is.
     ///
     /// # Errors
     ///
     /// The object is foreign or damaged, or the kernel refuses it; nothing
     /// stays attached.
-    pub fn attach(object: &[u8], name: &str, layout: &Layout) -> Result<Probe, ProbeError> {
+    pub fn attach(
+        object: &[u8],
+        name: &str,
+        layout: &Layout,
+        tick: Duration,
+    ) -> Result<Probe, ProbeError> {
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
         let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
         let mut ebpf = EbpfLoader::new()
@@ -139,6 +146,7 @@ impl Probe {
             missed_before: 0,
             programs: Vec::new(),
             last_audit: now,
+            tick,
             _ebpf: ebpf,
         };
         probe.fill_free_list()?;
@@ -194,14 +202,15 @@ impl Probe {
                 },
                 source,
             })?;
-        let totals = self.take_parts(ended, &mut facts)?;
+        let (totals, latest) = self.take_parts(ended, &mut facts)?;
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before);
         self.missed_before = missed;
-        let owners = self.look_at_owners(&facts, now)?;
+        let owners = self.look_at_owners(&facts, latest, now)?;
         Ok(Epoch {
             facts,
+            tick: self.tick,
             totals,
             lost,
             missed: missed_now,
@@ -222,17 +231,21 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes each CPU's part: returns the totals, and adds the facts that
-    /// have not entered the table.
+    /// Takes each CPU's part: returns the totals and the tags' clock at a late
+    /// write, and adds the facts that have not entered the table.
     fn take_parts(
         &mut self,
         ended: u32,
         facts: &mut Vec<(FactKey, Fact)>,
-    ) -> Result<Totals, ProbeError> {
+    ) -> Result<(Totals, Option<Tick>), ProbeError> {
         let map = "EPOCHS";
         let parts = typed(map, self.parts.get(&ended, 0))?;
         let mut sum = Totals::default();
-        for EpochPart { totals, key, fact } in parts.iter() {
+        let mut latest = None;
+        for part in parts.iter() {
+            let EpochPart {
+                totals, key, fact, ..
+            } = part;
             sum.read_bytes += totals.read_bytes;
             sum.write_bytes += totals.write_bytes;
             sum.stacked_bytes += totals.stacked_bytes;
@@ -242,6 +255,9 @@ impl Probe {
             if fact.bytes != 0 {
                 facts.push((*key, *fact));
             }
+            if totals.write_bytes != 0 {
+                latest = Some(Tick(part.tick));
+            }
         }
         let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
         let empty = empty.map_err(|source| ProbeError::Call {
@@ -250,7 +266,7 @@ impl Probe {
             source,
         })?;
         typed(map, self.parts.set(ended, empty, 0))?;
-        Ok(sum)
+        Ok((sum, latest))
     }
 
     fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {
@@ -268,19 +284,16 @@ impl Probe {
     fn look_at_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
+        latest: Option<Tick>,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
-        let mut reported = vec![false; SLOTS as usize];
-        for (key, _) in facts {
-            for slot in [key.owner, key.submitter] {
-                if let Some(reported) = reported.get_mut(slot as usize) {
-                    *reported = true;
-                }
-            }
-        }
-        if self.slots.stuck(now, STUCK) && now.duration_since(self.last_audit) > STUCK {
+        let reports = slots::Reports::of(facts);
+        if let Some(latest) = latest
+            && self.slots.stuck(now, STUCK)
+            && now.duration_since(self.last_audit) > STUCK
+        {
             self.last_audit = now;
-            let live = self.count_live_tags()?;
+            let live = self.count_live_tags(latest)?;
             self.slots.correct(&live);
         }
         let mut owners = Vec::new();
@@ -292,7 +305,7 @@ impl Probe {
                 // Slots are handed out from the lowest up.
                 break;
             }
-            let seen = self.slots.look(slot, &owner, reported[slot as usize], now);
+            let seen = self.slots.look(slot, &owner, reports.of_slot(slot), now);
             let Some((deltas, step)) = seen else { continue };
             match step {
                 Step::Keep => {}
@@ -320,8 +333,7 @@ impl Probe {
     }
 
     /// How many live tags each slot has, by looking at every page's.
-    fn count_live_tags(&self) -> Result<Vec<u32>, ProbeError> {
-        let now_ns = clock::monotonic_ns();
+    fn count_live_tags(&self, now: Tick) -> Result<Vec<u32>, ProbeError> {
         let chunks = self.tags.info().map_or(0, |info| info.max_entries());
         let length = chunks as usize * TAGS_PER_CHUNK as usize;
         let tags = Mapped::<u32>::new(&self.tags, length).map_err(|source| ProbeError::Call {
@@ -331,7 +343,7 @@ impl Probe {
         })?;
         let mut live = vec![0; SLOTS as usize];
         for tag in (0..tags.len()).filter_map(|n| tags.get(n)).map(Tag) {
-            if tag.is_live() && tag.age_ticks(now_ns) <= AUDIT_TICKS {
+            if tag.is_live() && tag.age(now) <= AUDIT_TICKS {
                 live[tag.slot() as usize] += 1;
             }
         }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use iotop_common::{
-    Owner,
+    Fact, FactKey, Owner,
     owner::OWNER_EXITED,
     tag::{SLOT_FIRST, SLOT_REST_NS, SLOTS, Slot},
 };
@@ -40,10 +40,48 @@ struct Record {
     dirtied: u64,
     tagged: u64,
     cleaned: u64,
+    /// Pages that the facts say were submitted.
+    submitted: u64,
     cancelled: u64,
     /// Live tags that were found to exist no longer (page migration).
     lost_tags: u64,
     since: Instant,
+}
+
+/// What an epoch's facts say of a slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    /// Some fact names it.
+    pub named: bool,
+    /// Its pages that were submitted.
+    pub submitted: u64,
+}
+
+/// What an epoch's facts say of each slot.
+#[derive(Debug)]
+pub struct Reports(Vec<Report>);
+
+impl Reports {
+    /// Gathers them.
+    pub fn of(facts: &[(FactKey, Fact)]) -> Reports {
+        let mut reports = vec![Report::default(); SLOTS as usize];
+        for (key, fact) in facts {
+            for slot in [key.owner, key.submitter] {
+                if let Some(report) = reports.get_mut(slot as usize) {
+                    report.named = true;
+                }
+            }
+            if let Some(report) = reports.get_mut(key.owner as usize) {
+                report.submitted += fact.pages;
+            }
+        }
+        Reports(reports)
+    }
+
+    /// Of one slot.
+    pub fn of_slot(&self, slot: Slot) -> Report {
+        self.0.get(slot as usize).copied().unwrap_or_default()
+    }
 }
 
 /// What to do with a slot after a look at it.
@@ -72,6 +110,7 @@ impl Slots {
             dirtied: 0,
             tagged: 0,
             cleaned: 0,
+            submitted: 0,
             cancelled: 0,
             lost_tags: 0,
             since: now,
@@ -81,13 +120,13 @@ impl Slots {
         }
     }
 
-    /// Compares an owner with what was last seen in its slot. `reported` says
-    /// that the interval's facts name the slot. Returns `None` for a free slot.
+    /// Compares an owner with what was last seen in its slot, and with what the
+    /// epoch's facts say of it. Returns `None` for a free slot.
     pub fn look(
         &mut self,
         slot: Slot,
         owner: &Owner,
-        reported: bool,
+        report: Report,
         now: Instant,
     ) -> Option<(PageDeltas, Step)> {
         let record = &mut self.records[slot as usize];
@@ -98,6 +137,7 @@ impl Slots {
                 dirtied: 0,
                 tagged: 0,
                 cleaned: 0,
+                submitted: 0,
                 cancelled: 0,
                 lost_tags: 0,
                 since: now,
@@ -106,23 +146,20 @@ impl Slots {
             return None;
         }
         let dirtied = owner.tagged_pages + owner.untagged_pages;
-        let changed = reported
+        let changed = report.named
             || record.dirtied != dirtied
             || record.tagged != owner.tagged_pages
             || record.cleaned != owner.cleaned_pages;
-        // `cleaned` is read before `tagged` could be: never let it underflow.
-        let pending = owner
-            .tagged_pages
-            .saturating_sub(owner.cleaned_pages)
-            .saturating_sub(record.lost_tags);
+        record.submitted += report.submitted;
+        record.tagged = owner.tagged_pages;
+        record.cleaned = owner.cleaned_pages;
+        let pending = record.waiting().saturating_sub(record.lost_tags);
         let deltas = PageDeltas {
             dirtied: dirtied.saturating_sub(record.dirtied),
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
         };
         record.dirtied = dirtied;
-        record.tagged = owner.tagged_pages;
-        record.cleaned = owner.cleaned_pages;
         record.cancelled = owner.cancelled_pages;
         if changed {
             record.since = now;
@@ -135,7 +172,7 @@ impl Slots {
     pub fn stuck(&self, now: Instant, patience: Duration) -> bool {
         self.records[SLOT_FIRST as usize..].iter().any(|r| {
             matches!(r.state, State::InUse)
-                && r.tagged.saturating_sub(r.cleaned) > r.lost_tags
+                && r.waiting() > r.lost_tags
                 && now.duration_since(r.since) > patience
         })
     }
@@ -144,15 +181,19 @@ impl Slots {
     /// was lost to page migration.
     pub fn correct(&mut self, live_tags: &[u32]) {
         for (record, live) in self.records.iter_mut().zip(live_tags) {
-            record.lost_tags = record
-                .tagged
-                .saturating_sub(record.cleaned)
-                .saturating_sub(u64::from(*live));
+            record.lost_tags = record.waiting().saturating_sub(u64::from(*live));
         }
     }
 }
 
 impl Record {
+    /// Tagged pages of which nothing was heard since.
+    fn waiting(&self) -> u64 {
+        self.tagged
+            .saturating_sub(self.cleaned)
+            .saturating_sub(self.submitted)
+    }
+
     fn step(&mut self, owner: &Owner, busy: bool, now: Instant) -> Step {
         let quiet = now.duration_since(self.since);
         match self.state {
@@ -176,6 +217,15 @@ mod tests {
 
     const SLOT: Slot = SLOT_FIRST;
 
+    const NAMED: Report = Report {
+        named: true,
+        submitted: 0,
+    };
+    const QUIET: Report = Report {
+        named: false,
+        submitted: 0,
+    };
+
     fn dead_writer(generation: u32) -> Owner {
         Owner {
             generation,
@@ -191,8 +241,8 @@ mod tests {
         let mut slots = Slots::new(start);
         let owner = dead_writer(1);
         let later = start + Duration::from_secs(600);
-        slots.look(SLOT, &owner, true, start);
-        let (deltas, step) = slots.look(SLOT, &owner, false, later).expect("in use");
+        slots.look(SLOT, &owner, NAMED, start);
+        let (deltas, step) = slots.look(SLOT, &owner, QUIET, later).expect("in use");
         assert_eq!((deltas.pending, step), (10, Step::Keep));
     }
 
@@ -201,39 +251,39 @@ mod tests {
         let start = Instant::now();
         let mut slots = Slots::new(start);
         let mut owner = dead_writer(1);
-        slots.look(SLOT, &owner, true, start);
+        slots.look(SLOT, &owner, NAMED, start);
         owner.cleaned_pages = 10;
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(
-            slots.look(SLOT, &owner, false, at(1000)).map(|l| l.1),
+            slots.look(SLOT, &owner, QUIET, at(1000)).map(|l| l.1),
             Some(Step::Keep)
         );
         assert_eq!(
-            slots.look(SLOT, &owner, false, at(2000)).map(|l| l.1),
+            slots.look(SLOT, &owner, QUIET, at(2000)).map(|l| l.1),
             Some(Step::Retire)
         );
         assert_eq!(
-            slots.look(SLOT, &owner, false, at(5000)).map(|l| l.1),
+            slots.look(SLOT, &owner, QUIET, at(5000)).map(|l| l.1),
             Some(Step::Keep)
         );
         assert_eq!(
-            slots.look(SLOT, &owner, false, at(6100)).map(|l| l.1),
+            slots.look(SLOT, &owner, QUIET, at(6100)).map(|l| l.1),
             Some(Step::Free)
         );
-        assert_eq!(slots.look(SLOT, &owner, false, at(7000)), None);
+        assert_eq!(slots.look(SLOT, &owner, QUIET, at(7000)), None);
     }
 
     #[test]
     fn a_slots_next_tenant_starts_from_zero() {
         let start = Instant::now();
         let mut slots = Slots::new(start);
-        slots.look(SLOT, &dead_writer(1), true, start);
+        slots.look(SLOT, &dead_writer(1), NAMED, start);
         let next = Owner {
             generation: 2,
             untagged_pages: 3,
             ..Owner::default()
         };
-        let (deltas, _) = slots.look(SLOT, &next, true, start).expect("in use");
+        let (deltas, _) = slots.look(SLOT, &next, NAMED, start).expect("in use");
         assert_eq!(deltas.dirtied, 3);
     }
 
@@ -242,13 +292,13 @@ mod tests {
         let start = Instant::now();
         let mut slots = Slots::new(start);
         let owner = dead_writer(1);
-        slots.look(SLOT, &owner, true, start);
+        slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
         assert!(slots.stuck(late, Duration::from_secs(60)));
         slots.correct(&[0; SLOTS as usize]);
         assert!(!slots.stuck(late, Duration::from_secs(60)));
         assert_eq!(
-            slots.look(SLOT, &owner, false, late).map(|l| l.1),
+            slots.look(SLOT, &owner, QUIET, late).map(|l| l.1),
             Some(Step::Retire)
         );
     }
