@@ -82,27 +82,36 @@ impl Charge {
     }
 }
 
-/// What a page's folio is. `known` is a mapping that was found to be the page
-/// cache's before, and becomes this one's; the inode number is 0 where the
-/// page is not [`CACHE`].
+/// The mapping seen last, and its inode number.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Known {
+    pub mapping: u64,
+    /// 0: to be read anew, for the mapping may be another file's by now.
+    pub ino: u64,
+}
+
+/// What a page's folio is. A page-cache page's mapping becomes the known one;
+/// `ino` is 0 where the page is not [`CACHE`].
 #[inline(always)]
-pub fn look(folio: &Folio, known: &mut u64) -> Option<(u32, u64)> {
+pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
     let writeback = folio.is_under_writeback();
-    if writeback && folio.mapping == *known {
-        return Some((CACHE, Inode::around_known(folio.mapping).ino()?));
+    if !writeback || folio.mapping != known.mapping {
+        known.ino = 0;
+        let Some(inode) = Inode::around(folio.mapping) else {
+            return Some(OTHER);
+        };
+        if !writeback {
+            // submit_bh writes one buffer and leaves the page's state alone.
+            let buffer = inode.kind()? == MAPPING_BDEV;
+            return Some(if buffer { BUFFER } else { OTHER });
+        }
+        known.mapping = folio.mapping;
     }
-    let Some(inode) = Inode::around(folio.mapping) else {
-        return Some((OTHER, 0));
-    };
-    if writeback {
-        *known = folio.mapping;
-        return Some((CACHE, inode.ino()?));
+    if known.ino == 0 {
+        known.ino = Inode::around_known(folio.mapping).ino()?;
     }
-    // submit_bh writes one buffer and leaves the page's state alone.
-    if inode.kind()? == MAPPING_BDEV {
-        return Some((BUFFER, 0));
-    }
-    Some((OTHER, 0))
+    Some(CACHE)
 }
 
 /// A page's owner by its tag.

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{Class, Fact, FactKey, Last, tag::Slot};
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge},
+    charge::{self, BUFFER, CACHE, Charge, Known},
     count::{Part, control},
     inode::Inode,
     kernel::{Typed, layout, now},
@@ -103,7 +103,7 @@ fn submitted(bio: Typed) -> Option<()> {
             Some(page) if bvec_done == 0 && page.holds(size) => {
                 one_page(&part, &bio, &submitter, &page, last);
             }
-            _ => walk::pages(part, &bio, &submitter)?,
+            _ => walk::pages(part, &bio, &submitter, last.mapping)?,
         }
     }
     Some(())
@@ -179,7 +179,12 @@ fn charge_page(
     fact: &mut Fact,
 ) -> Option<(Charge, u64)> {
     let folio = Folio::of_typed(page.page, page.address, &mut last.number)?;
-    let (what, ino) = charge::look(&folio, &mut last.mapping)?;
+    let mut known = Known {
+        mapping: last.mapping,
+        ino: 0,
+    };
+    let what = charge::look(&folio, &mut known)?;
+    last.mapping = known.mapping;
     let charge = match what {
         CACHE => {
             let now = now();
@@ -196,7 +201,7 @@ fn charge_page(
         BUFFER => Charge::METADATA,
         _ => Charge::of_other(bio, submitter),
     };
-    Some((charge, ino))
+    Some((charge, known.ino))
 }
 
 #[inline(always)]

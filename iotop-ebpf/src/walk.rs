@@ -7,7 +7,7 @@ use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
 use iotop_common::{Fact, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, OTHER},
+    charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
     count::{Part, lose},
     kernel::{Words, layout, now},
     page::Folio,
@@ -37,9 +37,8 @@ pub struct Walk {
     bvec: u64,
     /// The current page.
     page: u64,
-    /// The mapping of the current folio, where it is page cache.
-    mapping: u64,
-    ino: u64,
+    /// Of the current folio, where it is page cache.
+    known: Known,
     run: Run,
     /// Where in the current page the next byte lies.
     offset: u32,
@@ -72,9 +71,10 @@ struct Context<'a> {
     part: Part,
 }
 
-/// Charges every page of a write.
+/// Charges every page of a write. `mapping` is one that was found to be the
+/// page cache's before.
 #[inline(always)]
-pub fn pages(part: Part, bio: &Bio, submitter: &Submitter) -> Option<()> {
+pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Option<()> {
     let place = WALK.get_ptr_mut(0)?;
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
@@ -82,8 +82,7 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter) -> Option<()> {
     *walk = Walk {
         bvec: bio.bvec,
         page: 0,
-        mapping: 0,
-        ino: 0,
+        known: Known { mapping, ino: 0 },
         run: Run::default(),
         offset: 0,
         bvec_left: 0,
@@ -109,7 +108,7 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter) -> Option<()> {
     if context.walk.bio_left != 0 {
         lose(Lost::LongBios, 1);
         let bytes = context.walk.bio_left;
-        context.walk.ino = 0;
+        context.walk.known.ino = 0;
         context.start_run(Charge::UNKNOWN);
         context.walk.run.bytes = u64::from(bytes);
         context.finish_run();
@@ -159,7 +158,7 @@ impl Context<'_> {
     #[inline(always)]
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
-        let by_tag = charge::by_tag(walk.page, walk.mapping, Tick(walk.now))?;
+        let by_tag = charge::by_tag(walk.page, walk.known.mapping, Tick(walk.now))?;
         // A page of several blocks is one page.
         let waited = by_tag.live || by_tag.lost && walk.offset == 0;
         self.charge(by_tag.charge, bytes);
@@ -175,7 +174,7 @@ impl Context<'_> {
     #[inline(always)]
     fn charge(&mut self, charge: Charge, bytes: u32) {
         let walk = &*self.walk;
-        if walk.runs == 0 || walk.run.charge != charge || walk.run.ino != walk.ino {
+        if walk.runs == 0 || walk.run.charge != charge || walk.run.ino != walk.known.ino {
             self.finish_run();
             self.start_run(charge);
         }
@@ -186,7 +185,7 @@ impl Context<'_> {
     fn start_run(&mut self, charge: Charge) {
         self.walk.runs += 1;
         self.walk.run = Run {
-            ino: self.walk.ino,
+            ino: self.walk.known.ino,
             charge,
             ..Run::default()
         };
@@ -243,7 +242,7 @@ impl Walk {
         let folio = Folio::of(self.page)?;
         let passed = ((self.page - folio.head) >> layout!(page_struct_shift)) as u32;
         self.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
-        (self.what, self.ino) = charge::look(&folio, &mut self.mapping)?;
+        self.what = charge::look(&folio, &mut self.known)?;
         Some(())
     }
 }

@@ -44,6 +44,7 @@ pub fn measure(disk: &Disk, program: &Path, yardstick: &Path) -> Result<()> {
     let _enabled = enable_stats(Stats::RunTime).context("the kernel has no BPF statistics")?;
     let mut all: Vec<(&Load, Costs)> = fio::ALL
         .iter()
+        .chain([&fio::BUFFERED_HOLES])
         .map(|load| (load, Costs::default()))
         .collect();
     // The first program on a hook finds the caches cold, so each side is the
@@ -166,18 +167,16 @@ fn further_pages(all: &[(&Load, Costs)]) {
         let runs = hook.tracer.runs;
         (runs >= ENOUGH).then(|| (costs.pages_out / runs as f64, hook))
     };
-    let (Some((many, many_hook)), Some((few, few_hook))) =
-        (of(&fio::BUFFERED_SEQUENTIAL), of(&fio::BUFFERED_RANDOM))
+    let (Some((many, many_hook)), Some((one, one_hook))) =
+        (of(&fio::BUFFERED_SEQUENTIAL), of(&fio::BUFFERED_HOLES))
     else {
         println!("buffered writes: too few bios to say what a page of a bio costs");
         return;
     };
-    let page = (many_hook.tracer.each() - few_hook.tracer.each()) / (many - few);
-    let one = few_hook.tracer.each() - page * (few - 1.0);
+    let page = (many_hook.tracer.each() - one_hook.tracer.each()) / (many - one);
     println!(
-        "buffered writes, from bios of {few:.1} and {many:.0} pages:\n  \
-         a bio with one page {one:.0} ns, {:.2} over count (budget <= 2); \
-         each further page {page:.1} ns (budget <= 60)",
-        one / few_hook.count.each(),
+        "a bio of {one:.2} pages: {:.2} over count (budget <= 2); \
+         each further page of one with {many:.0}: {page:.1} ns (budget <= 60)",
+        one_hook.tracer.each() / one_hook.count.each(),
     );
 }

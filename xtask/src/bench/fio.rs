@@ -29,8 +29,8 @@ pub const BUFFERED_SEQUENTIAL: Load = Load {
     ],
 };
 
-/// A quarter of the file's pages, few of them neighbours, so that most bios
-/// carry one page, and their writeback; then the next quarter.
+/// A quarter of the file's pages, few of them neighbours, and their writeback;
+/// then the next quarter.
 pub const BUFFERED_RANDOM: Load = Load {
     name: "buffered 4 KiB random write",
     options: &[
@@ -38,6 +38,18 @@ pub const BUFFERED_RANDOM: Load = Load {
         "--bs=4k",
         "--io_size=1g",
         "--fsync=65536",
+        "--end_fsync=1",
+    ],
+};
+
+/// Every other page of the file in order and their writeback: each bio carries
+/// one page.
+pub const BUFFERED_HOLES: Load = Load {
+    name: "buffered write of every other page",
+    options: &[
+        "--rw=write:4k",
+        "--bs=4k",
+        "--io_size=512m",
         "--end_fsync=1",
     ],
 };
