@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{BlockTotals, Lost, Sample, System, Task, Unattributed, processes::add_block};
+use super::{BlockTotals, Lost, Sample, System, Task, Unattributed};
 
 /// A task in one sample and the next: its tid alone may be reused.
 type Key = (u32, Option<Timestamp>);
@@ -28,7 +28,7 @@ impl Accumulator {
         // have been written.
         for task in &mut self.tasks {
             if let Some(block) = &mut task.block {
-                block.dirty_pending = 0;
+                block.dirty_pending = block.dirty_pending.map(|_| 0);
             }
         }
         for task in sample.tasks.drain(..) {
@@ -52,7 +52,7 @@ impl Accumulator {
 fn sum_task(sum: &mut Task, task: Task) {
     let stats = sum.stats.plus(&task.stats);
     let block = match (sum.block, task.block) {
-        (Some(sum), Some(now)) => Some(add_block(&sum, &now)),
+        (Some(sum), Some(now)) => Some(sum.plus(&now)),
         (sum, now) => sum.or(now),
     };
     *sum = Task {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use iotop_common::{Class, Fact, FactKey, tag::Slot};
+use iotop_common::{Class, Fact, tag::Slot};
 
 use super::{BlockFact, BlockTotals, Lag, Task, TaskBlock, devices::major_minor};
 use crate::probe::{Epoch, PageDeltas};
@@ -12,7 +12,6 @@ use crate::probe::{Epoch, PageDeltas};
 /// facts with the slots resolved. `task_of` says where in `tasks` a slot's
 /// task stands.
 pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task]) -> Vec<BlockFact> {
-    let mut lags: HashMap<usize, Fact> = HashMap::new();
     let mut facts = Vec::with_capacity(epoch.facts.len());
     for (key, fact) in &epoch.facts {
         let Some(class) = Class::from_u32(key.class) else {
@@ -20,13 +19,18 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
         };
         let owner = task_of.get(&key.owner).copied();
         let submitter = task_of.get(&key.submitter).copied();
+        let fact = BlockFact {
+            owner,
+            submitter,
+            device: major_minor(key.dev),
+            ino: key.ino,
+            class,
+            bytes: fact.bytes,
+            bios: fact.bios,
+            lag: lag(class, fact, epoch.tick),
+        };
         if let Some(block) = owner.and_then(|n| tasks[n].block.as_mut()) {
-            charge_owner(block, class, owner == submitter, fact.bytes);
-        }
-        if let Some(n) = owner
-            && class == Class::Exact
-        {
-            add_lag(lags.entry(n).or_default(), fact);
+            *block = block.plus(&fact.of_owner());
         }
         if owner.is_some()
             && owner != submitter
@@ -34,21 +38,19 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
         {
             block.submitted_for_others += fact.bytes;
         }
-        facts.push(resolved(key, fact, class, owner, submitter));
-    }
-    for (n, fact) in lags {
-        if let Some(block) = &mut tasks[n].block {
-            block.lag = lag(&fact, epoch.tick);
-        }
+        facts.push(fact);
     }
     facts
 }
 
 /// Adds what a slot's page counters say; a task may have had two slots.
 pub fn add_pages(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64) {
-    block.dirtied += deltas.dirtied * page_size;
-    block.cancelled += deltas.cancelled * page_size;
-    block.dirty_pending += deltas.pending * page_size;
+    let add = |sum: &mut Option<u64>, pages: u64| {
+        *sum = Some(sum.unwrap_or(0) + pages * page_size);
+    };
+    add(&mut block.dirtied, deltas.dirtied);
+    add(&mut block.cancelled, deltas.cancelled);
+    add(&mut block.dirty_pending, deltas.pending);
 }
 
 /// The machine's totals. What found no room among the facts is `overflow`, and
@@ -81,33 +83,35 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     totals
 }
 
-fn charge_owner(block: &mut TaskBlock, class: Class, by_itself: bool, bytes: u64) {
-    match class {
-        Class::Read => block.read += bytes,
-        Class::Direct => block.write_self += bytes,
-        Class::Exact if by_itself => block.write_self += bytes,
-        Class::Exact => block.write_flushed += bytes,
-        Class::Shared => block.write_shared += bytes,
-        // These have no owner.
-        Class::PreTrace
-        | Class::Metadata
-        | Class::Swap
-        | Class::Stacked
-        | Class::Overflow
-        | Class::Unknown => {}
+impl BlockFact {
+    /// What the fact is to its owner.
+    pub fn of_owner(&self) -> TaskBlock {
+        let mut block = TaskBlock {
+            lag: self.lag,
+            ..TaskBlock::default()
+        };
+        match self.class {
+            Class::Read => block.read = self.bytes,
+            Class::Direct => block.write_self = self.bytes,
+            Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
+            Class::Exact => block.write_flushed = self.bytes,
+            Class::Shared => block.write_shared = self.bytes,
+            // These have no owner.
+            Class::PreTrace
+            | Class::Metadata
+            | Class::Swap
+            | Class::Stacked
+            | Class::Overflow
+            | Class::Unknown => {}
+        }
+        block
     }
 }
 
-fn add_lag(sum: &mut Fact, fact: &Fact) {
-    sum.pages += fact.pages;
-    sum.lag_sum += fact.lag_sum;
-    sum.lag_max = sum.lag_max.max(fact.lag_max);
-}
-
-fn lag(fact: &Fact, tick: Duration) -> Option<Lag> {
+fn lag(class: Class, fact: &Fact, tick: Duration) -> Option<Lag> {
     let of = |ticks: u64| Duration::from_nanos(ticks.saturating_mul(nanoseconds(tick)));
-    Some(Lag {
-        avg: Duration::from_nanos(nanoseconds(of(fact.lag_sum)).checked_div(fact.pages)?),
+    (class == Class::Exact && fact.pages != 0).then(|| Lag {
+        sum: of(fact.lag_sum),
         max: of(fact.lag_max),
         pages: fact.pages,
     })
@@ -117,27 +121,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn resolved(
-    key: &FactKey,
-    fact: &Fact,
-    class: Class,
-    owner: Option<usize>,
-    submitter: Option<usize>,
-) -> BlockFact {
-    BlockFact {
-        owner,
-        submitter,
-        device: major_minor(key.dev),
-        ino: key.ino,
-        class,
-        bytes: fact.bytes,
-        bios: fact.bios,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use iotop_common::{Lost, Totals};
+    use iotop_common::{FactKey, Lost, Totals};
 
     use super::*;
 
@@ -195,7 +181,7 @@ mod tests {
         assert_eq!((dd.write_flushed, dd.write_self), (8192, 0));
         assert_eq!((kworker.write(), kworker.submitted_for_others), (0, 8192));
         let lag = dd.lag.expect("two pages");
-        assert_eq!(lag.avg, Duration::from_millis(32));
+        assert_eq!(lag.avg(), Duration::from_millis(32));
         assert_eq!(lag.max, Duration::from_millis(48));
     }
 

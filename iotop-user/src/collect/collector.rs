@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -150,6 +151,7 @@ impl Collector {
             system,
             tasks: table.tasks,
             facts,
+            groups: None,
         })
     }
 
@@ -203,7 +205,7 @@ impl Collector {
                 task.stats = now.since(&then);
                 self.counters.insert(key, *now);
             }
-            task.block = ebpf.then(TaskBlock::default);
+            task.block = ebpf.then(TaskBlock::zero);
             table.insert(key, task);
         }
 
@@ -254,7 +256,7 @@ impl Collector {
             uid: Some(owner.uid),
             kthread: owner.flags & OWNER_KTHREAD != 0,
             exited: true,
-            block: Some(TaskBlock::default()),
+            block: Some(TaskBlock::zero()),
             comm: comm.clone(),
             ..remembered
                 .filter(|known| known.comm == comm)
@@ -325,7 +327,7 @@ fn lost(epoch: &Epoch) -> Lost {
 }
 
 /// A command name as the kernel keeps it: NUL-terminated, any bytes.
-fn comm(bytes: &[u8; 16]) -> String {
+fn comm(bytes: &[u8; 16]) -> Arc<str> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(16);
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    String::from_utf8_lossy(&bytes[..end]).into()
 }

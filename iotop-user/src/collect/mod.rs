@@ -8,9 +8,11 @@ mod processes;
 mod sample;
 mod select;
 mod vmstat;
+mod wanted;
 
 pub use accumulate::Accumulator;
 pub use collector::{CollectError, Collector, Sources};
 pub use processes::processes;
 pub use sample::*;
 pub use select::select;
+pub use wanted::{Rows, Wanted};

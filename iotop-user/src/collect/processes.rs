@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use iotop_common::Class;
 
-use super::{BlockFact, Lag, Sample, Task, TaskBlock};
+use super::{BlockFact, Sample, Task, TaskBlock};
 
 /// Replaces the threads of each process by one task. It has the leader's
 /// names, or the first thread's when the leader is not there, and has exited
@@ -52,7 +52,7 @@ fn submitted_by_itself(block: &mut TaskBlock, fact: &BlockFact) {
 fn add(sum: &mut Task, thread: &Task) {
     let stats = sum.stats.plus(&thread.stats);
     let block = match (&sum.block, &thread.block) {
-        (Some(sum), Some(thread)) => Some(add_block(sum, thread)),
+        (Some(sum), Some(thread)) => Some(sum.plus(thread)),
         (sum, thread) => sum.or(*thread),
     };
     let exited = sum.exited && thread.exited;
@@ -62,36 +62,4 @@ fn add(sum: &mut Task, thread: &Task) {
     sum.stats = stats;
     sum.block = block;
     sum.exited = exited;
-}
-
-/// The sum of two tasks' block I/O.
-pub(super) fn add_block(a: &TaskBlock, b: &TaskBlock) -> TaskBlock {
-    TaskBlock {
-        read: a.read + b.read,
-        dirtied: a.dirtied + b.dirtied,
-        dirty_pending: a.dirty_pending + b.dirty_pending,
-        cancelled: a.cancelled + b.cancelled,
-        write_self: a.write_self + b.write_self,
-        write_flushed: a.write_flushed + b.write_flushed,
-        write_shared: a.write_shared + b.write_shared,
-        submitted_for_others: a.submitted_for_others + b.submitted_for_others,
-        lag: match (a.lag, b.lag) {
-            (Some(one), Some(other)) => Some(one.and(&other)),
-            (one, other) => one.or(other),
-        },
-    }
-}
-
-impl Lag {
-    /// Of two sets of pages together.
-    fn and(&self, other: &Lag) -> Lag {
-        let pages = self.pages + other.pages;
-        let sum = self.avg * u32::try_from(self.pages).unwrap_or(u32::MAX)
-            + other.avg * u32::try_from(other.pages).unwrap_or(u32::MAX);
-        Lag {
-            avg: sum / u32::try_from(pages.max(1)).unwrap_or(u32::MAX),
-            max: self.max.max(other.max),
-            pages,
-        }
-    }
 }

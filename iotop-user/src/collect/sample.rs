@@ -4,7 +4,7 @@
 //! means "not known", never 0. Counters are the interval's own (or, after
 //! [`crate::collect`] has accumulated them, totals since start).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use iotop_common::Class;
 use jiff::Timestamp;
@@ -24,6 +24,22 @@ pub struct Sample {
     pub tasks: Vec<Task>,
     /// Every (owner, submitter, device, inode, class) with bytes in the interval.
     pub facts: Vec<BlockFact>,
+    /// The tasks summed up by something else than process, when that was asked for.
+    pub groups: Option<Vec<Group>>,
+}
+
+/// Tasks, or facts, that have something in common, and their I/O in the interval.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// What they have in common: a user's name, a cgroup's path, a device's name ...
+    /// `None`: it is not known, or they have none.
+    pub name: Option<Arc<str>>,
+    /// How many tasks.
+    pub tasks: u64,
+    /// The tasks' counters added up; not known by device or file.
+    pub stats: TaskCounters,
+    /// The tasks' block I/O added up; `None` without eBPF.
+    pub block: Option<TaskBlock>,
 }
 
 impl Sample {
@@ -179,21 +195,21 @@ pub struct Task {
     /// When the task started.
     pub start_time: Option<Timestamp>,
     /// The command name, as the kernel keeps it (15 bytes), lossily decoded.
-    pub comm: String,
+    pub comm: Arc<str>,
     /// The command line; `None` for kernel threads and where it can't be read.
-    pub cmdline: Option<String>,
+    pub cmdline: Option<Arc<str>>,
     /// The user's name, or the number where it has none.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Effective user id.
     pub uid: Option<u32>,
     /// cgroup path.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// systemd unit.
-    pub unit: Option<String>,
+    pub unit: Option<Arc<str>>,
     /// Container.
-    pub container: Option<String>,
+    pub container: Option<Arc<str>>,
     /// I/O priority as iotop shows it (`be/4`).
-    pub prio: Option<String>,
+    pub prio: Option<Arc<str>>,
     /// A kernel thread.
     pub kthread: bool,
     /// The task has exited.
@@ -315,12 +331,12 @@ impl TaskCounters {
 pub struct TaskBlock {
     /// Read from devices by the task itself.
     pub read: u64,
-    /// Page cache it made dirty.
-    pub dirtied: u64,
+    /// Page cache it made dirty; like the next two not known by device or file.
+    pub dirtied: Option<u64>,
     /// Of all it made dirty what is not written yet.
-    pub dirty_pending: u64,
+    pub dirty_pending: Option<u64>,
     /// Its dirty pages dropped before they were written.
-    pub cancelled: u64,
+    pub cancelled: Option<u64>,
     /// Written for it, submitted by itself (exact).
     pub write_self: u64,
     /// Written for it, submitted by others (exact).
@@ -334,9 +350,38 @@ pub struct TaskBlock {
 }
 
 impl TaskBlock {
+    /// Of a task that the kernel half watches, and that did nothing.
+    pub fn zero() -> TaskBlock {
+        TaskBlock {
+            dirtied: Some(0),
+            dirty_pending: Some(0),
+            cancelled: Some(0),
+            ..TaskBlock::default()
+        }
+    }
+
     /// All that was written for it, exactly known.
     pub fn write(&self) -> u64 {
         self.write_self + self.write_flushed
+    }
+
+    /// The sum of two tasks' block I/O, as far as it is known.
+    pub fn plus(&self, other: &TaskBlock) -> TaskBlock {
+        let known = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b).or(a).or(b);
+        TaskBlock {
+            read: self.read + other.read,
+            dirtied: known(self.dirtied, other.dirtied),
+            dirty_pending: known(self.dirty_pending, other.dirty_pending),
+            cancelled: known(self.cancelled, other.cancelled),
+            write_self: self.write_self + other.write_self,
+            write_flushed: self.write_flushed + other.write_flushed,
+            write_shared: self.write_shared + other.write_shared,
+            submitted_for_others: self.submitted_for_others + other.submitted_for_others,
+            lag: match (self.lag, other.lag) {
+                (Some(one), Some(other)) => Some(one.and(&other)),
+                (one, other) => one.or(other),
+            },
+        }
     }
 
     /// Whether anything happened in the interval; dirty pages that merely wait
@@ -344,8 +389,8 @@ impl TaskBlock {
     pub fn any(&self) -> bool {
         let moved = [
             self.read,
-            self.dirtied,
-            self.cancelled,
+            self.dirtied.unwrap_or(0),
+            self.cancelled.unwrap_or(0),
             self.write(),
             self.write_shared,
             self.submitted_for_others,
@@ -357,12 +402,29 @@ impl TaskBlock {
 /// Time from dirtying to submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lag {
-    /// Mean over pages.
-    pub avg: Duration,
+    /// Added up over pages.
+    pub sum: Duration,
     /// Longest.
     pub max: Duration,
-    /// How many pages.
+    /// How many pages, at least one.
     pub pages: u64,
+}
+
+impl Lag {
+    /// Mean over pages.
+    pub fn avg(&self) -> Duration {
+        let nanos = self.sum.as_nanos() / u128::from(self.pages.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Of two sets of pages together.
+    pub fn and(&self, other: &Lag) -> Lag {
+        Lag {
+            sum: self.sum.saturating_add(other.sum),
+            max: self.max.max(other.max),
+            pages: self.pages.saturating_add(other.pages),
+        }
+    }
 }
 
 /// Bytes that moved between one owner and one device in the interval.
@@ -382,4 +444,6 @@ pub struct BlockFact {
     pub bytes: u64,
     /// Bios.
     pub bios: u64,
+    /// How long its pages waited; `None` unless they are [`Class::Exact`].
+    pub lag: Option<Lag>,
 }

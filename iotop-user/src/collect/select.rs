@@ -18,6 +18,8 @@ fn is_wanted(task: &Task, wanted: &Select) -> bool {
     let Select { only, pids, uids } = wanted;
     let by_pid = pids.is_empty() || pids.contains(&task.pid) || pids.contains(&task.tid);
     let by_user = uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
-    let pending = task.block.is_some_and(|block| block.dirty_pending != 0);
+    let pending = task
+        .block
+        .is_some_and(|block| block.dirty_pending.unwrap_or(0) != 0);
     by_pid && by_user && (!only || task.did_io() || pending)
 }

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -45,7 +46,11 @@ impl Identities {
             tid: thread.tid,
             start_ticks: stat.start_ticks,
         };
-        if let Some(known) = self.known.get(&key).filter(|known| known.comm == stat.comm) {
+        if let Some(known) = self
+            .known
+            .get(&key)
+            .filter(|known| *known.comm == *stat.comm)
+        {
             return Some((key, known.clone()));
         }
         // /proc shows a task's files under its effective user.
@@ -58,10 +63,10 @@ impl Identities {
             cmdline: (!stat.kthread).then(|| command_line(&process)).flatten(),
             user: Some(self.users.name(uid)),
             uid: Some(uid),
-            cgroup: cgroup(&process),
-            prio: priority::of(thread.tid, stat.nice),
+            cgroup: cgroup(&process).map(Arc::from),
+            prio: priority::of(thread.tid, stat.nice).map(Arc::from),
             kthread: stat.kthread,
-            comm: stat.comm,
+            comm: stat.comm.into(),
             ..Task::default()
         };
         self.known.insert(key, task.clone());
@@ -74,7 +79,7 @@ impl Identities {
     }
 
     /// A user's name.
-    pub fn user(&mut self, uid: u32) -> String {
+    pub fn user(&mut self, uid: u32) -> Arc<str> {
         self.users.name(uid)
     }
 
@@ -102,11 +107,11 @@ fn boot_time(proc_root: &Path) -> Option<Timestamp> {
 
 /// The command line with spaces between the arguments; `None` for a process
 /// that has none (it is exiting, or cleared it).
-fn command_line(process: &Path) -> Option<String> {
+fn command_line(process: &Path) -> Option<Arc<str>> {
     let bytes = fs::read(process.join("cmdline")).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let line = text.trim_end_matches('\0').replace('\0', " ");
-    (!line.is_empty()).then_some(line)
+    (!line.is_empty()).then(|| line.into())
 }
 
 /// The cgroup's path: version 2 where the process has one, else systemd's
@@ -169,7 +174,7 @@ mod tests {
         fs::write(root.path().join("7/cmdline"), "dd\0if=x\0").expect("written");
         let (_, task) = identities.task(Thread { pid: 7, tid: 7 }).expect("there");
         assert_eq!(
-            (task.comm.as_str(), task.cmdline.as_deref()),
+            (&*task.comm, task.cmdline.as_deref()),
             ("dd", Some("dd if=x"))
         );
     }

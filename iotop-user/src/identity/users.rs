@@ -1,23 +1,23 @@
 //! User names.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use uzers::{get_user_by_name, get_user_by_uid};
 
 /// Names by number, each asked for once.
 #[derive(Debug, Default)]
 pub struct Users {
-    names: HashMap<u32, Option<String>>,
+    names: HashMap<u32, Arc<str>>,
 }
 
 impl Users {
     /// A user's name; the number where it has none.
-    pub fn name(&mut self, uid: u32) -> String {
-        self.names
-            .entry(uid)
-            .or_insert_with(|| Some(get_user_by_uid(uid)?.name().to_string_lossy().into_owned()))
-            .clone()
-            .unwrap_or_else(|| uid.to_string())
+    pub fn name(&mut self, uid: u32) -> Arc<str> {
+        let look_up = || match get_user_by_uid(uid) {
+            Some(user) => user.name().to_string_lossy().into(),
+            None => uid.to_string().into(),
+        };
+        self.names.entry(uid).or_insert_with(look_up).clone()
     }
 }
 

@@ -27,13 +27,13 @@ fn task(pid: u32, tid: u32, comm: &str) -> Task {
         tid,
         ppid: Some(1),
         start_time: Some(time(-60)),
-        comm: comm.to_owned(),
-        user: Some("root".to_owned()),
+        comm: comm.into(),
+        user: Some("root".into()),
         uid: Some(0),
-        cgroup: Some("/user.slice".to_owned()),
-        prio: Some("be/4".to_owned()),
+        cgroup: Some("/user.slice".into()),
+        prio: Some("be/4".into()),
         stats: TaskCounters::zero(),
-        block: Some(TaskBlock::default()),
+        block: Some(TaskBlock::zero()),
         ..Task::default()
     }
 }
@@ -44,51 +44,51 @@ pub fn sample() -> Sample {
     let mut dd = task(1200, 1200, "dd");
     dd.exited = true;
     dd.prio = None;
-    dd.cmdline = Some("dd if=/dev/zero of=/srv/x bs=1M count=256".to_owned());
+    dd.cmdline = Some("dd if=/dev/zero of=/srv/x bs=1M count=256".into());
     dd.stats = TaskCounters::default();
     dd.block = Some(TaskBlock {
         write_flushed: 256 * MIB,
         lag: Some(Lag {
-            avg: Duration::from_millis(4812),
+            sum: Duration::from_millis(4812 * 65536),
             max: Duration::from_millis(5117),
             pages: 65536,
         }),
-        ..TaskBlock::default()
+        ..TaskBlock::zero()
     });
     let mut kworker = task(77, 77, "kworker/u8:2");
     kworker.kthread = true;
     kworker.block = Some(TaskBlock {
         submitted_for_others: 256 * MIB,
-        ..TaskBlock::default()
+        ..TaskBlock::zero()
     });
     let mut jbd2 = task(80, 80, "jbd2/sda1-8");
     jbd2.kthread = true;
     let mut db = task(900, 900, "postgres");
-    db.user = Some("postgres".to_owned());
-    db.cmdline = Some("postgres -D /var/lib".to_owned());
+    db.user = Some("postgres".into());
+    db.cmdline = Some("postgres -D /var/lib".into());
     db.stats.write_bytes = Some(3 * MIB);
     db.stats.blkio_delay_ns = Some(120_000_000);
     db.block = Some(TaskBlock {
-        dirtied: 3 * MIB,
+        dirtied: Some(3 * MIB),
         write_self: 2 * MIB,
         write_flushed: MIB,
-        dirty_pending: 64 << 10,
+        dirty_pending: Some(64 << 10),
         lag: Some(Lag {
-            avg: Duration::from_millis(17),
+            sum: Duration::from_millis(17 * 768),
             max: Duration::from_millis(34),
             pages: 768,
         }),
-        ..TaskBlock::default()
+        ..TaskBlock::zero()
     });
     let mut writer = task(900, 901, "walwriter");
-    writer.user = Some("postgres".to_owned());
-    writer.cmdline = Some("postgres -D /var/lib".to_owned());
+    writer.user = Some("postgres".into());
+    writer.cmdline = Some("postgres -D /var/lib".into());
     writer.block = Some(TaskBlock {
         submitted_for_others: MIB,
-        ..TaskBlock::default()
+        ..TaskBlock::zero()
     });
     let mut hostile = task(666, 666, "a\u{1b}[2J\nb");
-    hostile.cmdline = Some("x \u{202e}\u{1b}]0;evil\u{7} y".to_owned());
+    hostile.cmdline = Some("x \u{202e}\u{1b}]0;evil\u{7} y".into());
     hostile.stats.read_bytes = Some(1234);
     let fact = |owner, submitter, class, bytes| BlockFact {
         owner,
@@ -98,6 +98,7 @@ pub fn sample() -> Sample {
         class,
         bytes,
         bios: 1,
+        lag: None,
     };
     Sample {
         seq: 1,
@@ -142,6 +143,7 @@ pub fn sample() -> Sample {
             fact(Some(3), 3, Class::Exact, 2 * MIB),
             fact(Some(3), 4, Class::Exact, MIB),
         ],
+        groups: None,
     }
 }
 

@@ -284,16 +284,16 @@ impl From<Option<&TaskBlock>> for BlockPart {
         };
         BlockPart {
             block_read_bytes: of(|b| b.read),
-            dirtied_bytes: of(|b| b.dirtied),
-            dirty_pending_bytes: of(|b| b.dirty_pending),
-            cancelled_dirty_bytes: of(|b| b.cancelled),
+            dirtied_bytes: block.and_then(|b| b.dirtied),
+            dirty_pending_bytes: block.and_then(|b| b.dirty_pending),
+            cancelled_dirty_bytes: block.and_then(|b| b.cancelled),
             block_write_bytes: of(TaskBlock::write),
             block_write_self_bytes: of(|b| b.write_self),
             block_write_flushed_bytes: of(|b| b.write_flushed),
             block_write_shared_bytes: of(|b| b.write_shared),
             submitted_for_others_bytes: of(|b| b.submitted_for_others),
             lag_ns: LagPart {
-                avg: lag(|lag| lag.avg),
+                avg: lag(Lag::avg),
                 max: lag(|lag| lag.max),
             },
         }
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_within_its_line() {
         let mut sample = golden::sample();
-        sample.tasks[0].comm = "a\nb\x1b[2J".to_owned();
+        sample.tasks[0].comm = "a\nb\x1b[2J".into();
         assert_eq!(lines(&sample)[1]["comm"], "a\nb\x1b[2J");
     }
 }

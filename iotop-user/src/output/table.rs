@@ -157,20 +157,19 @@ impl Table {
         };
         join(&[
             task.tid.to_string(),
-            task.prio
-                .clone()
-                .unwrap_or_else(|| units::UNKNOWN.to_owned()),
+            task.prio.as_deref().unwrap_or(units::UNKNOWN).to_owned(),
             one_word(task.user.as_deref()),
             rate(task.stats.read_bytes),
             rate(task.stats.write_bytes),
             rate(block.map(|b| b.write() + b.write_shared)),
             rate(block.map(|b| b.write_flushed)),
             block.map_or(units::UNKNOWN.to_owned(), |b| {
-                self.bytes(b.dirty_pending as f64)
+                b.dirty_pending
+                    .map_or(units::UNKNOWN.to_owned(), |n| self.bytes(n as f64))
             }),
             block
                 .and_then(|b| b.lag)
-                .map_or(units::UNKNOWN.to_owned(), |lag| units::duration(lag.avg)),
+                .map_or(units::UNKNOWN.to_owned(), |lag| units::duration(lag.avg())),
             delay(task.stats.swapin_delay_ns),
             delay(task.stats.blkio_delay_ns),
             if task.exited { "exit" } else { units::UNKNOWN }.to_owned(),
@@ -205,7 +204,7 @@ fn weight(task: &Task) -> u64 {
         block.write() + block.write_shared,
         task.stats.write_bytes.unwrap_or(0),
         task.stats.read_bytes.unwrap_or(0),
-        block.dirty_pending,
+        block.dirty_pending.unwrap_or(0),
     ];
     moved.into_iter().fold(0, u64::saturating_add)
 }
