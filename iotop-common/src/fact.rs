@@ -150,11 +150,13 @@ pub enum Lost {
     SlotOf = 5,
     /// Kernel memory that could not be read.
     Faults = 6,
+    /// Exited tasks that found no room in `EXITS`.
+    ExitRecords = 7,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 24);

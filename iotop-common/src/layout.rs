@@ -101,4 +101,51 @@ pub struct Layout {
     pub task_real_parent: u32,
     /// `task_struct.start_boottime`.
     pub task_start_boottime: u32,
+    /// `task_struct.pid`, what userspace calls TID.
+    pub task_pid: u32,
+    /// `task_struct.comm`.
+    pub task_comm: u32,
+    /// `task_struct.exit_state`.
+    pub task_exit_state: u32,
+    /// `task_struct.cred`.
+    pub task_cred: u32,
+    /// `cred.euid`.
+    pub cred_euid: u32,
+    /// `task_struct.cgroups`; 0 without cgroups.
+    pub task_cgroups: u32,
+    /// `css_set.dfl_cgrp`.
+    pub css_set_dfl_cgrp: u32,
+    /// `cgroup.kn`.
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`.
+    pub kernfs_node_id: u32,
+
+    /// `task_struct.ioac.rchar` and the three that follow it; 0 without
+    /// CONFIG_TASK_XACCT.
+    pub task_rchar: u32,
+    /// `task_struct.ioac.wchar`.
+    pub task_wchar: u32,
+    /// `task_struct.ioac.syscr`.
+    pub task_syscr: u32,
+    /// `task_struct.ioac.syscw`.
+    pub task_syscw: u32,
+    /// `task_struct.ioac.read_bytes` and the two that follow it; 0 without
+    /// CONFIG_TASK_IO_ACCOUNTING.
+    pub task_read_bytes: u32,
+    /// `task_struct.ioac.write_bytes`.
+    pub task_write_bytes: u32,
+    /// `task_struct.ioac.cancelled_write_bytes`.
+    pub task_cancelled_write_bytes: u32,
+    /// `task_struct.delays`; 0 without CONFIG_TASK_DELAY_ACCT.
+    pub task_delays: u32,
+    /// `task_delay_info.blkio_delay`.
+    pub delays_blkio_delay: u32,
+    /// `task_delay_info.swapin_delay`.
+    pub delays_swapin_delay: u32,
+    /// `task_delay_info.blkio_count`.
+    pub delays_blkio_count: u32,
+    /// `task_delay_info.swapin_count`.
+    pub delays_swapin_count: u32,
+    /// `SEEN` is indexed by tid & this.
+    pub seen_mask: u32,
 }

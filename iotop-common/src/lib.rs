@@ -11,17 +11,19 @@ pub mod fact;
 pub mod layout;
 pub mod owner;
 pub mod tag;
+pub mod task;
 
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals};
 pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
 pub use tag::{Tag, Tick};
+pub use task::{Seen, TaskRecord};
 
 #[cfg(feature = "user")]
 mod pod {
     use aya::Pod;
 
-    use crate::{Control, EpochPart, Fact, FactKey, Layout, Owner, OwnerRef, Totals};
+    use crate::{Control, EpochPart, Fact, FactKey, Layout, Owner, OwnerRef, TaskRecord, Totals};
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
     unsafe impl Pod for Control {}
@@ -37,6 +39,8 @@ mod pod {
     unsafe impl Pod for Owner {}
     // SAFETY: as above.
     unsafe impl Pod for OwnerRef {}
+    // SAFETY: as above.
+    unsafe impl Pod for TaskRecord {}
     // SAFETY: as above.
     unsafe impl Pod for Totals {}
 }

@@ -105,6 +105,12 @@ impl Typed {
         unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() }
     }
 
+    /// Whether there is nothing to point to.
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
     /// A field that is a pointer itself.
     #[inline(always)]
     pub fn pointer(self, offset: u32) -> Typed {

@@ -20,6 +20,8 @@ mod maps;
 mod owners;
 mod page;
 mod submitted;
+mod task;
+mod tasks;
 mod walk;
 
 #[cfg(not(test))]

@@ -1,16 +1,18 @@
-//! The maps. The user half sizes `TAGS` and `LOWER_DEVICES` and fills `FREE`.
+//! The maps. The user half sizes `TAGS` and `SEEN` and fills `FREE` and
+//! `LOWER_DEVICES`.
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, Stack},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, InodeKey, InodeOwner, Last, Lost, Owner, OwnerRef,
+    Control, EpochPart, Fact, FactKey, InodeKey, InodeOwner, Last, Lost, Owner, OwnerRef, Seen,
     tag::{SLOTS, TagChunk},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
+const EXITS_BYTES: u32 = 2 << 20;
 
 /// One tag per page frame.
 #[map]
@@ -48,6 +50,15 @@ pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
 /// runs one program twice at once on one CPU.
 #[map]
 pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(2, 0);
+
+/// Tasks that exited, one [`iotop_common::TaskRecord`] each.
+#[map]
+pub static EXITS: RingBuf = RingBuf::with_byte_size(EXITS_BYTES, 0);
+
+/// In which state each task was handed to the user half. Two tasks may share a
+/// place: they are only handed over more often than they need be.
+#[map]
+pub static SEEN: Array<Seen> = Array::with_max_entries(1, 0);
 
 /// What was lost since start.
 #[map]

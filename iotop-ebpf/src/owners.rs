@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_uid_gid, generated::bpf_get_current_task_btf,
+        generated::bpf_get_current_task_btf,
     },
 };
 use iotop_common::{
@@ -95,6 +95,8 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     let task_flags = read::<u32>(task, layout!(task_flags)).unwrap_or(0);
     let parent = read::<u64>(task, layout!(task_real_parent)).unwrap_or(0);
     let ppid = read::<u32>(parent, layout!(task_tgid)).unwrap_or(0);
+    let cred = read::<u64>(task, layout!(task_cred)).unwrap_or(0);
+    let uid = read::<u32>(cred, layout!(cred_euid)).unwrap_or(0);
     let mut flags = 0;
     if task_flags & PF_KTHREAD != 0 {
         flags |= OWNER_KTHREAD;
@@ -110,7 +112,7 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
             tid,
             tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
             ppid,
-            uid: bpf_get_current_uid_gid() as u32,
+            uid,
             flags,
             generation: (*owner).generation + 1,
             comm: bpf_get_current_comm().unwrap_or_default(),

@@ -1,20 +1,27 @@
 //! The batch mode: sample, print, until told to stop.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use bytes::BytesMut;
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 
 use crate::{
     cli::{Batch, Export},
-    collect::{Accumulator, Collector, Sample, processes, select},
+    collect::{Accumulator, Collector, Sample},
     output::{Table, is_closed_pipe, ndjson},
 };
+
+/// How often the tasks that exited are taken in: the kernel half has room for
+/// fourteen thousand.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
 /// after a signal what the unfinished interval holds is still printed, so that
@@ -34,9 +41,14 @@ pub async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut gathering = interval(GATHER);
     let mut left = batch.iterations;
     while left != Some(0) {
         let stop = tokio::select! {
+            _ = gathering.tick() => {
+                collector.gather();
+                continue;
+            }
             _ = ticks.tick() => false,
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
@@ -73,13 +85,9 @@ impl<'a> Printer<'a> {
 
     /// Whole lines in one write, so that whoever reads never sees half of one.
     fn print(&mut self, mut sample: Sample, out: &mut impl Write) -> io::Result<()> {
-        if self.batch.processes {
-            processes(&mut sample);
-        }
         if let Some(accumulator) = &mut self.accumulator {
             accumulator.add(&mut sample);
         }
-        select(&mut sample, &self.batch.select);
         match self.batch.export {
             Some(Export::Ndjson) => {
                 let mut buffer = BytesMut::new();

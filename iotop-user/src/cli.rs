@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::collect::{Rows, Wanted};
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// The shortest interval: a grace period and a pass over all tasks must fit in.
@@ -176,6 +178,22 @@ pub enum UsageError {
     /// `-p` with nobody there.
     #[error("there is no process {0} (-p takes the number of a running process or thread)")]
     NoProcess(u32),
+}
+
+impl Batch {
+    /// What the collector is asked for.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            pids: self.select.pids.clone(),
+            uids: self.select.uids.clone(),
+            processes: self.processes,
+            rows: match (self.select.only, self.export) {
+                (false, _) => Rows::All,
+                (true, None) => Rows::Disk,
+                (true, Some(_)) => Rows::Any,
+            },
+        }
+    }
 }
 
 impl Cli {

@@ -79,7 +79,8 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
         for notice in &opened.notices {
             eprintln!("iotop-trace: {notice}");
         }
-        let collector = Collector::new(opened.sources).context("reading the kernel's counters")?;
+        let collector = Collector::new(opened.sources, batch.wanted())
+            .context("reading the kernel's counters")?;
         let mut out = io::stdout().lock();
         batch::run(collector, batch, opened.notices, &mut out).await
     })?;

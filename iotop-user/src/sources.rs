@@ -143,6 +143,7 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         page_size,
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
+        tasks_seen: 1 << 18,
     };
     let layout = layout::resolve(&btf, &machine)?;
     Ok(Probe::attach(&object, &name, &layout, machine.tick())?)

@@ -2,9 +2,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
+    io, mem,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,11 +15,14 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, Lost, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, attribution, devices,
+    BlockFact, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted, attribution, devices,
+    live::{self, Interval, Live, TaskState},
+    processes::processes,
+    tasks,
     vmstat::Vmstat,
 };
 use crate::{
-    identity::{self, Identities},
+    identity::{Identities, Thread},
     kernel::clock,
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{TaskstatsError, TaskstatsSocket},
@@ -66,12 +68,14 @@ pub enum CollectError {
 /// Reads every source once an interval.
 pub struct Collector {
     sources: Sources,
+    wanted: Wanted,
     identities: Identities,
     page_size: u64,
     seq: u64,
     interval_start: Instant,
+    interval: Interval,
+    live: Live,
     vmstat: Vmstat,
-    counters: HashMap<TaskKey, TaskCounters>,
     self_cpu: Option<Duration>,
     devices_read: Option<Instant>,
 }
@@ -83,26 +87,50 @@ impl Collector {
     /// # Errors
     ///
     /// A source can't be read.
-    pub fn new(sources: Sources) -> Result<Collector, CollectError> {
+    pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
             identities: Identities::new(&sources.proc_root),
             page_size: clock::page_size(),
             seq: 0,
             interval_start: Instant::now(),
+            interval: Interval::default(),
+            live: Live::default(),
             vmstat: Vmstat::default(),
-            counters: HashMap::new(),
             self_cpu: None,
             devices_read: None,
             sources,
+            wanted: Wanted::default(),
         };
         collector.sample()?;
         collector.seq = 0;
+        collector.wanted = collector.with_processes(wanted);
         Ok(collector)
+    }
+
+    /// A thread's number stands for its process.
+    fn with_processes(&self, wanted: Wanted) -> Wanted {
+        let process = |tid: &u32| self.live.by_tid(*tid).map_or(*tid, |state| state.pid);
+        Wanted {
+            pids: wanted.pids.iter().map(process).collect(),
+            ..wanted
+        }
     }
 
     /// The kernel half, if there is one.
     pub fn probe(&self) -> Option<&Probe> {
         self.sources.probe.as_ref()
+    }
+
+    /// Takes in what can't wait for the interval's end: tasks that exited.
+    pub fn gather(&mut self) {
+        if let Some(probe) = &mut self.sources.probe {
+            tasks::exits(
+                probe,
+                self.sources.delays,
+                &mut self.live,
+                &mut self.interval,
+            );
+        }
     }
 
     /// Ends the interval and returns what happened in it.
@@ -123,36 +151,48 @@ impl Collector {
         })?;
         let now = Instant::now();
         let time = Timestamp::now();
+        let ticks = clock::since_boot_ticks();
+        let total = tasks::pass(&mut self.sources, &mut self.live, &mut self.interval)?;
         let epoch = match (&mut self.sources.probe, turned) {
             (Some(probe), Some(turned)) => Some(probe.drain(turned, now)?),
             _ => None,
         };
+        if let Some(epoch) = &epoch
+            && epoch.lost[LostIndex::ExitRecords as usize] != 0
+        {
+            tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
+        }
 
-        let mut table = TaskTable::default();
-        self.add_live_tasks(&mut table, epoch.is_some())?;
+        let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {
             Some(epoch) => {
-                let task_of = self.add_owners(&mut table, epoch);
-                attribution::charge(epoch, &task_of, &mut table.tasks)
+                for row in &mut interval.rows {
+                    row.block = Some(TaskBlock::zero());
+                }
+                let task_of = self.add_owners(&mut interval, epoch);
+                attribution::charge(epoch, &task_of, &mut interval.rows)
             }
             None => Vec::new(),
         };
-
-        self.identities.keep(|key| table.index.contains_key(key));
-        let interval = now.duration_since(self.interval_start);
-        self.interval_start = now;
-        self.seq += 1;
-        let system = self.system(&vmstat, epoch.as_ref(), &table.tasks, &facts);
-        self.vmstat = vmstat;
-        Ok(Sample {
-            seq: self.seq,
+        let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, total, &facts);
+        self.add_idle(&mut interval, epoch.is_some());
+        let mut sample = Sample {
+            seq: self.seq + 1,
             time,
-            interval,
+            interval: now.duration_since(self.interval_start),
             system,
-            tasks: table.tasks,
+            tasks: interval.rows,
             facts,
             groups: None,
-        })
+        };
+        self.select(&mut sample);
+        self.name(&mut sample);
+
+        self.live.end_interval(ticks);
+        self.interval_start = now;
+        self.seq += 1;
+        self.vmstat = vmstat;
+        Ok(sample)
     }
 
     fn look_at_devices(&mut self) -> Result<(), CollectError> {
@@ -175,46 +215,9 @@ impl Collector {
         Ok(probe.set_lower_devices(&lower)?)
     }
 
-    /// Every live thread, with its counters' growth.
-    fn add_live_tasks(&mut self, table: &mut TaskTable, ebpf: bool) -> Result<(), CollectError> {
-        let threads =
-            identity::threads(&self.sources.proc_root).map_err(|source| CollectError::Read {
-                what: "/proc",
-                source,
-            })?;
-        let mut counted: HashMap<u32, TaskCounters> = HashMap::new();
-        if let Some(taskstats) = &mut self.sources.taskstats {
-            let tids: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
-            for (tid, stats) in taskstats.query(&tids)? {
-                counted.insert(tid, stats.counters(self.sources.delays));
-            }
-        }
-        let mut before = std::mem::take(&mut self.counters);
-        let first = self.seq == 0 && before.is_empty();
-        for thread in threads {
-            let Some((key, mut task)) = self.identities.task(thread) else {
-                continue;
-            };
-            if let Some(now) = counted.get(&key.tid) {
-                // A task that was not there before began in this interval.
-                let then = match before.remove(&key) {
-                    Some(then) => then,
-                    None if first => *now,
-                    None => TaskCounters::zero(),
-                };
-                task.stats = now.since(&then);
-                self.counters.insert(key, *now);
-            }
-            task.block = ebpf.then(TaskBlock::zero);
-            table.insert(key, task);
-        }
-
-        Ok(())
-    }
-
-    /// The owners of the kernel half: found among the live tasks, or added as
-    /// exited ones while there is something to say of them.
-    fn add_owners(&mut self, table: &mut TaskTable, epoch: &Epoch) -> HashMap<Slot, usize> {
+    /// The owners of the kernel half: found among the interval's rows, or added
+    /// while there is something to say of them.
+    fn add_owners(&mut self, interval: &mut Interval, epoch: &Epoch) -> HashMap<Slot, usize> {
         let named: HashSet<Slot> = epoch
             .facts
             .iter()
@@ -222,46 +225,90 @@ impl Collector {
             .collect();
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
+            let busy = named.contains(slot) || *deltas != PageDeltas::default();
+            if !busy {
+                continue;
+            }
             let key = TaskKey {
                 tid: owner.tid,
                 start_ticks: owner.start_boottime / clock::TICK_NS,
             };
-            let busy = named.contains(slot) || *deltas != PageDeltas::default();
-            let index = match table.index.get(&key) {
-                Some(index) => *index,
-                None if busy => table.insert(key, self.exited_task(&key, owner)),
-                None => continue,
-            };
-            let task = &mut table.tasks[index];
-            task.exited |= owner.flags & OWNER_EXITED != 0;
-            if let Some(block) = &mut task.block {
-                attribution::add_pages(block, deltas, self.page_size);
-            }
-            task_of.insert(*slot, index);
+            let place = interval.place(key, || match self.live.find(&key) {
+                Some(state) => state.row(),
+                None => owners_row(&key, owner),
+            });
+            let row = &mut interval.rows[place];
+            row.exited |= owner.flags & OWNER_EXITED != 0;
+            let block = row.block.get_or_insert_with(TaskBlock::zero);
+            attribution::add_pages(block, deltas, self.page_size);
+            task_of.insert(*slot, place);
         }
         task_of
     }
 
-    /// A task that /proc does not know any more. Its last name is the slot's;
-    /// the rest as far as it was seen alive.
-    fn exited_task(&mut self, key: &TaskKey, owner: &Owner) -> Task {
-        let comm = comm(&owner.comm);
-        let remembered = self.identities.remembered(key).cloned();
-        Task {
-            pid: owner.tgid,
-            tid: owner.tid,
-            ppid: Some(owner.ppid),
-            start_time: self.identities.start_time(key.start_ticks),
-            user: Some(self.identities.user(owner.uid)),
-            uid: Some(owner.uid),
-            kthread: owner.flags & OWNER_KTHREAD != 0,
-            exited: true,
-            block: Some(TaskBlock::zero()),
-            comm: comm.clone(),
-            ..remembered
-                .filter(|known| known.comm == comm)
-                .unwrap_or_default()
+    /// A row for each task that did nothing, where those are wanted.
+    fn add_idle(&self, interval: &mut Interval, ebpf: bool) {
+        if self.wanted.rows != Rows::All {
+            return;
         }
+        for state in self.live.all() {
+            interval.place(state.key(), || Task {
+                block: ebpf.then(TaskBlock::zero),
+                ..state.row()
+            });
+        }
+    }
+
+    /// Leaves only what is wanted. The system's totals stay those of the whole
+    /// machine.
+    fn select(&self, sample: &mut Sample) {
+        let Wanted {
+            pids,
+            uids,
+            processes: by_process,
+            rows,
+        } = &self.wanted;
+        let by_pid = |task: &Task| pids.is_empty() || pids.contains(&task.pid);
+        let by_user =
+            |task: &Task| uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
+        if !(pids.is_empty() && uids.is_empty()) {
+            sample.keep_tasks(|task| by_pid(task) && by_user(task));
+        }
+        if *by_process {
+            processes(sample, |pid| self.live.by_tid(pid).map(TaskState::row));
+        }
+        match rows {
+            Rows::All => {}
+            Rows::Disk => sample.keep_tasks(|task| task.did_io() || task.has_dirty_pages()),
+            Rows::Any => sample
+                .keep_tasks(|task| task.did_io() || task.has_dirty_pages() || task.stats.any()),
+        }
+    }
+
+    /// Looks up the names of what is left.
+    fn name(&mut self, sample: &mut Sample) {
+        for task in &mut sample.tasks {
+            let key = task.key();
+            task.start_time = self.identities.start_time(key.start_ticks);
+            task.user = task.uid.map(|uid| self.identities.user(uid));
+            let thread = Thread {
+                pid: task.pid,
+                tid: task.tid,
+            };
+            if let Some((found, names)) = self.identities.task(thread)
+                && found == key
+            {
+                task.cmdline = names.cmdline;
+                task.cgroup = names.cgroup;
+                task.prio = names.prio;
+            } else if let Some(names) = self.identities.remembered(&key)
+                && names.comm == task.comm
+            {
+                task.cmdline = names.cmdline.clone();
+                task.cgroup = names.cgroup.clone();
+            }
+        }
+        self.identities.keep(|key| self.live.find(key).is_some());
     }
 
     fn system(
@@ -269,6 +316,7 @@ impl Collector {
         vmstat: &Vmstat,
         epoch: Option<&Epoch>,
         tasks: &[Task],
+        total: Option<u64>,
         facts: &[BlockFact],
     ) -> System {
         let grown = vmstat.since(&self.vmstat);
@@ -287,7 +335,7 @@ impl Collector {
             written_bytes: grown.written,
             block: epoch.map(|epoch| attribution::totals(epoch, facts)),
             lost: epoch.map(lost).unwrap_or_default(),
-            tasks_total: count(|task| !task.exited),
+            tasks_total: total,
             tasks_running_io: count(|task| task.did_io()),
             tasks_exited: epoch.and_then(|_| count(|task| task.exited && task.did_io())),
             self_cpu_ns: self_cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
@@ -295,25 +343,26 @@ impl Collector {
     }
 }
 
-#[derive(Default)]
-struct TaskTable {
-    tasks: Vec<Task>,
-    index: HashMap<TaskKey, usize>,
-}
-
-impl TaskTable {
-    fn insert(&mut self, key: TaskKey, task: Task) -> usize {
-        self.tasks.push(task);
-        let index = self.tasks.len() - 1;
-        self.index.insert(key, index);
-        index
+/// A row for a task that is gone, by what its slot says.
+fn owners_row(key: &TaskKey, owner: &Owner) -> Task {
+    Task {
+        pid: owner.tgid,
+        tid: owner.tid,
+        start_ticks: key.start_ticks,
+        ppid: Some(owner.ppid),
+        uid: Some(owner.uid),
+        cgroup_id: Some(owner.cgroup_id),
+        comm: live::comm(&owner.comm),
+        kthread: owner.flags & OWNER_KTHREAD != 0,
+        exited: true,
+        ..Task::default()
     }
 }
 
 fn lost(epoch: &Epoch) -> Lost {
     let lost = |index: LostIndex| Some(epoch.lost[index as usize]);
     Lost {
-        exit_records: None,
+        exit_records: lost(LostIndex::ExitRecords),
         owner_slots: Some(
             epoch.lost[LostIndex::OwnerSlots as usize] + epoch.lost[LostIndex::SlotOf as usize],
         ),
@@ -324,10 +373,4 @@ fn lost(epoch: &Epoch) -> Lost {
         faults: lost(LostIndex::Faults),
         missed_events: Some(epoch.missed),
     }
-}
-
-/// A command name as the kernel keeps it: NUL-terminated, any bytes.
-fn comm(bytes: &[u8; 16]) -> Arc<str> {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(16);
-    String::from_utf8_lossy(&bytes[..end]).into()
 }

@@ -4,15 +4,16 @@ mod accumulate;
 mod attribution;
 mod collector;
 mod devices;
-mod processes;
+mod live;
+pub(crate) mod processes;
 mod sample;
 mod select;
+mod tasks;
 mod vmstat;
 mod wanted;
 
 pub use accumulate::Accumulator;
 pub use collector::{CollectError, Collector, Sources};
-pub use processes::processes;
 pub use sample::*;
 pub use select::select;
 pub use wanted::{Rows, Wanted};

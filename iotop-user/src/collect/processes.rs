@@ -6,10 +6,10 @@ use iotop_common::Class;
 
 use super::{BlockFact, Sample, Task, TaskBlock};
 
-/// Replaces the threads of each process by one task. It has the leader's
-/// names, or the first thread's when the leader is not there, and has exited
-/// when all its threads have.
-pub fn processes(sample: &mut Sample) {
+/// Replaces the threads of each process by one task. It is its leader's, whom
+/// `leader` knows where it did nothing, or the first thread's when the leader
+/// is gone; and it has exited when none of its threads lives.
+pub fn processes(sample: &mut Sample, leader: impl Fn(u32) -> Option<Task>) {
     let mut index: HashMap<u32, usize> = HashMap::new();
     let mut sums: Vec<Task> = Vec::new();
     let mut of: Vec<usize> = Vec::with_capacity(sample.tasks.len());
@@ -22,6 +22,15 @@ pub fn processes(sample: &mut Sample) {
         of.push(at);
     }
     for sum in &mut sums {
+        if sum.tid != sum.pid
+            && let Some(leader) = leader(sum.pid)
+        {
+            *sum = Task {
+                stats: sum.stats,
+                block: sum.block,
+                ..leader
+            };
+        }
         sum.tid = sum.pid;
     }
     for fact in &mut sample.facts {

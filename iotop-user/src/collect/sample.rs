@@ -43,6 +43,12 @@ pub struct Group {
 }
 
 impl Sample {
+    /// Keeps the tasks that are wanted.
+    pub fn keep_tasks(&mut self, wanted: impl Fn(&Task) -> bool) {
+        let keep: Vec<bool> = self.tasks.iter().map(wanted).collect();
+        self.retain_tasks(&keep);
+    }
+
     /// Keeps the tasks whose place is true, and the facts whose owner is kept
     /// or that have none.
     pub fn retain_tasks(&mut self, keep: &[bool]) {
@@ -190,6 +196,10 @@ pub struct Task {
     pub pid: u32,
     /// Thread id; equal to `pid` for a process.
     pub tid: u32,
+    /// Start time after boot, in clock ticks. With `tid` the task's identity.
+    pub start_ticks: u64,
+    /// cgroup v2 id: the inode number of the cgroup's directory.
+    pub cgroup_id: Option<u64>,
     /// The parent's thread group id.
     pub ppid: Option<u32>,
     /// When the task started.
@@ -221,6 +231,20 @@ pub struct Task {
 }
 
 impl Task {
+    /// Its identity.
+    pub fn key(&self) -> TaskKey {
+        TaskKey {
+            tid: self.tid,
+            start_ticks: self.start_ticks,
+        }
+    }
+
+    /// Whether the task has dirty pages that wait to be written.
+    pub fn has_dirty_pages(&self) -> bool {
+        let pending = self.block.and_then(|block| block.dirty_pending);
+        pending.is_some_and(|bytes| bytes != 0)
+    }
+
     /// Whether the task moved bytes between memory and a device, or made
     /// pages dirty, or waited for either.
     pub fn did_io(&self) -> bool {
@@ -267,6 +291,11 @@ impl TaskCounters {
     /// What a task has done that was just born.
     pub fn zero() -> TaskCounters {
         TaskCounters::default().map2(&TaskCounters::default(), |_, _| Some(0))
+    }
+
+    /// No growth of the counters that are known here.
+    pub fn nothing(&self) -> TaskCounters {
+        self.since(self)
     }
 
     /// The growth since `before`. A counter that fell gives 0: it was reset.

@@ -1,6 +1,12 @@
 //! Every thread on the machine.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::Stat;
 
 /// A thread's ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +15,23 @@ pub struct Thread {
     pub pid: u32,
     /// Thread id.
     pub tid: u32,
+}
+
+impl Thread {
+    /// Its directory: `/proc/TID` alone is slow for a thread, and hides it.
+    pub fn directory(self, proc_root: &Path) -> PathBuf {
+        proc_root.join(format!("{}/task/{}", self.pid, self.tid))
+    }
+
+    /// Its stat line; `None` when it is gone.
+    pub fn stat(self, proc_root: &Path) -> Option<Stat> {
+        Stat::parse(&fs::read(self.directory(proc_root).join("stat")).ok()?).ok()
+    }
+
+    /// Its effective user: /proc shows a task's files under it.
+    pub fn uid(self, proc_root: &Path) -> Option<u32> {
+        Some(fs::metadata(self.directory(proc_root)).ok()?.uid())
+    }
 }
 
 /// Lists `PID/task` of every process below a proc root. Processes that vanish

@@ -42,6 +42,8 @@ pub struct Machine {
     pub tags: u32,
     /// How long a jiffy is.
     pub jiffy: Duration,
+    /// How many tasks' states the kernel half remembers, a power of two.
+    pub tasks_seen: u32,
 }
 
 impl Machine {
@@ -71,6 +73,8 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         btf.member_offset(of, path)
             .ok_or_else(|| LayoutError::Missing(format!("{of}.{path}")))
     };
+    // 0 is no such field's place: each of these structs begins with another.
+    let optional = |of: &str, path: &str| btf.member_offset(of, path).unwrap_or(0);
     let constant = |of: &str, name: &str| {
         btf.enum_value(of, name)
             .and_then(|value| u32::try_from(value).ok())
@@ -138,6 +142,29 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         task_tgid: member("task_struct", "tgid")?,
         task_real_parent: member("task_struct", "real_parent")?,
         task_start_boottime: member("task_struct", "start_boottime")?,
+        task_pid: member("task_struct", "pid")?,
+        task_comm: member("task_struct", "comm")?,
+        task_exit_state: member("task_struct", "exit_state")?,
+        task_cred: member("task_struct", "cred")?,
+        cred_euid: member("cred", "euid")?,
+        task_cgroups: optional("task_struct", "cgroups"),
+        css_set_dfl_cgrp: optional("css_set", "dfl_cgrp"),
+        cgroup_kn: optional("cgroup", "kn"),
+        kernfs_node_id: optional("kernfs_node", "id"),
+
+        task_rchar: optional("task_struct", "ioac.rchar"),
+        task_wchar: optional("task_struct", "ioac.wchar"),
+        task_syscr: optional("task_struct", "ioac.syscr"),
+        task_syscw: optional("task_struct", "ioac.syscw"),
+        task_read_bytes: optional("task_struct", "ioac.read_bytes"),
+        task_write_bytes: optional("task_struct", "ioac.write_bytes"),
+        task_cancelled_write_bytes: optional("task_struct", "ioac.cancelled_write_bytes"),
+        task_delays: optional("task_struct", "delays"),
+        delays_blkio_delay: optional("task_delay_info", "blkio_delay"),
+        delays_swapin_delay: optional("task_delay_info", "swapin_delay"),
+        delays_blkio_count: optional("task_delay_info", "blkio_count"),
+        delays_swapin_count: optional("task_delay_info", "swapin_count"),
+        seen_mask: machine.tasks_seen - 1,
     };
     within_reach(&layout)?;
     Ok(layout)
@@ -216,6 +243,7 @@ mod tests {
         page_size: 4096,
         tags: 1 << 20,
         jiffy: Duration::from_millis(4),
+        tasks_seen: 1 << 16,
     };
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     cli::Text,
     collect::{
         Accumulator, BlockFact, BlockTotals, Lag, Lost, Sample, System, Task, TaskBlock,
-        TaskCounters, Unattributed, processes,
+        TaskCounters, Unattributed, processes::processes,
     },
 };
 
@@ -204,7 +204,7 @@ fn text_with_time_and_kilobytes() {
 #[test]
 fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
     let mut sample = sample();
-    processes(&mut sample);
+    processes(&mut sample, |_| None);
     let text = Text {
         processes: true,
         ..Text::default()

@@ -43,6 +43,12 @@ pub enum ProbeError {
         /// aya's error.
         source: MapError,
     },
+    /// The iterator over tasks does not run.
+    #[error("the kernel did not pass over its tasks (iter/task): {source}")]
+    Pass {
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A system call of our own failed.
     #[error("{call} on map {map}: {source}")]
     Call {

@@ -6,6 +6,7 @@ mod grace;
 mod mapped;
 mod programs;
 mod slots;
+mod tasks;
 
 use std::{
     mem::offset_of,
@@ -14,7 +15,9 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
+    maps::{
+        Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf, Stack,
+    },
 };
 use iotop_common::{
     Control, EpochPart, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Tag, Tick, Totals,
@@ -24,6 +27,7 @@ use iotop_common::{
 pub use error::ProbeError;
 pub use programs::{Attached, PROGRAMS, Program};
 pub use slots::PageDeltas;
+pub use tasks::Counted;
 
 use mapped::Mapped;
 use slots::{Slots, Step};
@@ -44,7 +48,7 @@ const AUDIT_TICKS: u32 = 1 << 15;
 
 /// A loaded and attached kernel half. Dropping it detaches everything.
 pub struct Probe {
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
     control: Array<MapData, Control>,
     facts: [MapData; 2],
     parts: PerCpuArray<MapData, EpochPart>,
@@ -53,6 +57,8 @@ pub struct Probe {
     free: Stack<MapData, u32>,
     lower_devices: BpfHashMap<MapData, u32, u8>,
     owners: Mapped<Owner>,
+    exits: RingBuf<MapData>,
+    counted: Counted,
     tags: MapData,
     slots: Slots,
     epoch: Control,
@@ -101,6 +107,7 @@ impl Probe {
             .btf(None)
             .override_global("LAYOUT", layout, true)
             .map_max_entries("TAGS", chunks)
+            .map_max_entries("SEEN", layout.seen_mask.saturating_add(1))
             .load(object)
             .map_err(|source| error::load(name, source))?;
         init_log(&mut ebpf);
@@ -139,6 +146,11 @@ impl Probe {
                 map: "OWNERS",
                 source,
             })?,
+            exits: typed(
+                "EXITS",
+                RingBuf::try_from(aya_map(&mut ebpf, name, "EXITS")?),
+            )?,
+            counted: Counted::by(layout),
             tags,
             slots: Slots::new(now),
             epoch: Control::default(),
@@ -147,10 +159,10 @@ impl Probe {
             programs: Vec::new(),
             last_audit: now,
             tick,
-            _ebpf: ebpf,
+            ebpf,
         };
         probe.fill_free_list()?;
-        probe.programs = programs::attach(&mut probe._ebpf, &btf, name)?;
+        probe.programs = programs::attach(&mut probe.ebpf, &btf, name)?;
         Ok(probe)
     }
 

@@ -1,4 +1,4 @@
-//! The programs of the kernel half and the tracepoints they hang on.
+//! The programs of the kernel half and what they hang on.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, ProgramError, RawTracePoint},
+    programs::{BtfTracePoint, Iter, ProgramError},
 };
 
 use super::ProbeError;
@@ -17,7 +17,7 @@ use super::ProbeError;
 pub struct Program {
     /// Its name in the object.
     pub name: &'static str,
-    /// The tracepoint it is attached to.
+    /// The tracepoint it is attached to; `iter/task` is run by us.
     pub tracepoint: &'static str,
     /// What it is for.
     pub purpose: &'static str,
@@ -25,14 +25,23 @@ pub struct Program {
     pub why: &'static str,
 }
 
+/// The program that passes over all tasks.
+pub(super) const TASK_COUNTERS: &str = "task_counters";
+
 /// All programs, in the order in which they are attached: whatever clears tags
 /// comes before whatever sets them.
-pub const PROGRAMS: [Program; 5] = [
+pub const PROGRAMS: [Program; 6] = [
     Program {
         name: "task_exited",
         tracepoint: "sched_process_exit",
-        purpose: "a task's last name, and that it is gone",
+        purpose: "a task's last counters and name, and that it is gone",
         why: "the one place that every exiting task passes",
+    },
+    Program {
+        name: TASK_COUNTERS,
+        tracepoint: "iter/task",
+        purpose: "all tasks' counters, those that changed",
+        why: "one pass without a system call a task, in any namespace",
     },
     Program {
         name: "folio_added",
@@ -79,7 +88,7 @@ pub(super) fn attach(
     for program in &PROGRAMS {
         let loaded = match find(ebpf, object, program)? {
             Found::Btf(found) => found.load(program.tracepoint, btf),
-            Found::Raw(found) => found.load(),
+            Found::Iter(found) => found.load("task", btf),
         };
         loaded.map_err(|source| refused(program, source))?;
     }
@@ -94,9 +103,10 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, program: &Program) -> Result<Attach
         Found::Btf(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
-        Found::Raw(found) => found
-            .attach(program.tracepoint)
-            .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        // Each pass attaches it anew.
+        Found::Iter(found) => found
+            .info()
+            .and_then(|info| Ok((info, found.fd()?.as_fd().try_clone_to_owned()?))),
     }
     .map_err(|source| refused(program, source))?;
     Ok(Attached {
@@ -116,13 +126,13 @@ fn refused(program: &Program, source: ProgramError) -> ProbeError {
 
 enum Found<'a> {
     Btf(&'a mut BtfTracePoint),
-    Raw(&'a mut RawTracePoint),
+    Iter(&'a mut Iter),
 }
 
 fn find<'a>(ebpf: &'a mut Ebpf, object: &str, program: &Program) -> Result<Found<'a>, ProbeError> {
     match ebpf.program_mut(program.name) {
         Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Btf(found)),
-        Some(aya::programs::Program::RawTracePoint(found)) => Ok(Found::Raw(found)),
+        Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
         other => Err(ProbeError::Object {
             object: object.to_owned(),
             reason: match other {

@@ -1,0 +1,142 @@
+//! What the kernel keeps of each task's own I/O.
+
+/// The task is a kernel thread (`PF_KTHREAD`).
+pub const TASK_KTHREAD: u32 = 1 << 0;
+/// The counters are the task's last ones: it has exited.
+pub const TASK_EXITED: u32 = 1 << 1;
+/// Delays are counted for this task (`task_struct.delays` is set).
+pub const TASK_DELAYS: u32 = 1 << 2;
+
+/// A task and its counters since it started: `task_struct.ioac`
+/// (include/linux/task_io_accounting.h) and `task_struct.delays`
+/// (include/linux/delayacct.h). None of them ever falls.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct TaskRecord {
+    /// The address of the `task_struct`. A thread that executes a program takes
+    /// over its leader's number and start time (`de_thread` of fs/exec.c): this
+    /// tells which of the two its counters belong to.
+    pub task: u64,
+    /// `task_struct.start_boottime`, ns. With `tid` the task's identity.
+    pub start_boottime: u64,
+    /// cgroup v2 id (the inode number of its cgroupfs directory).
+    pub cgroup_id: u64,
+    /// Bytes read by system calls.
+    pub rchar: u64,
+    /// Bytes written by system calls.
+    pub wchar: u64,
+    /// Read system calls.
+    pub syscr: u64,
+    /// Write system calls.
+    pub syscw: u64,
+    /// Bytes read from storage.
+    pub read_bytes: u64,
+    /// Bytes of page cache made dirty, and of direct writes.
+    pub write_bytes: u64,
+    /// Bytes of dirty page cache that this task truncated.
+    pub cancelled_write_bytes: u64,
+    /// Waits for block I/O, ns.
+    pub blkio_delay: u64,
+    /// Waits for swap-in, ns.
+    pub swapin_delay: u64,
+    /// How many waits for block I/O.
+    pub blkio_count: u32,
+    /// How many waits for swap-in.
+    pub swapin_count: u32,
+    /// Thread id; 0 in the record that ends a pass over all tasks, whose `task`
+    /// is how many there are.
+    pub tid: u32,
+    /// Thread group id, what userspace calls PID.
+    pub tgid: u32,
+    /// The parent's thread group id.
+    pub ppid: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// `TASK_*` bits.
+    pub flags: u32,
+    /// Always 0.
+    pub _reserved: u32,
+    /// `task_struct.comm`, NUL-terminated.
+    pub comm: [u8; 16],
+}
+
+impl TaskRecord {
+    /// A number that changes whenever a counter does, and is never 0.
+    #[inline(always)]
+    pub fn mark(&self) -> u64 {
+        1 + self.rchar
+            + self.wchar
+            + self.syscr
+            + self.syscw
+            + self.read_bytes
+            + self.write_bytes
+            + self.cancelled_write_bytes
+            + self.blkio_delay
+            + self.swapin_delay
+            + self.blkio_count as u64
+            + self.swapin_count as u64
+    }
+}
+
+/// The state in which a task was handed to the user half.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// `task_struct.start_boottime`.
+    pub start_boottime: u64,
+    /// [`TaskRecord::mark`].
+    pub mark: u64,
+}
+
+const _: () = assert!(size_of::<TaskRecord>() == 144);
+const _: () = assert!(size_of::<Seen>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_counter_moves_the_mark() {
+        let before = TaskRecord::default();
+        let after = [
+            TaskRecord { rchar: 1, ..before },
+            TaskRecord { wchar: 1, ..before },
+            TaskRecord { syscr: 1, ..before },
+            TaskRecord { syscw: 1, ..before },
+            TaskRecord {
+                read_bytes: 1,
+                ..before
+            },
+            TaskRecord {
+                write_bytes: 1,
+                ..before
+            },
+            TaskRecord {
+                cancelled_write_bytes: 1,
+                ..before
+            },
+            TaskRecord {
+                blkio_delay: 1,
+                ..before
+            },
+            TaskRecord {
+                swapin_delay: 1,
+                ..before
+            },
+            TaskRecord {
+                blkio_count: 1,
+                ..before
+            },
+            TaskRecord {
+                swapin_count: 1,
+                ..before
+            },
+        ];
+        assert!(
+            after
+                .iter()
+                .all(|record| record.mark() == before.mark() + 1)
+        );
+        assert_ne!(before.mark(), Seen::default().mark);
+    }
+}

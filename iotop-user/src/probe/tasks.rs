@@ -1,0 +1,104 @@
+//! The tasks' own counters: a pass over all that live, and the last words of
+//! those that exited.
+
+use std::{
+    io::{self, BufReader},
+    mem,
+};
+
+use aya::programs::Iter;
+use iotop_common::{Layout, TaskRecord};
+
+use super::{Probe, ProbeError, programs::TASK_COUNTERS};
+
+/// What one read of the kernel's buffer returns at most (`bpf_seq_read` of
+/// kernel/bpf/bpf_iter.c).
+const BUFFER: usize = 32 * 1024;
+
+/// Which counters this kernel keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// CONFIG_TASK_XACCT: bytes and calls of system calls.
+    pub calls: bool,
+    /// CONFIG_TASK_IO_ACCOUNTING: bytes of storage.
+    pub bytes: bool,
+}
+
+impl Counted {
+    pub(super) fn by(layout: &Layout) -> Counted {
+        Counted {
+            calls: layout.task_rchar != 0,
+            bytes: layout.task_read_bytes != 0,
+        }
+    }
+}
+
+impl Probe {
+    /// Which counters the tasks' records hold.
+    pub fn counted(&self) -> Counted {
+        self.counted
+    }
+
+    /// Passes over all live tasks of our pid namespace and hands on those
+    /// whose counters have changed since the last pass; in the first one, all.
+    /// Returns how many tasks there are.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not run the pass.
+    pub fn changed_tasks(
+        &mut self,
+        mut each: impl FnMut(&TaskRecord),
+    ) -> Result<Option<u64>, ProbeError> {
+        let failed = |source| ProbeError::Pass { source };
+        let mut records = self.pass().map_err(failed)?;
+        let mut total = None;
+        while let Some(record) = next(&mut records).map_err(failed)? {
+            if record.tid == 0 {
+                total = Some(record.task);
+            } else {
+                each(&record);
+            }
+        }
+        Ok(total)
+    }
+
+    /// Hands on the tasks that have exited since the last call.
+    pub fn exited_tasks(&mut self, mut each: impl FnMut(&TaskRecord)) {
+        while let Some(item) = self.exits.next() {
+            if let Some(record) = record(&item) {
+                each(&record);
+            }
+        }
+    }
+
+    fn pass(&mut self) -> io::Result<BufReader<std::fs::File>> {
+        let program: &mut Iter = self
+            .ebpf
+            .program_mut(TASK_COUNTERS)
+            .and_then(|program| program.try_into().ok())
+            .ok_or(io::ErrorKind::NotFound)?;
+        let attached = program.attach().map_err(io::Error::other)?;
+        let link = program.take_link(attached).map_err(io::Error::other)?;
+        let file = link.into_file().map_err(io::Error::other)?;
+        Ok(BufReader::with_capacity(BUFFER, file))
+    }
+}
+
+fn next(records: &mut impl io::BufRead) -> io::Result<Option<TaskRecord>> {
+    if records.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = [0; mem::size_of::<TaskRecord>()];
+    records.read_exact(&mut bytes)?;
+    Ok(record(&bytes))
+}
+
+fn record(bytes: &[u8]) -> Option<TaskRecord> {
+    if bytes.len() < mem::size_of::<TaskRecord>() {
+        return None;
+    }
+    // SAFETY: there are enough bytes, and every bit pattern is a value of a
+    // `Pod`.
+    Some(unsafe { bytes.as_ptr().cast::<TaskRecord>().read_unaligned() })
+}
