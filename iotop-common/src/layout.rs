@@ -107,6 +107,12 @@ pub struct Layout {
     pub task_comm: u32,
     /// `task_struct.exit_state`.
     pub task_exit_state: u32,
+    /// `task_struct.on_cpu`; 0 where the kernel does not keep it.
+    pub task_on_cpu: u32,
+    /// `task_struct.nvcsw`.
+    pub task_nvcsw: u32,
+    /// `task_struct.nivcsw`.
+    pub task_nivcsw: u32,
     /// `task_struct.cred`.
     pub task_cred: u32,
     /// `cred.euid`.

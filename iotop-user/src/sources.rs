@@ -15,6 +15,7 @@ use crate::{
         clock,
         frames::{Frames, FramesError},
         layout::{self, LayoutError, Machine},
+        memory,
         settings::Settings,
     },
     probe::{OBJECT, Probe, ProbeError},
@@ -104,6 +105,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
                 .to_owned(),
         );
     }
+    memory::return_free();
     Ok(Opened {
         sources: Sources {
             probe,
@@ -143,7 +145,7 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         page_size,
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
-        tasks_seen: 1 << 18,
+        tasks_seen: 1 << 17,
     };
     let layout = layout::resolve(&btf, &machine)?;
     Ok(Probe::attach(&object, &name, &layout, machine.tick())?)

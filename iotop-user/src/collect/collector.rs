@@ -99,7 +99,11 @@ impl Collector {
             self_cpu: None,
             devices_read: None,
             sources,
-            wanted: Wanted::default(),
+            // Of the first look nothing is shown.
+            wanted: Wanted {
+                rows: Rows::Disk,
+                ..Wanted::default()
+            },
         };
         collector.sample()?;
         collector.seq = 0;

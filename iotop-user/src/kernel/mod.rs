@@ -6,4 +6,5 @@ pub mod capabilities;
 pub mod clock;
 pub mod frames;
 pub mod layout;
+pub mod memory;
 pub mod settings;
