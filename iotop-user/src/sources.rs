@@ -105,12 +105,18 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
                 .to_owned(),
         );
     }
+    if probe.is_some() && settings.first_pid_namespace == Some(false) {
+        notices.push(
+            "in a pid namespace of its own: TIDs are the machine's, and tasks outside of it are \
+             told of when they write or exit"
+                .to_owned(),
+        );
+    }
     memory::return_free();
     Ok(Opened {
         sources: Sources {
             probe,
             taskstats,
-            delays: settings.counts_delays(),
             proc_root,
             sys_root,
         },

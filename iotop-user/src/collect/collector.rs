@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     identity::{Identities, Thread},
-    kernel::clock,
-    probe::{Epoch, PageDeltas, Probe, ProbeError},
+    kernel::{clock, settings},
+    probe::{Counted, Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{TaskstatsError, TaskstatsSocket},
 };
 
@@ -38,8 +38,6 @@ pub struct Sources {
     pub probe: Option<Probe>,
     /// taskstats.
     pub taskstats: Option<TaskstatsSocket>,
-    /// Whether the kernel counts delays.
-    pub delays: bool,
     /// `/proc`.
     pub proc_root: PathBuf,
     /// `/sys`.
@@ -72,6 +70,7 @@ pub struct Collector {
     identities: Identities,
     page_size: u64,
     seq: u64,
+    delays: bool,
     interval_start: Instant,
     interval: Interval,
     live: Live,
@@ -92,6 +91,7 @@ impl Collector {
             identities: Identities::new(&sources.proc_root),
             page_size: clock::page_size(),
             seq: 0,
+            delays: false,
             interval_start: Instant::now(),
             interval: Interval::default(),
             live: Live::default(),
@@ -128,12 +128,7 @@ impl Collector {
     /// Takes in what can't wait for the interval's end: tasks that exited.
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
-            tasks::exits(
-                probe,
-                self.sources.delays,
-                &mut self.live,
-                &mut self.interval,
-            );
+            tasks::exits(probe, self.delays, &mut self.live, &mut self.interval);
         }
     }
 
@@ -156,7 +151,13 @@ impl Collector {
         let now = Instant::now();
         let time = Timestamp::now();
         let ticks = clock::since_boot_ticks();
-        let total = tasks::pass(&mut self.sources, &mut self.live, &mut self.interval)?;
+        self.delays = settings::counts_delays(&self.sources.proc_root);
+        let total = tasks::pass(
+            &mut self.sources,
+            self.delays,
+            &mut self.live,
+            &mut self.interval,
+        )?;
         let epoch = match (&mut self.sources.probe, turned) {
             (Some(probe), Some(turned)) => Some(probe.drain(turned, now)?),
             _ => None,
@@ -227,6 +228,7 @@ impl Collector {
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
+        let counted = self.probe().map(Probe::counted);
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
             let busy = named.contains(slot) || *deltas != PageDeltas::default();
@@ -239,7 +241,7 @@ impl Collector {
             };
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
-                None => owners_row(&key, owner),
+                None => owners_row(&key, owner, counted),
             });
             let row = &mut interval.rows[place];
             row.exited |= owner.flags & OWNER_EXITED != 0;
@@ -347,9 +349,11 @@ impl Collector {
     }
 }
 
-/// A row for a task that is gone, by what its slot says.
-fn owners_row(key: &TaskKey, owner: &Owner) -> Task {
+/// A row for a task that is gone, by what its slot says. It does nothing any
+/// more, least of all wait.
+fn owners_row(key: &TaskKey, owner: &Owner, counted: Option<Counted>) -> Task {
     Task {
+        stats: counted.map(tasks::nothing).unwrap_or_default(),
         pid: owner.tgid,
         tid: owner.tid,
         start_ticks: key.start_ticks,

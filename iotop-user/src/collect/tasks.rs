@@ -20,6 +20,7 @@ use crate::{
 /// Looks at all tasks once. Returns how many live, where that is known.
 pub fn pass(
     sources: &mut Sources,
+    delays: bool,
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<Option<u64>, CollectError> {
@@ -27,15 +28,15 @@ pub fn pass(
         Some(probe) => {
             // Those that exited before the pass are heard of before it, so
             // that whoever has their tids now is not taken for them.
-            exits(probe, sources.delays, live, interval);
+            exits(probe, delays, live, interval);
             let counted = probe.counted();
             let total = probe.changed_tasks(|record| {
-                live.update(interval, &state(record, counted, sources.delays));
+                live.update(interval, &state(record, counted, delays));
             })?;
-            exits(probe, sources.delays, live, interval);
+            exits(probe, delays, live, interval);
             Ok(total)
         }
-        None => listed(sources, live, interval).map(Some),
+        None => listed(sources, delays, live, interval).map(Some),
     }
 }
 
@@ -56,6 +57,7 @@ pub fn forget_the_gone(proc_root: &Path, live: &mut Live) -> Result<(), CollectE
 /// Every thread that /proc lists, asked for one by one.
 fn listed(
     sources: &mut Sources,
+    delays: bool,
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<u64, CollectError> {
@@ -64,7 +66,7 @@ fn listed(
     if let Some(taskstats) = &mut sources.taskstats {
         let tids: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
         for (tid, stats) in taskstats.query(&tids)? {
-            counters.insert(tid, stats.counters(sources.delays));
+            counters.insert(tid, stats.counters(delays));
         }
     }
     let mut there = 0;
@@ -102,6 +104,11 @@ fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {
         what: "/proc",
         source,
     })
+}
+
+/// No growth of the counters that this kernel keeps of every task.
+pub fn nothing(counted: Counted) -> TaskCounters {
+    state(&TaskRecord::default(), counted, false).counters
 }
 
 fn state(record: &TaskRecord, counted: Counted, delays: bool) -> TaskState {

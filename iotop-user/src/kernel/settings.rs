@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+/// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
 /// The settings, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -14,6 +17,8 @@ pub struct Settings {
     pub unprivileged_bpf_disabled: Option<u32>,
     /// The lockdown mode in force: `none`, `integrity` or `confidentiality`.
     pub lockdown: Option<String>,
+    /// Whether our pid namespace is the machine's first one.
+    pub first_pid_namespace: Option<bool>,
     /// Whether tracefs is there. eBPF does without it.
     pub tracefs: bool,
 }
@@ -25,7 +30,10 @@ impl Settings {
         let text = |path: &Path| Some(fs::read_to_string(path).ok()?.trim().to_owned());
         Settings {
             release: text(&kernel.join("osrelease")),
-            task_delayacct: text(&kernel.join("task_delayacct")).map(|value| value != "0"),
+            task_delayacct: task_delayacct(proc_root),
+            first_pid_namespace: fs::read_link(proc_root.join("self/ns/pid"))
+                .ok()
+                .map(|name| name == Path::new(FIRST_PID_NAMESPACE)),
             unprivileged_bpf_disabled: text(&kernel.join("unprivileged_bpf_disabled"))
                 .and_then(|value| value.parse().ok()),
             lockdown: text(&sys_root.join("kernel/security/lockdown"))
@@ -39,6 +47,17 @@ impl Settings {
     pub fn counts_delays(&self) -> bool {
         self.task_delayacct.unwrap_or(true)
     }
+}
+
+/// Whether delays are counted for tasks that start now: the switch may be
+/// turned while we run.
+pub fn counts_delays(proc_root: &Path) -> bool {
+    task_delayacct(proc_root).unwrap_or(true)
+}
+
+fn task_delayacct(proc_root: &Path) -> Option<bool> {
+    let value = fs::read_to_string(proc_root.join("sys/kernel/task_delayacct")).ok()?;
+    Some(value.trim() != "0")
 }
 
 /// Of `[none] integrity confidentiality` the word in brackets.
