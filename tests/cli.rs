@@ -9,6 +9,8 @@ mod deadline;
 mod ending;
 #[path = "cli/kernel.rs"]
 mod kernel;
+#[path = "cli/namespaces.rs"]
+mod namespaces;
 #[path = "cli/unprivileged.rs"]
 mod unprivileged;
 #[path = "cli/usage.rs"]
