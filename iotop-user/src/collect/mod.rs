@@ -3,16 +3,19 @@
 mod accumulate;
 mod attribution;
 mod collector;
-mod devices;
+pub mod devices;
+mod group;
 mod processes;
 mod sample;
 mod select;
+mod totals;
 mod vmstat;
 mod wanted;
 
-pub use accumulate::Accumulator;
+pub use accumulate::{Accumulator, Kept};
 pub use collector::{CollectError, Collector, Sources};
+pub use group::{By, group};
 pub use processes::processes;
 pub use sample::*;
-pub use select::select;
+pub use select::{on_device, select};
 pub use wanted::{Rows, Wanted};
