@@ -7,6 +7,8 @@ mod attached;
 mod deadline;
 #[path = "cli/ending.rs"]
 mod ending;
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/kernel.rs"]
 mod kernel;
 #[path = "cli/namespaces.rs"]

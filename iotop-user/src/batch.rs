@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     time::Duration,
 };
 
@@ -15,8 +16,9 @@ use tokio::{
 
 use crate::{
     cli::{Batch, Export},
-    collect::{Accumulator, Collector, Sample},
-    output::{Table, is_closed_pipe, ndjson},
+    collect::{Collector, Sample},
+    output::{Csv, Table, fields, is_closed_pipe, ndjson, sort},
+    view::Viewer,
 };
 
 /// How often the tasks that exited are taken in: the kernel half has room for
@@ -70,32 +72,59 @@ pub async fn run(
 
 struct Printer<'a> {
     batch: &'a Batch,
-    accumulator: Option<Accumulator>,
-    table: Table,
+    viewer: Viewer<'a>,
+    form: Form,
+}
+
+enum Form {
+    Text(Table),
+    Ndjson,
+    Csv(Csv),
 }
 
 impl<'a> Printer<'a> {
     fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
+        let form = match batch.export {
+            None => Form::Text(Table::new(batch.text.clone(), TimeZone::system(), notices)),
+            Some(Export::Ndjson) => Form::Ndjson,
+            Some(Export::Csv) => Form::Csv(Csv::new(match &batch.fields {
+                Some(chosen) => chosen.clone(),
+                None => fields::all(batch.view.by),
+            })),
+        };
         Printer {
             batch,
-            accumulator: batch.accumulated.then(Accumulator::default),
-            table: Table::new(batch.text, TimeZone::system(), notices),
+            viewer: Viewer::new(&batch.wanted, &batch.view, Path::new("/sys")),
+            form,
         }
     }
 
     /// Whole lines in one write, so that whoever reads never sees half of one.
-    fn print(&mut self, mut sample: Sample, out: &mut impl Write) -> io::Result<()> {
-        if let Some(accumulator) = &mut self.accumulator {
-            accumulator.add(&mut sample);
+    fn print(&mut self, sample: Sample, out: &mut impl Write) -> io::Result<()> {
+        let sample = self.viewer.of(sample);
+        let mut rows = sort::rows(&sample);
+        match (&self.batch.sort, &self.form) {
+            (Some(sort), _) => sort::by_key(&mut rows, sort),
+            (None, Form::Text(_)) => sort::by_weight(&mut rows),
+            (None, _) => {}
         }
-        match self.batch.export {
-            Some(Export::Ndjson) => {
+        match &mut self.form {
+            Form::Text(table) => {
+                out.write_all(table.format(&sample, &rows, terminal_width()).as_bytes())?;
+            }
+            Form::Ndjson => {
                 let mut buffer = BytesMut::new();
-                ndjson(&sample, &mut buffer)?;
+                ndjson(&sample, &rows, self.batch.view.by, &mut buffer)?;
                 out.write_all(&buffer)?;
             }
-            None => out.write_all(self.table.format(&sample).as_bytes())?,
+            Form::Csv(csv) => out.write_all(&csv.format(&sample, &rows)?)?,
         }
         out.flush()
     }
+}
+
+/// `None`: standard output is no terminal.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0))
 }

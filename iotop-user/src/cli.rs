@@ -1,10 +1,19 @@
 //! The command line: parsed by clap into [`Cli`], resolved once into [`Config`].
 
+mod config;
+mod resolve;
+
 use std::{path::PathBuf, time::Duration};
 
-use crate::collect::{Rows, Wanted};
-
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use config::*;
+pub use resolve::UsageError;
+
+use crate::{
+    collect::By,
+    output::{Field, Filter, Sort, fields},
+};
 
 /// The shortest interval: a grace period and a pass over all tasks must fit in.
 const SHORTEST: f64 = 0.05;
@@ -14,7 +23,13 @@ const SHORTEST: f64 = 0.05;
 #[command(name = "iotop-trace", version, about, max_term_width = 100)]
 #[command(
     after_help = "Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; without them it \
-    shows what is left and says what is missing. `iotop-trace doctor` tells why."
+    shows what is left and says what is missing. `iotop-trace doctor` tells why.",
+    after_long_help = format!(
+        "Fields (for --fields and --sort, by name or header, in any case):\n\n{}\n\
+        Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; without them it shows what is \
+        left and says what is missing. `iotop-trace doctor` tells why.",
+        fields::help()
+    )
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -26,6 +41,8 @@ pub struct Cli {
 #[derive(Debug, Args)]
 struct Options {
     /// Only show tasks that do I/O or have dirty pages
+    ///
+    /// With --export or --fields also those with anything else shown that is not 0.
     #[arg(short, long)]
     only: bool,
     /// Text output, one block an interval (the default)
@@ -46,6 +63,35 @@ struct Options {
     /// Processes instead of threads
     #[arg(short = 'P', long)]
     processes: bool,
+    /// Only tasks whose command matches, by name or by the line as it is shown
+    ///
+    /// A regular expression (of Rust's regex crate) that matches anywhere; (?i) in front ignores
+    /// case.
+    #[arg(long, value_name = "REGEX")]
+    filter: Option<Filter>,
+    /// Only what is read from and written to DEV: sda, /dev/sda or 8:0; also DEV,DEV
+    ///
+    /// A disk includes its partitions. Block figures are those of the device, in the tasks and in
+    /// the Attributed line; tasks without any are left out. taskstats' columns (DISK_READ,
+    /// DISK_WRITE, SWAPIN, IO and such) and the Total and Actual lines know no device and stay
+    /// those of all; PENDING, DIRTIED and DROPPED are unknown.
+    #[arg(long, value_name = "DEV", value_delimiter = ',')]
+    device: Vec<String>,
+    /// What a line is; process is -P
+    ///
+    /// By device or file taskstats' columns are unknown.
+    #[arg(long, value_name = "WHAT")]
+    group_by: Option<GroupBy>,
+    /// Sort by a field: largest first, names A to Z; +KEY rising, -KEY falling
+    ///
+    /// Without it text has those that moved most first. What is unknown comes last.
+    #[arg(short, long, value_name = "KEY", allow_hyphen_values = true)]
+    sort: Option<Sort>,
+    /// The columns of the text and of --export csv: FIELD,FIELD
+    ///
+    /// The last one may hold spaces, names in the others have _ instead.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = fields::find)]
+    fields: Vec<&'static Field>,
     /// Totals since start instead of rates
     #[arg(short, long)]
     accumulated: bool,
@@ -84,6 +130,51 @@ enum CommandCli {
 pub enum Export {
     /// One JSON object a line, version 1
     Ndjson,
+    /// A header, then a line for each task (or group) and interval; no totals of the system
+    Csv,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum GroupBy {
+    /// A thread
+    Thread,
+    /// A process, its threads summed up
+    Process,
+    /// A user
+    User,
+    /// A cgroup
+    Cgroup,
+    /// A systemd unit
+    Unit,
+    /// A container
+    Container,
+    /// A block device, with what has no owner
+    Device,
+    /// A file
+    File,
+}
+
+impl GroupBy {
+    fn name(self) -> &'static str {
+        match self.by() {
+            Some(by) => by.name(),
+            None if self == GroupBy::Process => "process",
+            None => "thread",
+        }
+    }
+
+    fn by(self) -> Option<By> {
+        match self {
+            GroupBy::Thread | GroupBy::Process => None,
+            GroupBy::User => Some(By::User),
+            GroupBy::Cgroup => Some(By::Cgroup),
+            GroupBy::Unit => Some(By::Unit),
+            GroupBy::Container => Some(By::Container),
+            GroupBy::Device => Some(By::Device),
+            GroupBy::File => Some(By::File),
+        }
+    }
 }
 
 /// The form of doctor's report.
@@ -95,165 +186,6 @@ pub enum DoctorFormat {
     Json,
 }
 
-/// What to do, resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// What to run.
-    pub action: Action,
-    /// Where the kernel half comes from.
-    pub ebpf: Ebpf,
-}
-
-/// What to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Sample and print.
-    Batch(Batch),
-    /// Report on the kernel.
-    Doctor(DoctorFormat),
-}
-
-/// Where the kernel half comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ebpf {
-    /// It is not wanted.
-    Off,
-    /// The built-in object.
-    BuiltIn,
-    /// A file.
-    File(PathBuf),
-}
-
-/// How to sample and print.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Time between two samples.
-    pub delay: Duration,
-    /// How many samples; `None`: until ^C.
-    pub iterations: Option<u64>,
-    /// Which tasks.
-    pub select: Select,
-    /// Sum up the threads of a process.
-    pub processes: bool,
-    /// Totals since start instead of the interval's.
-    pub accumulated: bool,
-    /// `None`: text.
-    pub export: Option<Export>,
-    /// How the text looks.
-    pub text: Text,
-}
-
-/// Which tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Select {
-    /// Only those with something to show.
-    pub only: bool,
-    /// Only these processes (thread group or thread ids); empty: all.
-    pub pids: Vec<u32>,
-    /// Only these users; empty: all.
-    pub uids: Vec<u32>,
-}
-
-/// How the text looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Text {
-    /// Threads are summed up.
-    pub processes: bool,
-    /// Totals instead of rates.
-    pub accumulated: bool,
-    /// Kilobytes throughout.
-    pub kilobytes: bool,
-    /// The time on every line.
-    pub time: bool,
-    /// 0 to 3.
-    pub quiet: u8,
-}
-
-/// Wrong usage: exit status 2.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum UsageError {
-    /// `-u` with somebody unknown.
-    #[error("there is no user {0:?} on this machine (-u takes a name or a number)")]
-    NoUser(String),
-    /// `-p` with nobody there.
-    #[error("there is no process {0} (-p takes the number of a running process or thread)")]
-    NoProcess(u32),
-}
-
-impl Batch {
-    /// What the collector is asked for.
-    pub fn wanted(&self) -> Wanted {
-        Wanted {
-            pids: self.select.pids.clone(),
-            uids: self.select.uids.clone(),
-            processes: self.processes,
-            rows: match (self.select.only, self.export) {
-                (false, _) => Rows::All,
-                (true, None) => Rows::Disk,
-                (true, Some(_)) => Rows::Any,
-            },
-        }
-    }
-}
-
-impl Cli {
-    /// Resolves names. `uid` gives a user's number, `exists` says whether a
-    /// process or thread runs.
-    ///
-    /// # Errors
-    ///
-    /// A user or process does not exist.
-    pub fn resolve(
-        self,
-        uid: impl Fn(&str) -> Option<u32>,
-        exists: impl Fn(u32) -> bool,
-    ) -> Result<Config, UsageError> {
-        let options = self.options;
-        let ebpf = match options.ebpf_object {
-            _ if options.no_ebpf => Ebpf::Off,
-            Some(file) => Ebpf::File(file),
-            None => Ebpf::BuiltIn,
-        };
-        if let Some(CommandCli::Doctor { format }) = self.command {
-            return Ok(Config {
-                action: Action::Doctor(format),
-                ebpf,
-            });
-        }
-        if let Some(gone) = options.pid.iter().find(|pid| !exists(**pid)) {
-            return Err(UsageError::NoProcess(*gone));
-        }
-        let uids = options
-            .user
-            .iter()
-            .map(|name| uid(name).ok_or_else(|| UsageError::NoUser(name.clone())))
-            .collect::<Result<_, _>>()?;
-        let batch = Batch {
-            delay: options.delay,
-            iterations: options.iter,
-            select: Select {
-                only: options.only,
-                pids: options.pid,
-                uids,
-            },
-            processes: options.processes,
-            accumulated: options.accumulated,
-            export: options.export,
-            text: Text {
-                processes: options.processes,
-                accumulated: options.accumulated,
-                kilobytes: options.kilobytes,
-                time: options.time,
-                quiet: options.quiet,
-            },
-        };
-        Ok(Config {
-            action: Action::Batch(batch),
-            ebpf,
-        })
-    }
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -262,66 +194,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
         return Err(format!("the interval must be at least {SHORTEST} seconds"));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn resolve(args: &[&str]) -> Result<Result<Config, UsageError>, clap::Error> {
-        let cli = Cli::try_parse_from([&["iotop-trace"], args].concat())?;
-        let uid = |name: &str| (name == "root").then_some(0).or(name.parse().ok());
-        Ok(cli.resolve(uid, |pid| pid < 100))
-    }
-
-    fn batch(args: &[&str]) -> Batch {
-        match resolve(args).expect("parsed").expect("resolved").action {
-            Action::Batch(batch) => batch,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn intervals_that_are_no_intervals_are_refused_in_words() {
-        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e300"] {
-            let error = resolve(&["-d", delay]).expect_err(delay);
-            assert_eq!(error.exit_code(), 2, "{delay}");
-        }
-        assert_eq!(batch(&["-d", "0.5"]).delay, Duration::from_millis(500));
-    }
-
-    #[test]
-    fn lists_and_repeated_options_add_up() {
-        let select = batch(&["-p", "1,2", "-p", "3", "-u", "root", "-u", "7", "-o"]).select;
-        assert_eq!(
-            (select.pids, select.uids, select.only),
-            (vec![1, 2, 3], vec![0, 7], true)
-        );
-    }
-
-    #[test]
-    fn unknown_users_and_processes_are_named() {
-        let nobody = resolve(&["-u", "nosuch"]).expect("parsed");
-        assert_eq!(nobody, Err(UsageError::NoUser("nosuch".to_owned())));
-        let gone = resolve(&["-p", "100"]).expect("parsed");
-        assert_eq!(gone, Err(UsageError::NoProcess(100)));
-    }
-
-    #[test]
-    fn iotops_letters_go_together() {
-        let batch = batch(&["-botqqPak", "-n", "3", "--no-ebpf"]);
-        assert_eq!(batch.iterations, Some(3));
-        assert!(batch.processes && batch.accumulated && batch.select.only);
-        assert_eq!(
-            (batch.text.quiet, batch.text.time, batch.text.kilobytes),
-            (2, true, true)
-        );
-    }
 }

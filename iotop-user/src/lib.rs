@@ -15,3 +15,4 @@ pub mod output;
 pub mod probe;
 pub mod sources;
 pub mod taskstats;
+pub mod view;

@@ -12,7 +12,7 @@ use iotop_trace::{
     batch,
     causes::with_causes,
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf},
-    collect::Collector,
+    collect::{Collector, devices},
     doctor, identity,
     kernel::capabilities,
     output::is_closed_pipe,
@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         }
     };
     let exists = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
-    let config = match cli.resolve(identity::uid, exists) {
+    let block_devices = || devices::list(Path::new("/sys")).unwrap_or_default();
+    let config = match cli.resolve(identity::uid, exists, block_devices) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("iotop-trace: {error}");
@@ -79,7 +80,7 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
         for notice in &opened.notices {
             eprintln!("iotop-trace: {notice}");
         }
-        let collector = Collector::new(opened.sources, batch.wanted())
+        let collector = Collector::new(opened.sources, batch.wanted.clone())
             .context("reading the kernel's counters")?;
         let mut out = io::stdout().lock();
         batch::run(collector, batch, opened.notices, &mut out).await

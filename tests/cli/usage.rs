@@ -46,6 +46,32 @@ fn wrong_usage_ends_with_2_and_names_what_is_wrong() -> Result<()> {
 }
 
 #[test]
+fn wrong_usage_names_the_way_out() -> Result<()> {
+    for (args, way_out) in [
+        (&["--filter", "a("][..], "unclosed group"),
+        (&["--fields", "tid,nonsense"], "block_write_bytes"),
+        (&["--fields", ""], "block_write_bytes"),
+        (&["--sort", "nonsense"], "block_write_bytes"),
+        (&["-s", "--tid"], "block_write_bytes"),
+        (&["--group-by", "disk"], "device, file"),
+        (
+            &["--group-by", "user", "--fields", "tid"],
+            "tasks, read_bytes",
+        ),
+        (&["--sort", "name"], "pid, tid"),
+        (&["-P", "--group-by", "user"], "leave one of them out"),
+        (&["--no-ebpf", "--group-by", "file"], "leave out"),
+        (&["--no-ebpf", "--device", "8:0"], "leave out"),
+        (&["--export", "ndjson", "--fields", "tid"], "--export csv"),
+        (&["--device", "no-such-disk"], "there are"),
+        (&["--device", "/dev/null"], "8:0"),
+    ] {
+        wrong_usage(args, way_out)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn an_unknown_pid_is_wrong_usage() -> Result<()> {
     let mut child = Command::new("true").spawn()?;
     let pid = child.id().to_string();

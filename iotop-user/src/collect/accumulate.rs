@@ -1,52 +1,107 @@
 //! Totals since start instead of the interval's.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
+use iotop_common::Class;
 use jiff::Timestamp;
 
-use super::{BlockTotals, Lost, Sample, System, Task, Unattributed};
+use super::{BlockFact, BlockTotals, Lost, Sample, System, Task, Unattributed, devices::Number};
+
+/// Which facts are worth keeping: they can be as many as files were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nobody asks for facts.
+    #[default]
+    None,
+    /// By owner, submitter, device and class.
+    WithoutInodes,
+    /// All that is known.
+    All,
+}
 
 /// A task in one sample and the next: its tid alone may be reused.
-type Key = (u32, Option<Timestamp>);
+type TaskOf = (u32, Option<Timestamp>);
+
+/// A fact in one sample and the next.
+type FactOf = (Option<usize>, Option<usize>, Number, u64, Class);
 
 /// Adds samples up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Accumulator {
-    interval: Duration,
-    system: System,
-    tasks: Vec<Task>,
-    index: HashMap<Key, usize>,
+    kept: Kept,
+    sum: Option<Sample>,
 }
 
 impl Accumulator {
-    /// Turns an interval's sample into the sum of all so far. Tasks that have
-    /// exited stay.
-    pub fn add(&mut self, sample: &mut Sample) {
-        self.interval += sample.interval;
-        self.system = sum_system(&self.system, &sample.system);
-        // Dirty pages are a level: those of a task that is not in this sample
-        // have been written.
-        for task in &mut self.tasks {
-            if let Some(block) = &mut task.block {
-                block.dirty_pending = block.dirty_pending.map(|_| 0);
-            }
-        }
-        for task in sample.tasks.drain(..) {
-            let key = (task.tid, task.start_time);
-            match self.index.get(&key) {
-                Some(at) => sum_task(&mut self.tasks[*at], task),
-                None => {
-                    self.index.insert(key, self.tasks.len());
-                    self.tasks.push(task);
-                }
-            }
-        }
-        sample.interval = self.interval;
-        sample.system = self.system.clone();
-        sample.tasks = self.tasks.clone();
-        // Their indices are the interval's.
-        sample.facts.clear();
+    /// Nothing yet.
+    pub fn new(kept: Kept) -> Accumulator {
+        Accumulator { kept, sum: None }
     }
+
+    /// Turns an interval's sample into the sum of all so far. Tasks that have
+    /// exited stay, if they did anything.
+    pub fn add(&mut self, sample: &mut Sample) {
+        let mut facts = std::mem::take(&mut sample.facts);
+        match self.kept {
+            Kept::None => facts.clear(),
+            Kept::WithoutInodes => facts.iter_mut().for_each(|fact| fact.ino = 0),
+            Kept::All => {}
+        }
+        let sum = self.sum.get_or_insert_with(|| Sample {
+            tasks: Vec::new(),
+            facts: Vec::new(),
+            system: System::default(),
+            interval: Duration::ZERO,
+            ..sample.clone()
+        });
+        sum.seq = sample.seq;
+        sum.time = sample.time;
+        sum.interval += sample.interval;
+        sum.system = sum_system(&sum.system, &sample.system);
+        let place = sum_tasks(sum, std::mem::take(&mut sample.tasks));
+        sum_facts(sum, facts, &place);
+        *sample = sum.clone();
+    }
+}
+
+/// Adds the tasks and says where each stands now.
+fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>) -> Vec<usize> {
+    // Dirty pages are a level: those of a task that is not in this sample
+    // have been written.
+    for task in &mut sum.tasks {
+        if let Some(block) = &mut task.block {
+            block.dirty_pending = block.dirty_pending.map(|_| 0);
+        }
+    }
+    let of = |task: &Task| -> TaskOf { (task.tid, task.start_time) };
+    let mut index: HashMap<TaskOf, usize> = sum.tasks.iter().map(of).zip(0..).collect();
+    let there: HashSet<TaskOf> = tasks.iter().map(of).collect();
+    let keep: Vec<bool> = sum
+        .tasks
+        .iter()
+        .map(|task| there.contains(&of(task)) || did_anything(task))
+        .collect();
+    if keep.contains(&false) {
+        sum.retain_tasks(&keep);
+        index = sum.tasks.iter().map(of).zip(0..).collect();
+    }
+    let mut place = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let at = *index.entry(of(&task)).or_insert(sum.tasks.len());
+        match sum.tasks.get_mut(at) {
+            Some(known) => sum_task(known, task),
+            None => sum.tasks.push(task),
+        }
+        place.push(at);
+    }
+    place
+}
+
+fn did_anything(task: &Task) -> bool {
+    task.stats.any() || task.block.is_some_and(|block| block.any())
 }
 
 fn sum_task(sum: &mut Task, task: Task) {
@@ -60,6 +115,34 @@ fn sum_task(sum: &mut Task, task: Task) {
         block,
         ..task
     };
+}
+
+fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
+    let of = |fact: &BlockFact| -> FactOf {
+        (
+            fact.owner,
+            fact.submitter,
+            fact.device,
+            fact.ino,
+            fact.class,
+        )
+    };
+    let mut index: HashMap<FactOf, usize> = sum.facts.iter().map(of).zip(0..).collect();
+    for mut fact in facts {
+        fact.owner = fact.owner.map(|n| place[n]);
+        fact.submitter = fact.submitter.map(|n| place[n]);
+        let at = *index.entry(of(&fact)).or_insert(sum.facts.len());
+        let Some(known) = sum.facts.get_mut(at) else {
+            sum.facts.push(fact);
+            continue;
+        };
+        known.bytes += fact.bytes;
+        known.bios += fact.bios;
+        known.lag = match (known.lag, fact.lag) {
+            (Some(one), Some(other)) => Some(one.and(&other)),
+            (one, other) => one.or(other),
+        };
+    }
 }
 
 fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
@@ -114,5 +197,81 @@ fn sum_lost(a: &Lost, b: &Lost) -> Lost {
         long_bios: plus(a.long_bios, b.long_bios),
         faults: plus(a.faults, b.faults),
         missed_events: plus(a.missed_events, b.missed_events),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+
+    fn sum(kept: Kept, samples: Vec<Sample>) -> Sample {
+        let mut accumulator = Accumulator::new(kept);
+        let mut last = golden::sample();
+        for mut sample in samples {
+            accumulator.add(&mut sample);
+            last = sample;
+        }
+        last
+    }
+
+    /// The second interval has its tasks in another order, and dd is gone.
+    fn second() -> Sample {
+        let mut sample = golden::sample();
+        let last = sample.tasks.len() - 1;
+        sample.retain_tasks(&[false, true, true, true, true, true]);
+        sample.tasks.swap(0, last - 1);
+        for fact in &mut sample.facts {
+            let moved = |n: usize| match n {
+                0 => last - 1,
+                n if n == last - 1 => 0,
+                n => n,
+            };
+            fact.owner = fact.owner.map(moved);
+            fact.submitter = fact.submitter.map(moved);
+        }
+        sample.seq = 2;
+        sample
+    }
+
+    #[test]
+    fn facts_follow_their_tasks_and_agree_with_them() {
+        let sum = sum(Kept::All, vec![golden::sample(), second()]);
+        assert_eq!((sum.seq, sum.tasks.len()), (2, 6));
+        for (n, task) in sum.tasks.iter().enumerate() {
+            let facts = sum.facts.iter().filter(|fact| fact.owner == Some(n));
+            let written: u64 = facts.map(|fact| fact.of_owner().write()).sum();
+            assert_eq!(
+                Some(written),
+                task.block.map(|b| b.write()),
+                "{}",
+                task.comm
+            );
+        }
+        assert_eq!(BlockTotals::of(&sum.facts).attributed, (259 + 3) << 20);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_remembered_of_facts() {
+        let mut other_file = golden::sample();
+        for fact in &mut other_file.facts {
+            fact.ino += 1;
+        }
+        let both = vec![golden::sample(), other_file];
+        for (kept, facts) in [(Kept::None, 0), (Kept::WithoutInodes, 5), (Kept::All, 10)] {
+            assert_eq!(sum(kept, both.clone()).facts.len(), facts, "{kept:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_is_gone_stays_if_it_did_anything() {
+        let mut empty = golden::sample();
+        empty.tasks.clear();
+        empty.facts.clear();
+        let sum = sum(Kept::All, vec![golden::sample(), empty]);
+        let tids: Vec<u32> = sum.tasks.iter().map(|task| task.tid).collect();
+        // jbd2 (80) had no I/O of its own.
+        assert_eq!(tids, [1200, 77, 900, 901, 666]);
+        assert_eq!(BlockTotals::of(&sum.facts).write, (259 << 20) + 40960);
     }
 }

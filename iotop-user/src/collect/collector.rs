@@ -18,7 +18,7 @@ use super::{
     BlockFact, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted, attribution, devices,
     live::{self, Interval, Live, TaskState},
     processes::processes,
-    tasks,
+    select, tasks,
     vmstat::Vmstat,
 };
 use crate::{
@@ -268,27 +268,11 @@ impl Collector {
     /// Leaves only what is wanted. The system's totals stay those of the whole
     /// machine.
     fn select(&self, sample: &mut Sample) {
-        let Wanted {
-            pids,
-            uids,
-            processes: by_process,
-            rows,
-        } = &self.wanted;
-        let by_pid = |task: &Task| pids.is_empty() || pids.contains(&task.pid);
-        let by_user =
-            |task: &Task| uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
-        if !(pids.is_empty() && uids.is_empty()) {
-            sample.keep_tasks(|task| by_pid(task) && by_user(task));
-        }
-        if *by_process {
+        select::of_wanted(sample, &self.wanted);
+        if self.wanted.processes {
             processes(sample, |pid| self.live.by_tid(pid).map(TaskState::row));
         }
-        match rows {
-            Rows::All => {}
-            Rows::Disk => sample.keep_tasks(|task| task.did_io() || task.has_dirty_pages()),
-            Rows::Any => sample
-                .keep_tasks(|task| task.did_io() || task.has_dirty_pages() || task.stats.any()),
-        }
+        select::worth_a_row(sample, self.wanted.rows);
     }
 
     /// Looks up the names of what is left.

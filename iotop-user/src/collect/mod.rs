@@ -3,17 +3,20 @@
 mod accumulate;
 mod attribution;
 mod collector;
-mod devices;
+pub mod devices;
+mod group;
 mod live;
 pub(crate) mod processes;
 mod sample;
 mod select;
 mod tasks;
+mod totals;
 mod vmstat;
 mod wanted;
 
-pub use accumulate::Accumulator;
+pub use accumulate::{Accumulator, Kept};
 pub use collector::{CollectError, Collector, Sources};
+pub use group::{By, group};
 pub use sample::*;
-pub use select::select;
+pub use select::on_device;
 pub use wanted::{Rows, Wanted};

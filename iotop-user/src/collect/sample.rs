@@ -40,6 +40,9 @@ pub struct Group {
     pub stats: TaskCounters,
     /// The tasks' block I/O added up; `None` without eBPF.
     pub block: Option<TaskBlock>,
+    /// What was written there and has no owner; known by device and file only,
+    /// while the whole machine is watched.
+    pub unattributed: Option<Unattributed>,
 }
 
 impl Sample {

@@ -1,25 +1,114 @@
-//! Which tasks are shown.
+//! Which tasks are shown, and of which devices.
 
-use super::{Sample, Task};
-use crate::cli::Select;
+use std::collections::HashSet;
 
-/// Leaves out the tasks that are not wanted. The system's totals stay those of
-/// the whole machine.
-pub fn select(sample: &mut Sample, wanted: &Select) {
-    let keep: Vec<bool> = sample
-        .tasks
-        .iter()
-        .map(|task| is_wanted(task, wanted))
-        .collect();
+use super::{BlockTotals, Rows, Sample, Task, TaskBlock, Wanted, devices::Number};
+
+/// Leaves the tasks of the wanted processes and users. The system's totals
+/// stay those of the whole machine.
+pub fn of_wanted(sample: &mut Sample, wanted: &Wanted) {
+    let Wanted { pids, uids, .. } = wanted;
+    if pids.is_empty() && uids.is_empty() {
+        return;
+    }
+    let by_pid = |task: &Task| pids.is_empty() || pids.contains(&task.pid);
+    let by_user = |task: &Task| uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
+    sample.keep_tasks(|task| by_pid(task) && by_user(task));
+}
+
+/// Leaves the tasks that are worth a row.
+pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
+    let disk = |task: &Task| task.did_io() || task.has_dirty_pages();
+    match rows {
+        Rows::All => {}
+        Rows::Disk => sample.keep_tasks(disk),
+        Rows::Any => sample.keep_tasks(|task| disk(task) || task.stats.any()),
+    }
+}
+
+/// Leaves what was read from and written to these devices: in the facts, in
+/// the tasks' block I/O (which tasks made pages dirty for a device is not
+/// known) and in the system's. Tasks without any are left out.
+pub fn on_device(sample: &mut Sample, devices: &[Number]) {
+    sample.facts.retain(|fact| devices.contains(&fact.device));
+    let known = sample.system.block.is_some();
+    sample.system.block = known.then(|| BlockTotals::of(&sample.facts));
+    for task in &mut sample.tasks {
+        task.block = known.then(TaskBlock::default);
+    }
+    let mut busy = HashSet::new();
+    for fact in &sample.facts {
+        busy.extend(fact.owner);
+        busy.extend(fact.submitter);
+        let Some(owner) = fact.owner else { continue };
+        if let Some(block) = &mut sample.tasks[owner].block {
+            *block = block.plus(&fact.of_owner());
+        }
+        if fact.submitter != fact.owner
+            && let Some(submitter) = fact.submitter
+            && let Some(block) = &mut sample.tasks[submitter].block
+        {
+            block.submitted_for_others += fact.bytes;
+        }
+    }
+    let keep: Vec<bool> = (0..sample.tasks.len()).map(|n| busy.contains(&n)).collect();
     sample.retain_tasks(&keep);
 }
 
-fn is_wanted(task: &Task, wanted: &Select) -> bool {
-    let Select { only, pids, uids } = wanted;
-    let by_pid = pids.is_empty() || pids.contains(&task.pid) || pids.contains(&task.tid);
-    let by_user = uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
-    let pending = task
-        .block
-        .is_some_and(|block| block.dirty_pending.unwrap_or(0) != 0);
-    by_pid && by_user && (!only || task.did_io() || pending)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+
+    fn left(rows: Rows) -> Vec<u32> {
+        let mut sample = golden::sample();
+        sample.tasks[2].stats.read_char = Some(5);
+        worth_a_row(&mut sample, rows);
+        sample.tasks.iter().map(|task| task.tid).collect()
+    }
+
+    #[test]
+    fn only_shows_whatever_is_not_zero_in_the_columns_shown() {
+        assert_eq!(left(Rows::All), [1200, 77, 80, 900, 901, 666]);
+        assert_eq!(left(Rows::Disk), [1200, 77, 900, 901, 666]);
+        assert_eq!(left(Rows::Any), [1200, 77, 80, 900, 901, 666]);
+    }
+
+    #[test]
+    fn a_device_has_its_own_bytes_and_no_others() {
+        let mut sample = golden::sample();
+        sample.facts[2].device = (8, 16);
+        on_device(&mut sample, &[(8, 16)]);
+        let tids: Vec<u32> = sample.tasks.iter().map(|task| task.tid).collect();
+        assert_eq!(tids, [900]);
+        let block = sample.tasks[0].block.expect("traced");
+        assert_eq!((block.write_self, block.write_flushed), (2 << 20, 0));
+        assert_eq!(block.dirty_pending, None);
+        let totals = sample.system.block.expect("traced");
+        assert_eq!((totals.write, totals.attributed), (2 << 20, 2 << 20));
+        assert_eq!(sample.system.pgpgin_bytes, Some(2048));
+    }
+
+    #[test]
+    fn all_devices_together_are_what_was_there_before() {
+        let before = golden::sample();
+        let mut sample = before.clone();
+        on_device(&mut sample, &[(8, 1)]);
+        for task in &sample.tasks {
+            let was = before.tasks.iter().find(|was| was.tid == task.tid);
+            let was = was.and_then(|was| was.block).expect("traced");
+            let block = task.block.expect("traced");
+            assert_eq!(block.write(), was.write(), "{}", task.comm);
+            assert_eq!(block.submitted_for_others, was.submitted_for_others);
+        }
+        let (was, is) = (before.system.block, sample.system.block);
+        assert_eq!(was.map(|b| b.write), is.map(|b| b.write));
+    }
+
+    #[test]
+    fn without_ebpf_nothing_is_known_of_a_device() {
+        let mut sample = golden::without_ebpf();
+        on_device(&mut sample, &[(8, 1)]);
+        assert!(sample.tasks.is_empty() && sample.system.block.is_none());
+    }
 }

@@ -1,17 +1,23 @@
 //! The sample that the outputs' golden files are made of, and the comparison.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use iotop_common::Class;
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Table, ndjson::ndjson};
+use serde_json::Value;
+
+use super::{Csv, Table, fields, ndjson::ndjson, sort};
 use crate::{
     cli::Text,
     collect::{
-        Accumulator, BlockFact, BlockTotals, Lag, Lost, Sample, System, Task, TaskBlock,
-        TaskCounters, Unattributed, processes::processes,
+        Accumulator, BlockFact, BlockTotals, By, Kept, Lag, Lost, Sample, System, Task, TaskBlock,
+        TaskCounters, Unattributed, devices::DeviceNames, group, on_device, processes::processes,
     },
 };
 
@@ -38,6 +44,14 @@ fn task(pid: u32, tid: u32, comm: &str) -> Task {
     }
 }
 
+fn lag(pages: u64, avg: u64, max: u64) -> Option<Lag> {
+    Some(Lag {
+        sum: Duration::from_millis(avg * pages),
+        max: Duration::from_millis(max),
+        pages,
+    })
+}
+
 /// An exited dd whose 256 MiB a kworker flushed, a database of two threads,
 /// jbd2, and somebody with a hostile name.
 pub fn sample() -> Sample {
@@ -48,11 +62,7 @@ pub fn sample() -> Sample {
     dd.stats = TaskCounters::default();
     dd.block = Some(TaskBlock {
         write_flushed: 256 * MIB,
-        lag: Some(Lag {
-            sum: Duration::from_millis(4812 * 65536),
-            max: Duration::from_millis(5117),
-            pages: 65536,
-        }),
+        lag: lag(65536, 4812, 5117),
         ..TaskBlock::zero()
     });
     let mut kworker = task(77, 77, "kworker/u8:2");
@@ -73,11 +83,7 @@ pub fn sample() -> Sample {
         write_self: 2 * MIB,
         write_flushed: MIB,
         dirty_pending: Some(64 << 10),
-        lag: Some(Lag {
-            sum: Duration::from_millis(17 * 768),
-            max: Duration::from_millis(34),
-            pages: 768,
-        }),
+        lag: lag(768, 17, 34),
         ..TaskBlock::zero()
     });
     let mut writer = task(900, 901, "walwriter");
@@ -90,7 +96,7 @@ pub fn sample() -> Sample {
     let mut hostile = task(666, 666, "a\u{1b}[2J\nb");
     hostile.cmdline = Some("x \u{202e}\u{1b}]0;evil\u{7} y".into());
     hostile.stats.read_bytes = Some(1234);
-    let fact = |owner, submitter, class, bytes| BlockFact {
+    let fact = |owner, submitter, class, bytes, lag| BlockFact {
         owner,
         submitter: Some(submitter),
         device: (8, 1),
@@ -98,7 +104,7 @@ pub fn sample() -> Sample {
         class,
         bytes,
         bios: 1,
-        lag: None,
+        lag,
     };
     Sample {
         seq: 1,
@@ -138,10 +144,11 @@ pub fn sample() -> Sample {
         },
         tasks: vec![dd, kworker, jbd2, db, writer, hostile],
         facts: vec![
-            fact(Some(0), 1, Class::Exact, 256 * MIB),
-            fact(None, 2, Class::Metadata, 40960),
-            fact(Some(3), 3, Class::Exact, 2 * MIB),
-            fact(Some(3), 4, Class::Exact, MIB),
+            fact(Some(0), 1, Class::Exact, 256 * MIB, lag(65536, 4812, 5117)),
+            fact(None, 2, Class::Metadata, 40960, None),
+            fact(Some(3), 3, Class::Exact, 2 * MIB, lag(512, 17, 34)),
+            fact(Some(3), 4, Class::Exact, MIB, lag(256, 17, 30)),
+            fact(None, 2, Class::Read, 2048, None),
         ],
         groups: None,
     }
@@ -165,6 +172,35 @@ pub fn without_ebpf() -> Sample {
     sample
 }
 
+/// A sample's groups, with devices by their numbers.
+pub fn grouped(mut sample: Sample, by: By) -> Sample {
+    let mut names = DeviceNames::new(Path::new("/nonexistent"));
+    group(&mut sample, by, &mut names, true);
+    sample
+}
+
+/// Its NDJSON lines.
+pub fn lines(sample: &Sample) -> Vec<Value> {
+    let text = json(sample, Some(By::User));
+    assert!(text.ends_with('\n'));
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+/// Those of its tasks.
+pub fn task_lines(sample: &Sample) -> Vec<Value> {
+    let mut lines = lines(sample);
+    lines.retain(|line| line["type"] == "task");
+    lines
+}
+
+fn json(sample: &Sample, by: Option<By>) -> String {
+    let mut buffer = BytesMut::new();
+    ndjson(sample, &sort::rows(sample), by, &mut buffer).expect("written");
+    String::from_utf8(buffer.to_vec()).expect("UTF-8")
+}
+
 /// Compares with a file of `golden/`; `UPDATE_GOLDEN=1` writes it instead.
 fn check(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -183,7 +219,23 @@ fn check(name: &str, text: &str) {
 }
 
 fn table(text: Text, sample: &Sample) -> String {
-    Table::new(text, TimeZone::UTC, Vec::new()).format(sample)
+    block(&mut Table::new(text, TimeZone::UTC, Vec::new()), sample)
+}
+
+fn block(table: &mut Table, sample: &Sample) -> String {
+    let mut rows = sort::rows(sample);
+    sort::by_weight(&mut rows);
+    table.format(sample, &rows, None)
+}
+
+fn columns(names: &[&str]) -> Text {
+    Text {
+        columns: names
+            .iter()
+            .map(|name| fields::find(name).expect("a field"))
+            .collect(),
+        ..Text::default()
+    }
 }
 
 #[test]
@@ -206,7 +258,7 @@ fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
     let mut sample = sample();
     processes(&mut sample, |_| None);
     let text = Text {
-        processes: true,
+        columns: fields::columns(true, None),
         ..Text::default()
     };
     check("processes.txt", &table(text, &sample));
@@ -214,7 +266,7 @@ fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
 
 #[test]
 fn text_accumulated_keeps_the_dead() {
-    let mut accumulator = Accumulator::default();
+    let mut accumulator = Accumulator::new(Kept::None);
     let mut first = sample();
     accumulator.add(&mut first);
     let mut second = sample();
@@ -231,7 +283,7 @@ fn text_accumulated_keeps_the_dead() {
 fn text_without_ebpf_says_so_and_shows_no_zeros_for_the_unknown() {
     let notices = vec!["no eBPF: switched off with --no-ebpf".to_owned()];
     let mut table = Table::new(Text::default(), TimeZone::UTC, notices);
-    check("no_ebpf.txt", &table.format(&without_ebpf()));
+    check("no_ebpf.txt", &block(&mut table, &without_ebpf()));
 }
 
 #[test]
@@ -249,8 +301,8 @@ fn quiet_leaves_out_headers_step_by_step() {
         ..Text::default()
     };
     let mut once = Table::new(quiet(1), TimeZone::UTC, Vec::new());
-    assert!(once.format(&sample()).contains("COMMAND"));
-    assert!(!once.format(&sample()).contains("COMMAND"));
+    assert!(block(&mut once, &sample()).contains("COMMAND"));
+    assert!(!block(&mut once, &sample()).contains("COMMAND"));
     assert!(!table(quiet(2), &sample()).contains("COMMAND"));
     assert!(table(quiet(2), &sample()).contains("Actual"));
     check("quiet.txt", &table(quiet(3), &sample()));
@@ -272,7 +324,86 @@ fn every_row_has_as_many_words_before_the_command() {
 
 #[test]
 fn ndjson_lines() {
-    let mut buffer = BytesMut::new();
-    ndjson(&sample(), &mut buffer).expect("written");
-    check("sample.ndjson", &String::from_utf8_lossy(&buffer));
+    check("sample.ndjson", &json(&sample(), None));
+}
+
+#[test]
+fn text_of_chosen_fields_has_a_name_in_the_middle_as_one_word() {
+    let text = columns(&[
+        "command",
+        "buffer_read",
+        "WRITE_SYSCALLS",
+        "blkio_cnt",
+        "shared",
+        "LAG_MAX",
+        "kthread",
+        "user",
+        "start",
+        "for_others",
+    ]);
+    check("fields.txt", &table(text, &sample()));
+}
+
+#[test]
+fn text_of_a_device_says_which() {
+    let mut sample = sample();
+    sample.facts[2].device = (8, 16);
+    on_device(&mut sample, &[(8, 16)]);
+    let text = Text {
+        device: Some("sdb".to_owned()),
+        ..Text::default()
+    };
+    check("device.txt", &table(text, &sample));
+}
+
+#[test]
+fn text_of_groups_counts_their_tasks() {
+    for (by, file) in [
+        (By::User, "users.txt"),
+        (By::Container, "containers.txt"),
+        (By::Device, "devices.txt"),
+        (By::File, "files.txt"),
+    ] {
+        let text = Text {
+            columns: fields::columns(false, Some(by)),
+            ..Text::default()
+        };
+        check(file, &table(text, &grouped(sample(), by)));
+    }
+}
+
+#[test]
+fn text_on_a_terminal_ends_at_its_edge() {
+    let sample = sample();
+    let mut table = Table::new(Text::default(), TimeZone::UTC, Vec::new());
+    let text = table.format(&sample, &sort::rows(&sample), Some(132));
+    let rows = text.lines().skip(3);
+    assert!(rows.clone().all(|line| line.chars().count() <= 132));
+    assert!(rows.clone().any(|line| line.chars().count() == 132));
+    check("terminal.txt", &text);
+}
+
+#[test]
+fn ndjson_lines_of_groups() {
+    check(
+        "units.ndjson",
+        &json(&grouped(sample(), By::Unit), Some(By::Unit)),
+    );
+    check(
+        "devices.ndjson",
+        &json(&grouped(sample(), By::Device), Some(By::Device)),
+    );
+}
+
+#[test]
+fn csv_of_tasks_and_groups() {
+    for (by, file) in [(None, "sample.csv"), (Some(By::User), "users.csv")] {
+        let sample = match by {
+            Some(by) => grouped(sample(), by),
+            None => sample(),
+        };
+        let mut csv = Csv::new(fields::all(by));
+        let text = csv.format(&sample, &sort::rows(&sample)).expect("written");
+        check(file, &String::from_utf8_lossy(&text));
+    }
 }

@@ -1,14 +1,25 @@
 //! What is done with a Sample: text and machine-readable lines.
 
+mod cell;
+mod csv;
 mod escape;
+pub mod fields;
+mod filter;
 mod ndjson;
+mod row;
+pub mod sort;
 mod table;
 mod units;
 
 use std::io;
 
+pub use csv::Csv;
 pub use escape::escape;
+pub use fields::{FIELDS, Field};
+pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};
+pub use row::{Row, Value};
+pub use sort::Sort;
 pub use table::Table;
 
 /// Whether a write failed because nobody reads any more.
@@ -17,4 +28,4 @@ pub fn is_closed_pipe(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod golden;
+pub mod golden;

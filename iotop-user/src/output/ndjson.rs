@@ -7,7 +7,10 @@ use bytes::{BufMut as _, BytesMut};
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 
-use crate::collect::{BlockTotals, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters};
+use super::row::Row;
+use crate::collect::{
+    BlockTotals, By, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
+};
 
 /// The JSON Schema of every line.
 pub const SCHEMA: &str = include_str!("../../schema/ndjson-v1.schema.json");
@@ -96,6 +99,19 @@ struct TaskLine<'a> {
 }
 
 #[derive(Serialize)]
+struct GroupLine<'a> {
+    by: Option<&'static str>,
+    name: Option<&'a str>,
+    tasks: u64,
+    #[serde(flatten)]
+    stats: StatsPart,
+    #[serde(flatten)]
+    block: BlockPart,
+    unattributed_write_bytes: Option<u64>,
+    unattributed: UnattributedPart,
+}
+
+#[derive(Serialize)]
 struct StatsPart {
     read_bytes: Option<u64>,
     write_bytes: Option<u64>,
@@ -130,12 +146,18 @@ struct LagPart {
     max: Option<u64>,
 }
 
-/// Appends a sample's lines: the system, then its tasks.
+/// Appends a sample's lines: the system, then the rows; `by` says what makes
+/// the groups among them.
 ///
 /// # Errors
 ///
 /// serde_json's; none is expected.
-pub fn ndjson(sample: &Sample, buffer: &mut BytesMut) -> io::Result<()> {
+pub fn ndjson(
+    sample: &Sample,
+    rows: &[Row],
+    by: Option<By>,
+    buffer: &mut BytesMut,
+) -> io::Result<()> {
     let time = rfc3339(sample.time);
     line(
         sample,
@@ -144,8 +166,11 @@ pub fn ndjson(sample: &Sample, buffer: &mut BytesMut) -> io::Result<()> {
         SystemLine::from(&sample.system),
         buffer,
     )?;
-    for task in &sample.tasks {
-        line(sample, &time, "task", TaskLine::from(task), buffer)?;
+    for row in rows {
+        match row {
+            Row::Task(task) => line(sample, &time, "task", TaskLine::from(*task), buffer)?,
+            Row::Group(group) => line(sample, &time, "group", GroupLine::of(group, by), buffer)?,
+        }
     }
     Ok(())
 }
@@ -171,24 +196,25 @@ fn line(
 }
 
 /// UTC with microseconds.
-fn rfc3339(time: Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> String {
     TIME.timestamp_to_string(&time)
 }
 
 const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// To the microsecond: more digits would only be noise.
-fn seconds(interval: Duration) -> f64 {
+pub(super) fn seconds(interval: Duration) -> f64 {
     interval.as_micros() as f64 / 1e6
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<&System> for SystemLine {
     fn from(system: &System) -> SystemLine {
         let block = |part: fn(&BlockTotals) -> u64| system.block.as_ref().map(part);
+        let unattributed = system.block.as_ref().map(|b| &b.unattributed);
         SystemLine {
             pgpgin_bytes: system.pgpgin_bytes,
             pgpgout_bytes: system.pgpgout_bytes,
@@ -201,14 +227,7 @@ impl From<&System> for SystemLine {
             attributed_write_bytes: block(|b| b.attributed),
             shared_write_bytes: block(|b| b.shared),
             unattributed_write_bytes: block(|b| b.unattributed.in_total()),
-            unattributed: UnattributedPart {
-                pre_trace: block(|b| b.unattributed.pre_trace),
-                metadata: block(|b| b.unattributed.metadata),
-                swap: block(|b| b.unattributed.swap),
-                stacked: block(|b| b.unattributed.stacked),
-                overflow: block(|b| b.unattributed.overflow),
-                unknown: block(|b| b.unattributed.unknown),
-            },
+            unattributed: UnattributedPart::from(unattributed),
             lost: LostPart::from(&system.lost),
             tasks: TasksPart {
                 total: system.tasks_total,
@@ -216,6 +235,20 @@ impl From<&System> for SystemLine {
                 exited: system.tasks_exited,
             },
             self_cpu_ns: system.self_cpu_ns,
+        }
+    }
+}
+
+impl From<Option<&Unattributed>> for UnattributedPart {
+    fn from(parts: Option<&Unattributed>) -> UnattributedPart {
+        let of = |part: fn(&Unattributed) -> u64| parts.map(part);
+        UnattributedPart {
+            pre_trace: of(|parts| parts.pre_trace),
+            metadata: of(|parts| parts.metadata),
+            swap: of(|parts| parts.swap),
+            stacked: of(|parts| parts.stacked),
+            overflow: of(|parts| parts.overflow),
+            unknown: of(|parts| parts.unknown),
         }
     }
 }
@@ -253,6 +286,21 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             exited: task.exited,
             stats: StatsPart::from(&task.stats),
             block: BlockPart::from(task.block.as_ref()),
+        }
+    }
+}
+
+impl GroupLine<'_> {
+    fn of(group: &Group, by: Option<By>) -> GroupLine<'_> {
+        let unattributed = group.unattributed.as_ref();
+        GroupLine {
+            by: by.map(By::name),
+            name: group.name.as_deref(),
+            tasks: group.tasks,
+            stats: StatsPart::from(&group.stats),
+            block: BlockPart::from(group.block.as_ref()),
+            unattributed_write_bytes: unattributed.map(Unattributed::in_total),
+            unattributed: UnattributedPart::from(unattributed),
         }
     }
 }
@@ -305,23 +353,23 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::output::golden;
+    use crate::output::golden::{self, lines};
 
-    fn lines(sample: &Sample) -> Vec<Value> {
-        let mut buffer = BytesMut::new();
-        ndjson(sample, &mut buffer).expect("written");
-        let text = String::from_utf8(buffer.to_vec()).expect("UTF-8");
-        assert!(text.ends_with('\n'));
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
+    fn samples() -> [Sample; 4] {
+        let groups = |by| golden::grouped(golden::sample(), by);
+        [
+            golden::sample(),
+            golden::without_ebpf(),
+            groups(By::User),
+            groups(By::Device),
+        ]
     }
 
     #[test]
     fn every_line_fits_the_schema_that_ships_with_the_program() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
         let validator = jsonschema::validator_for(&schema).expect("a schema");
-        for sample in [golden::sample(), golden::without_ebpf()] {
+        for sample in samples() {
             for line in lines(&sample) {
                 let errors: Vec<_> = validator
                     .iter_errors(&line)
@@ -336,7 +384,7 @@ mod tests {
     fn the_schema_refuses_a_line_without_one_of_its_fields() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
         let validator = jsonschema::validator_for(&schema).expect("a schema");
-        for line in lines(&golden::sample()) {
+        for line in samples().iter().flat_map(lines) {
             let fields = line.as_object().expect("an object");
             for name in fields.keys() {
                 let mut without = fields.clone();

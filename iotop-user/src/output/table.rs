@@ -1,34 +1,23 @@
-//! The text batch: a few lines for the machine, then one line a task.
+//! The text batch: a few lines for the machine, then one line a row.
 //!
 //! Every value is one word, so the number of columns never depends on the
-//! values; what is not known is `-`.
+//! values; what is not known is `-`. Only the last column may hold spaces.
 
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{escape, units};
+use super::{
+    cell::Scale,
+    escape,
+    fields::{Field, Kind},
+    row::Row,
+};
 use crate::{
     cli::Text,
     collect::{Sample, System, Task, Unattributed},
 };
-
-/// What a column is called and how wide it is; the last one has no width.
-const COLUMNS: [(&str, usize); 13] = [
-    ("TID", 7),
-    ("PRIO", 4),
-    ("USER", 8),
-    ("DISK_READ", 11),
-    ("DISK_WRITE", 11),
-    ("CAUSED", 11),
-    ("VIA_KERNEL", 11),
-    ("PENDING", 9),
-    ("LAG", 6),
-    ("SWAPIN", 7),
-    ("IO", 7),
-    ("EXIT", 4),
-    ("COMMAND", 0),
-];
 
 /// Prints samples as text.
 #[derive(Debug)]
@@ -50,8 +39,9 @@ impl Table {
         }
     }
 
-    /// One interval.
-    pub fn format(&mut self, sample: &Sample) -> String {
+    /// One interval. The last column is cut where the line would be wider
+    /// than `width`.
+    pub fn format(&mut self, sample: &Sample, rows: &[Row], width: Option<usize>) -> String {
         let prefix = if self.text.time {
             let time = sample.time.to_zoned_datetime(self.zone.clone());
             format!("{} ", time.strftime("%H:%M:%S"))
@@ -59,28 +49,34 @@ impl Table {
             String::new()
         };
         let mut lines = Vec::new();
+        let scale = Scale {
+            interval: sample.interval,
+            accumulated: self.text.accumulated,
+            kilobytes: self.text.kilobytes,
+        };
         if self.text.quiet < 3 {
-            self.system_lines(sample, &mut lines);
+            self.system_lines(sample, &scale, &mut lines);
         }
         let header = match self.text.quiet {
             0 => true,
             1 => !self.header_printed,
             _ => false,
         };
+        let width = width.map(|width| width.saturating_sub(prefix.len()));
         if header {
             self.header_printed = true;
-            lines.push(self.header());
+            lines.push(self.line(width, |field, _| field.header.to_owned()));
         }
-        let mut tasks: Vec<&Task> = sample.tasks.iter().collect();
-        tasks.sort_by_key(|task| (std::cmp::Reverse(weight(task)), task.tid));
-        lines.extend(tasks.into_iter().map(|task| self.row(task, sample)));
+        for row in rows {
+            lines.push(self.line(width, |field, last| scale.cell(field, *row, last)));
+        }
         lines.iter().fold(String::new(), |mut text, line| {
             let _ = writeln!(text, "{prefix}{}", line.trim_end());
             text
         })
     }
 
-    fn system_lines(&self, sample: &Sample, lines: &mut Vec<String>) {
+    fn system_lines(&self, sample: &Sample, scale: &Scale, lines: &mut Vec<String>) {
         let system = &sample.system;
         let sum = |of: fn(&Task) -> Option<u64>| {
             sample
@@ -89,24 +85,25 @@ impl Table {
                 .filter_map(of)
                 .reduce(|a, b| a.saturating_add(b))
         };
-        let rate = |bytes: Option<u64>| self.rate(bytes, sample);
         lines.push(format!(
             "Total DISK READ: {:>11} | Total DISK WRITE: {:>11}",
-            rate(sum(|task| task.stats.read_bytes)),
-            rate(sum(|task| task.stats.write_bytes)),
+            scale.rate(sum(|task| task.stats.read_bytes)),
+            scale.rate(sum(|task| task.stats.write_bytes)),
         ));
         lines.push(format!(
             "Actual DISK READ: {:>10} | Actual DISK WRITE: {:>10}",
-            rate(system.pgpgin_bytes),
-            rate(system.pgpgout_bytes),
+            scale.rate(system.pgpgin_bytes),
+            scale.rate(system.pgpgout_bytes),
         ));
         let block = system.block.as_ref();
-        let reasons = block.map(|block| self.reasons(&block.unattributed, sample));
+        let on = self.text.device.as_deref();
+        let reasons = block.map(|block| reasons(&block.unattributed, scale));
         lines.push(format!(
-            "Attributed: {} | Shared: {} | Unattributed: {}{}",
-            rate(block.map(|b| b.attributed)),
-            rate(block.map(|b| b.shared)),
-            rate(block.map(|b| b.unattributed.in_total())),
+            "{}Attributed: {} | Shared: {} | Unattributed: {}{}",
+            on.map_or(String::new(), |device| format!("On {}: ", escape(device))),
+            scale.rate(block.map(|b| b.attributed)),
+            scale.rate(block.map(|b| b.shared)),
+            scale.rate(block.map(|b| b.unattributed.in_total())),
             reasons.unwrap_or_default(),
         ));
         lines.extend(losses(system));
@@ -117,96 +114,74 @@ impl Table {
         );
     }
 
-    /// The reasons that are not 0, in brackets.
-    fn reasons(&self, of: &Unattributed, sample: &Sample) -> String {
-        let named = [
-            ("pre-trace", of.pre_trace),
-            ("metadata", of.metadata),
-            ("swap", of.swap),
-            ("overflow", of.overflow),
-            ("unknown", of.unknown),
-            ("besides: stacked", of.stacked),
-        ];
-        let parts: Vec<String> = named
-            .into_iter()
-            .filter(|(_, bytes)| *bytes != 0)
-            .map(|(name, bytes)| format!("{name} {}", self.rate(Some(bytes), sample)))
-            .collect();
-        if parts.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", parts.join(", "))
-        }
-    }
-
-    fn header(&self) -> String {
-        let mut names = COLUMNS.map(|(name, _)| name.to_owned());
-        if self.text.processes {
-            names[0] = "PID".to_owned();
-        }
-        join(&names)
-    }
-
-    fn row(&self, task: &Task, sample: &Sample) -> String {
-        let block = task.block.as_ref();
-        let rate = |bytes: Option<u64>| self.rate(bytes, sample);
-        let delay = |ns: Option<u64>| {
-            ns.map_or(units::UNKNOWN.to_owned(), |ns| {
-                units::percent(std::time::Duration::from_nanos(ns), sample.interval)
-            })
+    /// A word for each column; `word` is told whether it is the last one.
+    fn line(&self, width: Option<usize>, word: impl Fn(&Field, bool) -> String) -> String {
+        let Some((last, columns)) = self.text.columns.split_last() else {
+            return String::new();
         };
-        join(&[
-            task.tid.to_string(),
-            task.prio.as_deref().unwrap_or(units::UNKNOWN).to_owned(),
-            one_word(task.user.as_deref()),
-            rate(task.stats.read_bytes),
-            rate(task.stats.write_bytes),
-            rate(block.map(|b| b.write() + b.write_shared)),
-            rate(block.map(|b| b.write_flushed)),
-            block.map_or(units::UNKNOWN.to_owned(), |b| {
-                b.dirty_pending
-                    .map_or(units::UNKNOWN.to_owned(), |n| self.bytes(n as f64))
-            }),
-            block
-                .and_then(|b| b.lag)
-                .map_or(units::UNKNOWN.to_owned(), |lag| units::duration(lag.avg())),
-            delay(task.stats.swapin_delay_ns),
-            delay(task.stats.blkio_delay_ns),
-            if task.exited { "exit" } else { units::UNKNOWN }.to_owned(),
-            command(task),
-        ])
-    }
-
-    /// Bytes of the interval: a second's, or all with `-a`.
-    fn rate(&self, bytes: Option<u64>, sample: &Sample) -> String {
-        let Some(bytes) = bytes else {
-            return units::UNKNOWN.to_owned();
-        };
-        if self.text.accumulated {
-            return self.bytes(bytes as f64);
+        let mut line = String::new();
+        for field in columns {
+            pad(&mut line, field, &word(field, false));
+            line.push(' ');
         }
-        let seconds = sample.interval.as_secs_f64();
-        if seconds == 0.0 {
-            return units::UNKNOWN.to_owned();
+        let word = word(last, true);
+        if last.kind != Kind::Word {
+            pad(&mut line, last, &word);
+            return line;
         }
-        format!("{}/s", self.bytes(bytes as f64 / seconds))
-    }
-
-    fn bytes(&self, bytes: f64) -> String {
-        units::bytes(bytes, self.text.kilobytes)
+        // A line that is wrapped anyway still shows the start of a name.
+        let room = width.map(|width| width.saturating_sub(line.width()).max(last.header.len()));
+        line.push_str(cut(&word, room));
+        line
     }
 }
 
-/// What the rows are sorted by.
-fn weight(task: &Task) -> u64 {
-    let block = task.block.unwrap_or_default();
-    let moved = [
-        block.write() + block.write_shared,
-        task.stats.write_bytes.unwrap_or(0),
-        task.stats.read_bytes.unwrap_or(0),
-        block.dirty_pending.unwrap_or(0),
+/// Words to the left, numbers to the right.
+fn pad(line: &mut String, field: &Field, word: &str) {
+    let width = field.width.max(field.header.len());
+    let padding = " ".repeat(width.saturating_sub(word.width()));
+    if field.kind == Kind::Word {
+        line.push_str(word);
+        line.push_str(&padding);
+    } else {
+        line.push_str(&padding);
+        line.push_str(word);
+    }
+}
+
+/// As much as so many columns of a terminal hold.
+fn cut(text: &str, room: Option<usize>) -> &str {
+    let Some(room) = room else { return text };
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        taken += c.width().unwrap_or(0);
+        if taken > room {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// The reasons that are not 0, in brackets.
+fn reasons(of: &Unattributed, scale: &Scale) -> String {
+    let named = [
+        ("pre-trace", of.pre_trace),
+        ("metadata", of.metadata),
+        ("swap", of.swap),
+        ("overflow", of.overflow),
+        ("unknown", of.unknown),
+        ("besides: stacked", of.stacked),
     ];
-    moved.into_iter().fold(0, u64::saturating_add)
+    let parts: Vec<String> = named
+        .into_iter()
+        .filter(|(_, bytes)| *bytes != 0)
+        .map(|(name, bytes)| format!("{name} {}", scale.rate(Some(bytes))))
+        .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", parts.join(", "))
+    }
 }
 
 fn losses(system: &System) -> Option<String> {
@@ -225,31 +200,27 @@ fn losses(system: &System) -> Option<String> {
     ))
 }
 
-/// Kernel threads in brackets, as ps shows them.
-fn command(task: &Task) -> String {
-    match (&task.cmdline, task.kthread) {
-        (_, true) => format!("[{}]", escape(&task.comm)),
-        (Some(line), false) => escape(line).into_owned(),
-        (None, false) => escape(&task.comm).into_owned(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-fn one_word(name: Option<&str>) -> String {
-    match name {
-        Some(name) if !name.is_empty() => escape(name).replace(' ', "_"),
-        _ => units::UNKNOWN.to_owned(),
-    }
-}
+    use super::*;
 
-fn join(words: &[String; COLUMNS.len()]) -> String {
-    let mut line = String::new();
-    for (n, (word, (_, width))) in words.iter().zip(COLUMNS).enumerate() {
-        let left = matches!(n, 1 | 2) || width == 0;
-        let _ = if left {
-            write!(line, "{word:<width$} ")
-        } else {
-            write!(line, "{word:>width$} ")
-        };
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(cut("日本語", Some(4)), "日本");
+        assert_eq!(cut("日本語", Some(5)), "日本");
+        assert_eq!(cut("日本語", None), "日本語");
     }
-    line.trim_end().to_owned()
+
+    proptest! {
+        #[test]
+        fn what_is_cut_fits_and_is_the_beginning(text: String, room in 0usize..40) {
+            let text = escape(&text);
+            let cut = cut(&text, Some(room));
+            prop_assert!(text.starts_with(cut));
+            let width: usize = cut.chars().filter_map(|c| c.width()).sum();
+            prop_assert!(width <= room);
+        }
+    }
 }

@@ -1,0 +1,111 @@
+//! What to do, resolved from the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{DoctorFormat, Export};
+use crate::{
+    collect::{By, Wanted, devices::Number},
+    output::{Field, Filter, Sort, fields},
+};
+
+/// What to do, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What to run.
+    pub action: Action,
+    /// Where the kernel half comes from.
+    pub ebpf: Ebpf,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sample and print.
+    Batch(Box<Batch>),
+    /// Report on the kernel.
+    Doctor(DoctorFormat),
+}
+
+/// Where the kernel half comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ebpf {
+    /// It is not wanted.
+    Off,
+    /// The built-in object.
+    BuiltIn,
+    /// A file.
+    File(PathBuf),
+}
+
+/// How to sample and print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Time between two samples.
+    pub delay: Duration,
+    /// How many samples; `None`: until ^C.
+    pub iterations: Option<u64>,
+    /// What is asked of the collector.
+    pub wanted: Wanted,
+    /// What is made of its samples.
+    pub view: View,
+    /// `None`: text in the order of weight, exports as it comes.
+    pub sort: Option<Sort>,
+    /// The chosen fields; `None`: the usual ones.
+    pub fields: Option<Vec<&'static Field>>,
+    /// `None`: text.
+    pub export: Option<Export>,
+    /// How the text looks.
+    pub text: Text,
+}
+
+/// What is made of the collector's samples before they are printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Only tasks whose command matches.
+    pub filter: Option<Filter>,
+    /// Only these devices' I/O.
+    pub device: Option<OnDevice>,
+    /// Groups instead of tasks.
+    pub by: Option<By>,
+    /// Totals since start instead of the interval's.
+    pub accumulated: bool,
+}
+
+/// Some devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnDevice {
+    /// What they are called.
+    pub name: String,
+    /// Their numbers and those of their partitions.
+    pub numbers: Vec<Number>,
+}
+
+/// How the text looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Totals instead of rates.
+    pub accumulated: bool,
+    /// Kilobytes throughout.
+    pub kilobytes: bool,
+    /// The time on every line.
+    pub time: bool,
+    /// 0 to 3.
+    pub quiet: u8,
+    /// The columns.
+    pub columns: Vec<&'static Field>,
+    /// The devices that the block totals are of; `None`: all.
+    pub device: Option<String>,
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text {
+            accumulated: false,
+            kilobytes: false,
+            time: false,
+            quiet: 0,
+            columns: fields::columns(false, None),
+            device: None,
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! From [`Cli`] to [`Config`]: names are looked up, and options that do not go
+//! together are refused.
+
+use super::{
+    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, OnDevice, Options, Text, View,
+};
+use crate::{
+    collect::{
+        By, Rows, Wanted,
+        devices::{self, Device},
+    },
+    output::{Field, fields},
+};
+
+/// Wrong usage: exit status 2.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UsageError {
+    /// `-u` with somebody unknown.
+    #[error("there is no user {0:?} on this machine (-u takes a name or a number)")]
+    NoUser(String),
+    /// `-p` with nobody there.
+    #[error("there is no process {0} (-p takes the number of a running process or thread)")]
+    NoProcess(u32),
+    /// `--device` with none there.
+    #[error(
+        "there is no block device {device:?} (--device takes sda, /dev/sda or 8:0); there are {known}"
+    )]
+    NoDevice {
+        /// What was asked for.
+        device: String,
+        /// What there is.
+        known: String,
+    },
+    /// `-P` with another grouping.
+    #[error(
+        "-P means --group-by process and does not go with --group-by {0}; leave one of them out"
+    )]
+    TwoGroupings(&'static str),
+    /// What only eBPF knows, without it.
+    #[error("{0} needs eBPF: taskstats knows no devices and files; leave out {0} or --no-ebpf")]
+    NeedsEbpf(&'static str),
+    /// `--fields` where all are printed anyway.
+    #[error(
+        "--fields is for text and --export csv: NDJSON lines always hold every field; leave it out, or use --export csv"
+    )]
+    FieldsOfNdjson,
+    /// A field that the rows do not have.
+    #[error("a line of --group-by {by} has no field {field}; it has {has}")]
+    NotOfRows {
+        /// The field.
+        field: &'static str,
+        /// What the lines are.
+        by: &'static str,
+        /// Their fields.
+        has: String,
+    },
+}
+
+impl Cli {
+    /// Resolves names. `uid` gives a user's number, `exists` says whether a
+    /// process or thread runs, `devices` lists the block devices.
+    ///
+    /// # Errors
+    ///
+    /// A user, process or device does not exist; options that do not go
+    /// together.
+    pub fn resolve(
+        self,
+        uid: impl Fn(&str) -> Option<u32>,
+        exists: impl Fn(u32) -> bool,
+        devices: impl Fn() -> Vec<Device>,
+    ) -> Result<Config, UsageError> {
+        let options = self.options;
+        let ebpf = match options.ebpf_object {
+            _ if options.no_ebpf => Ebpf::Off,
+            Some(ref file) => Ebpf::File(file.clone()),
+            None => Ebpf::BuiltIn,
+        };
+        if let Some(CommandCli::Doctor { format }) = self.command {
+            return Ok(Config {
+                action: Action::Doctor(format),
+                ebpf,
+            });
+        }
+        if let Some(gone) = options.pid.iter().find(|pid| !exists(**pid)) {
+            return Err(UsageError::NoProcess(*gone));
+        }
+        let uids = options
+            .user
+            .iter()
+            .map(|name| uid(name).ok_or_else(|| UsageError::NoUser(name.clone())))
+            .collect::<Result<_, _>>()?;
+        let grouping = grouping(&options)?;
+        let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
+        check_fields(&options, grouping)?;
+        let device = on_device(&options.device, devices)?;
+        let wanted = Wanted {
+            rows: rows(&options, by),
+            pids: options.pid,
+            uids,
+            processes,
+        };
+        let fields = (!options.fields.is_empty()).then_some(options.fields);
+        let batch = Batch {
+            delay: options.delay,
+            iterations: options.iter,
+            sort: options.sort,
+            export: options.export,
+            text: Text {
+                accumulated: options.accumulated,
+                kilobytes: options.kilobytes,
+                time: options.time,
+                quiet: options.quiet,
+                columns: fields
+                    .clone()
+                    .unwrap_or_else(|| fields::columns(processes, by)),
+                device: device.as_ref().map(|device| device.name.clone()),
+            },
+            fields,
+            wanted,
+            view: View {
+                filter: options.filter,
+                device,
+                by,
+                accumulated: options.accumulated,
+            },
+        };
+        Ok(Config {
+            action: Action::Batch(Box::new(batch)),
+            ebpf,
+        })
+    }
+}
+
+fn grouping(options: &Options) -> Result<GroupBy, UsageError> {
+    let grouping = match (options.group_by, options.processes) {
+        (Some(GroupBy::Process) | None, true) => GroupBy::Process,
+        (Some(other), true) => return Err(UsageError::TwoGroupings(other.name())),
+        (grouping, false) => grouping.unwrap_or(GroupBy::Thread),
+    };
+    let needs_ebpf = match grouping {
+        GroupBy::Device => Some("--group-by device"),
+        GroupBy::File => Some("--group-by file"),
+        _ => (!options.device.is_empty()).then_some("--device"),
+    };
+    match needs_ebpf {
+        Some(option) if options.no_ebpf => Err(UsageError::NeedsEbpf(option)),
+        _ => Ok(grouping),
+    }
+}
+
+fn check_fields(options: &Options, grouping: GroupBy) -> Result<(), UsageError> {
+    if options.export == Some(Export::Ndjson) && !options.fields.is_empty() {
+        return Err(UsageError::FieldsOfNdjson);
+    }
+    let key = options.sort.iter().map(|sort| sort.field);
+    let foreign = |field: &&Field| !field.is_of(grouping.by());
+    match options.fields.iter().copied().chain(key).find(foreign) {
+        None => Ok(()),
+        Some(field) => Err(UsageError::NotOfRows {
+            field: field.name,
+            by: grouping.name(),
+            has: fields::names(fields::all(grouping.by())),
+        }),
+    }
+}
+
+fn on_device(
+    wanted: &[String],
+    devices: impl Fn() -> Vec<Device>,
+) -> Result<Option<OnDevice>, UsageError> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let devices = devices();
+    let mut names: Vec<&str> = Vec::new();
+    let mut numbers = Vec::new();
+    for text in wanted {
+        let Some(device) = devices::find(&devices, text) else {
+            let known = devices
+                .iter()
+                .map(|device| format!("{} ({}:{})", device.name, device.number.0, device.number.1));
+            return Err(UsageError::NoDevice {
+                device: text.clone(),
+                known: known.collect::<Vec<_>>().join(", "),
+            });
+        };
+        names.push(&device.name);
+        numbers.extend(devices::with_partitions(&devices, device));
+    }
+    Ok(Some(OnDevice {
+        name: names.join(", "),
+        numbers,
+    }))
+}
+
+/// `-o` shows whatever is not 0 in what is shown. Where devices make the rows
+/// or choose them, a task without block I/O is in none.
+fn rows(options: &Options, by: Option<By>) -> Rows {
+    let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
+    let all_fields = options.fields.is_empty() && options.export.is_some();
+    if !options.only {
+        return if by_fact { Rows::Disk } else { Rows::All };
+    }
+    if all_fields || options.fields.iter().any(|field| field.is_beyond_disk()) {
+        Rows::Any
+    } else {
+        Rows::Disk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    fn devices() -> Vec<Device> {
+        let device = |name: &str, number, disk| Device {
+            name: name.to_owned(),
+            number,
+            disk,
+        };
+        vec![
+            device("sda", (8, 0), None),
+            device("sda1", (8, 1), Some((8, 0))),
+            device("sdb", (8, 16), None),
+        ]
+    }
+
+    fn resolve(args: &[&str]) -> Result<Result<Config, UsageError>, clap::Error> {
+        let cli = Cli::try_parse_from([&["iotop-trace"], args].concat())?;
+        let uid = |name: &str| (name == "root").then_some(0).or(name.parse().ok());
+        Ok(cli.resolve(uid, |pid| pid < 100, devices))
+    }
+
+    fn batch(args: &[&str]) -> Batch {
+        match resolve(args).expect("parsed").expect("resolved").action {
+            Action::Batch(batch) => *batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals_that_are_no_intervals_are_refused_in_words() {
+        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e300"] {
+            let error = resolve(&["-d", delay]).expect_err(delay);
+            assert_eq!(error.exit_code(), 2, "{delay}");
+        }
+        assert_eq!(batch(&["-d", "0.5"]).delay, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn lists_and_repeated_options_add_up() {
+        let wanted = batch(&["-p", "1,2", "-p", "3", "-u", "root", "-u", "7", "-o"]).wanted;
+        assert_eq!(
+            (wanted.pids, wanted.uids, wanted.rows),
+            (vec![1, 2, 3], vec![0, 7], Rows::Disk)
+        );
+        let device = batch(&["--device", "sda,8:16"]).view.device;
+        let device = device.expect("given");
+        assert_eq!(device.numbers, [(8, 0), (8, 1), (8, 16)]);
+        assert_eq!(device.name, "sda, sdb");
+    }
+
+    #[test]
+    fn only_is_asked_for_as_wide_as_what_is_shown() {
+        for (args, rows) in [
+            (vec![], Rows::All),
+            (vec!["-o"], Rows::Disk),
+            (vec!["-o", "--fields", "tid,caused"], Rows::Disk),
+            (vec!["-o", "--fields", "tid,buffer_read"], Rows::Any),
+            (vec!["-o", "--export", "csv"], Rows::Any),
+            (vec!["-o", "--export", "csv", "--fields", "tid"], Rows::Disk),
+            (vec!["-o", "--export", "ndjson"], Rows::Any),
+            (vec!["--group-by", "user"], Rows::All),
+            (vec!["--group-by", "device"], Rows::Disk),
+            (vec!["--device", "sda"], Rows::Disk),
+        ] {
+            assert_eq!(batch(&args).wanted.rows, rows, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn process_is_a_grouping_of_its_own() {
+        for args in [&["-P"][..], &["--group-by", "process"]] {
+            let batch = batch(args);
+            assert!(batch.wanted.processes && batch.view.by.is_none());
+            assert_eq!(batch.text.columns[0].name, "pid");
+        }
+        let two = resolve(&["-P", "--group-by", "unit"]).expect("parsed");
+        assert_eq!(two, Err(UsageError::TwoGroupings("unit")));
+        let two = resolve(&["-P", "--group-by", "thread"]).expect("parsed");
+        assert_eq!(two, Err(UsageError::TwoGroupings("thread")));
+    }
+
+    #[test]
+    fn what_only_ebpf_knows_is_refused_without_it() {
+        for args in [
+            ["--group-by", "device"],
+            ["--group-by", "file"],
+            ["--device", "sda"],
+        ] {
+            let refused = resolve(&[&args[..], &["--no-ebpf"]].concat()).expect("parsed");
+            let Err(UsageError::NeedsEbpf(option)) = refused else {
+                panic!("{refused:?}");
+            };
+            assert!(args.join(" ").starts_with(option));
+        }
+    }
+
+    #[test]
+    fn fields_that_the_lines_do_not_have_are_refused() {
+        for args in [
+            vec!["--group-by", "user", "--fields", "tid"],
+            vec!["--group-by", "user", "--sort", "tid"],
+            vec!["--fields", "tid,name"],
+            vec!["-P", "-s", "tasks"],
+        ] {
+            let refused = resolve(&args).expect("parsed");
+            assert!(
+                matches!(refused, Err(UsageError::NotOfRows { .. })),
+                "{args:?}"
+            );
+        }
+        let refused = resolve(&["--export", "ndjson", "--fields", "tid"]).expect("parsed");
+        assert_eq!(refused, Err(UsageError::FieldsOfNdjson));
+    }
+
+    #[test]
+    fn an_unknown_device_is_told_which_there_are() {
+        let Err(error) = resolve(&["--device", "sda,sdc"]).expect("parsed") else {
+            panic!("sdc was found");
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("\"sdc\"") && said.contains("sda1 (8:1)"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_sort_key_may_have_a_sign() {
+        let sort = batch(&["-s", "-pid"]).sort.expect("given");
+        assert_eq!(sort.field.name, "pid");
+        assert!(sort.direction.is_some());
+    }
+
+    #[test]
+    fn the_help_names_every_field() {
+        let help = Cli::command().render_long_help().to_string();
+        for field in crate::output::FIELDS {
+            assert!(help.contains(field.name) && help.contains(field.header));
+        }
+    }
+
+    #[test]
+    fn unknown_users_and_processes_are_named() {
+        let nobody = resolve(&["-u", "nosuch"]).expect("parsed");
+        assert_eq!(nobody, Err(UsageError::NoUser("nosuch".to_owned())));
+        let gone = resolve(&["-p", "100"]).expect("parsed");
+        assert_eq!(gone, Err(UsageError::NoProcess(100)));
+    }
+
+    #[test]
+    fn iotops_letters_go_together() {
+        let batch = batch(&["-botqqPak", "-n", "3", "--no-ebpf"]);
+        assert_eq!(batch.iterations, Some(3));
+        assert!(batch.wanted.processes && batch.view.accumulated);
+        assert_eq!(batch.wanted.rows, Rows::Disk);
+        assert_eq!(
+            (batch.text.quiet, batch.text.time, batch.text.kilobytes),
+            (2, true, true)
+        );
+    }
+}

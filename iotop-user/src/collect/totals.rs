@@ -1,0 +1,71 @@
+//! What facts add up to.
+
+use iotop_common::Class;
+
+use super::{BlockFact, BlockTotals};
+
+impl BlockTotals {
+    /// The sum of some facts.
+    pub fn of<'a>(facts: impl IntoIterator<Item = &'a BlockFact>) -> BlockTotals {
+        let mut totals = BlockTotals::default();
+        for fact in facts {
+            totals.count(fact);
+        }
+        totals
+    }
+
+    /// Adds a fact to the part it belongs to. What has an owner that is not
+    /// known is `unknown`, so that the tasks always add up to the parts.
+    pub fn count(&mut self, fact: &BlockFact) {
+        let part = match (fact.class, fact.owner) {
+            (Class::Read, _) => {
+                self.read += fact.bytes;
+                return;
+            }
+            (Class::Stacked, _) => {
+                self.unattributed.stacked += fact.bytes;
+                return;
+            }
+            (Class::Exact | Class::Direct, Some(_)) => &mut self.attributed,
+            (Class::Shared, Some(_)) => &mut self.shared,
+            (Class::PreTrace, _) => &mut self.unattributed.pre_trace,
+            (Class::Metadata, _) => &mut self.unattributed.metadata,
+            (Class::Swap, _) => &mut self.unattributed.swap,
+            (Class::Overflow, _) => &mut self.unattributed.overflow,
+            (Class::Unknown | Class::Exact | Class::Direct | Class::Shared, _) => {
+                &mut self.unattributed.unknown
+            }
+        };
+        *part += fact.bytes;
+        self.write += fact.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_every_class_add_up_to_what_was_written() {
+        for owner in [None, Some(0)] {
+            let facts = Class::ALL.map(|class| BlockFact {
+                owner,
+                submitter: Some(0),
+                device: (8, 0),
+                ino: 0,
+                class,
+                bytes: 1 << class as u32,
+                bios: 1,
+                lag: None,
+            });
+            let totals = BlockTotals::of(&facts);
+            let parts = totals.attributed + totals.shared + totals.unattributed.in_total();
+            assert_eq!(parts, totals.write);
+            let all: u64 = facts.iter().map(|fact| fact.bytes).sum();
+            assert_eq!(
+                totals.read + totals.write + totals.unattributed.stacked,
+                all
+            );
+        }
+    }
+}

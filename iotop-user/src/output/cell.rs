@@ -1,0 +1,132 @@
+//! A value as one word of text.
+
+use std::time::Duration;
+
+use super::{
+    escape,
+    fields::{Field, Kind},
+    row::{Row, Value},
+    units,
+};
+
+/// What an interval's counters are divided by and shown in.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// What the counters are of.
+    pub interval: Duration,
+    /// They are totals, not to be divided.
+    pub accumulated: bool,
+    /// Kilobytes throughout.
+    pub kilobytes: bool,
+}
+
+impl Scale {
+    /// A field of a row. `last` says that nothing follows on the line: then a
+    /// name may hold spaces.
+    pub fn cell(&self, field: &Field, row: Row, last: bool) -> String {
+        match (field.kind, field.value(row)) {
+            (Kind::Flag, Value::Flag(true)) => field.header.to_lowercase(),
+            (_, Value::Word(word)) => name(&word, last),
+            (kind, Value::Number(number)) => self.number(kind, number),
+            _ => units::UNKNOWN.to_owned(),
+        }
+    }
+
+    fn number(&self, kind: Kind, number: u64) -> String {
+        match kind {
+            Kind::Bytes => self.rate(Some(number)),
+            Kind::Level => self.bytes(number as f64),
+            Kind::Count if self.accumulated => number.to_string(),
+            Kind::Count if self.interval.is_zero() => units::UNKNOWN.to_owned(),
+            Kind::Count => format!("{:.1}/s", number as f64 / self.interval.as_secs_f64()),
+            Kind::Share => units::percent(Duration::from_nanos(number), self.interval),
+            Kind::Span => units::duration(Duration::from_nanos(number)),
+            Kind::Id | Kind::Word | Kind::Flag => number.to_string(),
+        }
+    }
+
+    /// Bytes of the interval: a second's, or all with `-a`.
+    pub fn rate(&self, bytes: Option<u64>) -> String {
+        let Some(bytes) = bytes else {
+            return units::UNKNOWN.to_owned();
+        };
+        if self.accumulated {
+            return self.bytes(bytes as f64);
+        }
+        if self.interval.is_zero() {
+            return units::UNKNOWN.to_owned();
+        }
+        format!(
+            "{}/s",
+            self.bytes(bytes as f64 / self.interval.as_secs_f64())
+        )
+    }
+
+    fn bytes(&self, bytes: f64) -> String {
+        units::bytes(bytes, self.kilobytes)
+    }
+}
+
+/// A name that moves no cursor; one word unless it may hold spaces.
+fn name(name: &str, spaces: bool) -> String {
+    if name.is_empty() {
+        units::UNKNOWN.to_owned()
+    } else if spaces {
+        escape(name).into_owned()
+    } else {
+        escape(name).replace(char::is_whitespace, "_")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        collect::Task,
+        output::{FIELDS, fields, golden},
+    };
+
+    const SCALE: Scale = Scale {
+        interval: Duration::from_secs(2),
+        accumulated: false,
+        kilobytes: false,
+    };
+
+    #[test]
+    fn counts_are_of_a_second_or_of_all() {
+        let task = Task {
+            stats: crate::collect::TaskCounters {
+                read_syscalls: Some(3),
+                ..Default::default()
+            },
+            ..Task::default()
+        };
+        let field = fields::find("read_syscalls").expect("a field");
+        assert_eq!(SCALE.cell(field, Row::Task(&task), false), "1.5/s");
+        let all = Scale {
+            accumulated: true,
+            ..SCALE
+        };
+        assert_eq!(all.cell(field, Row::Task(&task), false), "3");
+    }
+
+    #[test]
+    fn every_field_of_every_row_is_one_word() {
+        for task in &golden::sample().tasks {
+            for field in FIELDS {
+                let cell = SCALE.cell(field, Row::Task(task), false);
+                assert_eq!(cell.split_whitespace().count(), 1, "{field:?}: {cell:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_one_word(text in any::<String>()) {
+            let name = name(&text, false);
+            prop_assert_eq!(name.split_whitespace().count(), 1, "{:?}", name);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the exports and groupings really print.
+
+use anyhow::{Context, Result, ensure};
+use iotop_trace::output::SCHEMA;
+use serde_json::Value;
+
+use super::{NDJSON, complaint, is_root, json_lines, run};
+
+fn by() -> &'static [&'static str] {
+    // By device and file takes eBPF to have any line.
+    let all = &["user", "cgroup", "unit", "container", "device", "file"];
+    if is_root() { all } else { &all[..4] }
+}
+
+#[test]
+fn real_lines_of_every_kind_fit_the_schema() -> Result<()> {
+    let schema: Value = serde_json::from_str(SCHEMA)?;
+    let validator = jsonschema::validator_for(&schema)?;
+    for by in [&["thread", "process"][..], by()].concat() {
+        let output = run(&[&NDJSON[..], &["-n", "2", "--group-by", by]].concat())?;
+        ensure!(output.status.success(), "{by}: {}", complaint(&output));
+        for line in json_lines(&output)? {
+            let errors: Vec<String> = validator
+                .iter_errors(&line)
+                .map(|error| error.to_string())
+                .collect();
+            ensure!(errors.is_empty(), "{by}: {errors:?} in {line}");
+            ensure!(
+                line["type"] == "system"
+                    || matches!(by, "thread" | "process") != (line["type"] == "group"),
+                "{by}: {line}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn real_csv_has_the_header_once_and_as_many_values_on_every_line() -> Result<()> {
+    let columns = "command,tid,caused,lag";
+    let csv = ["--export", "csv", "-d", "0.1", "-n", "2"];
+    for more in [&["--fields", columns][..], &["--group-by", "user"], &["-P"]] {
+        let output = run(&[&csv[..], more].concat())?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+        let header = reader.headers()?.clone();
+        ensure!(header.iter().take(3).eq(["seq", "time", "interval_s"]));
+        let lines: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>()?;
+        for seq in ["1", "2"] {
+            ensure!(
+                lines.iter().any(|line| &line[0] == seq),
+                "no interval {seq}"
+            );
+        }
+        ensure!(
+            lines.iter().all(|line| &line[0] != "seq"),
+            "a second header"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_filter_leaves_only_what_matches_and_no_command_is_cut_in_a_pipe() -> Result<()> {
+    let long = format!("^.*{}$", "x".repeat(300));
+    let args = ["-b", "-n", "1", "-d", "0.1", "-qqq", "--filter", &long];
+    let output = run(&args)?;
+    ensure!(output.status.success(), "{}", complaint(&output));
+    let text = String::from_utf8(output.stdout)?;
+    // Its own command line ends in the expression, and matches itself not.
+    ensure!(text.is_empty(), "{text}");
+    let loose = format!("{}|iotop-trace", "x".repeat(300));
+    let output = run(&["-b", "-n", "1", "-d", "0.1", "-qqq", "--filter", &loose])?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(text.lines().any(|line| line.ends_with(&loose)), "{text}");
+    let first = text.lines().next().context("its own line")?;
+    ensure!(
+        text.lines().all(|line| line.contains("iotop-trace")),
+        "{first}"
+    );
+    Ok(())
+}
