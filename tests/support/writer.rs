@@ -33,7 +33,8 @@ pub fn act(comm: &str, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn work(comm: &str, args: &[&str]) -> Result<()> {
+/// Does one piece of work, as the arguments say.
+pub fn work(comm: &str, args: &[&str]) -> Result<()> {
     match *args {
         ["write", path, offset, len] => {
             fill(&open(path, 0)?, offset.parse()?, len.parse()?, CHUNK, 0)
@@ -73,7 +74,8 @@ fn work(comm: &str, args: &[&str]) -> Result<()> {
     }
 }
 
-fn take_name(comm: &str) -> Result<()> {
+/// Names the calling thread.
+pub fn take_name(comm: &str) -> Result<()> {
     ensure!(comm.len() < 16, "{comm} is longer than a command name");
     let name = CString::new(comm)?;
     // SAFETY: `name` is a NUL-terminated string that outlives the call.
@@ -82,7 +84,8 @@ fn take_name(comm: &str) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &str, flags: i32) -> Result<File> {
+/// Opens a file to read and write, and creates it where it is not there.
+pub fn open(path: &str, flags: i32) -> Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -94,7 +97,7 @@ fn open(path: &str, flags: i32) -> Result<File> {
 }
 
 /// Writes `len` bytes from `offset`, leaving `gap` bytes out after each `chunk`.
-fn fill(file: &File, mut offset: u64, len: usize, chunk: usize, gap: usize) -> Result<()> {
+pub fn fill(file: &File, mut offset: u64, len: usize, chunk: usize, gap: usize) -> Result<()> {
     // O_DIRECT wants the buffer aligned; nobody else minds.
     let buffer = vec![0x5a; chunk + PAGE];
     let start = buffer.as_ptr().align_offset(PAGE);

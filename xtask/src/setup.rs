@@ -17,24 +17,29 @@ const KERNEL_HALF: [&str; 8] = [
     "zlib1g-dev",
 ];
 
-/// File systems, loop devices and loads for the tests and benchmarks.
-const TESTS: [&str; 6] = [
+/// File systems, loop devices, loads and peers for the tests and benchmarks.
+const TESTS: [&str; 7] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
     "fio",
     "util-linux",
     "mount",
+    "iotop-c",
 ];
 
+/// What the benchmarks compare with, where the distribution has it.
+const PEERS: [&str; 2] = ["iotop", "iotop-c"];
+
 /// What tells on another distribution that [`TESTS`] are there.
-const TEST_PROGRAMS: [&str; 6] = [
+const TEST_PROGRAMS: [&str; 7] = [
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",
     "fio",
     "losetup",
     "mount",
+    "iotop-c",
 ];
 
 pub fn run() -> Result<()> {
@@ -46,6 +51,20 @@ pub fn run() -> Result<()> {
     bpf_linker::install(&Toolchain::find()?)?;
     eprintln!("Everything that the build and the tests need is installed.");
     Ok(())
+}
+
+/// Installs the peers that can be.
+pub fn peers() -> Result<()> {
+    if !debian::is_here() {
+        return Ok(());
+    }
+    let mut missing = debian::missing(&PEERS)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    debian::update()?;
+    missing.retain(|package| debian::offers(&[package]));
+    debian::install(&missing)
 }
 
 fn packages() -> Result<()> {
@@ -85,7 +104,7 @@ fn test_programs() -> Result<()> {
     if !missing.is_empty() {
         bail!(
             "the tests need {}, and only Debian's packages can be installed from here: \
-             install e2fsprogs, xfsprogs, btrfs-progs, fio and util-linux by hand",
+             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux and iotop-c by hand",
             missing.join(" ")
         );
     }

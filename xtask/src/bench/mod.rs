@@ -1,10 +1,15 @@
 //! Benchmarks: every figure is a ratio of two measurements of the same run.
 
 mod attribution;
+mod collect;
 mod cost;
 mod cpu;
+mod crowd;
 mod disk;
 mod fio;
+mod first_sample;
+mod peers;
+mod refreshes;
 mod stats;
 mod throughput;
 mod tracer;
@@ -17,11 +22,18 @@ use clap::Subcommand;
 pub enum Task {
     /// What following every write costs: throughput, CPU, time for each event
     Attribution(attribution::Options),
+    /// What a refresh of all tasks costs, beside iotop-c and iotop
+    Collect(collect::Options),
+    /// A process of the crowd that `collect` looks at
+    #[command(hide = true)]
+    Crowd(crowd::Options),
 }
 
 pub fn run(task: &Task) -> Result<()> {
     match task {
         Task::Attribution(options) => attribution::run(options),
+        Task::Collect(options) => collect::run(options),
+        Task::Crowd(options) => crowd::run(options),
     }
 }
 

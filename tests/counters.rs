@@ -1,0 +1,196 @@
+//! Tasks' counters: every task, every byte, once. Real processes, the real
+//! binary beside them, and what the kernel says of them in /proc.
+//!
+//! Run as root: `cargo test --test counters [FILTER]`. What cannot run here is
+//! ignored and says why; with `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure.
+
+#[path = "counters/actor.rs"]
+mod actor;
+#[path = "counters/fork.rs"]
+mod fork;
+#[path = "counters/identity.rs"]
+mod identity;
+#[path = "counters/intervals.rs"]
+mod intervals;
+#[path = "counters/io.rs"]
+mod io;
+#[path = "counters/processes.rs"]
+mod processes;
+#[path = "counters/short_lived.rs"]
+mod short_lived;
+#[path = "counters/side_by_side.rs"]
+mod side_by_side;
+#[path = "counters/sources.rs"]
+mod sources;
+#[path = "counters/stage.rs"]
+mod stage;
+#[expect(dead_code, reason = "other trials need more of the harness")]
+mod support;
+#[path = "counters/table.rs"]
+mod table;
+#[path = "counters/text.rs"]
+mod text;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use stage::Stage;
+use support::device::{Device, Fs};
+use support::needs::{self, Needs};
+use support::writer::WRITER;
+
+const MIB: u64 = 1 << 20;
+
+/// A trial on a file system of its own.
+type Case = fn(&Stage<'_>) -> Result<()>;
+
+const CASES: &[(&str, Case)] = &[
+    (
+        "a_process_born_and_dead_inside_one_interval_has_one_row_with_all_its_bytes",
+        short_lived::process,
+    ),
+    (
+        "a_thread_that_writes_at_birth_and_exits_has_all_its_bytes",
+        short_lived::thread,
+    ),
+    (
+        "a_thread_that_writes_at_birth_and_lives_on_has_all_its_bytes",
+        short_lived::thread_that_lives_on,
+    ),
+    (
+        "ten_thousand_processes_of_milliseconds_are_all_accounted_for",
+        short_lived::ten_thousand,
+    ),
+    (
+        "a_thread_that_exits_neither_lowers_nor_repeats_its_process",
+        processes::thread_exits,
+    ),
+    (
+        "pid_and_tid_both_select_the_whole_process",
+        processes::selected,
+    ),
+    (
+        "a_shell_is_not_charged_with_what_its_children_wrote",
+        processes::shell,
+    ),
+    (
+        "a_reused_tid_does_not_inherit_counters",
+        identity::reused_tid,
+    ),
+    (
+        "a_tid_reused_inside_one_interval_is_two_tasks",
+        identity::reused_at_once,
+    ),
+    (
+        "exec_from_another_thread_counts_nothing_twice",
+        identity::exec_from_a_thread,
+    ),
+    (
+        "iterator_netlink_and_proc_agree_on_a_live_task",
+        sources::live,
+    ),
+    (
+        "iterator_netlink_and_proc_agree_on_a_task_that_exited",
+        sources::exited,
+    ),
+    (
+        "what_was_counted_before_the_start_is_not_in_the_first_interval",
+        intervals::first_interval,
+    ),
+    (
+        "one_batch_interval_shows_the_real_rate",
+        intervals::single_interval,
+    ),
+    (
+        "an_unknown_delay_is_a_dash_or_null",
+        intervals::unknown_delay,
+    ),
+    ("the_total_is_the_sum_of_the_rows", table::total),
+    (
+        "the_command_is_the_same_word_on_every_line",
+        table::number_of_words,
+    ),
+    (
+        "dd_that_lives_under_a_second_has_its_row_beside_iotop_c",
+        side_by_side::dd,
+    ),
+];
+
+/// A trial that needs no privilege.
+type Anywhere = fn() -> Result<()>;
+
+const ANYWHERE: &[(&str, Anywhere)] = &[
+    ("half_a_second_is_half_a_second", intervals::half_a_second),
+    ("every_line_has_its_time", intervals::stamped),
+    ("an_unknown_figure_is_a_dash_or_null", intervals::unknown),
+    (
+        "a_figure_of_the_table_is_read_with_its_precision",
+        text::selftest,
+    ),
+];
+
+fn main() -> ExitCode {
+    if let Ok(comm) = env::var(WRITER) {
+        let args: Vec<String> = env::args().skip(1).collect();
+        return match actor::act(&comm, &args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{comm}: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut args = Arguments::from_args();
+    // Other trials' processes would be in everybody's tables.
+    args.test_threads = Some(1);
+    let needs = Arc::new(Needs::enter());
+    let device = Arc::new(Mutex::new(None));
+    let mut trials = Vec::new();
+    for &(name, case) in CASES {
+        let (needs, device) = (Arc::clone(&needs), Arc::clone(&device));
+        trials.push(Trial::ignorable_test(name, move || {
+            on_a_device(&needs, &device, name, case)
+        }));
+    }
+    for &(name, case) in ANYWHERE {
+        trials.push(Trial::test(name, move || case().map_err(describe)));
+    }
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+fn on_a_device(
+    needs: &Needs,
+    device: &Mutex<Option<Device>>,
+    name: &str,
+    case: Case,
+) -> Result<Completion, Failed> {
+    match needs.check(Fs::Ext4) {
+        Ok(()) => {}
+        Err(missing) if needs::required() => return Err(describe(missing)),
+        Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
+    }
+    let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
+    // Taken out, so that a failure or a panic leaves no spoilt device to the next.
+    let fresh = match device.take() {
+        Some(used) => used,
+        None => Device::create(Fs::Ext4).map_err(describe)?,
+    };
+    let end = Stage::new(&fresh, name).and_then(|stage| case(&stage));
+    match end {
+        Err(error) if error.is::<side_by_side::NoIotopC>() && !needs::required() => {
+            *device = Some(fresh);
+            return Ok(Completion::ignored_with(format!("{error:#}")));
+        }
+        end => end.map_err(describe)?,
+    }
+    *device = Some(fresh);
+    Ok(Completion::Completed)
+}
+
+fn describe(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}

@@ -1,0 +1,193 @@
+//! Tasks that no look at /proc ever finds: born and dead inside one interval.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::MIB;
+use super::fork::BRIEF;
+use super::io::{Io, is_busy, lines, same, sum};
+use super::stage::{Stage, intervals, tid};
+use super::support::checks::near;
+use super::support::ndjson::{Line, Report};
+use super::support::process::Writer;
+use super::support::tracer::Tracer;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// It took too long to have been inside one interval: it proves nothing.
+const TOO_LONG: Duration = Duration::from_millis(800);
+
+/// What happened inside one interval, and what the tracer said of it. `act`
+/// runs right after an interval has begun.
+fn inside_one_interval<T>(stage: &Stage<'_>, act: impl Fn() -> Result<T>) -> Result<(T, Report)> {
+    for _ in 0..3 {
+        let tracer = Tracer::start(&["-d", "1"])?;
+        let start = Instant::now();
+        let acted = act()?;
+        if start.elapsed() < TOO_LONG {
+            // An exited task must not come back in the interval after its last.
+            intervals(1, INTERVAL);
+            return Ok((acted, stage.report(tracer)?));
+        }
+        eprintln!("{:?} for a short life: trying again", start.elapsed());
+    }
+    anyhow::bail!("this machine is too slow for a life inside one interval")
+}
+
+/// The one line on which this task has counters; it says that it has exited.
+fn only_line(report: &Report, tid: u64) -> Result<&Line> {
+    let mut busy = Vec::new();
+    for line in lines(report, &[("tid", tid)])? {
+        if is_busy(line)? {
+            busy.push(line);
+        }
+    }
+    ensure!(busy.len() == 1, "task {tid}: {} lines, not 1", busy.len());
+    ensure!(busy[0].flag("exited")?, "task {tid} is not called exited");
+    Ok(busy[0])
+}
+
+pub fn process(stage: &Stage<'_>) -> Result<()> {
+    let len = 8 * MIB;
+    let (source, target) = (stage.file("source"), stage.file("target"));
+    let amount = len.to_string();
+    let mut maker = stage.actor("c-maker", &[&["fsync", &source, &amount]])?;
+    stage.step(&mut maker)?;
+    maker.exit(stage.deadline)?;
+    let steps: &[&[&str]] = &[
+        &["evict", &source],
+        &["read", &source],
+        &["fsync", &target, &amount],
+    ];
+    let ((pid, truth), report) = inside_one_interval(stage, || {
+        let mut brief = stage.actor("c-brief", steps)?;
+        for _ in steps {
+            stage.step(&mut brief)?;
+        }
+        let truth = Io::of_process(brief.pid())?.after_exit();
+        Ok((brief.exit(stage.deadline)?, truth))
+    })?;
+    ensure!(
+        truth.read_bytes >= len && truth.write_bytes >= len,
+        "the case is wrong: {truth:?}"
+    );
+    let line = only_line(&report, pid)?;
+    ensure!(line.text("comm")? == "c-brief" && line.number("pid")? == pid);
+    same("a short-lived process", Io::of_lines([line])?, truth)?;
+    near(
+        "block_read_bytes",
+        line.number("block_read_bytes")?,
+        truth.read_bytes,
+    )?;
+    near("dirtied_bytes", line.number("dirtied_bytes")?, len)?;
+    near("block_write_bytes", line.number("block_write_bytes")?, len)
+}
+
+pub fn thread(stage: &Stage<'_>) -> Result<()> {
+    let len = 100 * MIB;
+    let file = stage.file("file");
+    let work = ["in", "c-birth", "write", &file, "0", &len.to_string()];
+    // The process lives on; its thread has gone long before.
+    let ((actor, tid), report) = inside_one_interval(stage, || {
+        let mut actor = stage.actor("c-parent", &[&work, &["end", "c-birth"]])?;
+        let tid = tid(&stage.step(&mut actor)?, "c-birth")?;
+        stage.step(&mut actor)?;
+        Ok((actor, tid))
+    })?;
+    let line = only_line(&report, tid)?;
+    ensure!(line.text("comm")? == "c-birth" && line.number("pid")? == actor.pid());
+    same(
+        "a thread that is gone",
+        Io::of_lines([line])?,
+        written_at_once(len),
+    )?;
+    near("dirtied_bytes", line.number("dirtied_bytes")?, len)?;
+    leader_wrote_nothing(&report, &actor)
+}
+
+pub fn thread_that_lives_on(stage: &Stage<'_>) -> Result<()> {
+    let len = 100 * MIB;
+    let file = stage.file("file");
+    let work = ["in", "c-birth", "write", &file, "0", &len.to_string()];
+    let mut actor = stage.actor("c-parent", &[&work])?;
+    let tracer = Tracer::start(&["-d", "0.2"])?;
+    let tid = tid(&stage.step(&mut actor)?, "c-birth")?;
+    intervals(2, Duration::from_millis(200));
+    let report = stage.report(tracer)?;
+    let got = sum(&report, &[("tid", tid)])?;
+    same("a thread in its first interval", got, written_at_once(len))?;
+    let of_it = lines(&report, &[("tid", tid)])?;
+    for line in &of_it {
+        ensure!(!line.flag("exited")?, "a live thread is called exited");
+    }
+    leader_wrote_nothing(&report, &actor)
+}
+
+/// `len` bytes in writes of 1 MiB, and nothing else.
+fn written_at_once(len: u64) -> Io {
+    Io {
+        write_char: len,
+        write_syscalls: len / MIB,
+        write_bytes: len,
+        ..Io::default()
+    }
+}
+
+fn leader_wrote_nothing(report: &Report, actor: &Writer) -> Result<()> {
+    let leader = sum(report, &[("tid", actor.pid())])?;
+    ensure!(leader.write_bytes == 0, "of its leader: {leader:?}");
+    Ok(())
+}
+
+pub fn ten_thousand(stage: &Stage<'_>) -> Result<()> {
+    let count: usize = 10_000;
+    let file = stage.file("file");
+    let work = ["children", &count.to_string(), "16", &file];
+    let mut actor = stage.actor("c-many", &[&work])?;
+    let tracer = Tracer::start(&["-d", "1"])?;
+    stage.step(&mut actor)?;
+    let report = stage.report(tracer)?;
+    let mut lives: BTreeMap<(u64, &str), (Io, bool)> = BTreeMap::new();
+    for line in report.0.iter().flat_map(|interval| &interval.tasks) {
+        let tid = line.number("tid")?;
+        if line.text("comm")? != "c-many" || tid == actor.pid() {
+            continue;
+        }
+        let (io, exited) = lives.entry((tid, line.text("start_time")?)).or_default();
+        *exited |= line.flag("exited")?;
+        if is_busy(line)? {
+            let now = Io::of_lines([line])?;
+            io.write_char += now.write_char;
+            io.write_bytes += now.write_bytes;
+        }
+    }
+    let written = |of: fn(&Io) -> u64| lives.values().map(|(io, _)| of(io)).sum::<u64>();
+    let (chars, bytes) = (written(|io| io.write_char), written(|io| io.write_bytes));
+    let exits = lives.values().filter(|(_, exited)| *exited).count();
+    let lost = losses(&report).context("lost.exit_records")?;
+    let said = format!(
+        "{} tasks, {exits} exits, {chars} characters, {bytes} bytes, {lost} exits lost",
+        lives.len()
+    );
+    let all = count as u64 * BRIEF;
+    ensure!(lives.len() == count && exits == count, "{said}, of {count}");
+    ensure!(
+        chars == all && bytes == all && lost == 0,
+        "{said}, of {all}"
+    );
+    let each = lives.values().all(|(io, _)| io.write_char == BRIEF);
+    ensure!(each, "some have another's bytes");
+    Ok(())
+}
+
+fn losses(report: &Report) -> Result<u64> {
+    let mut lost = 0;
+    for interval in &report.0 {
+        let of = interval.system.numbers("lost")?;
+        let records = of.get("exit_records").context("is not there")?;
+        lost += records.context("is null: nobody watches exits")?;
+    }
+    Ok(lost)
+}

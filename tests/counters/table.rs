@@ -1,0 +1,120 @@
+//! The text table: it adds up, and a script can take it apart.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+
+use super::stage::Stage;
+use super::text::{Figure, batch, frames};
+
+/// Writers that live on and writers that come and go, and one that reads.
+pub fn total(stage: &Stage<'_>) -> Result<()> {
+    let files = ["one", "two", "many"].map(|name| stage.file(name));
+    let mut one = stage.actor(
+        "c-one",
+        &[&["aside", "c-aside", "steadily", &files[0], "1048576", "5"]],
+    )?;
+    let mut two = stage.actor(
+        "c-two",
+        &[&["aside", "c-aside", "steadily", &files[1], "4096", "1"]],
+    )?;
+    let mut many = stage.actor("c-many", &[&["children", "400", "1", &files[2]]])?;
+    stage.step(&mut one)?;
+    stage.step(&mut two)?;
+    many.go()?;
+    for options in [
+        ["-k", "-d", "0.4", "-n", "2"].as_slice(),
+        &["-o", "-P", "-k", "-d", "0.4", "-n", "2"],
+    ] {
+        for frame in frames(&batch(options)?)? {
+            for (total, column) in [
+                ("Total DISK READ", "DISK_READ"),
+                ("Total DISK WRITE", "DISK_WRITE"),
+            ] {
+                let total = frame.total(total)?;
+                let at = frame.column(column)?;
+                let (mut sum, mut precision) = (0.0, total.precision);
+                for row in &frame.rows {
+                    let word = row.get(at).context("a short row")?;
+                    if word == "-" {
+                        continue;
+                    }
+                    let figure = Figure::parse(word)?;
+                    sum += figure.bytes;
+                    // Nobody moves less than a sector, so a printed 0 is 0.
+                    if figure.bytes > 0.0 {
+                        precision += figure.precision;
+                    }
+                }
+                let apart = (total.bytes - sum).abs();
+                ensure!(
+                    apart <= precision,
+                    "{options:?}: {column} is {} in total, and {sum} in {} rows",
+                    total.bytes,
+                    frame.rows.len()
+                );
+                let idle = column == "DISK_WRITE" && sum == 0.0;
+                ensure!(!idle, "the case is wrong: nobody writes");
+            }
+        }
+    }
+    many.done(stage.deadline)?;
+    Ok(())
+}
+
+/// Busy and idle tasks, big and small figures: the command is always the same
+/// word of its line, counted from the left, and below its name.
+pub fn number_of_words(stage: &Stage<'_>) -> Result<()> {
+    let files = ["fast", "slow"].map(|name| stage.file(name));
+    let actors: [(&str, &[&str]); 3] = [
+        (
+            "c-fast",
+            &["aside", "c-aside", "steadily", &files[0], "1048576", "5"],
+        ),
+        (
+            "c-slow",
+            &["aside", "c-aside", "steadily", &files[1], "4096", "150"],
+        ),
+        ("c-idle", &["aside", "c-aside", "idle"]),
+    ];
+    let mut running = Vec::new();
+    for (comm, step) in actors {
+        let mut actor = stage.actor(comm, &[step])?;
+        stage.step(&mut actor)?;
+        running.push(actor);
+    }
+    for options in [
+        ["-d", "0.4", "-n", "2"].as_slice(),
+        &["-a", "-d", "0.4", "-n", "2"],
+        &["-k", "-n", "1", "-d", "0.4"],
+        &["--no-ebpf", "-n", "1", "-d", "0.4"],
+    ] {
+        let mut places = BTreeSet::new();
+        let mut rows = 0;
+        for frame in frames(&batch(options)?)? {
+            places.insert(frame.column("COMMAND")?);
+            for row in &frame.rows {
+                let own = running
+                    .iter()
+                    .any(|actor| row[0] == actor.pid().to_string());
+                // Every actor is the running binary, and that is its first argument.
+                let place = row.iter().position(|word| word.contains("/proc/self/exe"));
+                ensure!(!own || place.is_some(), "no command in {row:?}");
+                rows += usize::from(place.is_some());
+                places.extend(place);
+                let alone = row.iter().find(|word| is_a_unit(word));
+                ensure!(alone.is_none(), "{alone:?} is a word of its own in {row:?}");
+            }
+        }
+        ensure!(rows >= 3, "{options:?}: {rows} rows of three actors");
+        ensure!(
+            places.len() == 1,
+            "{options:?}: the command is word {places:?}"
+        );
+    }
+    Ok(())
+}
+
+fn is_a_unit(word: &str) -> bool {
+    ["B/s", "K/s", "M/s", "G/s", "%", "B", "K", "M"].contains(&word)
+}
