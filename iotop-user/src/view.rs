@@ -35,6 +35,7 @@ impl<'a> Viewer<'a> {
         if let Some(device) = &self.view.device {
             on_device(&mut sample, &device.numbers);
         }
+        select(&mut sample, self.wanted);
         if let Some(filter) = &self.view.filter {
             filter.apply(&mut sample);
         }
@@ -106,6 +107,26 @@ mod tests {
         };
         let block = last(&view, 3).system.block.expect("traced");
         assert_eq!(block.write, 3 * ((259 << 20) + 40960));
+    }
+
+    #[test]
+    fn a_devices_totals_are_those_of_all_tasks() {
+        let wanted = Wanted {
+            pids: vec![900],
+            ..Wanted::default()
+        };
+        let view = View {
+            device: Some(OnDevice {
+                name: "sda".to_owned(),
+                numbers: vec![(8, 1)],
+            }),
+            ..View::default()
+        };
+        let mut viewer = Viewer::new(&wanted, &view, Path::new("/nonexistent"));
+        let sample = viewer.of(golden::sample());
+        assert_eq!(sample.tasks.len(), 2);
+        let block = sample.system.block.expect("traced");
+        assert_eq!(block.attributed, 259 << 20);
     }
 
     #[test]

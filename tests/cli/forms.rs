@@ -1,10 +1,15 @@
 //! What the exports and groupings really print.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use iotop_trace::output::SCHEMA;
 use serde_json::Value;
 
-use super::{NDJSON, complaint, is_root, json_lines, run};
+use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
 
 fn by() -> &'static [&'static str] {
     // By device and file takes eBPF to have any line.
@@ -78,5 +83,52 @@ fn a_filter_leaves_only_what_matches_and_no_command_is_cut_in_a_pipe() -> Result
         text.lines().all(|line| line.contains("iotop-trace")),
         "{first}"
     );
+    Ok(())
+}
+
+/// Both ends of a terminal of this width.
+fn terminal(columns: u16) -> Result<(OwnedFd, OwnedFd)> {
+    let size = libc::winsize {
+        ws_row: 40,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let (mut ours, mut its) = (-1, -1);
+    // SAFETY: openpty(3) writes two descriptors and reads the size; the name
+    // and the attributes may be null.
+    let done = unsafe {
+        libc::openpty(
+            &raw mut ours,
+            &raw mut its,
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            &raw const size,
+        )
+    };
+    ensure!(done == 0, std::io::Error::last_os_error());
+    // SAFETY: openpty(3) has just opened both, and nobody else knows them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(its)) })
+}
+
+#[test]
+fn on_a_terminal_no_row_is_wider_than_it() -> Result<()> {
+    const WIDTH: u16 = 120;
+    let (ours, its) = terminal(WIDTH)?;
+    let long = "x".repeat(300);
+    let mut child = Command::new(BINARY)
+        .args(["-b", "-n", "1", "-d", "0.1", "-qqq"])
+        .args(["--fields", "tid,command", "--filter"])
+        .arg(format!("iotop-trace|{long}"))
+        .stdout(its)
+        .spawn()?;
+    let mut text = Vec::new();
+    // Ends with EIO when the other side is closed; what came before counts.
+    let _ = File::from(ours).read_to_end(&mut text);
+    ensure!(soon().wait(&mut child)?.success());
+    let text = String::from_utf8(text)?;
+    ensure!(text.lines().any(|line| line.contains("--filter")), "{text}");
+    let longest = text.lines().map(|line| line.chars().count()).max();
+    ensure!(longest == Some(usize::from(WIDTH)), "{text}");
     Ok(())
 }

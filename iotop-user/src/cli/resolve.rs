@@ -199,10 +199,11 @@ fn on_device(
 fn rows(options: &Options, by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
     let all_fields = options.fields.is_empty() && options.export.is_some();
-    if !options.only {
-        return if by_fact { Rows::Disk } else { Rows::All };
-    }
-    if all_fields || options.fields.iter().any(|field| field.is_beyond_disk()) {
+    if by_fact {
+        Rows::Disk
+    } else if !options.only {
+        Rows::All
+    } else if all_fields || options.fields.iter().any(|field| field.is_beyond_disk()) {
         Rows::Any
     } else {
         Rows::Disk
@@ -283,6 +284,10 @@ mod tests {
             (vec!["--group-by", "user"], Rows::All),
             (vec!["--group-by", "device"], Rows::Disk),
             (vec!["--device", "sda"], Rows::Disk),
+            (
+                vec!["-o", "--group-by", "file", "--export", "csv"],
+                Rows::Disk,
+            ),
         ] {
             assert_eq!(batch(&args).wanted.rows, rows, "{args:?}");
         }

@@ -15,7 +15,8 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted, attribution, devices,
+    BlockFact, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
+    attribution, devices,
     live::{self, Interval, Live, TaskState},
     processes::processes,
     select, tasks,
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     identity::{Identities, Thread},
     kernel::{clock, settings},
-    probe::{Counted, Epoch, PageDeltas, Probe, ProbeError},
+    probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{TaskstatsError, TaskstatsSocket},
 };
 
@@ -228,7 +229,7 @@ impl Collector {
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
-        let counted = self.probe().map(Probe::counted);
+        let nothing = tasks::counted(&self.sources);
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
             let busy = named.contains(slot) || *deltas != PageDeltas::default();
@@ -241,7 +242,7 @@ impl Collector {
             };
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
-                None => owners_row(&key, owner, counted),
+                None => owners_row(&key, owner, nothing),
             });
             let row = &mut interval.rows[place];
             row.exited |= owner.flags & OWNER_EXITED != 0;
@@ -325,6 +326,7 @@ impl Collector {
             written_bytes: grown.written,
             block: epoch.map(|epoch| attribution::totals(epoch, facts)),
             lost: epoch.map(lost).unwrap_or_default(),
+            counted: tasks::counted(&self.sources),
             tasks_total: total,
             tasks_running_io: count(|task| task.did_io()),
             tasks_exited: epoch.and_then(|_| count(|task| task.exited && task.did_io())),
@@ -335,9 +337,9 @@ impl Collector {
 
 /// A row for a task that is gone, by what its slot says. It does nothing any
 /// more, least of all wait.
-fn owners_row(key: &TaskKey, owner: &Owner, counted: Option<Counted>) -> Task {
+fn owners_row(key: &TaskKey, owner: &Owner, nothing: TaskCounters) -> Task {
     Task {
-        stats: counted.map(tasks::nothing).unwrap_or_default(),
+        stats: nothing,
         pid: owner.tgid,
         tid: owner.tid,
         start_ticks: key.start_ticks,

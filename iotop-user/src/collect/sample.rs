@@ -92,6 +92,8 @@ pub struct System {
     pub block: Option<BlockTotals>,
     /// What was lost, by name; empty where nothing can be lost.
     pub lost: Lost,
+    /// 0 for each counter that is known of tasks.
+    pub counted: TaskCounters,
     /// Tasks on the machine.
     pub tasks_total: Option<u64>,
     /// Tasks with I/O in the interval.

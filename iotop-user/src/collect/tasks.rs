@@ -106,8 +106,16 @@ fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {
     })
 }
 
-/// No growth of the counters that this kernel keeps of every task.
-pub fn nothing(counted: Counted) -> TaskCounters {
+/// 0 for each counter that is known of every task.
+pub fn counted(sources: &Sources) -> TaskCounters {
+    let counted = match (&sources.probe, &sources.taskstats) {
+        (Some(probe), _) => probe.counted(),
+        (None, Some(_)) => Counted {
+            calls: true,
+            bytes: true,
+        },
+        (None, None) => return TaskCounters::default(),
+    };
     state(&TaskRecord::default(), counted, false).counters
 }
 

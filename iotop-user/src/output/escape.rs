@@ -28,7 +28,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and the
 /// marks and overrides of the bidirectional algorithm (UAX #9).
-fn is_dangerous(c: char) -> bool {
+pub(super) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -195,7 +195,8 @@ pub fn task_lines(sample: &Sample) -> Vec<Value> {
     lines
 }
 
-fn json(sample: &Sample, by: Option<By>) -> String {
+/// The same as text.
+pub fn json(sample: &Sample, by: Option<By>) -> String {
     let mut buffer = BytesMut::new();
     ndjson(sample, &sort::rows(sample), by, &mut buffer).expect("written");
     String::from_utf8(buffer.to_vec()).expect("UTF-8")

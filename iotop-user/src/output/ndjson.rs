@@ -6,8 +6,9 @@ use std::{io, time::Duration};
 use bytes::{BufMut as _, BytesMut};
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
+use serde_json::{Serializer, ser::Formatter};
 
-use super::row::Row;
+use super::{escape::is_dangerous, row::Row};
 use crate::collect::{
     BlockTotals, By, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
 };
@@ -190,9 +191,29 @@ fn line(
         interval_s: seconds(sample.interval),
         rest,
     };
-    serde_json::to_writer(buffer.writer(), &line)?;
+    line.serialize(&mut Serializer::with_formatter(buffer.writer(), Plain))?;
     buffer.put_u8(b'\n');
     Ok(())
+}
+
+/// JSON escapes C0 itself; we also escape what else could harm a terminal. To
+/// a JSON parser the string is the same.
+struct Plain;
+
+impl Formatter for Plain {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            // All of them are in the basic plane.
+            write!(writer, "\\u{:04x}", u32::from(c))?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// UTC with microseconds.
@@ -350,6 +371,7 @@ impl From<Option<&TaskBlock>> for BlockPart {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
@@ -403,10 +425,23 @@ mod tests {
         assert_eq!(lines[1]["blkio_delay_ns"], Value::Null);
     }
 
+    proptest! {
+        #[test]
+        fn any_name_comes_back_as_it_was_and_harms_no_terminal(name in any::<String>()) {
+            let mut sample = golden::sample();
+            sample.tasks[0].comm = name.as_str().into();
+            let text = golden::json(&sample, None);
+            prop_assert!(!text.chars().any(|c| c != '\n' && is_dangerous(c)));
+            prop_assert_eq!(&lines(&sample)[1]["comm"], &name);
+        }
+    }
+
     #[test]
     fn a_hostile_name_stays_within_its_line() {
         let mut sample = golden::sample();
-        sample.tasks[0].comm = "a\nb\x1b[2J".into();
-        assert_eq!(lines(&sample)[1]["comm"], "a\nb\x1b[2J");
+        sample.tasks[0].comm = "a\nb\x1b[2J\u{9b}\u{202e}".into();
+        assert_eq!(lines(&sample)[1]["comm"], "a\nb\x1b[2J\u{9b}\u{202e}");
+        let text = golden::json(&sample, None);
+        assert!(text.contains(r"\u009b\u202e"), "{text}");
     }
 }

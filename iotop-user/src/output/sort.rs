@@ -147,6 +147,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_sign_and_a_field_are_a_key(at in 0..FIELDS.len(), sign in "[+-]?") {
+            let key = format!("{sign}{}", FIELDS[at].name);
+            let sort: Sort = key.parse().expect("a key");
+            prop_assert_eq!(sort.field, &FIELDS[at]);
+            prop_assert_eq!(sort.direction.is_some(), !sign.is_empty());
+        }
+
+        #[test]
         fn sorting_loses_no_row(at in 0..FIELDS.len(), falling: bool) {
             let sample = golden::sample();
             let mut sorted = rows(&sample);

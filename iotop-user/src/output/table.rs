@@ -78,17 +78,14 @@ impl Table {
 
     fn system_lines(&self, sample: &Sample, scale: &Scale, lines: &mut Vec<String>) {
         let system = &sample.system;
-        let sum = |of: fn(&Task) -> Option<u64>| {
-            sample
-                .tasks
-                .iter()
-                .filter_map(of)
-                .reduce(|a, b| a.saturating_add(b))
-        };
+        let total = sample
+            .tasks
+            .iter()
+            .fold(system.counted, |sum, task| sum.plus(&task.stats));
         lines.push(format!(
             "Total DISK READ: {:>11} | Total DISK WRITE: {:>11}",
-            scale.rate(sum(|task| task.stats.read_bytes)),
-            scale.rate(sum(|task| task.stats.write_bytes)),
+            scale.rate(total.read_bytes),
+            scale.rate(total.write_bytes),
         ));
         lines.push(format!(
             "Actual DISK READ: {:>10} | Actual DISK WRITE: {:>10}",
