@@ -35,7 +35,6 @@ impl<'a> Viewer<'a> {
         if let Some(device) = &self.view.device {
             on_device(&mut sample, &device.numbers);
         }
-        select(&mut sample, self.wanted);
         if let Some(filter) = &self.view.filter {
             filter.apply(&mut sample);
         }
@@ -60,7 +59,7 @@ fn kept(view: &View) -> Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::OnDevice, output::golden};
+    use crate::{cli::OnDevice, collect::select::of_wanted, output::golden};
 
     fn last(view: &View, samples: usize) -> Sample {
         let wanted = Wanted::default();
@@ -123,7 +122,9 @@ mod tests {
             ..View::default()
         };
         let mut viewer = Viewer::new(&wanted, &view, Path::new("/nonexistent"));
-        let sample = viewer.of(golden::sample());
+        let mut sample = golden::sample();
+        of_wanted(&mut sample, &wanted);
+        let sample = viewer.of(sample);
         assert_eq!(sample.tasks.len(), 2);
         let block = sample.system.block.expect("traced");
         assert_eq!(block.attributed, 259 << 20);

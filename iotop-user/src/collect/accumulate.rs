@@ -1,14 +1,13 @@
 //! Totals since start instead of the interval's.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use iotop_common::Class;
-use jiff::Timestamp;
 
-use super::{BlockFact, BlockTotals, Lost, Sample, System, Task, Unattributed, devices::Number};
+use super::{BlockFact, BlockTotals, Lost, Sample, System, Task, TaskKey, devices::Number};
 
 /// Which facts are worth keeping: they can be as many as files were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,9 +20,6 @@ pub enum Kept {
     /// All that is known.
     All,
 }
-
-/// A task in one sample and the next: its tid alone may be reused.
-type TaskOf = (u32, Option<Timestamp>);
 
 /// A fact in one sample and the next.
 type FactOf = (Option<usize>, Option<usize>, Number, u64, Class);
@@ -53,6 +49,7 @@ impl Accumulator {
         let sum = self.sum.get_or_insert_with(|| Sample {
             tasks: Vec::new(),
             facts: Vec::new(),
+            devices: Vec::new(),
             system: System::default(),
             interval: Duration::ZERO,
             ..sample.clone()
@@ -63,6 +60,7 @@ impl Accumulator {
         sum.system = sum_system(&sum.system, &sample.system);
         let place = sum_tasks(sum, std::mem::take(&mut sample.tasks));
         sum_facts(sum, facts, &place);
+        sum_devices(sum, std::mem::take(&mut sample.devices));
         *sample = sum.clone();
     }
 }
@@ -76,9 +74,9 @@ fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>) -> Vec<usize> {
             block.dirty_pending = block.dirty_pending.map(|_| 0);
         }
     }
-    let of = |task: &Task| -> TaskOf { (task.tid, task.start_time) };
-    let mut index: HashMap<TaskOf, usize> = sum.tasks.iter().map(of).zip(0..).collect();
-    let there: HashSet<TaskOf> = tasks.iter().map(of).collect();
+    let of = Task::key;
+    let mut index: HashMap<TaskKey, usize> = sum.tasks.iter().map(of).zip(0..).collect();
+    let there: HashSet<TaskKey> = tasks.iter().map(of).collect();
     let keep: Vec<bool> = sum
         .tasks
         .iter()
@@ -145,6 +143,15 @@ fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
     }
 }
 
+fn sum_devices(sum: &mut Sample, devices: Vec<(Number, BlockTotals)>) {
+    let mut all: BTreeMap<Number, BlockTotals> = sum.devices.drain(..).collect();
+    for (device, totals) in devices {
+        let known = all.entry(device).or_default();
+        *known = known.plus(&totals);
+    }
+    sum.devices.extend(all);
+}
+
 fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.saturating_add(b)),
@@ -161,29 +168,11 @@ fn sum_system(sum: &System, now: &System) -> System {
         tasks_exited: plus(sum.tasks_exited, now.tasks_exited),
         self_cpu_ns: plus(sum.self_cpu_ns, now.self_cpu_ns),
         block: match (sum.block, now.block) {
-            (Some(sum), Some(now)) => Some(sum_block(&sum, &now)),
+            (Some(sum), Some(now)) => Some(sum.plus(&now)),
             (sum, now) => sum.or(now),
         },
         lost: sum_lost(&sum.lost, &now.lost),
         ..now.clone()
-    }
-}
-
-fn sum_block(a: &BlockTotals, b: &BlockTotals) -> BlockTotals {
-    let (ua, ub) = (&a.unattributed, &b.unattributed);
-    BlockTotals {
-        read: a.read + b.read,
-        write: a.write + b.write,
-        attributed: a.attributed + b.attributed,
-        shared: a.shared + b.shared,
-        unattributed: Unattributed {
-            pre_trace: ua.pre_trace + ub.pre_trace,
-            metadata: ua.metadata + ub.metadata,
-            swap: ua.swap + ub.swap,
-            stacked: ua.stacked + ub.stacked,
-            overflow: ua.overflow + ub.overflow,
-            unknown: ua.unknown + ub.unknown,
-        },
     }
 }
 

@@ -1,11 +1,17 @@
 //! From slots to tasks: what the kernel half counted, charged to whom it
 //! belongs.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use iotop_common::{Class, Fact, tag::Slot};
 
-use super::{BlockFact, BlockTotals, Lag, Task, TaskBlock, devices::major_minor};
+use super::{
+    BlockFact, BlockTotals, Lag, Task, TaskBlock,
+    devices::{Number, major_minor},
+};
 use crate::probe::{Epoch, PageDeltas};
 
 /// Charges an epoch's facts to the tasks that hold its slots and returns the
@@ -60,27 +66,20 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     let mut totals = BlockTotals {
         read: epoch.totals.read_bytes,
         write: epoch.totals.write_bytes,
-        ..BlockTotals::default()
+        ..BlockTotals::of(facts)
     };
-    totals.unattributed.overflow = epoch.totals.write_overflow_bytes;
-    totals.unattributed.stacked = epoch.totals.stacked_overflow_bytes;
-    for fact in facts {
-        let part = match (fact.class, fact.owner) {
-            (Class::Read, _) => continue,
-            (Class::Exact | Class::Direct, Some(_)) => &mut totals.attributed,
-            (Class::Shared, Some(_)) => &mut totals.shared,
-            (Class::PreTrace, _) => &mut totals.unattributed.pre_trace,
-            (Class::Metadata, _) => &mut totals.unattributed.metadata,
-            (Class::Swap, _) => &mut totals.unattributed.swap,
-            (Class::Stacked, _) => &mut totals.unattributed.stacked,
-            (Class::Overflow, _) => &mut totals.unattributed.overflow,
-            (Class::Unknown | Class::Exact | Class::Direct | Class::Shared, _) => {
-                &mut totals.unattributed.unknown
-            }
-        };
-        *part += fact.bytes;
-    }
+    totals.unattributed.overflow += epoch.totals.write_overflow_bytes;
+    totals.unattributed.stacked += epoch.totals.stacked_overflow_bytes;
     totals
+}
+
+/// The totals of each device; what found no room among the facts is in none.
+pub fn by_device(facts: &[BlockFact]) -> Vec<(Number, BlockTotals)> {
+    let mut totals: BTreeMap<Number, BlockTotals> = BTreeMap::new();
+    for fact in facts {
+        totals.entry(fact.device).or_default().count(fact);
+    }
+    totals.into_iter().collect()
 }
 
 impl BlockFact {

@@ -23,7 +23,7 @@ use super::{
     vmstat::Vmstat,
 };
 use crate::{
-    identity::{Identities, Thread},
+    identity::Names,
     kernel::{clock, settings},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{TaskstatsError, TaskstatsSocket},
@@ -68,7 +68,7 @@ pub enum CollectError {
 pub struct Collector {
     sources: Sources,
     wanted: Wanted,
-    identities: Identities,
+    names: Names,
     page_size: u64,
     seq: u64,
     delays: bool,
@@ -89,7 +89,7 @@ impl Collector {
     /// A source can't be read.
     pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
-            identities: Identities::new(&sources.proc_root),
+            names: Names::new(&sources.proc_root, &sources.sys_root),
             page_size: clock::page_size(),
             seq: 0,
             delays: false,
@@ -151,7 +151,7 @@ impl Collector {
         })?;
         let now = Instant::now();
         let time = Timestamp::now();
-        let ticks = clock::since_boot_ticks();
+        let boottime = clock::boottime();
         self.delays = settings::counts_delays(&self.sources.proc_root);
         let total = tasks::pass(
             &mut self.sources,
@@ -182,6 +182,7 @@ impl Collector {
         };
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, total, &facts);
         self.add_idle(&mut interval, epoch.is_some());
+        let devices = attribution::by_device(&facts);
         let mut sample = Sample {
             seq: self.seq + 1,
             time,
@@ -189,12 +190,13 @@ impl Collector {
             system,
             tasks: interval.rows,
             facts,
+            devices,
             groups: None,
         };
         self.select(&mut sample);
         self.name(&mut sample);
 
-        self.live.end_interval(ticks);
+        self.live.end_interval(boottime);
         self.interval_start = now;
         self.seq += 1;
         self.vmstat = vmstat;
@@ -238,7 +240,7 @@ impl Collector {
             }
             let key = TaskKey {
                 tid: owner.tid,
-                start_ticks: owner.start_boottime / clock::TICK_NS,
+                start_boottime: owner.start_boottime,
             };
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
@@ -279,27 +281,12 @@ impl Collector {
     /// Looks up the names of what is left.
     fn name(&mut self, sample: &mut Sample) {
         for task in &mut sample.tasks {
-            let key = task.key();
-            task.start_time = self.identities.start_time(key.start_ticks);
-            task.user = task.uid.map(|uid| self.identities.user(uid));
-            let thread = Thread {
-                pid: task.pid,
-                tid: task.tid,
-            };
-            if let Some((found, names)) = self.identities.task(thread)
-                && found == key
-            {
-                task.cmdline = names.cmdline;
-                task.cgroup = names.cgroup;
-                task.prio = names.prio;
-            } else if let Some(names) = self.identities.remembered(&key)
-                && names.comm == task.comm
-            {
-                task.cmdline = names.cmdline.clone();
-                task.cgroup = names.cgroup.clone();
-            }
+            self.names.fill(task);
         }
-        self.identities.keep(|key| self.live.find(key).is_some());
+        let shown: HashSet<TaskKey> = sample.tasks.iter().map(Task::key).collect();
+        let live = &self.live;
+        self.names
+            .keep(|key| shown.contains(key) || live.find(key).is_some());
     }
 
     fn system(
@@ -342,7 +329,7 @@ fn owners_row(key: &TaskKey, owner: &Owner, nothing: TaskCounters) -> Task {
         stats: nothing,
         pid: owner.tgid,
         tid: owner.tid,
-        start_ticks: key.start_ticks,
+        start_boottime: key.start_boottime,
         ppid: Some(owner.ppid),
         uid: Some(owner.uid),
         cgroup_id: Some(owner.cgroup_id),

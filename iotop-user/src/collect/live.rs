@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Task, TaskCounters, TaskKey};
+use crate::kernel::clock;
 
 /// What a source says of a task: who it is and its counters since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub struct TaskState {
     /// counters, even when a thread that executes a program takes over its
     /// leader's tid and start time.
     pub id: u64,
-    /// Start time after boot, in clock ticks.
-    pub start_ticks: u64,
+    /// Start time after boot, ns.
+    pub start_boottime: u64,
     /// Thread id.
     pub tid: u32,
     /// Thread group id.
@@ -36,7 +37,7 @@ impl TaskState {
     pub fn key(&self) -> TaskKey {
         TaskKey {
             tid: self.tid,
-            start_ticks: self.start_ticks,
+            start_boottime: self.start_boottime,
         }
     }
 
@@ -45,7 +46,7 @@ impl TaskState {
         Task {
             pid: self.pid,
             tid: self.tid,
-            start_ticks: self.start_ticks,
+            start_boottime: self.start_boottime,
             ppid: self.ppid,
             uid: self.uid,
             cgroup_id: self.cgroup_id,
@@ -92,8 +93,7 @@ pub struct Live {
     by_id: HashMap<u64, TaskState>,
     /// The id of the task that has a tid.
     ids: HashMap<u32, u64>,
-    /// Tasks that started before this, in clock ticks, existed when the
-    /// interval began.
+    /// Tasks that started before this existed when the interval began.
     began: Option<u64>,
 }
 
@@ -131,14 +131,14 @@ impl Live {
     }
 
     /// Ends the interval.
-    pub fn end_interval(&mut self, now_ticks: u64) {
-        self.began = Some(now_ticks);
+    pub fn end_interval(&mut self, now_boottime: u64) {
+        self.began = Some(now_boottime);
     }
 
     /// A task, if it lives.
     pub fn find(&self, key: &TaskKey) -> Option<&TaskState> {
         self.by_tid(key.tid)
-            .filter(|state| state.start_ticks == key.start_ticks)
+            .filter(|state| state.start_boottime == key.start_boottime)
     }
 
     /// A task by its number.
@@ -151,6 +151,18 @@ impl Live {
         self.by_id.values()
     }
 
+    /// Whether a task that is not known was born since the last look. One that
+    /// is as old as a known leader is a thread that took over its place.
+    fn is_born_in_interval(&self, interval: &Interval, state: &TaskState) -> bool {
+        let Some(began) = self.began else {
+            return false;
+        };
+        let key = state.key();
+        state.start_boottime >= began / clock::TICK_NS * clock::TICK_NS
+            || self.find(&key).is_some()
+            || interval.find(&key).is_some()
+    }
+
     fn release_tid(&mut self, state: &TaskState) {
         if self.ids.get(&state.tid) == Some(&state.id) {
             self.ids.remove(&state.tid);
@@ -160,7 +172,7 @@ impl Live {
     fn add(&self, interval: &mut Interval, state: &TaskState) {
         let before = match self.by_id.get(&state.id) {
             Some(known) if is_continued(known, state) => known.counters,
-            _ if self.began.is_some_and(|began| state.start_ticks >= began) => TaskCounters::zero(),
+            _ if self.is_born_in_interval(interval, state) => TaskCounters::zero(),
             _ => state.counters,
         };
         let growth = state.counters.since(&before);
@@ -192,7 +204,7 @@ mod tests {
             id: u64::from(tid) << 32 | start_ticks,
             tid,
             pid: 7,
-            start_ticks,
+            start_boottime: start_ticks * clock::TICK_NS,
             counters: TaskCounters {
                 write_bytes: Some(write_bytes),
                 ..TaskCounters::default()
@@ -207,7 +219,7 @@ mod tests {
         let mut baseline = Interval::default();
         live.update(&mut baseline, &state(7, 10, 1000));
         live.update(&mut baseline, &state(8, 20, 500));
-        live.end_interval(100);
+        live.end_interval(100 * clock::TICK_NS);
         live
     }
 
@@ -285,6 +297,26 @@ mod tests {
             assert_eq!(written(&interval), [(7, Some(41), false)]);
             assert_eq!(live.by_tid(8), None);
             assert_eq!(live.by_tid(7), Some(&thread));
+        }
+    }
+
+    #[test]
+    fn a_thread_born_in_the_interval_may_execute_a_program_in_it() {
+        let leader = state(7, 10, 1000);
+        let thread = TaskState {
+            id: 5,
+            ..state(7, 10, 600)
+        };
+        for thread_first in [true, false] {
+            let (mut live, mut interval) = (live(), Interval::default());
+            if thread_first {
+                live.update(&mut interval, &thread);
+                live.exited(&mut interval, &leader);
+            } else {
+                live.exited(&mut interval, &leader);
+                live.update(&mut interval, &thread);
+            }
+            assert_eq!(written(&interval), [(7, Some(600), false)]);
         }
     }
 

@@ -1,14 +1,14 @@
 //! One [`Sample`] per interval, merged from all sources.
 
 mod accumulate;
-mod attribution;
+pub(crate) mod attribution;
 mod collector;
 pub mod devices;
 mod group;
 mod live;
 pub(crate) mod processes;
 mod sample;
-mod select;
+pub(crate) mod select;
 mod tasks;
 mod totals;
 mod vmstat;

@@ -22,8 +22,11 @@ pub struct Sample {
     pub system: System,
     /// Every task with something to report, and every live task when all were asked for.
     pub tasks: Vec<Task>,
-    /// Every (owner, submitter, device, inode, class) with bytes in the interval.
+    /// Every (owner, submitter, device, inode, class) with bytes in the interval,
+    /// as far as its owner is among the tasks.
     pub facts: Vec<BlockFact>,
+    /// The devices with I/O, whoever it belongs to.
+    pub devices: Vec<((u32, u32), BlockTotals)>,
     /// The tasks summed up by something else than process, when that was asked for.
     pub groups: Option<Vec<Group>>,
 }
@@ -119,6 +122,27 @@ pub struct BlockTotals {
     pub unattributed: Unattributed,
 }
 
+impl BlockTotals {
+    /// The sum of two.
+    pub fn plus(&self, other: &BlockTotals) -> BlockTotals {
+        let (a, b) = (&self.unattributed, &other.unattributed);
+        BlockTotals {
+            read: self.read + other.read,
+            write: self.write + other.write,
+            attributed: self.attributed + other.attributed,
+            shared: self.shared + other.shared,
+            unattributed: Unattributed {
+                pre_trace: a.pre_trace + b.pre_trace,
+                metadata: a.metadata + b.metadata,
+                swap: a.swap + b.swap,
+                stacked: a.stacked + b.stacked,
+                overflow: a.overflow + b.overflow,
+                unknown: a.unknown + b.unknown,
+            },
+        }
+    }
+}
+
 /// Bytes with no owner, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unattributed {
@@ -190,8 +214,8 @@ impl Lost {
 pub struct TaskKey {
     /// Thread id.
     pub tid: u32,
-    /// Start time after boot, in clock ticks of 10 ms, as /proc/TID/stat gives it.
-    pub start_ticks: u64,
+    /// Start time after boot, ns; where /proc tells it, to 10 ms.
+    pub start_boottime: u64,
 }
 
 /// One task (or, in process mode, one process) and its I/O in the interval.
@@ -201,8 +225,8 @@ pub struct Task {
     pub pid: u32,
     /// Thread id; equal to `pid` for a process.
     pub tid: u32,
-    /// Start time after boot, in clock ticks. With `tid` the task's identity.
-    pub start_ticks: u64,
+    /// Start time after boot, ns. With `tid` the task's identity.
+    pub start_boottime: u64,
     /// cgroup v2 id: the inode number of the cgroup's directory.
     pub cgroup_id: Option<u64>,
     /// The parent's thread group id.
@@ -240,7 +264,7 @@ impl Task {
     pub fn key(&self) -> TaskKey {
         TaskKey {
             tid: self.tid,
-            start_ticks: self.start_ticks,
+            start_boottime: self.start_boottime,
         }
     }
 

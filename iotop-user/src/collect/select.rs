@@ -32,7 +32,12 @@ pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
 pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample.facts.retain(|fact| devices.contains(&fact.device));
     let known = sample.system.block.is_some();
-    sample.system.block = known.then(|| BlockTotals::of(&sample.facts));
+    sample
+        .devices
+        .retain(|(device, _)| devices.contains(device));
+    let sum = |sum: BlockTotals, (_, totals): &(Number, BlockTotals)| sum.plus(totals);
+    let totals = sample.devices.iter().fold(BlockTotals::default(), sum);
+    sample.system.block = known.then_some(totals);
     for task in &mut sample.tasks {
         task.block = known.then(TaskBlock::default);
     }
@@ -58,7 +63,7 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::{collect::attribution::by_device, output::golden};
 
     fn left(rows: Rows) -> Vec<u32> {
         let mut sample = golden::sample();
@@ -78,6 +83,7 @@ mod tests {
     fn a_device_has_its_own_bytes_and_no_others() {
         let mut sample = golden::sample();
         sample.facts[2].device = (8, 16);
+        sample.devices = by_device(&sample.facts);
         on_device(&mut sample, &[(8, 16)]);
         let tids: Vec<u32> = sample.tasks.iter().map(|task| task.tid).collect();
         assert_eq!(tids, [900]);

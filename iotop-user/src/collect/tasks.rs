@@ -76,14 +76,14 @@ fn listed(
             continue;
         };
         there += 1;
-        seen.insert(thread.tid, stat.start_ticks);
+        seen.insert(thread.tid, stat.start_ticks * clock::TICK_NS);
         let mut comm = [0; 16];
         for (to, from) in comm[..15].iter_mut().zip(stat.comm.bytes()) {
             *to = from;
         }
         let state = TaskState {
             id: u64::from(thread.tid),
-            start_ticks: stat.start_ticks,
+            start_boottime: stat.start_ticks * clock::TICK_NS,
             tid: thread.tid,
             pid: thread.pid,
             ppid: Some(stat.ppid),
@@ -95,7 +95,7 @@ fn listed(
         };
         live.update(interval, &state);
     }
-    live.keep(|state| seen.get(&state.tid) == Some(&state.start_ticks));
+    live.keep(|state| seen.get(&state.tid) == Some(&state.start_boottime));
     Ok(there)
 }
 
@@ -125,7 +125,7 @@ fn state(record: &TaskRecord, counted: Counted, delays: bool) -> TaskState {
     let delays = delays && record.flags & TASK_DELAYS != 0;
     TaskState {
         id: record.task,
-        start_ticks: record.start_boottime / clock::TICK_NS,
+        start_boottime: record.start_boottime,
         tid: record.tid,
         pid: record.tgid,
         ppid: Some(record.ppid),

@@ -1,12 +1,16 @@
 //! Who a task is: its names, looked up once.
 
-mod cache;
+mod cgroup;
+mod container;
+mod names;
 mod priority;
 mod stat;
 mod threads;
+mod unit;
 mod users;
 
-pub use cache::Identities;
+pub use cgroup::Cgroups;
+pub use names::Names;
 pub use stat::{Stat, StatError};
 pub use threads::{Thread, threads};
 pub use users::{Users, uid};

@@ -6,7 +6,7 @@ const IOPRIO_CLASS_SHIFT: libc::c_long = 13;
 
 /// `be/4`, `rt/0` or `idle`; `None` when the thread is gone. A thread without
 /// a priority of its own gets one from its nice value (block/ioprio.c).
-pub fn of(tid: u32, nice: i64) -> Option<String> {
+pub fn of(tid: u32) -> Option<String> {
     // SAFETY: ioprio_get takes plain numbers.
     let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) };
     if value < 0 {
@@ -17,6 +17,13 @@ pub fn of(tid: u32, nice: i64) -> Option<String> {
         1 => format!("rt/{level}"),
         2 => format!("be/{level}"),
         3 => "idle".to_owned(),
-        _ => format!("be/{}", (nice + 20) / 5),
+        _ => format!("be/{}", by_nice(tid)?),
     })
+}
+
+fn by_nice(tid: u32) -> Option<libc::c_long> {
+    // SAFETY: getpriority takes plain numbers. The system call itself returns
+    // 20 - nice, so that it is never negative but on failure (getpriority(2)).
+    let value = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, tid) };
+    (value > 0).then(|| (40 - value) / 5)
 }

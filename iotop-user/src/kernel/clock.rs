@@ -13,11 +13,10 @@ pub fn process_cpu() -> Option<Duration> {
     ask(libc::clock_gettime, libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Now, in clock ticks since boot (`CLOCK_BOOTTIME`), as tasks' start times are
-/// given.
-pub fn since_boot_ticks() -> u64 {
+/// Time since boot (`CLOCK_BOOTTIME`), ns, as tasks' start times are given.
+pub fn boottime() -> u64 {
     let now = ask(libc::clock_gettime, libc::CLOCK_BOOTTIME).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX) / TICK_NS
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How long a jiffy is: the resolution of the coarse clocks

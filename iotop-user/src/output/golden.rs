@@ -17,7 +17,8 @@ use crate::{
     cli::Text,
     collect::{
         Accumulator, BlockFact, BlockTotals, By, Kept, Lag, Lost, Sample, System, Task, TaskBlock,
-        TaskCounters, Unattributed, devices::DeviceNames, group, on_device, processes::processes,
+        TaskCounters, Unattributed, attribution::by_device, devices::DeviceNames, group, on_device,
+        processes::processes,
     },
 };
 
@@ -106,6 +107,13 @@ pub fn sample() -> Sample {
         bios: 1,
         lag,
     };
+    let facts = vec![
+        fact(Some(0), 1, Class::Exact, 256 * MIB, lag(65536, 4812, 5117)),
+        fact(None, 2, Class::Metadata, 40960, None),
+        fact(Some(3), 3, Class::Exact, 2 * MIB, lag(512, 17, 34)),
+        fact(Some(3), 4, Class::Exact, MIB, lag(256, 17, 30)),
+        fact(None, 2, Class::Read, 2048, None),
+    ];
     Sample {
         seq: 1,
         time: time(0),
@@ -137,19 +145,15 @@ pub fn sample() -> Sample {
                 missed_events: Some(0),
                 exit_records: None,
             },
+            counted: TaskCounters::zero(),
             tasks_total: Some(5),
             tasks_running_io: Some(5),
             tasks_exited: Some(1),
             self_cpu_ns: Some(1_500_000),
         },
         tasks: vec![dd, kworker, jbd2, db, writer, hostile],
-        facts: vec![
-            fact(Some(0), 1, Class::Exact, 256 * MIB, lag(65536, 4812, 5117)),
-            fact(None, 2, Class::Metadata, 40960, None),
-            fact(Some(3), 3, Class::Exact, 2 * MIB, lag(512, 17, 34)),
-            fact(Some(3), 4, Class::Exact, MIB, lag(256, 17, 30)),
-            fact(None, 2, Class::Read, 2048, None),
-        ],
+        devices: by_device(&facts),
+        facts,
         groups: None,
     }
 }
@@ -349,6 +353,7 @@ fn text_of_chosen_fields_has_a_name_in_the_middle_as_one_word() {
 fn text_of_a_device_says_which() {
     let mut sample = sample();
     sample.facts[2].device = (8, 16);
+    sample.devices = by_device(&sample.facts);
     on_device(&mut sample, &[(8, 16)]);
     let text = Text {
         device: Some("sdb".to_owned()),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::Text,
-    collect::{Sample, System, Task, Unattributed},
+    collect::{Sample, System, Unattributed},
 };
 
 /// Prints samples as text.
