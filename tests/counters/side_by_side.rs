@@ -49,9 +49,9 @@ pub fn dd(stage: &Stage<'_>) -> Result<()> {
         }
     }
     let rows = ours.len();
-    let io = Io::of_lines(ours)?;
     let check = || -> Result<()> {
         ensure!(rows > 0, "there is no row of dd");
+        let io = Io::of_lines(ours)?;
         ensure!(exited, "dd is not called exited");
         let right = io.write_bytes == len && io.write_char >= len && io.read_char >= len;
         ensure!(right, "{io:?} is not {len} bytes");

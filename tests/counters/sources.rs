@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::MIB;
-use super::io::{Io, same, sum};
+use super::io::{Io, same, sum, until_the_end};
 use super::stage::Stage;
 use super::support::process::Writer;
 use super::support::tracer::Tracer;
@@ -26,15 +26,14 @@ impl Both {
         })
     }
 
-    /// Ends both; what they say of a task that did `truth` while they ran.
-    fn agree(self, who: &str, pid: u64, truth: Io) -> Result<()> {
+    /// Ends both; what they say of a process.
+    fn stop(self, who: &str, pid: u64) -> Result<(Io, Io)> {
         let iterator = self.iterator.stop(&format!("{who}-iterator"))?;
         let netlink = self.netlink.stop(&format!("{who}-netlink"))?;
         let of_it = [("pid", pid)];
         let exact = sum(&iterator, &of_it).context("with eBPF")?;
         let rounded = sum(&netlink, &of_it).context("with --no-ebpf")?;
-        same("eBPF and /proc", exact, truth)?;
-        same("netlink and /proc", rounded, truth.as_taskstats())
+        Ok((exact, rounded))
     }
 }
 
@@ -75,12 +74,16 @@ fn busy(stage: &Stage<'_>, comm: &str) -> Result<(Writer, Io)> {
 pub fn live(stage: &Stage<'_>) -> Result<()> {
     let both = Both::start()?;
     let (actor, truth) = busy(stage, "c-live")?;
-    both.agree("live", actor.pid(), truth)
+    let (exact, rounded) = both.stop("live", actor.pid())?;
+    same("eBPF and /proc", exact, truth)?;
+    same("netlink and /proc", rounded, truth.as_taskstats())
 }
 
 pub fn exited(stage: &Stage<'_>) -> Result<()> {
     let both = Both::start()?;
     let (actor, truth) = busy(stage, "c-exited")?;
     let pid = actor.exit(stage.deadline)?;
-    both.agree("exited", pid, truth.after_exit())
+    let (exact, rounded) = both.stop("exited", pid)?;
+    until_the_end("eBPF and /proc", exact, truth)?;
+    same("netlink and eBPF", rounded, exact.as_taskstats())
 }
