@@ -19,7 +19,7 @@ use crate::{
         settings::Settings,
     },
     probe::{OBJECT, Probe, ProbeError},
-    taskstats::TaskstatsSocket,
+    taskstats::{ExitListener, TaskstatsSocket},
 };
 
 /// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
@@ -88,17 +88,27 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
             None
         }
     };
-    let taskstats = match TaskstatsSocket::open() {
-        Ok(socket) => Some(socket),
-        Err(error) => {
-            notices.push(format!(
-                "no taskstats, so DISK_READ, DISK_WRITE, SWAPIN and IO are unknown: {}",
+    // The kernel half counts itself, exactly and without a call a task.
+    let (mut taskstats, mut exits) = (None, None);
+    if probe.is_none() {
+        match TaskstatsSocket::open() {
+            Ok(socket) => taskstats = Some(socket),
+            Err(error) => notices.push(format!(
+                "no taskstats, so only our own tasks' figures are known, and SWAPIN and IO are \
+                 not: {}",
                 with_causes(&error)
-            ));
-            None
+            )),
         }
-    };
-    if taskstats.is_some() && !settings.counts_delays() {
+        match ExitListener::open(&sys_root) {
+            Ok(listener) => exits = Some(listener),
+            Err(error) if taskstats.is_some() => notices.push(format!(
+                "no exit records, so what a task does in its last interval is unknown: {}",
+                with_causes(&error)
+            )),
+            Err(_) => {}
+        }
+    }
+    if (probe.is_some() || taskstats.is_some()) && !settings.counts_delays() {
         notices.push(
             "SWAPIN and IO are unknown, the kernel does not count delays; \
              `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards"
@@ -117,6 +127,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
         sources: Sources {
             probe,
             taskstats,
+            exits,
             proc_root,
             sys_root,
         },

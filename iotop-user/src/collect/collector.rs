@@ -19,14 +19,15 @@ use super::{
     attribution, devices,
     live::{self, Interval, Live, TaskState},
     processes::processes,
-    select, tasks,
+    select,
+    tasks::{self, Passed},
     vmstat::Vmstat,
 };
 use crate::{
     identity::Names,
     kernel::{clock, settings},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
-    taskstats::{TaskstatsError, TaskstatsSocket},
+    taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
 
 /// How often /sys is asked which devices lie below another one.
@@ -37,8 +38,10 @@ const DEVICES_EVERY: Duration = Duration::from_secs(5);
 pub struct Sources {
     /// The kernel half.
     pub probe: Option<Probe>,
-    /// taskstats.
+    /// taskstats, where the kernel half does not count.
     pub taskstats: Option<TaskstatsSocket>,
+    /// Its exit records.
+    pub exits: Option<ExitListener>,
     /// `/proc`.
     pub proc_root: PathBuf,
     /// `/sys`.
@@ -153,7 +156,7 @@ impl Collector {
         let time = Timestamp::now();
         let boottime = clock::boottime();
         self.delays = settings::counts_delays(&self.sources.proc_root);
-        let total = tasks::pass(
+        let passed = tasks::pass(
             &mut self.sources,
             self.delays,
             &mut self.live,
@@ -163,9 +166,8 @@ impl Collector {
             (Some(probe), Some(turned)) => Some(probe.drain(turned, now)?),
             _ => None,
         };
-        if let Some(epoch) = &epoch
-            && epoch.lost[LostIndex::ExitRecords as usize] != 0
-        {
+        let passed = passed.and(epoch.as_ref());
+        if self.sources.probe.is_some() && passed.lost_exits != Some(0) {
             tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
         }
 
@@ -180,7 +182,7 @@ impl Collector {
             }
             None => Vec::new(),
         };
-        let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, total, &facts);
+        let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         self.add_idle(&mut interval, epoch.is_some());
         let devices = attribution::by_device(&facts);
         let mut sample = Sample {
@@ -294,7 +296,7 @@ impl Collector {
         vmstat: &Vmstat,
         epoch: Option<&Epoch>,
         tasks: &[Task],
-        total: Option<u64>,
+        passed: &Passed,
         facts: &[BlockFact],
     ) -> System {
         let grown = vmstat.since(&self.vmstat);
@@ -312,11 +314,16 @@ impl Collector {
             dirtied_bytes: grown.dirtied,
             written_bytes: grown.written,
             block: epoch.map(|epoch| attribution::totals(epoch, facts)),
-            lost: epoch.map(lost).unwrap_or_default(),
+            lost: Lost {
+                exit_records: passed.lost_exits,
+                ..epoch.map(lost).unwrap_or_default()
+            },
             counted: tasks::counted(&self.sources),
-            tasks_total: total,
+            tasks_total: passed.total,
             tasks_running_io: count(|task| task.did_io()),
-            tasks_exited: epoch.and_then(|_| count(|task| task.exited && task.did_io())),
+            tasks_exited: passed
+                .lost_exits
+                .and_then(|_| count(|task| task.exited && task.did_io())),
             self_cpu_ns: self_cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
         }
     }
@@ -343,7 +350,7 @@ fn owners_row(key: &TaskKey, owner: &Owner, nothing: TaskCounters) -> Task {
 fn lost(epoch: &Epoch) -> Lost {
     let lost = |index: LostIndex| Some(epoch.lost[index as usize]);
     Lost {
-        exit_records: lost(LostIndex::ExitRecords),
+        exit_records: None,
         owner_slots: Some(
             epoch.lost[LostIndex::OwnerSlots as usize] + epoch.lost[LostIndex::SlotOf as usize],
         ),

@@ -9,6 +9,7 @@ mod live;
 pub(crate) mod processes;
 mod sample;
 pub(crate) mod select;
+mod task_io;
 mod tasks;
 mod totals;
 mod vmstat;

@@ -3,27 +3,49 @@
 use std::{collections::HashMap, path::Path};
 
 use iotop_common::{
-    TaskRecord,
+    Lost, TaskRecord,
     task::{TASK_DELAYS, TASK_KTHREAD},
 };
 
 use super::{
     CollectError, Sources, TaskCounters,
     live::{Interval, Live, TaskState},
+    task_io,
 };
 use crate::{
     identity,
     kernel::clock,
-    probe::{Counted, Probe},
+    probe::{Counted, Epoch, Probe},
+    taskstats::Exit,
 };
 
-/// Looks at all tasks once. Returns how many live, where that is known.
+/// What a look at all tasks tells besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    /// How many live.
+    pub total: Option<u64>,
+    /// How many exits were not heard of; `None`: nobody listened.
+    pub lost_exits: Option<u64>,
+}
+
+impl Passed {
+    /// With what the kernel half says of its losses.
+    pub fn and(self, epoch: Option<&Epoch>) -> Passed {
+        let of_epoch = epoch.map(|epoch| epoch.lost[Lost::ExitRecords as usize]);
+        Passed {
+            lost_exits: of_epoch.or(self.lost_exits),
+            ..self
+        }
+    }
+}
+
+/// Looks at all tasks once.
 pub fn pass(
     sources: &mut Sources,
     delays: bool,
     live: &mut Live,
     interval: &mut Interval,
-) -> Result<Option<u64>, CollectError> {
+) -> Result<Passed, CollectError> {
     match &mut sources.probe {
         Some(probe) => {
             // Those that exited before the pass are heard of before it, so
@@ -34,9 +56,12 @@ pub fn pass(
                 live.update(interval, &state(record, counted, delays));
             })?;
             exits(probe, delays, live, interval);
-            Ok(total)
+            Ok(Passed {
+                total,
+                lost_exits: None,
+            })
         }
-        None => listed(sources, delays, live, interval).map(Some),
+        None => listed(sources, delays, live, interval),
     }
 }
 
@@ -60,7 +85,8 @@ fn listed(
     delays: bool,
     live: &mut Live,
     interval: &mut Interval,
-) -> Result<u64, CollectError> {
+) -> Result<Passed, CollectError> {
+    let mut lost = heard(sources, delays, live, interval);
     let threads = listing(&sources.proc_root)?;
     let mut counters: HashMap<u32, TaskCounters> = HashMap::new();
     if let Some(taskstats) = &mut sources.taskstats {
@@ -69,34 +95,90 @@ fn listed(
             counters.insert(tid, stats.counters(delays));
         }
     }
-    let mut there = 0;
     let mut seen = HashMap::new();
     for thread in threads {
         let Some(stat) = thread.stat(&sources.proc_root) else {
             continue;
         };
-        there += 1;
-        seen.insert(thread.tid, stat.start_ticks * clock::TICK_NS);
-        let mut comm = [0; 16];
-        for (to, from) in comm[..15].iter_mut().zip(stat.comm.bytes()) {
-            *to = from;
-        }
-        let state = TaskState {
-            id: u64::from(thread.tid),
-            start_boottime: stat.start_ticks * clock::TICK_NS,
-            tid: thread.tid,
-            pid: thread.pid,
-            ppid: Some(stat.ppid),
-            uid: thread.uid(&sources.proc_root),
-            cgroup_id: None,
-            comm,
-            kthread: stat.kthread,
-            counters: counters.get(&thread.tid).copied().unwrap_or_default(),
+        let directory = thread.directory(&sources.proc_root);
+        let counters = match &sources.taskstats {
+            Some(_) => counters.get(&thread.tid).copied(),
+            None => Some(task_io::read(&directory)),
         };
-        live.update(interval, &state);
+        let start_boottime = stat.start_ticks * clock::TICK_NS;
+        seen.insert(thread.tid, start_boottime);
+        // A thread that gave no answer keeps what was known of it.
+        let Some(counters) = counters else { continue };
+        live.update(
+            interval,
+            &TaskState {
+                id: u64::from(thread.tid),
+                start_boottime,
+                tid: thread.tid,
+                pid: thread.pid,
+                ppid: Some(stat.ppid),
+                uid: thread.uid(&sources.proc_root),
+                cgroup_id: None,
+                comm: comm(&stat.comm),
+                kthread: stat.kthread,
+                counters,
+            },
+        );
     }
+    // Whoever is not listed any more had sent its record by then.
+    lost += heard(sources, delays, live, interval);
     live.keep(|state| seen.get(&state.tid) == Some(&state.start_boottime));
-    Ok(there)
+    Ok(Passed {
+        total: Some(seen.len() as u64),
+        lost_exits: sources.exits.as_ref().map(|_| lost),
+    })
+}
+
+/// Takes in the exit records that have arrived; returns how many are missing.
+fn heard(sources: &Sources, delays: bool, live: &mut Live, interval: &mut Interval) -> u64 {
+    let Some(listener) = &sources.exits else {
+        return 0;
+    };
+    let heard = listener.take();
+    for exit in heard.exits {
+        if let Some(state) = last_state(&exit, delays, live) {
+            live.exited(interval, &state);
+        }
+    }
+    heard.lost
+}
+
+/// A record tells how long the task lived, without the time the machine slept:
+/// the start that follows from it is too late if anything.
+fn last_state(exit: &Exit, delays: bool, live: &Live) -> Option<TaskState> {
+    let stats = &exit.stats;
+    let (tid, started) = (stats.tid?, exit.start_boottime?);
+    let known = live
+        .by_tid(tid)
+        .filter(|known| started + clock::TICK_NS >= known.start_boottime);
+    let told = TaskState {
+        id: u64::from(tid),
+        start_boottime: started,
+        tid,
+        pid: stats.pid.filter(|pid| *pid != 0).unwrap_or(tid),
+        ..TaskState::default()
+    };
+    Some(TaskState {
+        ppid: stats.ppid,
+        uid: stats.uid,
+        comm: stats.comm.unwrap_or_default(),
+        counters: stats.counters(delays),
+        ..known.copied().unwrap_or(told)
+    })
+}
+
+/// As the kernel keeps it: cut off at 15 bytes.
+fn comm(name: &str) -> [u8; 16] {
+    let mut comm = [0; 16];
+    for (to, from) in comm[..15].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    comm
 }
 
 fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {

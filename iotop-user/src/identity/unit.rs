@@ -7,7 +7,7 @@ const KINDS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 /// manager it runs under; a slice only where there is nothing else.
 pub fn of(cgroup: &str) -> Option<String> {
     let names = || cgroup.split('/').map(unescaped);
-    let innermost = |is_unit: fn(&str) -> bool| names().filter(|name| is_unit(name)).next_back();
+    let innermost = |is_unit: fn(&str) -> bool| names().rfind(|name| is_unit(name));
     innermost(is_unit)
         .or_else(|| innermost(is_slice))
         .map(str::to_owned)

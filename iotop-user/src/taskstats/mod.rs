@@ -1,8 +1,9 @@
-//! taskstats: the kernel's own counters for each thread, over generic netlink
-//! (Documentation/accounting/taskstats.rst).
+//! taskstats: the kernel's counters of each thread, through generic netlink.
 
+mod exits;
 mod record;
 mod socket;
 
+pub use exits::{Exit, ExitListener, Exits};
 pub use record::{RecordError, Taskstats};
 pub use socket::{TaskstatsError, TaskstatsSocket};

@@ -13,6 +13,16 @@ pub struct Taskstats {
     pub version: u16,
     /// `ac_pid`: the thread.
     pub tid: Option<u32>,
+    /// `ac_tgid`: the process (record version 12).
+    pub pid: Option<u32>,
+    /// `ac_ppid`: the parent.
+    pub ppid: Option<u32>,
+    /// `ac_uid`.
+    pub uid: Option<u32>,
+    /// `ac_comm`, NUL-terminated.
+    pub comm: Option<[u8; 16]>,
+    /// `ac_etime`: how long the thread has lived, in microseconds.
+    pub elapsed_us: Option<u64>,
     counters: TaskCounters,
 }
 
@@ -21,7 +31,12 @@ pub struct Taskstats {
 #[error("a taskstats record of {0} bytes, too short to have a version")]
 pub struct RecordError(usize);
 
+const AC_COMM: usize = 80;
+const AC_UID: usize = 120;
 const AC_PID: usize = 128;
+const AC_PPID: usize = 132;
+const AC_ETIME: usize = 144;
+const AC_TGID: usize = 368;
 const BLKIO_COUNT: usize = 32;
 const BLKIO_DELAY_TOTAL: usize = 40;
 const SWAPIN_COUNT: usize = 48;
@@ -46,11 +61,17 @@ impl Taskstats {
             .map(|mut bytes| bytes.get_u16_ne())
             .ok_or(RecordError(record.len()))?;
         let word = |at: usize| record.get(at..at + 8).map(|mut bytes| bytes.get_u64_ne());
+        let half = |at: usize| record.get(at..at + 4).map(|mut bytes| bytes.get_u32_ne());
         Ok(Taskstats {
             version,
-            tid: record
-                .get(AC_PID..AC_PID + 4)
-                .map(|mut bytes| bytes.get_u32_ne()),
+            tid: half(AC_PID),
+            pid: half(AC_TGID),
+            ppid: half(AC_PPID),
+            uid: half(AC_UID),
+            comm: record
+                .get(AC_COMM..AC_COMM + 16)
+                .and_then(|bytes| bytes.try_into().ok()),
+            elapsed_us: word(AC_ETIME),
             counters: TaskCounters {
                 read_bytes: word(READ_BYTES),
                 write_bytes: word(WRITE_BYTES),

@@ -3,7 +3,7 @@
 use std::io::{self, Cursor};
 
 use neli::{
-    FromBytes as _, ToBytes as _,
+    FromBytes as _, Size, ToBytes,
     consts::{
         nl::NlmF,
         socket::{Msg, NlFamily},
@@ -33,7 +33,7 @@ const BATCH: usize = 64;
 /// A reply is one record and a few headers.
 const REPLY: usize = 16 * 1024;
 
-type Message = Nlmsghdr<u16, Genlmsghdr<u8, u16>>;
+pub(super) type Message = Nlmsghdr<u16, Genlmsghdr<u8, u16>>;
 
 /// Why taskstats gives no answer.
 #[derive(Debug, thiserror::Error)]
@@ -110,18 +110,25 @@ impl TaskstatsSocket {
                     source,
                 })?;
             // Generic netlink answers within send: every reply is there now.
-            for _ in batch {
-                let (length, _) = match self.socket.recv(&mut self.reply, Msg::DONTWAIT) {
-                    Ok(received) => received,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(source) => {
-                        return Err(TaskstatsError::Socket {
-                            call: "recv",
-                            source,
-                        });
+            // What found no room (ENOBUFS) is missing like a thread that is gone.
+            loop {
+                match self.socket.recv(&mut self.reply, Msg::DONTWAIT) {
+                    Ok((length, _)) => {
+                        let (seq, answer) = answer(&self.reply[..length.min(REPLY)])?;
+                        let is_ours = self.seq.wrapping_sub(seq) < batch.len() as u32;
+                        answers.extend(answer.filter(|_| is_ours));
                     }
-                };
-                answers.extend(answer(&self.reply[..length.min(REPLY)])?);
+                    Err(error) => match error.raw_os_error() {
+                        Some(libc::EAGAIN) => break,
+                        Some(libc::EINTR | libc::ENOBUFS) => {}
+                        _ => {
+                            return Err(TaskstatsError::Socket {
+                                call: "recv",
+                                source: error,
+                            });
+                        }
+                    },
+                }
             }
         }
         Ok(answers)
@@ -139,7 +146,8 @@ impl TaskstatsSocket {
     }
 }
 
-fn family() -> Result<u16, TaskstatsError> {
+/// The number that the kernel gave the family.
+pub(super) fn family() -> Result<u16, TaskstatsError> {
     let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty())
         .map_err(|error| TaskstatsError::NoFamily(error.to_string()))?;
     router
@@ -148,15 +156,26 @@ fn family() -> Result<u16, TaskstatsError> {
 }
 
 fn request(family: u16, seq: u32, tid: u32) -> Result<Message, TaskstatsError> {
+    message(family, seq, NlmF::REQUEST, TASKSTATS_CMD_ATTR_PID, tid)
+}
+
+/// A request with one attribute.
+pub(super) fn message(
+    family: u16,
+    seq: u32,
+    flags: NlmF,
+    attribute: u16,
+    value: impl Size + ToBytes,
+) -> Result<Message, TaskstatsError> {
     let failed = |error: &dyn std::error::Error| TaskstatsError::Message(error.to_string());
     let attribute = NlattrBuilder::default()
         .nla_type(
             AttrTypeBuilder::default()
-                .nla_type(TASKSTATS_CMD_ATTR_PID)
+                .nla_type(attribute)
                 .build()
                 .map_err(|error| failed(&error))?,
         )
-        .nla_payload(tid)
+        .nla_payload(value)
         .build()
         .map_err(|error| failed(&error))?;
     let payload = GenlmsghdrBuilder::default()
@@ -167,23 +186,25 @@ fn request(family: u16, seq: u32, tid: u32) -> Result<Message, TaskstatsError> {
         .map_err(|error| failed(&error))?;
     NlmsghdrBuilder::default()
         .nl_type(family)
-        .nl_flags(NlmF::REQUEST)
+        .nl_flags(flags)
         .nl_seq(seq)
         .nl_payload(NlPayload::Payload(payload))
         .build()
         .map_err(|error| failed(&error))
 }
 
-/// One reply; `None` when the thread is gone.
-fn answer(bytes: &[u8]) -> Result<Option<(u32, Taskstats)>, TaskstatsError> {
+/// One reply or exit record, and its sequence number; `None` when the thread is
+/// gone.
+pub(super) fn answer(bytes: &[u8]) -> Result<(u32, Option<(u32, Taskstats)>), TaskstatsError> {
     let unreadable = |error: &dyn std::fmt::Display| TaskstatsError::Message(error.to_string());
     let message =
         Message::from_bytes(&mut Cursor::new(bytes)).map_err(|error| unreadable(&error))?;
+    let seq = *message.nl_seq();
     let payload = match message.nl_payload() {
         NlPayload::Payload(payload) => payload,
         NlPayload::Err(error) => {
             return match -*error.error() {
-                libc::ESRCH => Ok(None),
+                libc::ESRCH => Ok((seq, None)),
                 libc::EPERM => Err(TaskstatsError::NotPermitted),
                 errno => Err(TaskstatsError::Socket {
                     call: "TASKSTATS_CMD_GET",
@@ -203,5 +224,5 @@ fn answer(bytes: &[u8]) -> Result<Option<(u32, Taskstats)>, TaskstatsError> {
     let record = aggregate
         .get_attr_payload_as_with_len_borrowed::<&[u8]>(TASKSTATS_TYPE_STATS)
         .map_err(|error| unreadable(&error))?;
-    Ok(Some((tid, Taskstats::parse(record)?)))
+    Ok((seq, Some((tid, Taskstats::parse(record)?))))
 }
