@@ -226,3 +226,70 @@ pub(super) fn answer(bytes: &[u8]) -> Result<(u32, Option<(u32, Taskstats)>), Ta
         .map_err(|error| unreadable(&error))?;
     Ok((seq, Some((tid, Taskstats::parse(record)?))))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// A reply as the kernel sends it: thread 42, and a record of 352 bytes.
+    fn reply() -> Vec<u8> {
+        let attribute = |kind: u16, payload: &[u8]| {
+            let length = (payload.len() + 4) as u16;
+            [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat()
+        };
+        let mut record = vec![0; 352];
+        record[..2].copy_from_slice(&10u16.to_ne_bytes());
+        record[248..256].copy_from_slice(&4096u64.to_ne_bytes());
+        let nested = [
+            attribute(TASKSTATS_TYPE_PID, &42u32.to_ne_bytes()),
+            attribute(TASKSTATS_TYPE_STATS, &record),
+        ];
+        let payload = [
+            vec![2, 1, 0, 0],
+            attribute(TASKSTATS_TYPE_AGGR_PID, &nested.concat()),
+        ]
+        .concat();
+        let length = (payload.len() + 16) as u32;
+        let header = [
+            &length.to_ne_bytes()[..],
+            &[30, 0, 0, 0],
+            &7u32.to_ne_bytes(),
+            &[0; 4],
+        ];
+        [&header.concat()[..], &payload].concat()
+    }
+
+    #[test]
+    fn a_reply_names_its_thread_and_its_request() {
+        let (seq, answer) = answer(&reply()).expect("readable");
+        let (tid, stats) = answer.expect("an answer");
+        assert_eq!((seq, tid), (7, 42));
+        assert_eq!(stats.counters(false).read_bytes, Some(4096));
+    }
+
+    #[test]
+    fn a_truncated_reply_is_an_error() {
+        let whole = reply();
+        for length in 0..whole.len() {
+            assert!(answer(&whole[..length]).is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = answer(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_reply_never_panics(at in 0..400usize, byte: u8) {
+            let mut bytes = reply();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            let _ = answer(&bytes);
+        }
+    }
+}
