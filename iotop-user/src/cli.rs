@@ -72,14 +72,14 @@ struct Options {
     /// Only what is read from and written to DEV: sda, /dev/sda or 8:0; also DEV,DEV
     ///
     /// A disk includes its partitions. Block figures are those of the device, in the tasks and in
-    /// the Attributed line; tasks without any are left out. taskstats' columns (DISK_READ,
+    /// the Attributed line; tasks without any are left out. the task counters (DISK_READ,
     /// DISK_WRITE, SWAPIN, IO and such) and the Total and Actual lines know no device and stay
     /// those of all; PENDING, DIRTIED and DROPPED are unknown.
     #[arg(long, value_name = "DEV", value_delimiter = ',')]
     device: Vec<String>,
     /// What a line is; process is -P
     ///
-    /// By device or file taskstats' columns are unknown.
+    /// By device or file the task counters (DISK_READ, DISK_WRITE and such) are unknown.
     #[arg(long, value_name = "WHAT")]
     group_by: Option<GroupBy>,
     /// Sort by a field: largest first, names A to Z; +KEY rising, -KEY falling
@@ -107,7 +107,7 @@ struct Options {
     /// Machine-readable output instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
-    /// Do without eBPF: only what taskstats and /proc/vmstat tell
+    /// Do without eBPF: only the task counters and /proc/vmstat
     #[arg(long, global = true)]
     no_ebpf: bool,
     /// A kernel-half object other than the built-in one

@@ -27,7 +27,10 @@ const CAPABILITIES: [(Capability, &str); 6] = [
         "eBPF programs that read kernel memory",
     ),
     (Capability::CAP_SYS_ADMIN, "does for both on any kernel"),
-    (Capability::CAP_NET_ADMIN, "taskstats"),
+    (
+        Capability::CAP_NET_ADMIN,
+        "taskstats, where eBPF does not count",
+    ),
     (Capability::CAP_SYS_PTRACE, "other users' command lines"),
     (Capability::CAP_DAC_READ_SEARCH, "other users' files"),
 ];
@@ -46,6 +49,7 @@ pub struct Report {
     ebpf: bool,
     hooks: Vec<Hook>,
     memory: Memory,
+    task_counters: &'static str,
     taskstats_version: Option<u16>,
     missing: Vec<String>,
 }
@@ -101,12 +105,17 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         let own = socket.query(&[std::process::id()])?;
         Ok(own.first().map(|(_, stats)| stats.version))
     });
-    if let Err(error) = &taskstats {
-        missing.push(format!(
-            "DISK_READ, DISK_WRITE, SWAPIN, IO (taskstats): {}",
-            with_causes(error)
-        ));
-    }
+    let task_counters = match (&attached, &taskstats) {
+        (Ok(_), _) => "an eBPF iterator over all tasks",
+        (Err(_), Ok(_)) => "taskstats",
+        (Err(_), Err(error)) => {
+            missing.push(format!(
+                "other users' task counters, SWAPIN and IO (taskstats): {}",
+                with_causes(error)
+            ));
+            "/proc, of our own tasks"
+        }
+    };
     if !settings.counts_delays() {
         missing.push(
             "SWAPIN and IO: kernel.task_delayacct is 0; `sysctl kernel.task_delayacct=1` counts \
@@ -134,6 +143,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         ebpf: attached.is_ok(),
         hooks,
         memory,
+        task_counters,
         taskstats_version: taskstats.ok().flatten(),
         missing,
     }
@@ -227,6 +237,7 @@ impl Report {
             .taskstats_version
             .map_or("no".to_owned(), |v| format!("version {v}"));
         writeln!(out, "taskstats           {taskstats}")?;
+        writeln!(out, "task counters from  {}", self.task_counters)?;
         writeln!(out, "\ncapabilities")?;
         for line in &self.capabilities {
             writeln!(

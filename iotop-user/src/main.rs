@@ -77,8 +77,11 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     runtime.block_on(async {
         let opened = sources::open(ebpf).context("the kernel half")?;
         capabilities::drop_unneeded().context("dropping capabilities")?;
-        for notice in &opened.notices {
-            eprintln!("iotop-trace: {notice}");
+        // Text says them above its first table.
+        if batch.export.is_some() || batch.text.quiet > 2 {
+            for notice in &opened.notices {
+                eprintln!("iotop-trace: {notice}");
+            }
         }
         let collector = Collector::new(opened.sources, batch.wanted.clone())
             .context("reading the kernel's counters")?;

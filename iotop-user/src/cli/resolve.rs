@@ -37,7 +37,9 @@ pub enum UsageError {
     )]
     TwoGroupings(&'static str),
     /// What only eBPF knows, without it.
-    #[error("{0} needs eBPF: taskstats knows no devices and files; leave out {0} or --no-ebpf")]
+    #[error(
+        "{0} needs eBPF: the task counters know no devices and files; leave out {0} or --no-ebpf"
+    )]
     NeedsEbpf(&'static str),
     /// `--fields` where all are printed anyway.
     #[error(

@@ -253,7 +253,7 @@ pub struct Task {
     pub kthread: bool,
     /// The task has exited.
     pub exited: bool,
-    /// From taskstats.
+    /// The kernel's own counters of the task.
     pub stats: TaskCounters,
     /// From the kernel half; `None` without eBPF.
     pub block: Option<TaskBlock>,
@@ -289,7 +289,7 @@ impl Task {
     }
 }
 
-/// What taskstats says of a task.
+/// The kernel's own counters of a task (`task_struct.ioac` and `delays`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskCounters {
     /// Bytes read from storage.

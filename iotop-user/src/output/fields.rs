@@ -138,16 +138,16 @@ fields! {
     Tasks Flag "kthread" "KTHREAD" 7 "it is a kernel thread" |row| row.task().map(|task| task.kthread).into();
     Tasks Flag "exited" "EXIT" 4 "it is gone" |row| row.task().map(|task| task.exited).into();
     Groups Id "tasks" "TASKS" 7 "how many tasks" |row| row.group().map(|group| group.tasks).into();
-    Both Bytes "read_bytes" "DISK_READ" 11 "read from storage (taskstats)" |row| row.stats().read_bytes.into();
-    Both Bytes "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (taskstats)" |row| row.stats().write_bytes.into();
-    Both Bytes "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (taskstats)" |row| row.stats().cancelled_write_bytes.into();
-    Both Bytes "read_char" "BUFFER_READ" 11 "through read(2) and its like (taskstats)" |row| row.stats().read_char.into();
-    Both Bytes "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (taskstats)" |row| row.stats().write_char.into();
-    Both Count "read_syscalls" "READ_SYSCALLS" 13 "read system calls (taskstats)" |row| row.stats().read_syscalls.into();
-    Both Count "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (taskstats)" |row| row.stats().write_syscalls.into();
-    Both Count "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (taskstats)" |row| row.stats().blkio_count.into();
+    Both Bytes "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
+    Both Bytes "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
+    Both Bytes "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (task counters)" |row| row.stats().cancelled_write_bytes.into();
+    Both Bytes "read_char" "BUFFER_READ" 11 "through read(2) and its like (task counters)" |row| row.stats().read_char.into();
+    Both Bytes "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (task counters)" |row| row.stats().write_char.into();
+    Both Count "read_syscalls" "READ_SYSCALLS" 13 "read system calls (task counters)" |row| row.stats().read_syscalls.into();
+    Both Count "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (task counters)" |row| row.stats().write_syscalls.into();
+    Both Count "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
     Both Share "blkio_delay_ns" "IO" 7 "time spent in them" |row| row.stats().blkio_delay_ns.into();
-    Both Count "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (taskstats)" |row| row.stats().swapin_count.into();
+    Both Count "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
     Both Share "swapin_delay_ns" "SWAPIN" 7 "time spent in them" |row| row.stats().swapin_delay_ns.into();
     Both Bytes "block_read_bytes" "BLOCK_READ" 11 "read from devices by the task itself" |row| block(row, |b| b.read);
     Both Bytes "dirtied_bytes" "DIRTIED" 11 "page cache it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
@@ -217,7 +217,7 @@ const GROUP_COLUMNS: [&str; 10] = [
     "IO",
     "NAME",
 ];
-/// taskstats and dirty pages know no device.
+/// Task counters and dirty pages know no device.
 const FACT_COLUMNS: [&str; 8] = [
     "TASKS",
     "BLOCK_READ",

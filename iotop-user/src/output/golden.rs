@@ -285,6 +285,14 @@ fn text_accumulated_keeps_the_dead() {
 }
 
 #[test]
+fn what_is_missing_is_said_once() {
+    let mut table = Table::new(Text::default(), TimeZone::UTC, vec!["no eBPF".to_owned()]);
+    let mut said = || block(&mut table, &without_ebpf()).contains("! no eBPF");
+    assert!(said());
+    assert!(!said());
+}
+
+#[test]
 fn text_without_ebpf_says_so_and_shows_no_zeros_for_the_unknown() {
     let notices = vec!["no eBPF: switched off with --no-ebpf".to_owned()];
     let mut table = Table::new(Text::default(), TimeZone::UTC, notices);

@@ -30,7 +30,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// What taskstats says.
+    /// The task counters.
     pub fn stats(self) -> &'a TaskCounters {
         match self {
             Row::Task(task) => &task.stats,

@@ -76,7 +76,7 @@ impl Table {
         })
     }
 
-    fn system_lines(&self, sample: &Sample, scale: &Scale, lines: &mut Vec<String>) {
+    fn system_lines(&mut self, sample: &Sample, scale: &Scale, lines: &mut Vec<String>) {
         let system = &sample.system;
         let total = sample
             .tasks
@@ -104,11 +104,9 @@ impl Table {
             reasons.unwrap_or_default(),
         ));
         lines.extend(losses(system));
-        lines.extend(
-            self.notices
-                .iter()
-                .map(|notice| format!("! {}", escape(notice))),
-        );
+        // What holds all the time is said once.
+        let notices = self.notices.drain(..);
+        lines.extend(notices.map(|notice| format!("! {}", escape(&notice))));
     }
 
     /// A word for each column; `word` is told whether it is the last one.
