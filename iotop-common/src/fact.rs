@@ -65,6 +65,16 @@ pub struct FactKey {
     pub owner: u32,
     /// The slot of the task in whose context the bio was submitted.
     pub submitter: u32,
+    /// The reason (`enum wb_reason`) of the flush that the submitter ran, and 1;
+    /// 0: it ran none.
+    pub flush: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
+/// The reason in a [`FactKey::flush`].
+pub fn wb_reason(flush: u32) -> Option<u32> {
+    flush.checked_sub(1)
 }
 
 /// What is counted for a [`FactKey`] in one epoch.
@@ -159,10 +169,10 @@ impl Lost {
     pub const COUNT: u32 = 8;
 }
 
-const _: () = assert!(size_of::<FactKey>() == 24);
+const _: () = assert!(size_of::<FactKey>() == 32);
 const _: () = assert!(size_of::<Fact>() == 40);
 const _: () = assert!(size_of::<Totals>() == 48);
-const _: () = assert!(size_of::<EpochPart>() == 120);
+const _: () = assert!(size_of::<EpochPart>() == 128);
 const _: () = assert!(size_of::<Control>() == 8);
 
 #[cfg(test)]

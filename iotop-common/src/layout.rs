@@ -152,6 +152,8 @@ pub struct Layout {
     pub delays_blkio_count: u32,
     /// `task_delay_info.swapin_count`.
     pub delays_swapin_count: u32,
+    /// `wb_writeback_work.reason`.
+    pub work_reason: u32,
     /// `SEEN` is indexed by tid & this.
     pub seen_mask: u32,
 }

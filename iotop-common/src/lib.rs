@@ -13,7 +13,7 @@ pub mod owner;
 pub mod tag;
 pub mod task;
 
-pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals};
+pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals, wb_reason};
 pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
 pub use tag::{Tag, Tick};

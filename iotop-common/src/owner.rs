@@ -41,8 +41,9 @@ pub struct Owner {
     /// Written by the user half alone: not 0 once the slot is to be handed to
     /// nobody any more, until it is handed out anew.
     pub retired: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// Written by the task itself alone: the reason (`enum wb_reason`) of the
+    /// flush it runs, and 1; 0: it runs none.
+    pub flush: u32,
     /// `task_struct.comm`, NUL-terminated.
     pub comm: [u8; 16],
 }

@@ -14,6 +14,7 @@ mod count;
 mod dirtied;
 mod dropped;
 mod exited;
+mod flush;
 mod inode;
 mod kernel;
 mod maps;

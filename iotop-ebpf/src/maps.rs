@@ -49,7 +49,7 @@ pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
 /// The task each CPU saw last, for each program of its own: the kernel never
 /// runs one program twice at once on one CPU.
 #[map]
-pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(2, 0);
+pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(3, 0);
 
 /// Tasks that exited, one [`iotop_common::TaskRecord`] each.
 #[map]

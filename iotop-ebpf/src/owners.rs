@@ -24,6 +24,7 @@ use crate::{
 pub enum Asker {
     Dirtied = 0,
     Submitted = 1,
+    Flush = 2,
 }
 
 /// The current task as an owner.

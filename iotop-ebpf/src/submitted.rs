@@ -37,6 +37,8 @@ pub struct Bio {
 pub struct Submitter {
     pub slot: Slot,
     pub kthread: bool,
+    /// See `FactKey::flush`.
+    pub flush: u32,
 }
 
 /// Fires once for each bio and each device it passes, before it is split. What
@@ -73,10 +75,17 @@ fn submitted(bio: Typed) -> Option<()> {
     let part = Part::of(control.epoch)?;
     let current = owners::current(Asker::Submitted)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
-    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+    let (last, kthread, flush) = unsafe {
+        (
+            &mut *current.last,
+            is_kthread(current.owner),
+            (*current.owner).flush,
+        )
+    };
     let submitter = Submitter {
         slot: current.slot,
         kthread,
+        flush,
     };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
@@ -163,6 +172,8 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         class: charge.class(),
         owner: charge.owner(),
         submitter: submitter.slot,
+        flush: submitter.flush,
+        _reserved: 0,
     };
     part.fact(&key, &fact);
 }
@@ -214,6 +225,8 @@ fn whole(part: &Part, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter:
         class: class as u32,
         owner,
         submitter: submitter.slot,
+        flush: submitter.flush,
+        _reserved: 0,
     };
     let fact = Fact {
         bytes,

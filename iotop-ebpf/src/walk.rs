@@ -53,10 +53,10 @@ pub struct Walk {
     other: Charge,
     dev: u32,
     submitter: Slot,
+    flush: u32,
     /// How many runs were begun.
     runs: u32,
     now: u32,
-    _reserved: u32,
 }
 
 /// The walk of each CPU. It lies in a map because the verifier forgets what is
@@ -93,9 +93,9 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
         other: Charge::of_other(bio, submitter),
         dev: bio.dev,
         submitter: submitter.slot,
+        flush: submitter.flush,
         runs: 0,
         now: now.0,
-        _reserved: 0,
     };
     part.tick(now);
     let mut context = Context { walk, part };
@@ -204,6 +204,8 @@ impl Context<'_> {
             class: run.charge.class(),
             owner: run.charge.owner(),
             submitter: walk.submitter,
+            flush: walk.flush,
+            _reserved: 0,
         };
         let fact = Fact {
             bytes: run.bytes,

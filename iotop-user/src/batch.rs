@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     cli::{Batch, Export},
     collect::{Collector, Sample},
-    output::{Csv, Table, fields, is_closed_pipe, ndjson, sort},
+    output::{Csv, Explain, Table, fields, is_closed_pipe, ndjson, sort},
     view::Viewer,
 };
 
@@ -78,6 +78,7 @@ struct Printer<'a> {
 
 enum Form {
     Text(Table),
+    Explain(Explain),
     Ndjson,
     Csv(Csv),
 }
@@ -85,6 +86,7 @@ enum Form {
 impl<'a> Printer<'a> {
     fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
         let form = match batch.export {
+            None if batch.explain => Form::Explain(Explain::new(TimeZone::system(), notices)),
             None => Form::Text(Table::new(batch.text.clone(), TimeZone::system(), notices)),
             Some(Export::Ndjson) => Form::Ndjson,
             Some(Export::Csv) => Form::Csv(Csv::new(match &batch.fields {
@@ -112,6 +114,7 @@ impl<'a> Printer<'a> {
             Form::Text(table) => {
                 out.write_all(table.format(&sample, &rows, terminal_width()).as_bytes())?;
             }
+            Form::Explain(explain) => out.write_all(explain.format(&sample).as_bytes())?,
             Form::Ndjson => {
                 let mut buffer = BytesMut::new();
                 ndjson(&sample, &rows, self.batch.view.by, &mut buffer)?;

@@ -72,7 +72,7 @@ struct Options {
     /// Only what is read from and written to DEV: sda, /dev/sda or 8:0; also DEV,DEV
     ///
     /// A disk includes its partitions. Block figures are those of the device, in the tasks and in
-    /// the Attributed line; tasks without any are left out. the task counters (DISK_READ,
+    /// the Attributed line; tasks without any are left out. The task counters (DISK_READ,
     /// DISK_WRITE, SWAPIN, IO and such) and the Total and Actual lines know no device and stay
     /// those of all; PENDING, DIRTIED and DROPPED are unknown.
     #[arg(long, value_name = "DEV", value_delimiter = ',')]
@@ -104,6 +104,12 @@ struct Options {
     /// Fewer headers: -q column names once, -qq never, -qqq no totals either
     #[arg(short, long, action = ArgAction::Count)]
     quiet: u8,
+    /// Whose data the kernel's threads write, and why: a block for each flush
+    ///
+    /// Flushes are what kernel threads, sync and fsync write for others. With --export ndjson
+    /// their lines are there anyway.
+    #[arg(long)]
+    explain_writeback: bool,
     /// Machine-readable output instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,

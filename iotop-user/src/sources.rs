@@ -16,6 +16,7 @@ use crate::{
         frames::{Frames, FramesError},
         layout::{self, LayoutError, Machine},
         memory,
+        reasons::Reasons,
         settings::Settings,
     },
     probe::{OBJECT, Probe, ProbeError},
@@ -165,5 +166,12 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         tasks_seen: 1 << 17,
     };
     let layout = layout::resolve(&btf, &machine)?;
-    Ok(Probe::attach(&object, &name, &layout, machine.tick())?)
+    let reasons = Reasons::of(&btf);
+    Ok(Probe::attach(
+        &object,
+        &name,
+        &layout,
+        reasons,
+        machine.tick(),
+    )?)
 }

@@ -54,6 +54,8 @@ pub struct Batch {
     pub fields: Option<Vec<&'static Field>>,
     /// `None`: text.
     pub export: Option<Export>,
+    /// Flushes instead of tasks, in text.
+    pub explain: bool,
     /// How the text looks.
     pub text: Text,
 }

@@ -41,6 +41,11 @@ pub enum UsageError {
         "{0} needs eBPF: the task counters know no devices and files; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
+    /// What is about tasks, where flushes are shown.
+    #[error(
+        "--explain-writeback shows flushes and no tasks: it does not go with {0}; leave one of them out"
+    )]
+    Explain(&'static str),
     /// `--fields` where all are printed anyway.
     #[error(
         "--fields is for text and --export csv: NDJSON lines always hold every field; leave it out, or use --export csv"
@@ -93,6 +98,7 @@ impl Cli {
             .map(|name| uid(name).ok_or_else(|| UsageError::NoUser(name.clone())))
             .collect::<Result<_, _>>()?;
         let grouping = grouping(&options)?;
+        check_explain(&options)?;
         let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
         check_fields(&options, grouping)?;
         let device = on_device(&options.device, devices)?;
@@ -101,6 +107,7 @@ impl Cli {
             pids: options.pid,
             uids,
             processes,
+            flushes: options.explain_writeback || options.export == Some(Export::Ndjson),
         };
         let fields = (!options.fields.is_empty()).then_some(options.fields);
         let batch = Batch {
@@ -108,6 +115,7 @@ impl Cli {
             iterations: options.iter,
             sort: options.sort,
             export: options.export,
+            explain: options.explain_writeback,
             text: Text {
                 accumulated: options.accumulated,
                 kilobytes: options.kilobytes,
@@ -148,6 +156,23 @@ fn grouping(options: &Options) -> Result<GroupBy, UsageError> {
     match needs_ebpf {
         Some(option) if options.no_ebpf => Err(UsageError::NeedsEbpf(option)),
         _ => Ok(grouping),
+    }
+}
+
+fn check_explain(options: &Options) -> Result<(), UsageError> {
+    let csv = options.export == Some(Export::Csv);
+    let other = [
+        (csv, "--export csv"),
+        (options.group_by.is_some(), "--group-by"),
+        (!options.fields.is_empty(), "--fields"),
+        (options.sort.is_some(), "--sort"),
+    ];
+    match other.into_iter().find(|(given, _)| *given) {
+        Some((_, option)) if options.explain_writeback => Err(UsageError::Explain(option)),
+        _ if options.explain_writeback && options.no_ebpf => {
+            Err(UsageError::NeedsEbpf("--explain-writeback"))
+        }
+        _ => Ok(()),
     }
 }
 

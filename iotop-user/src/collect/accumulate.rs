@@ -60,6 +60,8 @@ impl Accumulator {
         sum.system = sum_system(&sum.system, &sample.system);
         let place = sum_tasks(sum, std::mem::take(&mut sample.tasks));
         sum_facts(sum, facts, &place);
+        // A flush is of its interval.
+        sum.flushes = std::mem::take(&mut sample.flushes);
         sum_devices(sum, std::mem::take(&mut sample.devices));
         *sample = sum.clone();
     }

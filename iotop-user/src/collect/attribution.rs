@@ -31,6 +31,7 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
             device: major_minor(key.dev),
             ino: key.ino,
             class,
+            flush: key.flush,
             bytes: fact.bytes,
             bios: fact.bios,
             lag: lag(class, fact, epoch.tick),
@@ -136,6 +137,8 @@ mod tests {
             class: class as u32,
             owner,
             submitter,
+            flush: 0,
+            _reserved: 0,
         };
         let value = Fact {
             bytes,

@@ -15,8 +15,10 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
-    attribution, devices,
+    BlockFact, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
+    attribution,
+    devices::{self, DeviceNames},
+    flush::flushes,
     live::{self, Interval, Live, TaskState},
     processes::processes,
     select,
@@ -72,6 +74,7 @@ pub struct Collector {
     sources: Sources,
     wanted: Wanted,
     names: Names,
+    device_names: DeviceNames,
     page_size: u64,
     seq: u64,
     delays: bool,
@@ -93,6 +96,7 @@ impl Collector {
     pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
             names: Names::new(&sources.proc_root, &sources.sys_root),
+            device_names: DeviceNames::new(&sources.sys_root),
             page_size: clock::page_size(),
             seq: 0,
             delays: false,
@@ -185,6 +189,7 @@ impl Collector {
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         self.add_idle(&mut interval, epoch.is_some());
         let devices = attribution::by_device(&facts);
+        let flushes = self.flushes(&facts, &interval.rows);
         let mut sample = Sample {
             seq: self.seq + 1,
             time,
@@ -193,6 +198,7 @@ impl Collector {
             tasks: interval.rows,
             facts,
             devices,
+            flushes,
             groups: None,
         };
         self.select(&mut sample);
@@ -257,6 +263,22 @@ impl Collector {
         task_of
     }
 
+    /// The interval's flushes, with the names of all that are in them.
+    fn flushes(&mut self, facts: &[BlockFact], tasks: &[Task]) -> Vec<Flush> {
+        let Some(probe) = self.sources.probe.as_ref().filter(|_| self.wanted.flushes) else {
+            return Vec::new();
+        };
+        let names = &mut self.device_names;
+        let mut flushes = flushes(facts, tasks, probe.reasons(), |device| names.name(device));
+        for flush in &mut flushes {
+            let owners = flush.owners.iter_mut().map(|owner| &mut owner.task);
+            for task in owners.chain(&mut flush.submitter) {
+                self.names.fill(task);
+            }
+        }
+        flushes
+    }
+
     /// A row for each task that did nothing, where those are wanted.
     fn add_idle(&self, interval: &mut Interval, ebpf: bool) {
         if self.wanted.rows != Rows::All {
@@ -310,6 +332,7 @@ impl Collector {
             pgpgin_bytes: grown.pgpgin,
             pgpgout_bytes: grown.pgpgout,
             dirty_bytes: grown.dirty,
+            background_threshold_bytes: grown.background_threshold,
             writeback_bytes: grown.writeback,
             dirtied_bytes: grown.dirtied,
             written_bytes: grown.written,

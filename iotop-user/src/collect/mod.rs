@@ -4,6 +4,7 @@ mod accumulate;
 pub(crate) mod attribution;
 mod collector;
 pub mod devices;
+mod flush;
 mod group;
 mod live;
 pub(crate) mod processes;
@@ -17,6 +18,7 @@ mod wanted;
 
 pub use accumulate::{Accumulator, Kept};
 pub use collector::{CollectError, Collector, Sources};
+pub use flush::{Flush, FlushFile, FlushOwner, Reason};
 pub use group::{By, group};
 pub use sample::*;
 pub use select::on_device;

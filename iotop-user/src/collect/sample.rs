@@ -9,6 +9,8 @@ use std::{sync::Arc, time::Duration};
 use iotop_common::Class;
 use jiff::Timestamp;
 
+use super::Flush;
+
 /// Everything gathered in one interval.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -27,6 +29,8 @@ pub struct Sample {
     pub facts: Vec<BlockFact>,
     /// The devices with I/O, whoever it belongs to.
     pub devices: Vec<((u32, u32), BlockTotals)>,
+    /// What was written for others, by whom and why; most first.
+    pub flushes: Vec<Flush>,
     /// The tasks summed up by something else than process, when that was asked for.
     pub groups: Option<Vec<Group>>,
 }
@@ -85,6 +89,8 @@ pub struct System {
     pub pgpgout_bytes: Option<u64>,
     /// `nr_dirty`: dirty page cache now.
     pub dirty_bytes: Option<u64>,
+    /// `nr_dirty_background_threshold`: beyond it flushers begin to write.
+    pub background_threshold_bytes: Option<u64>,
     /// `nr_writeback`: page cache being written now.
     pub writeback_bytes: Option<u64>,
     /// `nr_dirtied`: page cache that became dirty.
@@ -498,6 +504,8 @@ pub struct BlockFact {
     pub ino: u64,
     /// How the bytes came to their owner.
     pub class: Class,
+    /// See `FactKey::flush`.
+    pub flush: u32,
     /// Bytes.
     pub bytes: u64,
     /// Bios.

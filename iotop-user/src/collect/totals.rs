@@ -54,6 +54,7 @@ mod tests {
                 device: (8, 0),
                 ino: 0,
                 class,
+                flush: 0,
                 bytes: 1 << class as u32,
                 bios: 1,
                 lag: None,

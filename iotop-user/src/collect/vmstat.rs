@@ -11,6 +11,8 @@ pub struct Vmstat {
     pub pgpgout: Option<u64>,
     /// `nr_dirty`, a level.
     pub dirty: Option<u64>,
+    /// `nr_dirty_background_threshold`, a level.
+    pub background_threshold: Option<u64>,
     /// `nr_writeback`, a level.
     pub writeback: Option<u64>,
     /// `nr_dirtied`.
@@ -46,6 +48,7 @@ impl Vmstat {
                 "pgpgin" => (&mut vmstat.pgpgin, 1024),
                 "pgpgout" => (&mut vmstat.pgpgout, 1024),
                 "nr_dirty" => (&mut vmstat.dirty, page_size),
+                "nr_dirty_background_threshold" => (&mut vmstat.background_threshold, page_size),
                 "nr_writeback" => (&mut vmstat.writeback, page_size),
                 "nr_dirtied" => (&mut vmstat.dirtied, page_size),
                 "nr_written" => (&mut vmstat.written, page_size),
@@ -65,6 +68,7 @@ impl Vmstat {
             dirtied: grown(self.dirtied, before.dirtied),
             written: grown(self.written, before.written),
             dirty: self.dirty,
+            background_threshold: self.background_threshold,
             writeback: self.writeback,
         }
     }

@@ -13,6 +13,8 @@ pub struct Wanted {
     pub processes: bool,
     /// Which tasks are worth a row.
     pub rows: Rows,
+    /// The flushes too.
+    pub flushes: bool,
 }
 
 /// Which tasks are worth a row.

@@ -167,6 +167,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         delays_swapin_delay: optional("task_delay_info", "swapin_delay"),
         delays_blkio_count: optional("task_delay_info", "blkio_count"),
         delays_swapin_count: optional("task_delay_info", "swapin_count"),
+        work_reason: member("wb_writeback_work", "reason")?,
         seen_mask: machine.tasks_seen - 1,
     };
     within_reach(&layout)?;

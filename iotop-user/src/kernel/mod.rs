@@ -7,4 +7,5 @@ pub mod clock;
 pub mod frames;
 pub mod layout;
 pub mod memory;
+pub mod reasons;
 pub mod settings;

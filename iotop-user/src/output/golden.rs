@@ -103,6 +103,7 @@ pub fn sample() -> Sample {
         device: (8, 1),
         ino: 12,
         class,
+        flush: 0,
         bytes,
         bios: 1,
         lag,
@@ -122,6 +123,7 @@ pub fn sample() -> Sample {
             pgpgin_bytes: Some(2048),
             pgpgout_bytes: Some(259 * MIB + 40960),
             dirty_bytes: Some(65536),
+            background_threshold_bytes: Some(512 * MIB),
             writeback_bytes: Some(0),
             dirtied_bytes: Some(3 * MIB),
             written_bytes: Some(259 * MIB),
@@ -154,6 +156,7 @@ pub fn sample() -> Sample {
         tasks: vec![dd, kworker, jbd2, db, writer, hostile],
         devices: by_device(&facts),
         facts,
+        flushes: Vec::new(),
         groups: None,
     }
 }

@@ -3,8 +3,10 @@
 mod cell;
 mod csv;
 mod escape;
+mod explain;
 pub mod fields;
 mod filter;
+mod flush_line;
 mod ndjson;
 mod row;
 pub mod sort;
@@ -15,6 +17,7 @@ use std::io;
 
 pub use csv::Csv;
 pub use escape::escape;
+pub use explain::Explain;
 pub use fields::{FIELDS, Field};
 pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};

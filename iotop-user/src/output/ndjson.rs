@@ -8,6 +8,7 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
+use super::flush_line::FlushLine;
 use super::{escape::is_dangerous, row::Row};
 use crate::collect::{
     BlockTotals, By, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
@@ -50,7 +51,7 @@ struct SystemLine {
 }
 
 #[derive(Serialize)]
-struct UnattributedPart {
+pub(super) struct UnattributedPart {
     pre_trace: Option<u64>,
     metadata: Option<u64>,
     swap: Option<u64>,
@@ -142,7 +143,7 @@ struct BlockPart {
 }
 
 #[derive(Serialize)]
-struct LagPart {
+pub(super) struct LagPart {
     avg: Option<u64>,
     max: Option<u64>,
 }
@@ -172,6 +173,9 @@ pub fn ndjson(
             Row::Task(task) => line(sample, &time, "task", TaskLine::from(*task), buffer)?,
             Row::Group(group) => line(sample, &time, "group", GroupLine::of(group, by), buffer)?,
         }
+    }
+    for flush in &sample.flushes {
+        line(sample, &time, "flush", FlushLine::from(flush), buffer)?;
     }
     Ok(())
 }
@@ -344,13 +348,18 @@ impl From<&TaskCounters> for StatsPart {
     }
 }
 
+impl From<Option<&Lag>> for LagPart {
+    fn from(lag: Option<&Lag>) -> LagPart {
+        LagPart {
+            avg: lag.map(|lag| nanoseconds(lag.avg())),
+            max: lag.map(|lag| nanoseconds(lag.max)),
+        }
+    }
+}
+
 impl From<Option<&TaskBlock>> for BlockPart {
     fn from(block: Option<&TaskBlock>) -> BlockPart {
         let of = |part: fn(&TaskBlock) -> u64| block.map(part);
-        let lag = |part: fn(&Lag) -> Duration| {
-            let lag = block?.lag.as_ref()?;
-            Some(nanoseconds(part(lag)))
-        };
         BlockPart {
             block_read_bytes: of(|b| b.read),
             dirtied_bytes: block.and_then(|b| b.dirtied),
@@ -361,10 +370,7 @@ impl From<Option<&TaskBlock>> for BlockPart {
             block_write_flushed_bytes: of(|b| b.write_flushed),
             block_write_shared_bytes: of(|b| b.write_shared),
             submitted_for_others_bytes: of(|b| b.submitted_for_others),
-            lag_ns: LagPart {
-                avg: lag(Lag::avg),
-                max: lag(|lag| lag.max),
-            },
+            lag_ns: LagPart::from(block.and_then(|b| b.lag.as_ref())),
         }
     }
 }

@@ -29,6 +29,7 @@ pub use programs::{Attached, PROGRAMS, Program};
 pub use slots::PageDeltas;
 pub use tasks::Counted;
 
+use crate::kernel::reasons::Reasons;
 use mapped::Mapped;
 use slots::{Slots, Step};
 
@@ -67,6 +68,7 @@ pub struct Probe {
     programs: Vec<Attached>,
     last_audit: Instant,
     tick: Duration,
+    reasons: Reasons,
 }
 
 /// What the kernel half gathered in one epoch.
@@ -88,7 +90,7 @@ pub struct Epoch {
 
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
-    /// its name for messages; `layout` must be the running kernel's, and `tick`
+    /// its name for messages; `layout` and `reasons` must be the running kernel's, and `tick`
     /// how long a tick of the tags' clock is.
     ///
     /// # Errors
@@ -99,6 +101,7 @@ impl Probe {
         object: &[u8],
         name: &str,
         layout: &Layout,
+        reasons: Reasons,
         tick: Duration,
     ) -> Result<Probe, ProbeError> {
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
@@ -159,6 +162,7 @@ impl Probe {
             programs: Vec::new(),
             last_audit: now,
             tick,
+            reasons,
             ebpf,
         };
         probe.fill_free_list()?;
@@ -228,6 +232,11 @@ impl Probe {
             missed: missed_now,
             owners,
         })
+    }
+
+    /// The names of this kernel's reasons for a flush.
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 
     /// The programs and what they are attached to.

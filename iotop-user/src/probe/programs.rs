@@ -30,7 +30,7 @@ pub(super) const TASK_COUNTERS: &str = "task_counters";
 
 /// All programs, in the order in which they are attached: whatever clears tags
 /// comes before whatever sets them.
-pub const PROGRAMS: [Program; 6] = [
+pub const PROGRAMS: [Program; 8] = [
     Program {
         name: "task_exited",
         tracepoint: "sched_process_exit",
@@ -60,6 +60,18 @@ pub const PROGRAMS: [Program; 6] = [
         tracepoint: "writeback_dirty_folio",
         purpose: "who makes a page dirty",
         why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
+    },
+    Program {
+        name: "flush_started",
+        tracepoint: "writeback_start",
+        purpose: "why a writeback worker runs",
+        why: "fires in the worker with its work, before it submits anything",
+    },
+    Program {
+        name: "flush_ended",
+        tracepoint: "writeback_pages_written",
+        purpose: "when a writeback worker has ended",
+        why: "fires in the worker when it has no work left",
     },
     Program {
         name: "bio_submitted",

@@ -1,0 +1,56 @@
+//! Why a flush runs: `enum wb_reason` of the running kernel, which is
+//! renumbered now and then (7.2 lost two of its values).
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::btf::Btf;
+
+const PREFIX: &str = "WB_REASON_";
+
+/// The names of the reasons, as the kernel's own tracepoints print them.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons(HashMap<u32, Arc<str>>);
+
+impl Reasons {
+    /// As this kernel's BTF has them.
+    pub fn of(btf: &Btf) -> Reasons {
+        let variants = btf.enum_variants("wb_reason").unwrap_or_default();
+        let named = variants.into_iter().filter_map(|(name, value)| {
+            let name = std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)?;
+            let name: Arc<str> = name.to_ascii_lowercase().into();
+            (&*name != "max").then_some((u32::try_from(value).ok()?, name))
+        });
+        Reasons(named.collect())
+    }
+
+    /// A reason's name; one that this kernel does not name is its number.
+    pub fn name(&self, reason: u32) -> Arc<str> {
+        match self.0.get(&reason) {
+            Some(name) => name.clone(),
+            None => reason.to_string().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_reason_is_its_number() {
+        assert_eq!(&*Reasons::default().name(9), "9");
+    }
+
+    #[test]
+    fn the_running_kernels_reasons_have_their_names() {
+        let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
+            eprintln!("this kernel has no BTF: nothing to name");
+            return;
+        };
+        let reasons = Reasons::of(&btf);
+        assert_eq!(&*reasons.name(0), "background");
+        assert_eq!(&*reasons.name(2), "sync");
+    }
+}
