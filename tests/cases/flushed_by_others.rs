@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use super::{MIB, owner, written_for};
 use crate::support::checks::near;
 use crate::support::deadline::Deadline;
+use crate::support::ndjson::Report;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
@@ -29,6 +30,7 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     near("written for gt-exit", gone.written, len)?;
     near("flushed by others", gone.written_flushed, len)?;
     near("dirtied", gone.dirtied, len)?;
+    flushed_for(&report, "gt-exit", pid, len)?;
     near(
         "written for gt-flush",
         written_for(&report, "gt-flush", flush)?,
@@ -56,6 +58,7 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     };
     let lives = owner(&report, "gt-lives", pid)?;
     near("written for gt-lives", lives.written, len)?;
+    flushed_for(&report, "gt-lives", pid, len)?;
     near(
         "written for gt-sync",
         written_for(&report, "gt-sync", sync)?,
@@ -119,5 +122,16 @@ pub fn migrated(mut run: Run<'_>) -> Result<()> {
     let moved = owner(&report, "gt-moved", pid)?;
     near("written for gt-moved", moved.written + moved.shared, len)?;
     ensure!(moved.pending == 0, "{} bytes are pending", moved.pending);
+    Ok(())
+}
+
+/// The flushes name the owner with all its bytes, and their reason: sync, or
+/// where the file system has workers of its own (btrfs) theirs.
+fn flushed_for(report: &Report, comm: &str, pid: u64, len: u64) -> Result<()> {
+    let flushed = report.flushed(comm, pid)?;
+    near("flushed", flushed.values().sum(), len)?;
+    let known = ["sync", "task", "kthread", "periodic", "background"];
+    let other = flushed.keys().find(|reason| !known.contains(reason));
+    ensure!(other.is_none(), "a flush for {other:?}");
     Ok(())
 }

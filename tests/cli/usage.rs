@@ -63,6 +63,9 @@ fn wrong_usage_names_the_way_out() -> Result<()> {
         (&["--no-ebpf", "--group-by", "file"], "leave out"),
         (&["--no-ebpf", "--device", "8:0"], "leave out"),
         (&["--export", "ndjson", "--fields", "tid"], "--export csv"),
+        (&["--no-ebpf", "--explain-writeback"], "leave out"),
+        (&["--explain-writeback", "--export", "csv"], "leave one"),
+        (&["--explain-writeback", "--filter", "x"], "leave one"),
         (&["--device", "no-such-disk"], "there are"),
         (&["--device", "/dev/null"], "8:0"),
     ] {

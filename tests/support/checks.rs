@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::counters::Vmstat;
-use super::ndjson::{Interval, Report};
+use super::ndjson::{Interval, Line, Report};
 
 const KIB: u64 = 1024;
 
@@ -55,6 +55,23 @@ pub fn conservation(report: &Report, inner: Vmstat, outer: Vmstat) -> Result<()>
     Ok(())
 }
 
+/// A flush's owners and what has none are all of it.
+fn flush_adds_up(flush: &Line) -> Result<()> {
+    let owners = flush.field("owners")?.as_array().context("no owners")?;
+    let owned: u64 = owners
+        .iter()
+        .filter_map(|owner| owner["bytes"].as_u64())
+        .sum();
+    let reasons = flush.numbers("unattributed")?;
+    let rest = reasons.iter().filter(|(reason, _)| **reason != "stacked");
+    let rest: u64 = rest.filter_map(|(_, bytes)| *bytes).sum();
+    equal(
+        "a flush and its parts",
+        flush.number("bytes")?,
+        owned + rest,
+    )
+}
+
 fn interval_adds_up(interval: &Interval) -> Result<()> {
     let system = &interval.system;
     let attributed = system.number("attributed_write_bytes")?;
@@ -76,6 +93,9 @@ fn interval_adds_up(interval: &Interval) -> Result<()> {
         unattributed,
         reasons,
     )?;
+    for flush in &interval.flushes {
+        flush_adds_up(flush)?;
+    }
     for (name, lost) in system.numbers("lost")? {
         ensure!(lost.unwrap_or(0) == 0, "lost.{name} is {lost:?}");
     }

@@ -18,7 +18,7 @@ impl Line {
         }
     }
 
-    fn field(&self, name: &str) -> Result<&Value> {
+    pub fn field(&self, name: &str) -> Result<&Value> {
         let kind = self.0.get("type").and_then(Value::as_str).unwrap_or("?");
         self.0
             .get(name)
@@ -114,6 +114,19 @@ impl Report {
     }
 
     /// All owners by command name and process, their intervals added up.
+    pub fn flushed(&self, comm: &str, pid: u64) -> Result<BTreeMap<&str, u64>> {
+        let mut by_reason = BTreeMap::new();
+        for line in self.0.iter().flat_map(|interval| &interval.flushes) {
+            for owner in line.field("owners")?.as_array().into_iter().flatten() {
+                if owner["comm"] == comm && owner["pid"] == pid {
+                    let bytes = owner["bytes"].as_u64().context("a flush's bytes")?;
+                    *by_reason.entry(line.text("reason")?).or_default() += bytes;
+                }
+            }
+        }
+        Ok(by_reason)
+    }
+
     pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();
         for line in self.0.iter().flat_map(|now| &now.tasks) {

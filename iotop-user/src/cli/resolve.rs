@@ -38,7 +38,7 @@ pub enum UsageError {
     TwoGroupings(&'static str),
     /// What only eBPF knows, without it.
     #[error(
-        "{0} needs eBPF: the task counters know no devices and files; leave out {0} or --no-ebpf"
+        "{0} needs eBPF: the task counters know no devices, files and flushes; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
     /// What is about tasks, where flushes are shown.
@@ -163,6 +163,9 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
     let csv = options.export == Some(Export::Csv);
     let other = [
         (csv, "--export csv"),
+        (!options.pid.is_empty(), "-p"),
+        (!options.user.is_empty(), "-u"),
+        (options.filter.is_some(), "--filter"),
         (options.group_by.is_some(), "--group-by"),
         (!options.fields.is_empty(), "--fields"),
         (options.sort.is_some(), "--sort"),

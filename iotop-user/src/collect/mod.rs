@@ -4,7 +4,7 @@ mod accumulate;
 pub(crate) mod attribution;
 mod collector;
 pub mod devices;
-mod flush;
+pub(crate) mod flush;
 mod group;
 mod live;
 pub(crate) mod processes;

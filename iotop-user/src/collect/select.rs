@@ -31,6 +31,9 @@ pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
 /// known) and in the system's. Tasks without any are left out.
 pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample.facts.retain(|fact| devices.contains(&fact.device));
+    sample
+        .flushes
+        .retain(|flush| devices.contains(&flush.device));
     let known = sample.system.block.is_some();
     sample
         .devices

@@ -20,7 +20,7 @@ impl Reasons {
             let name: Arc<str> = name.to_ascii_lowercase().into();
             (&*name != "max").then_some((u32::try_from(value).ok()?, name))
         });
-        Reasons(named.collect())
+        named.collect()
     }
 
     /// A reason's name; one that this kernel does not name is its number.
@@ -29,6 +29,12 @@ impl Reasons {
             Some(name) => name.clone(),
             None => reason.to_string().into(),
         }
+    }
+}
+
+impl FromIterator<(u32, Arc<str>)> for Reasons {
+    fn from_iter<T: IntoIterator<Item = (u32, Arc<str>)>>(names: T) -> Reasons {
+        Reasons(names.into_iter().collect())
     }
 }
 

@@ -102,7 +102,7 @@ fn why(flush: &Flush, system: &System) -> String {
         Reason::Journal => "the file system's journal commits a transaction".to_owned(),
         Reason::Reclaim => "memory is short: reclaim writes dirty pages itself".to_owned(),
         Reason::Task => "a task called sync, fsync or such, or had to free memory, and wrote \
-                         others' pages too"
+                         what is not its own"
             .to_owned(),
         Reason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),
         Reason::Writeback(reason) => match &**reason {

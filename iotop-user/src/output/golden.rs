@@ -12,14 +12,15 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use serde_json::Value;
 
-use super::{Csv, Table, fields, ndjson::ndjson, sort};
+use super::{Csv, Explain, Table, fields, ndjson::ndjson, sort};
 use crate::{
     cli::Text,
     collect::{
         Accumulator, BlockFact, BlockTotals, By, Kept, Lag, Lost, Sample, System, Task, TaskBlock,
-        TaskCounters, Unattributed, attribution::by_device, devices::DeviceNames, group, on_device,
-        processes::processes,
+        TaskCounters, Unattributed, attribution::by_device, devices::DeviceNames, flush::flushes,
+        group, on_device, processes::processes,
     },
+    kernel::reasons::Reasons,
 };
 
 const MIB: u64 = 1 << 20;
@@ -336,6 +337,35 @@ fn every_row_has_as_many_words_before_the_command() {
             assert!(matches!(words[11], "-" | "exit"), "{line}");
         }
     }
+}
+
+/// The golden sample with its flushes: dd's and the journal's metadata, and
+/// what walwriter wrote for its process.
+pub fn flushed() -> Sample {
+    let mut sample = sample();
+    sample.facts[0].flush = 1;
+    sample.facts[0].lag = sample.tasks[0].block.and_then(|block| block.lag);
+    let reasons = Reasons::from_iter([(0, "background".into())]);
+    let name = |_| "sda1".into();
+    sample.flushes = flushes(&sample.facts, &sample.tasks, &reasons, name);
+    sample
+}
+
+#[test]
+fn explain_names_who_why_and_whose() {
+    let notices = vec!["something is missing".to_owned()];
+    let mut explain = Explain::new(TimeZone::UTC, notices);
+    check("explain.txt", &explain.format(&flushed()));
+    assert!(!explain.format(&flushed()).contains("missing"));
+    assert_eq!(explain.format(&sample()), "");
+}
+
+#[test]
+fn ndjson_of_flushes() {
+    let mut buffer = BytesMut::new();
+    let sample = flushed();
+    ndjson(&sample, &[], None, &mut buffer).expect("written");
+    check("flushes.ndjson", &String::from_utf8_lossy(&buffer));
 }
 
 #[test]

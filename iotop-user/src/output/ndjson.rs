@@ -383,11 +383,12 @@ mod tests {
     use super::*;
     use crate::output::golden::{self, lines};
 
-    fn samples() -> [Sample; 4] {
+    fn samples() -> [Sample; 5] {
         let groups = |by| golden::grouped(golden::sample(), by);
         [
             golden::sample(),
             golden::without_ebpf(),
+            golden::flushed(),
             groups(By::User),
             groups(By::Device),
         ]
