@@ -140,6 +140,10 @@ pub struct Control {
     pub epoch: u32,
     /// How many devices stand in `LOWER_DEVICES`; 0 spares the look-up.
     pub lower_devices: u32,
+    /// 1: the paths of files are wanted.
+    pub file_names: u32,
+    /// Always 0.
+    pub _reserved: u32,
 }
 
 /// The index of each counter in the `LOST` array.
@@ -173,7 +177,7 @@ const _: () = assert!(size_of::<FactKey>() == 32);
 const _: () = assert!(size_of::<Fact>() == 40);
 const _: () = assert!(size_of::<Totals>() == 48);
 const _: () = assert!(size_of::<EpochPart>() == 128);
-const _: () = assert!(size_of::<Control>() == 8);
+const _: () = assert!(size_of::<Control>() == 16);
 
 #[cfg(test)]
 mod tests {

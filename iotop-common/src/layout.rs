@@ -154,6 +154,14 @@ pub struct Layout {
     pub delays_swapin_count: u32,
     /// `wb_writeback_work.reason`.
     pub work_reason: u32,
+    /// `inode.i_dentry`.
+    pub inode_i_dentry: u32,
+    /// `dentry.d_u.d_alias`.
+    pub dentry_d_alias: u32,
+    /// `dentry.d_parent`.
+    pub dentry_d_parent: u32,
+    /// `dentry.d_name.name`.
+    pub dentry_name: u32,
     /// `SEEN` is indexed by tid & this.
     pub seen_mask: u32,
 }

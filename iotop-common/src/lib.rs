@@ -8,12 +8,14 @@
 #![no_std]
 
 pub mod fact;
+pub mod file;
 pub mod layout;
 pub mod owner;
 pub mod tag;
 pub mod task;
 
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals, wb_reason};
+pub use file::FileName;
 pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
 pub use tag::{Tag, Tick};
@@ -23,7 +25,9 @@ pub use task::{Seen, TaskRecord};
 mod pod {
     use aya::Pod;
 
-    use crate::{Control, EpochPart, Fact, FactKey, Layout, Owner, OwnerRef, TaskRecord, Totals};
+    use crate::{
+        Control, EpochPart, Fact, FactKey, FileName, Layout, Owner, OwnerRef, TaskRecord, Totals,
+    };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
     unsafe impl Pod for Control {}
@@ -33,6 +37,8 @@ mod pod {
     unsafe impl Pod for Fact {}
     // SAFETY: as above.
     unsafe impl Pod for FactKey {}
+    // SAFETY: as above.
+    unsafe impl Pod for FileName {}
     // SAFETY: as above.
     unsafe impl Pod for Layout {}
     // SAFETY: as above.

@@ -8,10 +8,12 @@ use iotop_common::{
 };
 
 use crate::{
+    count::control,
     kernel::{
         BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, layout, read, try_read,
     },
     maps::{INODES, OWNERS},
+    names,
 };
 
 /// The inode that a mapping belongs to.
@@ -91,8 +93,10 @@ impl Inode {
         // Where the flag is not known, nothing rules out older pages.
         let mut had_dirty_pages = u32::from(dirty_pages == 0 || state & dirty_pages != 0);
         // SAFETY: a plain copy out of a map value; each field is one word.
-        if let Some(known) = unsafe { INODES.get(key) } {
-            had_dirty_pages &= known.had_dirty_pages;
+        match unsafe { INODES.get(key) } {
+            Some(known) => had_dirty_pages &= known.had_dirty_pages,
+            None if control().file_names != 0 => names::tell(self.0, &key),
+            None => {}
         }
         let value = InodeOwner {
             slot,

@@ -18,6 +18,7 @@ mod flush;
 mod inode;
 mod kernel;
 mod maps;
+mod names;
 mod owners;
 mod page;
 mod submitted;

@@ -55,6 +55,10 @@ pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(3, 0);
 #[map]
 pub static EXITS: RingBuf = RingBuf::with_byte_size(EXITS_BYTES, 0);
 
+/// Files that were seen for the first time, one [`iotop_common::FileName`] each.
+#[map]
+pub static FILES: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+
 /// In which state each task was handed to the user half. Two tasks may share a
 /// place: they are only handed over more often than they need be.
 #[map]

@@ -127,6 +127,20 @@ impl Report {
         Ok(by_reason)
     }
 
+    /// The paths that the flush lines name for a process.
+    pub fn flushed_files(&self, comm: &str, pid: u64) -> Result<BTreeSet<&str>> {
+        let mut paths = BTreeSet::new();
+        for line in self.0.iter().flat_map(|interval| &interval.flushes) {
+            for owner in line.field("owners")?.as_array().into_iter().flatten() {
+                if owner["comm"] == comm && owner["pid"] == pid {
+                    let files = owner["files"].as_array().context("no files")?;
+                    paths.extend(files.iter().filter_map(|file| file["path"].as_str()));
+                }
+            }
+        }
+        Ok(paths)
+    }
+
     pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();
         for line in self.0.iter().flat_map(|now| &now.tasks) {

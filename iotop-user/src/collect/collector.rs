@@ -26,7 +26,7 @@ use super::{
     vmstat::Vmstat,
 };
 use crate::{
-    identity::Names,
+    identity::{Files, Names},
     kernel::{clock, settings},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
@@ -75,6 +75,7 @@ pub struct Collector {
     wanted: Wanted,
     names: Names,
     device_names: DeviceNames,
+    files: Files,
     page_size: u64,
     seq: u64,
     delays: bool,
@@ -96,6 +97,7 @@ impl Collector {
     pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
             names: Names::new(&sources.proc_root, &sources.sys_root),
+            files: Files::new(&sources.proc_root),
             device_names: DeviceNames::new(&sources.sys_root),
             page_size: clock::page_size(),
             seq: 0,
@@ -113,6 +115,11 @@ impl Collector {
                 ..Wanted::default()
             },
         };
+        if let Some(probe) = &mut collector.sources.probe
+            && wanted.flushes
+        {
+            probe.tell_files()?;
+        }
         collector.sample()?;
         collector.seq = 0;
         collector.wanted = collector.with_processes(wanted);
@@ -137,6 +144,7 @@ impl Collector {
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.delays, &mut self.live, &mut self.interval);
+            self.files.add(&probe.new_files());
         }
     }
 
@@ -175,6 +183,9 @@ impl Collector {
             tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
         }
 
+        if let Some(probe) = &mut self.sources.probe {
+            self.files.add(&probe.new_files());
+        }
         let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {
             Some(epoch) => {
@@ -271,6 +282,10 @@ impl Collector {
         let names = &mut self.device_names;
         let mut flushes = flushes(facts, tasks, probe.reasons(), |device| names.name(device));
         for flush in &mut flushes {
+            let device = flush.device;
+            for file in flush.owners.iter_mut().flat_map(|owner| &mut owner.files) {
+                file.path = self.files.path(device, file.ino);
+            }
             let owners = flush.owners.iter_mut().map(|owner| &mut owner.task);
             for task in owners.chain(&mut flush.submitter) {
                 self.names.fill(task);

@@ -70,10 +70,13 @@ pub struct FlushOwner {
 }
 
 /// Some of an owner's bytes, of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushFile {
     /// Inode number; 0 where there is none.
     pub ino: u64,
+    /// Where it lay when it was first seen becoming dirty; marked `(deleted)`
+    /// or `(replaced)` when it lies there no more.
+    pub path: Option<Arc<str>>,
     /// Bytes.
     pub bytes: u64,
 }
@@ -160,7 +163,11 @@ fn files(facts: &[&BlockFact]) -> Vec<FlushFile> {
     }
     let mut files: Vec<FlushFile> = by_inode
         .into_iter()
-        .map(|(ino, bytes)| FlushFile { ino, bytes })
+        .map(|(ino, bytes)| FlushFile {
+            ino,
+            bytes,
+            path: None,
+        })
         .collect();
     files.sort_by_key(|file| (std::cmp::Reverse(file.bytes), file.ino));
     files

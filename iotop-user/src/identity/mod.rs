@@ -2,6 +2,8 @@
 
 mod cgroup;
 mod container;
+mod files;
+mod mounts;
 mod names;
 mod priority;
 mod stat;
@@ -10,6 +12,8 @@ mod unit;
 mod users;
 
 pub use cgroup::Cgroups;
+pub use files::Files;
+pub use mounts::Mounts;
 pub use names::Names;
 pub use stat::{Stat, StatError};
 pub use threads::{Thread, threads};

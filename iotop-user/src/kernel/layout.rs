@@ -168,6 +168,10 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         delays_blkio_count: optional("task_delay_info", "blkio_count"),
         delays_swapin_count: optional("task_delay_info", "swapin_count"),
         work_reason: member("wb_writeback_work", "reason")?,
+        inode_i_dentry: member("inode", "i_dentry")?,
+        dentry_d_alias: member("dentry", "d_u.d_alias").or_else(|_| member("dentry", "d_alias"))?,
+        dentry_d_parent: member("dentry", "d_parent")?,
+        dentry_name: member("dentry", "d_name.name")?,
         seen_mask: machine.tasks_seen - 1,
     };
     within_reach(&layout)?;

@@ -76,12 +76,11 @@ fn owner_lines(text: &mut String, owner: &FlushOwner, flush: &Flush) {
     }
     let _ = writeln!(text, "{line}");
     for file in owner.files.iter().take(FILES) {
-        let _ = writeln!(
-            text,
-            "  {:>9}           inode {}",
-            bytes(file.bytes),
-            file.ino
-        );
+        let name = match &file.path {
+            Some(path) => escape(path).into_owned(),
+            None => format!("inode {}", file.ino),
+        };
+        let _ = writeln!(text, "  {:>9}           {name}", bytes(file.bytes));
     }
     let rest = owner.files.get(FILES..).unwrap_or_default();
     if !rest.is_empty() {

@@ -45,14 +45,14 @@ struct Owner<'a> {
     bytes: u64,
     share: f64,
     lag_ns: LagPart,
-    files: Vec<File>,
+    files: Vec<File<'a>>,
 }
 
 #[derive(Serialize)]
-struct File {
+struct File<'a> {
     dev: (u32, u32),
     ino: u64,
-    path: Option<String>,
+    path: Option<&'a str>,
     bytes: u64,
 }
 
@@ -93,10 +93,10 @@ impl<'a> From<&'a Task> for Submitter<'a> {
 impl<'a> Owner<'a> {
     fn of(owner: &'a FlushOwner, flush: &Flush) -> Owner<'a> {
         let task = &owner.task;
-        let file = |file: &FlushFile| File {
+        let file = |file: &'a FlushFile| File {
             dev: flush.device,
             ino: file.ino,
-            path: None,
+            path: file.path.as_deref(),
             bytes: file.bytes,
         };
         Owner {

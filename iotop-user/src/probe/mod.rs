@@ -4,6 +4,7 @@ mod batch;
 mod error;
 mod grace;
 mod mapped;
+mod plain;
 mod programs;
 mod slots;
 mod tasks;
@@ -20,7 +21,7 @@ use aya::{
     },
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, Layout, Lost, Owner, OwnerRef, Tag, Tick, Totals,
+    Control, EpochPart, Fact, FactKey, FileName, Layout, Lost, Owner, OwnerRef, Tag, Tick, Totals,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -31,6 +32,7 @@ pub use tasks::Counted;
 
 use crate::kernel::reasons::Reasons;
 use mapped::Mapped;
+use plain::plain;
 use slots::{Slots, Step};
 
 /// The kernel half that is built into this program.
@@ -59,6 +61,7 @@ pub struct Probe {
     lower_devices: BpfHashMap<MapData, u32, u8>,
     owners: Mapped<Owner>,
     exits: RingBuf<MapData>,
+    files: RingBuf<MapData>,
     counted: Counted,
     tags: MapData,
     slots: Slots,
@@ -153,6 +156,10 @@ impl Probe {
                 "EXITS",
                 RingBuf::try_from(aya_map(&mut ebpf, name, "EXITS")?),
             )?,
+            files: typed(
+                "FILES",
+                RingBuf::try_from(aya_map(&mut ebpf, name, "FILES")?),
+            )?,
             counted: Counted::by(layout),
             tags,
             slots: Slots::new(now),
@@ -232,6 +239,25 @@ impl Probe {
             missed: missed_now,
             owners,
         })
+    }
+
+    /// Asks for the paths of files from now on.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn tell_files(&mut self) -> Result<(), ProbeError> {
+        self.epoch.file_names = 1;
+        typed("CONTROL", self.control.set(0, self.epoch, 0))
+    }
+
+    /// The files that were seen for the first time since the last call.
+    pub fn new_files(&mut self) -> Vec<FileName> {
+        let mut files = Vec::new();
+        while let Some(item) = self.files.next() {
+            files.extend(plain::<FileName>(&item));
+        }
+        files
     }
 
     /// The names of this kernel's reasons for a flush.

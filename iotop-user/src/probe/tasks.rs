@@ -9,7 +9,7 @@ use std::{
 use aya::programs::Iter;
 use iotop_common::{Layout, TaskRecord};
 
-use super::{Probe, ProbeError, programs::TASK_COUNTERS};
+use super::{Probe, ProbeError, plain::plain, programs::TASK_COUNTERS};
 
 /// What one read of the kernel's buffer returns at most (`bpf_seq_read` of
 /// kernel/bpf/bpf_iter.c).
@@ -66,7 +66,7 @@ impl Probe {
     /// Hands on the tasks that have exited since the last call.
     pub fn exited_tasks(&mut self, mut each: impl FnMut(&TaskRecord)) {
         while let Some(item) = self.exits.next() {
-            if let Some(record) = record(&item) {
+            if let Some(record) = plain(&item) {
                 each(&record);
             }
         }
@@ -91,14 +91,5 @@ fn next(records: &mut impl io::BufRead) -> io::Result<Option<TaskRecord>> {
     }
     let mut bytes = [0; mem::size_of::<TaskRecord>()];
     records.read_exact(&mut bytes)?;
-    Ok(record(&bytes))
-}
-
-fn record(bytes: &[u8]) -> Option<TaskRecord> {
-    if bytes.len() < mem::size_of::<TaskRecord>() {
-        return None;
-    }
-    // SAFETY: there are enough bytes, and every bit pattern is a value of a
-    // `Pod`.
-    Some(unsafe { bytes.as_ptr().cast::<TaskRecord>().read_unaligned() })
+    Ok(plain(&bytes))
 }

@@ -1,0 +1,27 @@
+//! Where a file lies, as its dentries tell it.
+
+/// How many names of a path are kept; the rest is above them.
+pub const NAMES: usize = 12;
+/// How much of each name, with its NUL.
+pub const NAME: usize = 128;
+
+/// The path of an inode below its file system's root, at the time when it was
+/// first seen becoming dirty. The first name is the file's own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FileName {
+    /// `inode.i_ino`.
+    pub ino: u64,
+    /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
+    pub dev: u32,
+    /// How many names there are.
+    pub count: u32,
+    /// 1 when the last name lies below the root: the path is whole.
+    pub whole: u32,
+    /// Always 0.
+    pub _reserved: u32,
+    /// NUL-terminated, and cut off where they are longer.
+    pub names: [[u8; NAME]; NAMES],
+}
+
+const _: () = assert!(size_of::<FileName>() == 24 + NAMES * NAME);

@@ -1,0 +1,161 @@
+//! The paths of files, as they were when the kernel half first saw them.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use iotop_common::FileName;
+
+use super::Mounts;
+use crate::collect::devices::{Number, major_minor};
+
+/// Twice as many as the kernel half remembers inodes.
+const MOST: usize = 32 * 1024;
+
+/// The end of a name that was longer.
+const CUT_OFF: char = '…';
+
+/// Paths by file system and inode.
+#[derive(Debug)]
+pub struct Files {
+    proc_root: PathBuf,
+    paths: HashMap<(Number, u64), Arc<str>>,
+}
+
+impl Files {
+    /// None known yet.
+    pub fn new(proc_root: &Path) -> Files {
+        Files {
+            proc_root: proc_root.to_owned(),
+            paths: HashMap::new(),
+        }
+    }
+
+    /// Takes in what the kernel half told.
+    pub fn add(&mut self, told: &[FileName]) {
+        if told.is_empty() {
+            return;
+        }
+        let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
+        if self.paths.len() + told.len() > MOST {
+            // The kernel half tells an inode anew when it meets it again.
+            let mut keep = false;
+            self.paths.retain(|_, _| {
+                keep = !keep;
+                keep
+            });
+        }
+        for file in told {
+            let dev = major_minor(file.dev);
+            if let Some(path) = inside(file).and_then(|inside| mounts.path(dev, &inside)) {
+                self.paths.insert((dev, file.ino), path.into());
+            }
+        }
+    }
+
+    /// A file's path; marked where another file or none lies there now, as far
+    /// as the path is known to its end.
+    pub fn path(&self, dev: Number, ino: u64) -> Option<Arc<str>> {
+        let path = self.paths.get(&(dev, ino))?;
+        if path.contains(CUT_OFF) {
+            return Some(path.clone());
+        }
+        match fs::symlink_metadata(&**path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(format!("{path} (deleted)").into())
+            }
+            Ok(found) if found.ino() != ino => Some(format!("{path} (replaced)").into()),
+            _ => Some(path.clone()),
+        }
+    }
+}
+
+/// The path below the file system's root. Where it is not whole it can't be
+/// told where it begins; a name that was cut off ends with an ellipsis.
+fn inside(file: &FileName) -> Option<String> {
+    if file.whole == 0 {
+        return None;
+    }
+    let names = file.names.get(..file.count as usize)?;
+    let mut path = String::new();
+    for name in names.iter().rev() {
+        let end = name.iter().position(|byte| *byte == 0)?;
+        path.push('/');
+        path.push_str(&String::from_utf8_lossy(&name[..end]));
+        if end == name.len() - 1 {
+            path.push(CUT_OFF);
+        }
+    }
+    (!path.is_empty()).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use iotop_common::file::{NAME, NAMES};
+
+    use super::*;
+
+    fn told(names: &[&str], ino: u64, dev: Number) -> FileName {
+        let mut file = FileName {
+            ino,
+            dev: dev.0 << 20 | dev.1,
+            count: names.len() as u32,
+            whole: 1,
+            _reserved: 0,
+            names: [[0; NAME]; NAMES],
+        };
+        for (to, name) in file.names.iter_mut().zip(names.iter().rev()) {
+            to[..name.len()].copy_from_slice(name.as_bytes());
+        }
+        file
+    }
+
+    /// A proc tree whose only mount is a directory of ours.
+    fn files(directory: &Path) -> Files {
+        let line = format!("1 0 8:1 / {} rw - ext4 x rw\n", directory.display());
+        fs::create_dir_all(directory.join("self")).expect("made");
+        fs::write(directory.join("self/mountinfo"), line).expect("written");
+        Files::new(directory)
+    }
+
+    #[test]
+    fn a_path_is_marked_when_its_file_is_gone_or_another_one() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
+        let place = root.path().join("log");
+        fs::write(&place, "x").expect("written");
+        let ino = fs::metadata(&place).expect("there").ino();
+        files.add(&[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))]);
+        let path = |ino| files.path((8, 1), ino).map(|path| path.to_string());
+        let plain = place.display().to_string();
+        assert_eq!(path(ino).as_ref(), Some(&plain));
+        assert_eq!(path(ino + 1), Some(format!("{plain} (replaced)")));
+        fs::remove_file(&place).expect("removed");
+        assert_eq!(path(ino), Some(format!("{plain} (deleted)")));
+        assert_eq!(path(99), None);
+        let long = "n".repeat(NAME - 1);
+        files.add(&[told(&[&long], 7, (8, 1))]);
+        let path = files.path((8, 1), 7);
+        assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
+    }
+
+    #[test]
+    fn a_path_that_is_not_whole_is_unknown_and_a_long_name_is_marked() {
+        let mut file = told(&["a", "b"], 5, (8, 1));
+        assert_eq!(inside(&file).as_deref(), Some("/a/b"));
+        file.whole = 0;
+        assert_eq!(inside(&file), None);
+        let long = "n".repeat(NAME - 1);
+        assert_eq!(
+            inside(&told(&[&long], 5, (8, 1))),
+            Some(format!("/{long}…"))
+        );
+        file.count = 99;
+        file.whole = 1;
+        assert_eq!(inside(&file), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! `/proc/self/mountinfo` (proc_pid_mountinfo(5)): where a file system is
+//! mounted.
+
+use std::{fs, io, path::Path};
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    /// `super_block.s_dev`.
+    dev: (u32, u32),
+    /// What of the file system is mounted here; `/` is all.
+    root: String,
+    /// Where.
+    point: String,
+}
+
+/// All mounts of our mount namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// Reads them below a proc root.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn read(proc_root: &Path) -> io::Result<Mounts> {
+        Ok(Mounts::parse(&fs::read_to_string(
+            proc_root.join("self/mountinfo"),
+        )?))
+    }
+
+    /// Lines that are not understood are passed over.
+    fn parse(text: &str) -> Mounts {
+        Mounts(text.lines().filter_map(mount).collect())
+    }
+
+    /// A path of a file system as it is seen from here: through the mount that
+    /// shows most of it, the first of several such.
+    pub fn path(&self, dev: (u32, u32), inside: &str) -> Option<String> {
+        let mounts = self.0.iter().filter(|mount| mount.dev == dev);
+        let (mount, rest) = mounts
+            .filter_map(|mount| Some((mount, below(&mount.root, inside)?)))
+            .min_by_key(|(mount, _)| mount.root.len())?;
+        let point = mount.point.trim_end_matches('/');
+        Some(format!("{point}{rest}"))
+    }
+}
+
+/// What is left of a path below a root.
+fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(root.trim_end_matches('/'))?;
+    rest.starts_with('/').then_some(rest)
+}
+
+fn mount(line: &str) -> Option<Mount> {
+    let mut fields = line.split(' ').skip(2);
+    let (major, minor) = fields.next()?.split_once(':')?;
+    Some(Mount {
+        dev: (major.parse().ok()?, minor.parse().ok()?),
+        root: unescaped(fields.next()?),
+        point: unescaped(fields.next()?),
+    })
+}
+
+/// Space, tab, newline and backslash are three octal digits behind a backslash.
+fn unescaped(field: &str) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| str::from_utf8(digits).ok());
+        let code = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code.filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+        22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
+        30 22 8:2 /data /srv/my\\040data rw shared:1 - xfs /dev/sda2 rw\n\
+        31 22 8:2 / /mnt/all rw - xfs /dev/sda2 rw\n\
+        nonsense\n\
+        32 22 8:3 /only/this /bind rw - ext4 /dev/sda3 rw\n";
+
+    #[test]
+    fn a_path_is_told_through_the_mount_that_shows_most() {
+        let mounts = Mounts::parse(MOUNTS);
+        let path = |dev, inside| mounts.path(dev, inside);
+        assert_eq!(path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
+        assert_eq!(path((8, 2), "/data/x").as_deref(), Some("/mnt/all/data/x"));
+        assert_eq!(path((8, 3), "/only/this/x").as_deref(), Some("/bind/x"));
+    }
+
+    #[test]
+    fn what_is_mounted_nowhere_has_no_path() {
+        let mounts = Mounts::parse(MOUNTS);
+        assert_eq!(mounts.path((8, 3), "/only/thisnot/x"), None);
+        assert_eq!(mounts.path((9, 9), "/x"), None);
+    }
+
+    #[test]
+    fn escapes_of_mount_points_are_undone() {
+        assert_eq!(unescaped("a\\040b\\134c"), "a b\\c");
+        assert_eq!(unescaped("a\\04\\9"), "a\\04\\9");
+    }
+}
