@@ -1,6 +1,5 @@
-//! `struct taskstats` (include/uapi/linux/taskstats.h). It only ever grew at
-//! its end, so it is read by the length that was received: what lies beyond is
-//! unknown.
+//! `struct taskstats` (include/uapi/linux/taskstats.h). It grows at its end, so
+//! it is read by the length that was received: what lies beyond is unknown.
 
 use bytes::Buf as _;
 
@@ -49,6 +48,19 @@ const READ_BYTES: usize = 248;
 const WRITE_BYTES: usize = 256;
 const CANCELLED_WRITE_BYTES: usize = 264;
 
+/// Version 15 (Linux 6.14) put a maximum and a minimum, 16 bytes, behind each
+/// delay in the middle of the struct; version 16 moved them to its end. These
+/// are the offsets before which they stood.
+const INSERTED_IN_15: [usize; 6] = [32, 48, 64, 328, 344, 368];
+
+/// How much further back a field stands in this version.
+fn moved(version: u16, offset: usize) -> usize {
+    match version {
+        15 => 16 * INSERTED_IN_15.iter().filter(|at| **at <= offset).count(),
+        _ => 0,
+    }
+}
+
 impl Taskstats {
     /// Reads a record of any version and length.
     ///
@@ -60,17 +72,19 @@ impl Taskstats {
             .get(..2)
             .map(|mut bytes| bytes.get_u16_ne())
             .ok_or(RecordError(record.len()))?;
-        let word = |at: usize| record.get(at..at + 8).map(|mut bytes| bytes.get_u64_ne());
-        let half = |at: usize| record.get(at..at + 4).map(|mut bytes| bytes.get_u32_ne());
+        let field = |offset: usize, length: usize| {
+            let at = offset + moved(version, offset);
+            record.get(at..at + length)
+        };
+        let word = |at| field(at, 8).map(|mut bytes| bytes.get_u64_ne());
+        let half = |at| field(at, 4).map(|mut bytes| bytes.get_u32_ne());
         Ok(Taskstats {
             version,
             tid: half(AC_PID),
             pid: half(AC_TGID),
             ppid: half(AC_PPID),
             uid: half(AC_UID),
-            comm: record
-                .get(AC_COMM..AC_COMM + 16)
-                .and_then(|bytes| bytes.try_into().ok()),
+            comm: field(AC_COMM, 16).and_then(|bytes| bytes.try_into().ok()),
             elapsed_us: word(AC_ETIME),
             counters: TaskCounters {
                 read_bytes: word(READ_BYTES),
@@ -158,6 +172,16 @@ mod tests {
             (None, None)
         );
         assert_eq!(counters.write_char, Some(224));
+    }
+
+    #[test]
+    fn version_15_has_its_maxima_in_the_middle() {
+        let stats = Taskstats::parse(&record(560, 15)).expect("long enough");
+        let counters = stats.counters(true);
+        assert_eq!((stats.tid, stats.uid), (Some(176), Some(168)));
+        assert_eq!(counters.blkio_delay_ns, Some(56));
+        assert_eq!(counters.swapin_delay_ns, Some(88));
+        assert_eq!(counters.cancelled_write_bytes, Some(312));
     }
 
     #[test]
