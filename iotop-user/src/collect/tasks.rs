@@ -16,7 +16,7 @@ use crate::{
     identity,
     kernel::clock,
     probe::{Counted, Epoch, Probe},
-    taskstats::Exit,
+    taskstats::Taskstats,
 };
 
 /// What a look at all tasks tells besides.
@@ -86,7 +86,7 @@ fn listed(
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
-    let mut lost = heard(sources, delays, live, interval);
+    let mut lost = heard(sources, delays, live, interval)?;
     let threads = listing(&sources.proc_root)?;
     let mut counters: HashMap<u32, TaskCounters> = HashMap::new();
     if let Some(taskstats) = &mut sources.taskstats {
@@ -126,7 +126,7 @@ fn listed(
         );
     }
     // Whoever is not listed any more had sent its record by then.
-    lost += heard(sources, delays, live, interval);
+    lost += heard(sources, delays, live, interval)?;
     live.keep(|state| seen.get(&state.tid) == Some(&state.start_boottime));
     Ok(Passed {
         total: Some(seen.len() as u64),
@@ -134,25 +134,30 @@ fn listed(
     })
 }
 
-/// Takes in the exit records that have arrived; returns how many are missing.
-fn heard(sources: &Sources, delays: bool, live: &mut Live, interval: &mut Interval) -> u64 {
-    let Some(listener) = &sources.exits else {
-        return 0;
+/// Takes in the exit records that have arrived; returns how many are missing at
+/// least.
+fn heard(
+    sources: &mut Sources,
+    delays: bool,
+    live: &mut Live,
+    interval: &mut Interval,
+) -> Result<u64, CollectError> {
+    let Some(listener) = &mut sources.exits else {
+        return Ok(0);
     };
-    let heard = listener.take();
-    for exit in heard.exits {
-        if let Some(state) = last_state(&exit, delays, live) {
-            live.exited(interval, &state);
-        }
+    let heard = listener.drain()?;
+    for (tid, stats) in heard.records {
+        live.exited(interval, &last_state(tid, &stats, delays, live));
     }
-    heard.lost
+    Ok(heard.lost.at_least())
 }
 
-/// A record tells how long the task lived, without the time the machine slept:
-/// the start that follows from it is too late if anything.
-fn last_state(exit: &Exit, delays: bool, live: &Live) -> Option<TaskState> {
-    let stats = &exit.stats;
-    let (tid, started) = (stats.tid?, exit.start_boottime?);
+/// A record tells how long the task lived, without the time the machine slept,
+/// and it has waited for us since: the start that follows is too late if
+/// anything.
+fn last_state(tid: u32, stats: &Taskstats, delays: bool, live: &Live) -> TaskState {
+    let lived = stats.etime_us.unwrap_or(0).saturating_mul(1000);
+    let started = clock::boottime().saturating_sub(lived);
     let known = live
         .by_tid(tid)
         .filter(|known| started + clock::TICK_NS >= known.start_boottime);
@@ -160,16 +165,16 @@ fn last_state(exit: &Exit, delays: bool, live: &Live) -> Option<TaskState> {
         id: u64::from(tid),
         start_boottime: started,
         tid,
-        pid: stats.pid.filter(|pid| *pid != 0).unwrap_or(tid),
+        pid: stats.tgid.filter(|pid| *pid != 0).unwrap_or(tid),
         ..TaskState::default()
     };
-    Some(TaskState {
+    TaskState {
         ppid: stats.ppid,
         uid: stats.uid,
-        comm: stats.comm.unwrap_or_default(),
+        comm: stats.comm().map(|name| comm(&name)).unwrap_or_default(),
         counters: stats.counters(delays),
         ..known.copied().unwrap_or(told)
-    })
+    }
 }
 
 /// As the kernel keeps it: cut off at 15 bytes.

@@ -1,135 +1,115 @@
-//! Exit records: the last counters of every task that exits, as far as the
-//! receive buffer holds them.
+//! Exit records: what each thread had done when it ended. The kernel sends
+//! them to whoever has registered for the CPU on which it ends.
 
 use std::{
-    io::{self, Cursor},
-    mem,
-    os::fd::{AsRawFd as _, RawFd},
+    fs, mem,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread::{Builder, JoinHandle},
+    time::Instant,
 };
 
-use neli::{
-    FromBytes as _, ToBytes as _,
-    consts::{
-        nl::NlmF,
-        socket::{Msg, NlFamily},
-    },
-    nl::NlPayload,
-    socket::NlSocket,
-    types::Buffer,
-    utils::Groups,
-};
+use caps::CapSet;
+use neli::consts::socket::Msg;
 
 use super::{
-    Taskstats, TaskstatsError,
-    socket::{Message, answer, family, message},
+    ExitRecords, TaskstatsError,
+    channel::{Channel, Received, TIMEOUT},
+    inbox::{Event, Inbox},
+    message::{
+        Command, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK,
+        TASKSTATS_CMD_GET,
+    },
+    options,
 };
-use crate::kernel::clock;
 
-/// `TASKSTATS_CMD_ATTR_REGISTER_CPUMASK` of include/uapi/linux/taskstats.h.
-const REGISTER_CPUMASK: u16 = 3;
+/// Below the sys root: the CPUs that can ever be online, as a list.
+const POSSIBLE_CPUS: &str = "devices/system/cpu/possible";
 
-/// What the kernel may keep for us: a few thousand records, each of which it
-/// counts with its socket buffer.
-const RECEIVE_BUFFER: usize = 16 << 20;
-/// A record of the thread and one of its group, with room to grow.
-const RECORD: usize = 16 * 1024;
-/// How soon the thread notices that it should end.
-const PATIENCE_MS: libc::c_int = 200;
+/// The kernel gives twice of this, and counts some 2 KiB for a record.
+const RECEIVE_BUFFER: libc::c_int = 4 * 1024 * 1024;
 
-/// A task that exited.
-#[derive(Clone, Copy, Debug)]
-pub struct Exit {
-    /// Its last counters, and who it was.
-    pub stats: Taskstats,
-    /// When it started: since boot, ns; not more than it took us to hear of
-    /// the exit too late.
-    pub start_boottime: Option<u64>,
-}
+// Sequence numbers of our two commands.
+const REGISTER: u32 = 1;
+const DEREGISTER: u32 = 2;
 
-/// What was heard since the last look.
-#[derive(Debug, Default)]
-pub struct Exits {
-    /// In the order of each CPU.
-    pub exits: Vec<Exit>,
-    /// How often the kernel said that it had lost some (`ENOBUFS`), and how
-    /// many could not be read: at least so many records are missing.
-    pub lost: u64,
-}
-
-/// Listens for exit records, on a thread of its own.
+/// Receives exit records until it is dropped.
 pub struct ExitListener {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    cpus: String,
+    /// The kernel's count of dropped messages at the last time.
+    dropped: Option<u32>,
 }
 
 struct Shared {
-    ear: Mutex<Ear>,
-    fd: RawFd,
-    ends: AtomicBool,
-}
-
-struct Ear {
-    socket: NlSocket,
-    buffer: Vec<u8>,
-    heard: Exits,
+    channel: Channel,
+    inbox: Mutex<Inbox>,
+    stop: AtomicBool,
 }
 
 impl ExitListener {
-    /// Registers for the exits on all CPUs.
+    /// Registers for all CPUs, sees that records do arrive, and goes on
+    /// receiving in a thread of its own.
     ///
     /// # Errors
     ///
-    /// The kernel has no taskstats, or we may not listen: it takes
-    /// CAP_NET_ADMIN, in the first pid namespace.
+    /// The kernel has no taskstats, we may not register, or nothing arrives
+    /// here.
     pub fn open(sys_root: &Path) -> Result<ExitListener, TaskstatsError> {
-        ExitListener::with_buffer(sys_root, RECEIVE_BUFFER)
-    }
+        let cpus = possible_cpus(sys_root)?;
+        let channel = Channel::open(RECEIVE_BUFFER)?;
+        let mut inbox = Inbox::new();
+        register(&channel, &mut inbox, &cpus)?;
+        see_one_arrive(&channel, &mut inbox)?;
 
-    fn with_buffer(sys_root: &Path, bytes: usize) -> Result<ExitListener, TaskstatsError> {
-        let failed = |call| move |source| TaskstatsError::Socket { call, source };
-        let possible = sys_root.join("devices/system/cpu/possible");
-        let cpus = std::fs::read_to_string(possible).map_err(failed("reading cpu/possible"))?;
-        let socket = NlSocket::connect(NlFamily::Generic, Some(0), Groups::empty())
-            .map_err(failed("bind"))?;
-        set_receive_buffer(&socket, bytes).map_err(failed("SO_RCVBUF"))?;
-        register(&socket, cpus.trim())?;
         let shared = Arc::new(Shared {
-            fd: socket.as_raw_fd(),
-            ear: Mutex::new(Ear {
-                socket,
-                buffer: vec![0; RECORD],
-                heard: Exits::default(),
-            }),
-            ends: AtomicBool::new(false),
+            channel,
+            inbox: Mutex::new(inbox),
+            stop: AtomicBool::new(false),
         });
-        let listening = shared.clone();
-        let thread = thread::Builder::new()
+        let listening = Arc::clone(&shared);
+        let thread = Builder::new()
             .name("exit-records".to_owned())
-            .spawn(move || listening.listen())
-            .map_err(failed("starting a thread"))?;
+            .spawn(move || listen(&listening))
+            .map_err(TaskstatsError::Thread)?;
         Ok(ExitListener {
             shared,
             thread: Some(thread),
+            cpus,
+            dropped: Some(0),
         })
     }
 
-    /// Takes what has arrived, to the last record that was sent by now.
-    pub fn take(&self) -> Exits {
-        let mut ear = self.shared.ear();
-        ear.receive_all();
-        mem::take(&mut ear.heard)
+    /// All that has arrived since the last call, up to now.
+    ///
+    /// # Errors
+    ///
+    /// The socket fails.
+    pub fn drain(&mut self) -> Result<ExitRecords, TaskstatsError> {
+        let channel = &self.shared.channel;
+        let mut inbox = self.shared.inbox();
+        inbox.receive_all(channel)?;
+        let mut arrived = mem::take(&mut inbox.arrived);
+        drop(inbox);
+        let dropped = options::dropped(&channel.socket);
+        arrived.lost.dropped = dropped
+            .zip(self.dropped)
+            .map(|(now, before)| now.wrapping_sub(before).into());
+        self.dropped = dropped;
+        Ok(arrived)
     }
 }
 
 impl Drop for ExitListener {
     fn drop(&mut self) {
-        self.shared.ends.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
+        // The answer wakes the thread, whatever it is. Without one, its
+        // receive times out.
+        let _ = deregister(&self.shared.channel, &self.cpus);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -137,173 +117,175 @@ impl Drop for ExitListener {
 }
 
 impl Shared {
-    fn ear(&self) -> MutexGuard<'_, Ear> {
-        self.ear.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn listen(&self) {
-        while !self.ends.load(Ordering::Relaxed) {
-            let mut waiting = libc::pollfd {
-                fd: self.fd,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one pollfd of ours; the socket lives as long as `self`.
-            unsafe { libc::poll(&raw mut waiting, 1, PATIENCE_MS) };
-            self.ear().receive_all();
-        }
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ear {
-    fn receive_all(&mut self) {
-        loop {
-            match self.socket.recv(&mut self.buffer, Msg::DONTWAIT) {
-                // Cut off: longer than any record that we know.
-                Ok((length, _)) if length >= RECORD => self.heard.lost += 1,
-                Ok((length, _)) => self.heard.add(&self.buffer[..length]),
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::ENOBUFS) => self.heard.lost += 1,
-                    Some(libc::EINTR) => {}
-                    _ => return,
-                },
-            }
-        }
+/// Receives until told to stop, or until the socket fails: then so does the
+/// next drain, which says why.
+fn listen(shared: &Shared) {
+    // Capabilities are a thread's own, and receiving needs none.
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        let _ = caps::clear(None, set);
     }
-}
-
-impl Exits {
-    fn add(&mut self, record: &[u8]) {
-        match answer(record) {
-            Ok((_, Some((_, stats)))) => self.exits.push(Exit {
-                stats,
-                start_boottime: stats
-                    .elapsed_us
-                    .map(|us| clock::boottime().saturating_sub(us.saturating_mul(1000))),
-            }),
-            Ok((_, None)) => {}
-            Err(_) => self.lost += 1,
-        }
-    }
-}
-
-fn register(socket: &NlSocket, cpus: &str) -> Result<(), TaskstatsError> {
-    let unreadable = |error: &dyn std::fmt::Display| TaskstatsError::Message(error.to_string());
-    let list = Buffer::from([cpus.as_bytes(), b"\0"].concat());
-    let request = message(
-        family()?,
-        1,
-        NlmF::REQUEST | NlmF::ACK,
-        REGISTER_CPUMASK,
-        list,
-    )?;
-    let mut bytes = Cursor::new(Vec::new());
-    request
-        .to_bytes(&mut bytes)
-        .map_err(|error| unreadable(&error))?;
-    let failed = |call| move |source| TaskstatsError::Socket { call, source };
-    socket
-        .send(bytes.into_inner(), Msg::empty())
-        .map_err(failed("send"))?;
-    let mut reply = vec![0; RECORD];
-    // The kernel answers within send; somebody's exit may come before it.
     loop {
-        let (length, _) = socket
-            .recv(&mut reply, Msg::DONTWAIT)
-            .map_err(failed("recv"))?;
-        let message = Message::from_bytes(&mut Cursor::new(&reply[..length.min(RECORD)]))
-            .map_err(|error| unreadable(&error))?;
-        let NlPayload::Err(error) = message.nl_payload() else {
-            if matches!(message.nl_payload(), NlPayload::Ack(_)) {
-                return Ok(());
+        // A look takes nothing away: messages are taken under the lock only,
+        // so that a drain misses none that has arrived before it.
+        let seen = shared.channel.receive(&mut [], Msg::PEEK);
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut inbox = shared.inbox();
+        let received = match seen {
+            Ok(Received::Nothing) => Ok(()),
+            Ok(Received::Overrun) => {
+                inbox.arrived.lost.overruns += 1;
+                inbox.receive_all(&shared.channel)
             }
-            continue;
+            Ok(Received::Message(_) | Received::Truncated(_)) => inbox.receive_all(&shared.channel),
+            Err(error) => Err(error),
         };
-        return match -*error.error() {
-            libc::EPERM => Err(TaskstatsError::NotPermitted),
-            errno => Err(failed("TASKSTATS_CMD_ATTR_REGISTER_CPUMASK")(
-                io::Error::from_raw_os_error(errno),
-            )),
-        };
+        if received.is_err() {
+            return;
+        }
     }
 }
 
-/// Beyond `net.core.rmem_max` where we may (CAP_NET_ADMIN).
-fn set_receive_buffer(socket: &NlSocket, bytes: usize) -> io::Result<()> {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the option takes an int, and its size is passed along.
-    let forced = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
-            (&raw const value).cast(),
-            mem::size_of_val(&value) as libc::socklen_t,
-        )
-    };
-    if forced == 0 {
-        return Ok(());
+fn possible_cpus(sys_root: &Path) -> Result<String, TaskstatsError> {
+    let path = sys_root.join(POSSIBLE_CPUS);
+    match fs::read_to_string(&path) {
+        Ok(cpus) => Ok(cpus.trim().to_owned()),
+        Err(source) => Err(TaskstatsError::Cpus { path, source }),
     }
-    socket.set_recv_buffer_size(bytes)
+}
+
+fn for_cpus<'a>(channel: &Channel, attribute: u16, cpus: &'a str) -> Command<&'a str> {
+    Command {
+        family: channel.family,
+        command: TASKSTATS_CMD_GET,
+        attribute,
+        payload: cpus,
+        ack: true,
+    }
+}
+
+fn register(channel: &Channel, inbox: &mut Inbox, cpus: &str) -> Result<(), TaskstatsError> {
+    let command = for_cpus(channel, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, cpus);
+    channel.send(&command.bytes(REGISTER)?)?;
+    // Records may arrive before the answer.
+    let answered = wait_for(channel, inbox, |event| match event {
+        Event::Answer { seq, errno } if seq == REGISTER => Some(errno),
+        _ => None,
+    })?;
+    match answered {
+        Some(0) => Ok(()),
+        // add_del_listener in kernel/taskstats.c, where the CPUs are possible.
+        Some(libc::EINVAL) => Err(TaskstatsError::ChildNamespace),
+        Some(errno) => Err(TaskstatsError::refused(
+            "TASKSTATS_CMD_ATTR_REGISTER_CPUMASK",
+            errno,
+        )),
+        None => Err(TaskstatsError::NoReply),
+    }
+}
+
+fn deregister(channel: &Channel, cpus: &str) -> Result<(), TaskstatsError> {
+    let command = for_cpus(channel, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, cpus);
+    channel.send(&command.bytes(DEREGISTER)?)
+}
+
+/// Lets a thread of our own end: in another network namespace one may
+/// register, and its record never comes (send_cpu_listeners in
+/// kernel/taskstats.c sends to init_net).
+fn see_one_arrive(channel: &Channel, inbox: &mut Inbox) -> Result<(), TaskstatsError> {
+    // SAFETY: gettid(2) takes nothing and always succeeds.
+    let thread = Builder::new().spawn(|| unsafe { libc::gettid() });
+    let ours = thread.map_err(TaskstatsError::Thread)?.join();
+    let ours = ours.ok().and_then(|tid| u32::try_from(tid).ok());
+    let arrived = wait_for(channel, inbox, |event| match event {
+        Event::Exit(tid) => (Some(tid) == ours).then_some(()),
+        _ => None,
+    })?;
+    arrived.ok_or(TaskstatsError::NotDelivered)?;
+    inbox.arrived.records.retain(|(tid, _)| Some(*tid) != ours);
+    Ok(())
+}
+
+fn wait_for<T>(
+    channel: &Channel,
+    inbox: &mut Inbox,
+    wanted: impl Fn(Event) -> Option<T>,
+) -> Result<Option<T>, TaskstatsError> {
+    let start = Instant::now();
+    while start.elapsed() < TIMEOUT {
+        let event = inbox.receive(channel, Msg::empty())?;
+        if let Some(found) = wanted(event) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{process::Command as Process, thread};
 
     use super::*;
+    use crate::taskstats::needs;
 
-    /// `None`: we may not listen here.
-    fn listener(bytes: usize) -> Option<ExitListener> {
-        match ExitListener::with_buffer(Path::new("/sys"), bytes) {
-            Ok(listener) => Some(listener),
-            Err(error) if std::env::var_os("IOTOP_TRACE_REQUIRE_EBPF").is_none() => {
-                eprintln!("no exit records here: {error}");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    const SYS: &str = "/sys";
 
-    fn run(times: u32) {
-        for _ in 0..times {
-            let status = Command::new("true").status().expect("started");
-            assert!(status.success());
-        }
-    }
-
-    fn heard(exits: &Exits) -> usize {
-        let name = |exit: &&Exit| {
-            exit.stats
-                .comm
-                .is_some_and(|comm| comm.starts_with(b"true\0"))
+    #[test]
+    fn records_that_find_no_room_are_counted() {
+        const PROCESSES: usize = 100;
+        let Some(mut listener) = needs::privilege(ExitListener::open(Path::new(SYS))) else {
+            return;
         };
-        exits.exits.iter().filter(name).count()
+        let socket = &listener.shared.channel.socket;
+        options::set_receive_buffer(socket, 1).expect("the smallest there is");
+        // Nobody reads while the lock is held.
+        let inbox = listener.shared.inbox();
+        let pids: Vec<u32> = (0..PROCESSES)
+            .map(|_| {
+                let mut child = Process::new("true").spawn().expect("started");
+                child.wait().expect("ended");
+                child.id()
+            })
+            .collect();
+        drop(inbox);
+        let ExitRecords { records, lost } = listener.drain().expect("drained");
+        let received = records.iter().filter(|(tid, _)| pids.contains(tid)).count();
+        assert!(lost.overruns > 0, "{lost:?}");
+        let dropped = lost.dropped.expect("counted since 4.12");
+        assert!(dropped >= lost.overruns, "{lost:?}");
+        // Other processes of this machine end, too.
+        assert!(received < PROCESSES && received as u64 + dropped >= PROCESSES as u64);
+        assert_eq!(lost.at_least(), dropped);
+
+        let again = listener.drain().expect("drained").lost;
+        assert!(again.at_least() < dropped, "counted twice: {again:?}");
     }
 
     #[test]
-    fn every_exit_is_heard_with_its_counters() {
-        let Some(listener) = listener(RECEIVE_BUFFER) else {
+    fn a_listener_that_is_dropped_ends_at_once() {
+        let Some(listener) = needs::privilege(ExitListener::open(Path::new(SYS))) else {
             return;
         };
-        run(200);
-        let exits = listener.take();
-        assert!(heard(&exits) >= 200, "{} of 200", heard(&exits));
-        assert_eq!(exits.lost, 0);
-        let known = |exit: &Exit| exit.stats.counters(false).read_char.is_some();
-        assert!(exits.exits.iter().all(known));
+        // No other process's exit shall wake the thread.
+        deregister(&listener.shared.channel, &listener.cpus).expect("sent");
+        thread::sleep(TIMEOUT / 10);
+        let shared = Arc::downgrade(&listener.shared);
+        let start = Instant::now();
+        drop(listener);
+        assert!(start.elapsed() < TIMEOUT / 2, "{:?}", start.elapsed());
+        assert!(shared.upgrade().is_none(), "the thread goes on");
     }
 
     #[test]
-    fn what_finds_no_room_is_counted_as_lost() {
-        let Some(listener) = listener(4096) else {
-            return;
-        };
-        // Nobody listens while the lock is held.
-        let held = listener.shared.ear();
-        run(100);
-        drop(held);
-        let exits = listener.take();
-        assert!(exits.lost > 0 && heard(&exits) < 100, "{}", heard(&exits));
+    fn a_machine_whose_cpus_are_not_known_is_told_so() {
+        let root = tempfile::tempdir().expect("a directory");
+        let error = ExitListener::open(root.path()).err().expect("no such file");
+        assert!(error.to_string().contains(POSSIBLE_CPUS), "{error}");
     }
 }

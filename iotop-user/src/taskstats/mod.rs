@@ -1,9 +1,19 @@
-//! taskstats: the kernel's counters of each thread, through generic netlink.
+//! taskstats: the kernel's own counters for each thread, over generic netlink
+//! (Documentation/accounting/taskstats.rst).
 
+mod channel;
+mod error;
 mod exits;
+mod inbox;
+mod message;
+#[cfg(test)]
+mod needs;
+mod options;
 mod record;
 mod socket;
 
-pub use exits::{Exit, ExitListener, Exits};
+pub use error::TaskstatsError;
+pub use exits::ExitListener;
+pub use inbox::{ExitLosses, ExitRecords};
 pub use record::{RecordError, Taskstats};
-pub use socket::{TaskstatsError, TaskstatsSocket};
+pub use socket::TaskstatsSocket;

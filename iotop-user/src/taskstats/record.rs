@@ -1,6 +1,8 @@
 //! `struct taskstats` (include/uapi/linux/taskstats.h). It grows at its end, so
 //! it is read by the length that was received: what lies beyond is unknown.
 
+use std::borrow::Cow;
+
 use bytes::Buf as _;
 
 use crate::collect::TaskCounters;
@@ -12,16 +14,19 @@ pub struct Taskstats {
     pub version: u16,
     /// `ac_pid`: the thread.
     pub tid: Option<u32>,
-    /// `ac_tgid`: the process (record version 12).
-    pub pid: Option<u32>,
-    /// `ac_ppid`: the parent.
+    /// `ac_tgid`: its process (version 12, Linux 5.19).
+    pub tgid: Option<u32>,
+    /// `ac_ppid`: its parent's process.
     pub ppid: Option<u32>,
-    /// `ac_uid`.
+    /// `ac_uid`: the real user id.
     pub uid: Option<u32>,
-    /// `ac_comm`, NUL-terminated.
-    pub comm: Option<[u8; 16]>,
-    /// `ac_etime`: how long the thread has lived, in microseconds.
-    pub elapsed_us: Option<u64>,
+    /// `ac_btime64` (version 10, Linux 5.7) or else `ac_btime`: when it began,
+    /// in seconds of the wall clock since 1970. A clock that was set since
+    /// then has moved it.
+    pub btime_s: Option<u64>,
+    /// `ac_etime`: its age, or what it lived, in microseconds.
+    pub etime_us: Option<u64>,
+    comm: Option<[u8; TS_COMM_LEN]>,
     counters: TaskCounters,
 }
 
@@ -30,16 +35,17 @@ pub struct Taskstats {
 #[error("a taskstats record of {0} bytes, too short to have a version")]
 pub struct RecordError(usize);
 
-const AC_COMM: usize = 80;
-const AC_UID: usize = 120;
-const AC_PID: usize = 128;
-const AC_PPID: usize = 132;
-const AC_ETIME: usize = 144;
-const AC_TGID: usize = 368;
+// Offsets, the same from version 8 to 17 but for the one below.
 const BLKIO_COUNT: usize = 32;
 const BLKIO_DELAY_TOTAL: usize = 40;
 const SWAPIN_COUNT: usize = 48;
 const SWAPIN_DELAY_TOTAL: usize = 56;
+const AC_COMM: usize = 80;
+const AC_UID: usize = 120;
+const AC_PID: usize = 128;
+const AC_PPID: usize = 132;
+const AC_BTIME: usize = 136;
+const AC_ETIME: usize = 144;
 const READ_CHAR: usize = 216;
 const WRITE_CHAR: usize = 224;
 const READ_SYSCALLS: usize = 232;
@@ -47,19 +53,15 @@ const WRITE_SYSCALLS: usize = 240;
 const READ_BYTES: usize = 248;
 const WRITE_BYTES: usize = 256;
 const CANCELLED_WRITE_BYTES: usize = 264;
+const AC_BTIME64: usize = 344;
+const AC_TGID: usize = 368;
+
+const TS_COMM_LEN: usize = 32;
 
 /// Version 15 (Linux 6.14) put a maximum and a minimum, 16 bytes, behind each
 /// delay in the middle of the struct; version 16 moved them to its end. These
 /// are the offsets before which they stood.
 const INSERTED_IN_15: [usize; 6] = [32, 48, 64, 328, 344, 368];
-
-/// How much further back a field stands in this version.
-fn moved(version: u16, offset: usize) -> usize {
-    match version {
-        15 => 16 * INSERTED_IN_15.iter().filter(|at| **at <= offset).count(),
-        _ => 0,
-    }
-}
 
 impl Taskstats {
     /// Reads a record of any version and length.
@@ -76,16 +78,17 @@ impl Taskstats {
             let at = offset + moved(version, offset);
             record.get(at..at + length)
         };
+        let number = |at| field(at, 4).map(|mut bytes| bytes.get_u32_ne());
         let word = |at| field(at, 8).map(|mut bytes| bytes.get_u64_ne());
-        let half = |at| field(at, 4).map(|mut bytes| bytes.get_u32_ne());
         Ok(Taskstats {
             version,
-            tid: half(AC_PID),
-            pid: half(AC_TGID),
-            ppid: half(AC_PPID),
-            uid: half(AC_UID),
-            comm: field(AC_COMM, 16).and_then(|bytes| bytes.try_into().ok()),
-            elapsed_us: word(AC_ETIME),
+            tid: number(AC_PID),
+            tgid: number(AC_TGID),
+            ppid: number(AC_PPID),
+            uid: number(AC_UID),
+            btime_s: word(AC_BTIME64).or_else(|| number(AC_BTIME).map(u64::from)),
+            etime_us: word(AC_ETIME),
+            comm: field(AC_COMM, TS_COMM_LEN).and_then(|bytes| bytes.try_into().ok()),
             counters: TaskCounters {
                 read_bytes: word(READ_BYTES),
                 write_bytes: word(WRITE_BYTES),
@@ -102,6 +105,13 @@ impl Taskstats {
         })
     }
 
+    /// `ac_comm`: the command name. It may hold any byte but NUL; what is not
+    /// UTF-8 is replaced.
+    pub fn comm(&self) -> Option<Cow<'_, str>> {
+        let name = self.comm.as_ref()?.split(|byte| *byte == 0).next()?;
+        Some(String::from_utf8_lossy(name))
+    }
+
     /// The counters since the task's start. Delays that the kernel does not
     /// count are unknown, not 0.
     pub fn counters(&self, delays_counted: bool) -> TaskCounters {
@@ -116,9 +126,17 @@ impl Taskstats {
     }
 }
 
+/// How much further back a field stands in this version.
+fn moved(version: u16, offset: usize) -> usize {
+    match version {
+        15 => 16 * INSERTED_IN_15.iter().filter(|at| **at <= offset).count(),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -131,6 +149,32 @@ mod tests {
         bytes.resize(length, 0);
         bytes[..2].copy_from_slice(&version.to_ne_bytes());
         bytes
+    }
+
+    /// Everything that a record may lack, as numbers.
+    fn fields(stats: &Taskstats) -> [Option<u64>; 18] {
+        let counters = stats.counters(true);
+        let comm = stats.comm.map(|name| name.into_iter().map(u64::from).sum());
+        [
+            stats.tid.map(u64::from),
+            stats.tgid.map(u64::from),
+            stats.ppid.map(u64::from),
+            stats.uid.map(u64::from),
+            stats.btime_s,
+            stats.etime_us,
+            comm,
+            counters.read_bytes,
+            counters.write_bytes,
+            counters.cancelled_write_bytes,
+            counters.read_char,
+            counters.write_char,
+            counters.read_syscalls,
+            counters.write_syscalls,
+            counters.blkio_count,
+            counters.blkio_delay_ns,
+            counters.swapin_count,
+            counters.swapin_delay_ns,
+        ]
     }
 
     #[test]
@@ -147,6 +191,9 @@ mod tests {
             let stats = Taskstats::parse(&record(length, version)).expect("long enough");
             let counters = stats.counters(true);
             assert_eq!(stats.version, version);
+            assert_eq!((stats.tid, stats.uid), (Some(128), Some(120)));
+            assert_eq!((stats.btime_s, stats.etime_us), (Some(344), Some(144)));
+            assert_eq!(stats.tgid, (version > 11).then_some(368));
             assert_eq!(counters.read_bytes, Some(248));
             assert_eq!(counters.cancelled_write_bytes, Some(264));
             assert_eq!(counters.swapin_delay_ns, Some(56));
@@ -154,12 +201,43 @@ mod tests {
     }
 
     #[test]
+    fn version_15_has_its_maxima_in_the_middle() {
+        let stats = Taskstats::parse(&record(560, 15)).expect("long enough");
+        let counters = stats.counters(true);
+        assert_eq!((stats.tid, stats.uid), (Some(176), Some(168)));
+        assert_eq!((stats.btime_s, stats.tgid), (Some(424), Some(464)));
+        assert_eq!(
+            (counters.blkio_count, counters.blkio_delay_ns),
+            (Some(48), Some(56))
+        );
+        assert_eq!(
+            (counters.swapin_count, counters.swapin_delay_ns),
+            (Some(80), Some(88))
+        );
+        assert_eq!(
+            (counters.read_char, counters.cancelled_write_bytes),
+            (Some(264), Some(312))
+        );
+    }
+
+    #[test]
     fn what_a_short_record_does_not_have_is_unknown() {
-        let counters = Taskstats::parse(&record(256, 8))
-            .expect("long enough")
-            .counters(true);
+        let stats = Taskstats::parse(&record(256, 8)).expect("long enough");
+        let counters = stats.counters(true);
         assert_eq!(counters.read_bytes, Some(248));
         assert_eq!(counters.write_bytes, None);
+        assert_eq!(stats.tgid, None);
+        // Before version 10 there is the shorter one.
+        assert_eq!(stats.btime_s, Some(136));
+    }
+
+    #[test]
+    fn a_name_ends_at_its_nul_and_may_hold_any_byte() {
+        let mut bytes = record(560, 16);
+        bytes[80..112].fill(b'#');
+        bytes[80..84].copy_from_slice(b"a\xff\n\0");
+        let stats = Taskstats::parse(&bytes).expect("long enough");
+        assert_eq!(stats.comm().as_deref(), Some("a\u{fffd}\n"));
     }
 
     #[test]
@@ -174,32 +252,36 @@ mod tests {
         assert_eq!(counters.write_char, Some(224));
     }
 
-    #[test]
-    fn version_15_has_its_maxima_in_the_middle() {
-        let stats = Taskstats::parse(&record(560, 15)).expect("long enough");
-        let counters = stats.counters(true);
-        assert_eq!((stats.tid, stats.uid), (Some(176), Some(168)));
-        assert_eq!(counters.blkio_delay_ns, Some(56));
-        assert_eq!(counters.swapin_delay_ns, Some(88));
-        assert_eq!(counters.cancelled_write_bytes, Some(312));
-    }
-
-    #[test]
-    fn who_a_task_was_is_read_where_the_version_has_it() {
-        let mut bytes = record(416, 13);
-        bytes[AC_COMM..AC_COMM + 3].copy_from_slice(b"dd\0");
-        bytes[AC_PID..AC_PID + 4].copy_from_slice(&42u32.to_ne_bytes());
-        bytes[AC_TGID..AC_TGID + 4].copy_from_slice(&41u32.to_ne_bytes());
-        let stats = Taskstats::parse(&bytes).expect("long enough");
-        assert_eq!((stats.tid, stats.pid), (Some(42), Some(41)));
-        assert!(stats.comm.is_some_and(|comm| comm.starts_with(b"dd\0")));
-        assert_eq!(Taskstats::parse(&bytes[..352]).map(|s| s.pid), Ok(None));
-    }
-
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..800)) {
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..800)) {
             prop_assert_eq!(Taskstats::parse(&bytes).is_ok(), bytes.len() >= 2);
+        }
+
+        #[test]
+        fn fields_of_a_record_that_was_cut_off_are_right_or_unknown(
+            version in 8u16..20,
+            cut in 2usize..432,
+        ) {
+            let whole = record(600, version);
+            let parts = Taskstats::parse(&whole[..cut]).map(|stats| fields(&stats));
+            let whole = Taskstats::parse(&whole).map(|stats| fields(&stats));
+            for (index, (part, whole)) in parts.iter().flatten().zip(whole.iter().flatten()).enumerate() {
+                prop_assert!(whole.is_some());
+                // A begin may be the shorter one of the two.
+                prop_assert!(part.is_none() || part == whole || index == 4, "{}", index);
+            }
+        }
+
+        #[test]
+        fn a_longer_record_still_gives_its_fields(
+            version in 8u16..20,
+            tail in prop::collection::vec(any::<u8>(), 0..500),
+        ) {
+            let mut longer = record(560, version);
+            let whole = Taskstats::parse(&longer);
+            longer.extend(tail);
+            prop_assert_eq!(Taskstats::parse(&longer), whole);
         }
     }
 }

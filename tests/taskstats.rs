@@ -1,0 +1,194 @@
+//! taskstats against real processes: what their exit records say, and what
+//! becomes of a query when tasks or permissions go.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use caps::CapSet;
+use iotop_trace::taskstats::{
+    ExitListener, ExitLosses, Taskstats, TaskstatsError, TaskstatsSocket,
+};
+
+/// Set where what is missing is a failure, never a skip (`cargo xtask test`).
+const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
+/// Set for this program's run in a pid namespace of its own.
+const INSIDE: &str = "IOTOP_TRACE_IN_PID_NAMESPACE";
+
+/// What was opened, or nothing and a word where we may not.
+fn privileged<T, E: std::fmt::Display>(opened: Result<T, E>) -> Result<Option<T>> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(missing) if env::var_os(REQUIRED).is_none() => {
+            eprintln!("skipped: {missing}");
+            Ok(None)
+        }
+        Err(missing) => bail!("{missing}"),
+    }
+}
+
+fn listener() -> Result<ExitListener, TaskstatsError> {
+    ExitListener::open(Path::new("/sys"))
+}
+
+/// A process that has ended and been waited for.
+fn ended() -> io::Result<u32> {
+    let mut child = Command::new("true").spawn()?;
+    child.wait()?;
+    Ok(child.id())
+}
+
+#[test]
+fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
+    const PROCESSES: u64 = 2000;
+    let Some(mut listener) = privileged(listener())? else {
+        return Ok(());
+    };
+    let dir = tempfile::tempdir()?;
+    let mut written = HashMap::new();
+    for number in 0..PROCESSES {
+        let bytes = 10_000 + number * 37;
+        let mut head = Command::new("head")
+            .args(["-c", &bytes.to_string(), "/dev/zero"])
+            .stdout(File::create(dir.path().join("written"))?)
+            .spawn()?;
+        ensure!(head.wait()?.success(), "head failed");
+        written.insert(head.id(), bytes);
+    }
+    let arrived = listener.drain()?;
+    ensure!(arrived.lost.at_least() == 0, "{:?}", arrived.lost);
+
+    let ours: Vec<&(u32, Taskstats)> = arrived
+        .records
+        .iter()
+        .filter(|(tid, _)| written.contains_key(tid))
+        .collect();
+    ensure!(
+        ours.len() as u64 == PROCESSES,
+        "{} of {PROCESSES} exits",
+        ours.len()
+    );
+    for (tid, stats) in ours {
+        // The kernel rounds down to whole KiB.
+        let expected = written[tid] / 1024 * 1024;
+        let counters = stats.counters(true);
+        ensure!(
+            counters.write_char == Some(expected),
+            "{expected}: {counters:?}"
+        );
+        ensure!(stats.comm().as_deref() == Some("head"), "{stats:?}");
+        ensure!(stats.ppid == Some(std::process::id()), "{stats:?}");
+        ensure!(stats.tgid.is_none_or(|tgid| tgid == *tid), "{stats:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn exits_are_told_from_the_call_before() -> Result<()> {
+    let Some(mut listener) = privileged(listener())? else {
+        return Ok(());
+    };
+    let pid = ended()?;
+    let first = listener.drain()?;
+    ensure!(first.records.iter().any(|(tid, _)| *tid == pid));
+    let second = listener.drain()?;
+    ensure!(!second.records.iter().any(|(tid, _)| *tid == pid));
+    let known = ExitLosses {
+        dropped: Some(0),
+        ..ExitLosses::default()
+    };
+    ensure!(second.lost == known, "{:?}", second.lost);
+    Ok(())
+}
+
+#[test]
+fn tasks_that_have_gone_are_missing_from_the_answer() -> Result<()> {
+    let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
+        return Ok(());
+    };
+    let (ours, gone) = (std::process::id(), ended()?);
+    let wanted: Vec<u32> = (0..300)
+        .map(|number| if number % 3 == 0 { gone } else { ours })
+        .chain([0, u32::MAX])
+        .collect();
+    let answers = socket.query(&wanted)?;
+    ensure!(answers.len() == 200, "{} answers", answers.len());
+    for (tid, stats) in answers {
+        ensure!(tid == ours && stats.tid == Some(ours), "{stats:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_permission_that_goes_is_told_as_such() -> Result<()> {
+    let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
+        return Ok(());
+    };
+    // Capabilities are a thread's own.
+    let without = thread::spawn(move || -> Result<()> {
+        caps::clear(None, CapSet::Effective)?;
+        for error in [socket.query(&[1]).err(), listener().err()] {
+            let error = error.context("it was allowed")?;
+            ensure!(matches!(error, TaskstatsError::NotPermitted), "{error}");
+            ensure!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+        }
+        Ok(())
+    });
+    without.join().map_err(|_| anyhow!("the thread panicked"))?
+}
+
+#[test]
+fn another_network_namespace_is_told_where_exit_records_go() -> Result<()> {
+    if privileged(listener())?.is_none() {
+        return Ok(());
+    }
+    // So is the network namespace.
+    let elsewhere = thread::spawn(|| -> Result<()> {
+        // SAFETY: unshare(2) takes plain numbers and concerns this thread.
+        let answer = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        ensure!(answer == 0, io::Error::last_os_error());
+        TaskstatsSocket::open().context("asking works everywhere")?;
+        let start = Instant::now();
+        let error = listener().err().context("records arrive")?;
+        ensure!(matches!(error, TaskstatsError::NotDelivered), "{error}");
+        ensure!(start.elapsed() < Duration::from_secs(5), "it took too long");
+        Ok(())
+    });
+    elsewhere
+        .join()
+        .map_err(|_| anyhow!("the thread panicked"))?
+}
+
+#[test]
+fn another_pid_namespace_is_told_who_gets_exit_records() -> Result<()> {
+    if env::var_os(INSIDE).is_some() {
+        TaskstatsSocket::open().context("asking works everywhere")?;
+        let error = listener().err().context("it was allowed")?;
+        ensure!(matches!(error, TaskstatsError::ChildNamespace), "{error}");
+        return Ok(());
+    }
+    if privileged(listener())?.is_none() {
+        return Ok(());
+    }
+    let ourselves = env::current_exe()?;
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(ourselves)
+        .args([
+            "--exact",
+            "another_pid_namespace_is_told_who_gets_exit_records",
+        ])
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    Ok(())
+}
