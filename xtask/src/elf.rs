@@ -8,6 +8,16 @@ pub type Section<'a> = (String, &'a [u8]);
 /// A section without content in the file.
 const SHT_NOBITS: u32 = 8;
 
+/// A section's content, to be changed.
+pub fn section_mut<'a>(file: &'a mut [u8], name: &str) -> Result<&'a mut [u8]> {
+    let sections = sections(file)?;
+    let section = sections.iter().find(|(other, _)| other == name);
+    let (_, content) = section.with_context(|| format!("no section {name}"))?;
+    let start = content.as_ptr().addr() - file.as_ptr().addr();
+    let range = start..start + content.len();
+    Ok(&mut file[range])
+}
+
 /// Every section, in the file's order.
 pub fn sections(file: &[u8]) -> Result<Vec<Section<'_>>> {
     if file.get(..6) != Some(b"\x7fELF\x02\x01") {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bpf_linker;
+mod btf;
 mod build_ebpf;
 mod check_ebpf;
 mod debian;

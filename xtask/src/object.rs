@@ -7,13 +7,14 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::toolchain::Toolchain;
-use crate::{elf, process};
+use crate::{btf, elf, process};
 
 /// The section that says what built the object. Loaders ignore it.
 const COMPILER: &str = ".compiler";
 
 /// Strips the debug information (BTF stays: the kernel reads it, and the
-/// verifier quotes source lines from it) and records the compiler.
+/// verifier quotes source lines from it), records the compiler, and orders
+/// what LLVM leaves to chance.
 pub fn finish(toolchain: &Toolchain, linked: &Path, finished: &Path) -> Result<()> {
     let note = linked.with_extension("compiler");
     std::fs::write(&note, toolchain.version()?)
@@ -27,7 +28,15 @@ pub fn finish(toolchain: &Toolchain, linked: &Path, finished: &Path) -> Result<(
             .arg(section)
             .arg(linked)
             .arg(finished),
-    )
+    )?;
+    let mut object = read(finished)?;
+    btf::order_forward_declarations(elf::section_mut(&mut object, ".BTF")?)?;
+    std::fs::write(finished, object)
+        .with_context(|| format!("could not write {}", finished.display()))
+}
+
+fn read(object: &Path) -> Result<Vec<u8>> {
+    std::fs::read(object).with_context(|| format!("could not read {}", object.display()))
 }
 
 /// What built the object, if it says so.
