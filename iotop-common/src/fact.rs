@@ -65,16 +65,22 @@ pub struct FactKey {
     pub owner: u32,
     /// The slot of the task in whose context the bio was submitted.
     pub submitter: u32,
-    /// The reason (`enum wb_reason`) of the flush that the submitter ran, and 1;
-    /// 0: it ran none.
+    /// What the submitter did it for, a [`crate::FlushId`]; 0 while nobody asks.
     pub flush: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// Tells inodes of one number apart, see [`crate::InodeKey`]; 0 while nobody
+    /// asks.
+    pub file: u32,
 }
 
-/// The reason in a [`FactKey::flush`].
-pub fn wb_reason(flush: u32) -> Option<u32> {
-    flush.checked_sub(1)
+/// How many classes of lags there are.
+pub const LAGS: usize = 15;
+
+/// The class of a lag in ticks: class 0 is below 2, class `n` from 2^n to
+/// 2^(n+1), and the last one all that is longer too.
+#[inline(always)]
+pub const fn lag_class(age: u32) -> usize {
+    let class = (u32::BITS - (age >> 1).leading_zeros()) as usize;
+    if class < LAGS { class } else { LAGS - 1 }
 }
 
 /// What is counted for a [`FactKey`] in one epoch.
@@ -83,15 +89,17 @@ pub fn wb_reason(flush: u32) -> Option<u32> {
 pub struct Fact {
     /// Bytes.
     pub bytes: u64,
-    /// Bios that began with these bytes: added up over all facts, the number of bios.
-    pub bios: u64,
-    /// Pages that waited for this: exact ones had a live tag, shared ones had
-    /// lost it.
-    pub pages: u64,
     /// The lags of exact ones added up, in ticks.
     pub lag_sum: u64,
     /// The longest lag, in ticks.
-    pub lag_max: u64,
+    pub lag_max: u32,
+    /// Bios that began with these bytes: added up over all facts, the number of bios.
+    pub bios: u32,
+    /// Pages that waited for this: exact ones had a live tag, shared ones had
+    /// lost it.
+    pub pages: u32,
+    /// How many pages had a lag of each class.
+    pub lags: [u32; LAGS],
 }
 
 /// One CPU's part of one epoch: its totals, and the fact it counted last.
@@ -140,8 +148,8 @@ pub struct Control {
     pub epoch: u32,
     /// How many devices stand in `LOWER_DEVICES`; 0 spares the look-up.
     pub lower_devices: u32,
-    /// 1: the paths of files are wanted.
-    pub file_names: u32,
+    /// 1: flushes are wanted, and the paths of files.
+    pub flushes: u32,
     /// Always 0.
     pub _reserved: u32,
 }
@@ -166,22 +174,30 @@ pub enum Lost {
     Faults = 6,
     /// Exited tasks that found no room in `EXITS`.
     ExitRecords = 7,
+    /// Runs of writeback workers that found no room in `RUNS` or `FLUSHES`.
+    Flushes = 8,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);
-const _: () = assert!(size_of::<Fact>() == 40);
+const _: () = assert!(size_of::<Fact>() == 88);
 const _: () = assert!(size_of::<Totals>() == 48);
-const _: () = assert!(size_of::<EpochPart>() == 128);
+const _: () = assert!(size_of::<EpochPart>() == 176);
 const _: () = assert!(size_of::<Control>() == 16);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lags_are_classed_by_powers_of_two() {
+        let classes = [0, 1, 2, 3, 4, 7, 8, 0xffff].map(lag_class);
+        assert_eq!(classes, [0, 0, 1, 1, 2, 2, 3, LAGS - 1]);
+    }
 
     #[test]
     fn every_class_is_found_by_its_number() {

@@ -5,8 +5,14 @@ pub const NAMES: usize = 12;
 /// How much of each name, with its NUL.
 pub const NAME: usize = 128;
 
+/// How long a record with so many names is, in bytes.
+pub const fn length(count: usize) -> usize {
+    size_of::<FileName>() - (NAMES - count) * NAME
+}
+
 /// The path of an inode below its file system's root, at the time when it was
-/// first seen becoming dirty. The first name is the file's own.
+/// first seen becoming dirty. The first name is the file's own; those that there
+/// are not are not handed over.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FileName {
@@ -18,8 +24,8 @@ pub struct FileName {
     pub count: u32,
     /// 1 when the last name lies below the root: the path is whole.
     pub whole: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// As in [`crate::InodeKey`].
+    pub file: u32,
     /// NUL-terminated, and cut off where they are longer.
     pub names: [[u8; NAME]; NAMES],
 }

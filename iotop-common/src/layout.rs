@@ -154,6 +154,21 @@ pub struct Layout {
     pub delays_swapin_count: u32,
     /// `wb_writeback_work.reason`.
     pub work_reason: u32,
+    /// `wb_writeback_work.nr_pages`.
+    pub work_nr_pages: u32,
+    /// `bdi_writeback.memcg_css`; 0 without CONFIG_CGROUP_WRITEBACK.
+    pub wb_memcg_css: u32,
+    /// `cgroup_subsys_state.cgroup`.
+    pub css_cgroup: u32,
+    /// The argument of `balance_dirty_pages` that is the pause.
+    pub pause_arg: u32,
+    /// `pt_regs.orig_ax`, or what the architecture has in its place; 0 where
+    /// it is not known.
+    pub regs_syscall: u32,
+    /// `inode.i_generation`.
+    pub inode_i_generation: u32,
+    /// `dentry.d_name.hash`.
+    pub dentry_hash: u32,
     /// `inode.i_dentry`.
     pub inode_i_dentry: u32,
     /// `dentry.d_u.d_alias`.

@@ -9,15 +9,17 @@
 
 pub mod fact;
 pub mod file;
+pub mod flush;
 pub mod layout;
 pub mod owner;
 pub mod tag;
 pub mod task;
 
-pub use fact::{Class, Control, EpochPart, Fact, FactKey, Lost, Totals, wb_reason};
+pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Totals, lag_class};
 pub use file::FileName;
+pub use flush::{FlushId, FlushRun};
 pub use layout::Layout;
-pub use owner::{InodeKey, InodeOwner, Last, Owner, OwnerRef};
+pub use owner::{InodeKey, InodeOwner, Last, Owner};
 pub use tag::{Tag, Tick};
 pub use task::{Seen, TaskRecord};
 
@@ -26,7 +28,7 @@ mod pod {
     use aya::Pod;
 
     use crate::{
-        Control, EpochPart, Fact, FactKey, FileName, Layout, Owner, OwnerRef, TaskRecord, Totals,
+        Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Owner, TaskRecord, Totals,
     };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
@@ -40,11 +42,11 @@ mod pod {
     // SAFETY: as above.
     unsafe impl Pod for FileName {}
     // SAFETY: as above.
+    unsafe impl Pod for FlushRun {}
+    // SAFETY: as above.
     unsafe impl Pod for Layout {}
     // SAFETY: as above.
     unsafe impl Pod for Owner {}
-    // SAFETY: as above.
-    unsafe impl Pod for OwnerRef {}
     // SAFETY: as above.
     unsafe impl Pod for TaskRecord {}
     // SAFETY: as above.

@@ -26,6 +26,10 @@ pub struct Owner {
     pub cleaned_pages: u64,
     /// Of the tagged pages those dropped before they were submitted.
     pub cancelled_pages: u64,
+    /// Jiffies that `balance_dirty_pages` had it sleep, because too much was dirty.
+    pub throttled: u64,
+    /// How many times.
+    pub throttles: u64,
     /// Thread id.
     pub tid: u32,
     /// Thread group id, what userspace calls PID.
@@ -41,8 +45,8 @@ pub struct Owner {
     /// Written by the user half alone: not 0 once the slot is to be handed to
     /// nobody any more, until it is handed out anew.
     pub retired: u32,
-    /// Written by the task itself alone: the reason (`enum wb_reason`) of the
-    /// flush it runs, and 1; 0: it runs none.
+    /// Written by the task itself alone: the run of a writeback worker it is in,
+    /// a [`crate::FlushId`].
     pub flush: u32,
     /// `task_struct.comm`, NUL-terminated.
     pub comm: [u8; 16],
@@ -56,18 +60,6 @@ pub const MAPPING_BDEV: u32 = 2;
 pub const MAPPING_BTREE: u32 = 3;
 /// A file system whose pages never become bios (NFS, FUSE).
 pub const MAPPING_NO_BLOCK: u32 = 4;
-
-/// The value of `SLOT_OF`, keyed by tid.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct OwnerRef {
-    /// The task's `start_boottime`: another value means a reused tid.
-    pub start_boottime: u64,
-    /// The task's slot.
-    pub slot: u32,
-    /// Always 0.
-    pub _reserved: u32,
-}
 
 /// What a CPU remembers of the task that was there last, so that most events
 /// need no look-up at all.
@@ -97,8 +89,9 @@ pub struct InodeKey {
     pub ino: u64,
     /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
     pub dev: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// Bits of the inode's address and generation: they tell subvolumes' inodes
+    /// of one number apart, and a new file from a deleted one.
+    pub file: u32,
 }
 
 /// The value of `INODES`: who answers for a page of the inode that lost its tag.
@@ -112,12 +105,11 @@ pub struct InodeOwner {
     /// 1 when the inode already had dirty pages when it was first seen: a page
     /// of it without a tag may be older than the trace.
     pub had_dirty_pages: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// The hash of the name under which it was told; 0: it was not.
+    pub told: u32,
 }
 
-const _: () = assert!(size_of::<Owner>() == 6 * 8 + 8 * 4 + 16);
-const _: () = assert!(size_of::<OwnerRef>() == 16);
+const _: () = assert!(size_of::<Owner>() == 8 * 8 + 8 * 4 + 16);
 const _: () = assert!(size_of::<Last>() == 40);
 const _: () = assert!(size_of::<InodeKey>() == 16);
 const _: () = assert!(size_of::<InodeOwner>() == 16);

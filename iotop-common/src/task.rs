@@ -82,16 +82,17 @@ impl TaskRecord {
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// `task_struct.start_boottime`.
-    pub start_boottime: u64,
-    /// How often the task was switched away from, and 1.
-    pub switches: u64,
     /// [`TaskRecord::mark`] when it was handed to the user half, and 1.
     pub mark: u64,
+    /// The lower half of `task_struct.start_boottime`: tids are not reused
+    /// within the four seconds in which it comes round to the nanosecond.
+    pub start_boottime: u32,
+    /// How often the task was switched away from, and 1; the lower half.
+    pub switches: u32,
 }
 
 const _: () = assert!(size_of::<TaskRecord>() == 144);
-const _: () = assert!(size_of::<Seen>() == 24);
+const _: () = assert!(size_of::<Seen>() == 16);
 
 #[cfg(test)]
 mod tests {

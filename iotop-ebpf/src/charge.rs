@@ -89,6 +89,30 @@ pub struct Known {
     pub mapping: u64,
     /// 0: to be read anew, for the mapping may be another file's by now.
     pub ino: u64,
+    /// See `FactKey::file`.
+    pub file: u32,
+    /// 1: `file` is asked for.
+    pub wants_file: u32,
+}
+
+impl Known {
+    /// A mapping that was found to be the page cache's before.
+    #[inline(always)]
+    pub fn mapping(mapping: u64, wants_file: bool) -> Known {
+        Known {
+            mapping,
+            ino: 0,
+            file: 0,
+            wants_file: u32::from(wants_file),
+        }
+    }
+
+    /// Nothing is known.
+    #[inline(always)]
+    fn forget(&mut self) {
+        self.ino = 0;
+        self.file = 0;
+    }
 }
 
 /// What a page's folio is. A page-cache page's mapping becomes the known one;
@@ -97,7 +121,7 @@ pub struct Known {
 pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
     let writeback = folio.is_under_writeback();
     if !writeback || folio.mapping != known.mapping {
-        known.ino = 0;
+        known.forget();
         let Some(inode) = Inode::around(folio.mapping) else {
             return Some(OTHER);
         };
@@ -109,21 +133,31 @@ pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
         known.mapping = folio.mapping;
     }
     if known.ino == 0 {
-        known.ino = Inode::around_known(folio.mapping).ino()?;
+        let inode = Inode::around_known(folio.mapping);
+        known.ino = inode.ino()?;
+        if known.wants_file != 0 {
+            known.file = inode.file()?;
+        }
     }
     Some(CACHE)
+}
+
+/// Whether a page waited for this bio.
+#[derive(Clone, Copy)]
+pub enum Waited {
+    /// It was submitted before.
+    No,
+    /// Its tag was live, and is marked as submitted now: for so many ticks.
+    Ticks(u32),
+    /// Its tag was lost, and the inode's last dirtier answers: nobody knows.
+    Unknown,
 }
 
 /// A page's owner by its tag.
 pub struct ByTag {
     /// To whom.
     pub charge: Charge,
-    /// The tag was live, and is marked as submitted now.
-    pub live: bool,
-    /// Then: how old it was, in ticks.
-    pub age: u64,
-    /// The tag was lost, and the inode's last dirtier answers.
-    pub lost: bool,
+    waited: Waited,
 }
 
 /// Takes a page-cache page's tag.
@@ -141,19 +175,18 @@ pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
         unsafe { *place = tag.submitted(now).0 };
         return Some(ByTag {
             charge: Charge::by_slot(tag.slot()),
-            live: true,
-            age: u64::from(age),
-            lost: false,
+            waited: Waited::Ticks(age),
         });
     }
     if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_TICKS {
         return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
     }
     let charge = without_tag(mapping)?;
-    Some(ByTag {
-        lost: charge.class() == Class::Shared as u32,
-        ..ByTag::not_live(charge)
-    })
+    let waited = match charge.class() == Class::Shared as u32 {
+        true => Waited::Unknown,
+        false => Waited::No,
+    };
+    Some(ByTag { charge, waited })
 }
 
 impl ByTag {
@@ -161,9 +194,17 @@ impl ByTag {
     fn not_live(charge: Charge) -> ByTag {
         ByTag {
             charge,
-            live: false,
-            age: 0,
-            lost: false,
+            waited: Waited::No,
+        }
+    }
+
+    /// Whether it waited for the bio that has its bytes from `offset` on. A page
+    /// of several blocks is one page.
+    #[inline(always)]
+    pub fn waited(&self, offset: u32) -> Waited {
+        match self.waited {
+            Waited::Unknown if offset != 0 => Waited::No,
+            waited => waited,
         }
     }
 }

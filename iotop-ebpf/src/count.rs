@@ -3,9 +3,12 @@
 use core::arch::asm;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, maps::HashMap};
-use iotop_common::{Class, Control, EpochPart, Fact, FactKey, Lost, Tick};
+use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Tick, lag_class};
 
-use crate::maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST};
+use crate::{
+    charge::Waited,
+    maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST},
+};
 
 /// Adds to a counter that other CPUs, and interrupts on this one, add to too.
 #[inline(always)]
@@ -14,6 +17,22 @@ pub fn add(counter: *mut u64, n: u64) {
     // addition for this target; without its result it is BPF_XADD, which every
     // kernel knows.
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) n) };
+}
+
+/// The same for one of four bytes.
+#[inline(always)]
+fn add_u32(counter: *mut u32, n: u32) {
+    // SAFETY: as above.
+    unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) counter, in(reg) u64::from(n)) };
+}
+
+/// The same number, of which the compiler forgets what it knows: the verifier
+/// wants to see the check of an index that the compiler finds superfluous.
+#[inline(always)]
+fn unknown(mut number: usize) -> usize {
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {0} */", inout(reg) number) };
+    number
 }
 
 /// Counts a loss.
@@ -34,16 +53,22 @@ pub fn control() -> Control {
 /// This CPU's part of an epoch. Only `bio_submitted` writes to it, and the
 /// kernel never runs a program twice at once on one CPU: plain additions do.
 pub struct Part {
-    epoch: u32,
+    control: Control,
     part: *mut EpochPart,
 }
 
 impl Part {
     /// The current CPU's.
     #[inline(always)]
-    pub fn of(epoch: u32) -> Option<Part> {
-        let part = EPOCHS.get_ptr_mut(epoch & 1)?;
-        Some(Part { epoch, part })
+    pub fn of(control: Control) -> Option<Part> {
+        let part = EPOCHS.get_ptr_mut(control.epoch & 1)?;
+        Some(Part { control, part })
+    }
+
+    /// Whether flushes and files are asked for.
+    #[inline(always)]
+    pub fn wants_flushes(&self) -> bool {
+        self.control.flushes != 0
     }
 
     /// Adds to the totals.
@@ -65,10 +90,10 @@ impl Part {
         unsafe { (*self.part).tick = now.0 };
     }
 
-    /// Adds a fact: to the one this CPU counted last when it has the same
-    /// key, else in its place.
+    /// What comes from here on is counted under this key: another one's fact
+    /// enters the table.
     #[inline(always)]
-    pub fn fact(&self, key: &FactKey, fact: &Fact) {
+    pub fn turn_to(&self, key: &FactKey) {
         // SAFETY: a map value of this CPU.
         let part = unsafe { &mut *self.part };
         if part.key != *key {
@@ -76,15 +101,32 @@ impl Part {
                 self.store(&part.key, &part.fact);
             }
             part.key = *key;
-            part.fact = *fact;
-            return;
+            part.fact = Fact::default();
         }
-        part.fact.bytes += fact.bytes;
-        part.fact.bios += fact.bios;
-        part.fact.pages += fact.pages;
-        part.fact.lag_sum += fact.lag_sum;
-        if part.fact.lag_max < fact.lag_max {
-            part.fact.lag_max = fact.lag_max;
+    }
+
+    /// The fact under the key turned to.
+    #[inline(always)]
+    pub fn fact(&self) -> &mut Fact {
+        // SAFETY: a map value of this CPU.
+        unsafe { &mut (*self.part).fact }
+    }
+
+    /// Counts a page that waited.
+    #[inline(always)]
+    pub fn waited(&self, waited: Waited) {
+        let fact = self.fact();
+        match waited {
+            Waited::No => {}
+            Waited::Unknown => fact.pages += 1,
+            Waited::Ticks(age) => {
+                fact.pages += 1;
+                fact.lag_sum += u64::from(age);
+                fact.lag_max = fact.lag_max.max(age);
+                if let Some(pages) = fact.lags.get_mut(unknown(lag_class(age))) {
+                    *pages += 1;
+                }
+            }
         }
     }
 
@@ -92,11 +134,15 @@ impl Part {
     /// is no room for that either, to the overflow.
     #[inline(never)]
     fn store(&self, key: &FactKey, fact: &Fact) {
-        if store(self.epoch, key, fact) {
+        if store(self.control.epoch, key, fact) {
             return;
         }
-        let without_inode = FactKey { ino: 0, ..*key };
-        if store(self.epoch, &without_inode, fact) {
+        let without_inode = FactKey {
+            ino: 0,
+            file: 0,
+            ..*key
+        };
+        if store(self.control.epoch, &without_inode, fact) {
             lose(Lost::FactInodes, 1);
             return;
         }
@@ -143,11 +189,16 @@ fn merge(facts: &HashMap<FactKey, Fact>, key: &FactKey, fact: &Fact) -> bool {
     // raise it in the same instant may leave the lower of the two.
     unsafe {
         add(&raw mut (*known).bytes, fact.bytes);
-        add(&raw mut (*known).bios, fact.bios);
-        add(&raw mut (*known).pages, fact.pages);
+        add_u32(&raw mut (*known).bios, fact.bios);
+        add_u32(&raw mut (*known).pages, fact.pages);
         add(&raw mut (*known).lag_sum, fact.lag_sum);
         if (*known).lag_max < fact.lag_max {
             (*known).lag_max = fact.lag_max;
+        }
+        for class in 0..LAGS {
+            if fact.lags[class] != 0 {
+                add_u32(&raw mut (*known).lags[class], fact.lags[class]);
+            }
         }
     }
     true

@@ -25,11 +25,14 @@ pub fn task_exited(ctx: BtfTracePointContext) -> i32 {
     if EXITS.output::<TaskRecord>(&record, no_wakeup).is_err() {
         lose(Lost::ExitRecords, 1);
     }
-    // SAFETY: the value is only read, and only by this task's own programs.
-    let Some(slot) = (unsafe { SLOT_OF.get(record.tid) }).map(|known| known.slot) else {
+    // SAFETY: a copy of one word.
+    let Some(slot) = unsafe { SLOT_OF.get(record.tid) }.copied() else {
         return 0;
     };
-    if let Some(owner) = OWNERS.get_ptr_mut(slot) {
+    if let Some(owner) = OWNERS.get_ptr_mut(slot)
+        // SAFETY: a map value; what was left of another task is not touched.
+        && unsafe { (*owner).start_boottime == record.start_boottime }
+    {
         // SAFETY: only the task itself writes these fields.
         unsafe {
             (*owner).flags |= OWNER_EXITED;

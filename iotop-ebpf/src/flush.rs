@@ -1,36 +1,185 @@
-//! A writeback worker runs: why.
+//! The runs of writeback workers: why, since when, and how much they are to write.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use iotop_common::tag::SLOT_FIRST;
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use iotop_common::{FlushId, FlushRun, Lost, Owner, tag::SLOT_FIRST};
 
 use crate::{
+    count::{control, lose},
     kernel::{Typed, layout},
-    owners::{self, Asker},
+    maps::{FLUSHES, QUEUED, RUNS},
+    owners::{self, Asker, Current},
 };
 
-/// Fires in the worker for each round of a flush, before it submits anything
-/// (`wb_writeback` of fs/fs-writeback.c).
+/// Fires in the task that asks for a flush: sync(2), syncfs(2), umount(2), a
+/// cgroup that dirties another one's inode ... (`wb_queue_work`).
+#[btf_tracepoint(function = "writeback_queue")]
+pub fn flush_queued(ctx: BtfTracePointContext) -> i32 {
+    if let Some(current) = owner(Asker::Queue) {
+        // SAFETY: map values; the memory is this CPU's and only this program's.
+        let (last, owner) = unsafe { (&mut *current.last, *current.owner) };
+        let work = Typed::arg(&ctx, 1).number(&raw mut last.number);
+        let asker = Owner {
+            // It may have executed a program since it was first seen.
+            comm: bpf_get_current_comm().unwrap_or(owner.comm),
+            ..owner
+        };
+        let _ = QUEUED.insert(work, asker, u64::from(BPF_ANY));
+    }
+    0
+}
+
+/// Fires in the worker for each round of a run, before it submits anything
+/// (`wb_writeback`).
 #[btf_tracepoint(function = "writeback_start")]
 pub fn flush_started(ctx: BtfTracePointContext) -> i32 {
-    let reason: u32 = Typed::arg(&ctx, 1).field(layout!(work_reason));
-    runs(reason + 1);
+    if let Some(worker) = Worker::of(&ctx, Asker::Flush) {
+        // SAFETY: a helper without arguments.
+        worker.begin(unsafe { bpf_ktime_get_boot_ns() });
+    }
+    0
+}
+
+/// Fires in the worker after each round.
+#[btf_tracepoint(function = "writeback_written")]
+pub fn flush_written(ctx: BtfTracePointContext) -> i32 {
+    if let Some(worker) = Worker::of(&ctx, Asker::Round) {
+        // A round that we did not see begin began before the trace.
+        worker.begin(0);
+        if let Some(run) = RUNS.get_ptr_mut(worker.current.slot) {
+            let left = worker.work.field(layout!(work_nr_pages));
+            // SAFETY: a map value that only this worker writes to.
+            unsafe {
+                (*run).left = left;
+                (*run).end = bpf_ktime_get_boot_ns();
+            }
+        }
+    }
     0
 }
 
 /// Fires in the worker when it has no work left (`wb_workfn`).
 #[btf_tracepoint(function = "writeback_pages_written")]
 pub fn flush_ended(_: BtfTracePointContext) -> i32 {
-    runs(0);
+    if let Some(current) = owner(Asker::Ended) {
+        end(&current);
+    }
     0
 }
 
+/// The current task, where flushes are asked for and it has a slot of its own.
 #[inline(always)]
-fn runs(flush: u32) {
-    // The slot of all that found none is no worker's own.
-    if let Some(current) = owners::current(Asker::Flush)
-        && current.slot >= SLOT_FIRST
-    {
+fn owner(asker: Asker) -> Option<Current> {
+    if control().flushes == 0 {
+        return None;
+    }
+    owners::current(asker).filter(|current| current.slot >= SLOT_FIRST)
+}
+
+/// The run that the worker is in ends, if it is in one.
+#[inline(always)]
+fn end(current: &Current) {
+    if let Some(run) = RUNS.get_ptr(current.slot) {
+        // SAFETY: a map value that only this worker writes to.
+        let ended = FLUSHES.output::<FlushRun>(unsafe { &*run }, u64::from(BPF_RB_NO_WAKEUP));
+        if ended.is_err() {
+            lose(Lost::Flushes, 1);
+        }
+        let _ = RUNS.remove(current.slot);
+    }
+    // SAFETY: a map value; nobody but the task itself writes this field.
+    let flush = unsafe { &mut (*current.owner).flush };
+    *flush = FlushId(*flush).ended().0;
+}
+
+/// A worker and its work.
+struct Worker {
+    current: Current,
+    wb: Typed,
+    work: Typed,
+    address: u64,
+}
+
+impl Worker {
+    #[inline(always)]
+    fn of(ctx: &BtfTracePointContext, asker: Asker) -> Option<Worker> {
+        let current = owner(asker)?;
+        let work = Typed::arg(ctx, 1);
+        // SAFETY: a map value of this CPU, and only this program's.
+        let address = work.number(unsafe { &raw mut (*current.last).number });
+        Some(Worker {
+            current,
+            wb: Typed::arg(ctx, 0),
+            work,
+            address,
+        })
+    }
+
+    /// Begins a run, unless this is another round of the one that is under way.
+    #[inline(always)]
+    fn begin(&self, start: u64) {
+        let reason: u32 = self.work.field(layout!(work_reason));
         // SAFETY: a map value; nobody but the task itself writes this field.
-        unsafe { (*current.owner).flush = flush };
+        let flush = unsafe { &mut (*self.current.owner).flush };
+        // SAFETY: a map value that is not written again once it is entered.
+        let asker = unsafe { QUEUED.get(self.address) };
+        if asker.is_none() && FlushId(*flush).reason() == Some(reason) && self.is_same_work() {
+            return;
+        }
+        end(&self.current);
+        let id = FlushId(*flush).next(reason);
+        *flush = id.0;
+        let nr_pages = self.work.field(layout!(work_nr_pages));
+        // SAFETY: as above.
+        let (worker_start, worker_tid) = unsafe {
+            (
+                (*self.current.owner).start_boottime,
+                (*self.current.owner).tid,
+            )
+        };
+        let run = FlushRun {
+            start,
+            end: 0,
+            requested: nr_pages,
+            left: nr_pages,
+            cgroup_id: self.cgroup_id(),
+            work: self.address,
+            worker_start,
+            worker_tid,
+            id: id.0,
+            asker: asker.copied().unwrap_or(Owner::default()),
+        };
+        if RUNS
+            .insert(self.current.slot, run, u64::from(BPF_ANY))
+            .is_err()
+        {
+            lose(Lost::Flushes, 1);
+        }
+        if asker.is_some() {
+            let _ = QUEUED.remove(self.address);
+        }
+    }
+
+    #[inline(always)]
+    fn is_same_work(&self) -> bool {
+        let run = RUNS.get_ptr(self.current.slot);
+        // SAFETY: a map value that only this worker writes to.
+        run.is_none_or(|run| unsafe { (*run).work } == self.address)
+    }
+
+    #[inline(always)]
+    fn cgroup_id(&self) -> u64 {
+        if layout!(wb_memcg_css) == 0 || layout!(kernfs_node_id) == 0 {
+            return 0;
+        }
+        self.wb
+            .pointer(layout!(wb_memcg_css))
+            .pointer(layout!(css_cgroup))
+            .pointer(layout!(cgroup_kn))
+            .field(layout!(kernfs_node_id))
     }
 }

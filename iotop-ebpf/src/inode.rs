@@ -72,13 +72,20 @@ impl Inode {
         })
     }
 
+    /// See `InodeKey::file`. Inodes are larger than a cache line.
+    #[inline(always)]
+    pub fn file(self) -> Option<u32> {
+        let generation = read::<u32>(self.0, layout!(inode_i_generation))?;
+        Some((self.0 >> 6) as u32 ^ generation)
+    }
+
     #[inline(always)]
     fn key(self) -> Option<InodeKey> {
         let sb = read::<u64>(self.0, layout!(inode_i_sb))?;
         Some(InodeKey {
             ino: self.ino()?,
             dev: read::<u32>(sb, layout!(sb_s_dev))?,
-            _reserved: 0,
+            file: self.file()?,
         })
     }
 
@@ -93,17 +100,21 @@ impl Inode {
         // Where the flag is not known, nothing rules out older pages.
         let mut had_dirty_pages = u32::from(dirty_pages == 0 || state & dirty_pages != 0);
         // SAFETY: a plain copy out of a map value; each field is one word.
-        match unsafe { INODES.get(key) } {
-            Some(known) => had_dirty_pages &= known.had_dirty_pages,
-            None if control().file_names != 0 => names::tell(self.0, &key),
-            None => {}
+        let known = unsafe { INODES.get(key) };
+        let mut told = 0;
+        if let Some(known) = known {
+            had_dirty_pages &= known.had_dirty_pages;
+            told = known.told;
+        }
+        if control().flushes != 0 {
+            told = names::tell(self.0, &key, told);
         }
         let value = InodeOwner {
             slot,
             // SAFETY: the current task's own element.
             generation: unsafe { (*owner).generation },
             had_dirty_pages,
-            _reserved: 0,
+            told,
         };
         INODES.insert(key, value, u64::from(BPF_ANY)).ok()
     }

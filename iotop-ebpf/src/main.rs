@@ -24,6 +24,7 @@ mod page;
 mod submitted;
 mod task;
 mod tasks;
+mod throttled;
 mod walk;
 
 #[cfg(not(test))]

@@ -6,13 +6,14 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, InodeKey, InodeOwner, Last, Lost, Owner, OwnerRef, Seen,
+    Control, EpochPart, Fact, FactKey, FlushRun, InodeKey, InodeOwner, Last, Lost, Owner, Seen,
     tag::{SLOTS, TagChunk},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
-const EXITS_BYTES: u32 = 2 << 20;
+const FILES_BYTES: u32 = 256 << 10;
+const EXITS_BYTES: u32 = 1 << 20;
 
 /// One tag per page frame.
 #[map]
@@ -22,9 +23,9 @@ pub static TAGS: Array<TagChunk> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static OWNERS: Array<Owner> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE);
 
-/// The slot of each task that has one.
+/// The slot of each task that has one, by tid.
 #[map]
-pub static SLOT_OF: HashMap<u32, OwnerRef> = HashMap::with_max_entries(SLOTS, 0);
+pub static SLOT_OF: HashMap<u32, u32> = HashMap::with_max_entries(SLOTS, 0);
 
 /// Slots that no task has. Last in, first out: the slots in use stay dense.
 #[map]
@@ -49,15 +50,29 @@ pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
 /// The task each CPU saw last, for each program of its own: the kernel never
 /// runs one program twice at once on one CPU.
 #[map]
-pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(3, 0);
+pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(7, 0);
 
 /// Tasks that exited, one [`iotop_common::TaskRecord`] each.
 #[map]
 pub static EXITS: RingBuf = RingBuf::with_byte_size(EXITS_BYTES, 0);
 
-/// Files that were seen for the first time, one [`iotop_common::FileName`] each.
+/// Files that were seen for the first time, the beginning of an
+/// [`iotop_common::FileName`] each.
 #[map]
-pub static FILES: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+pub static FILES: RingBuf = RingBuf::with_byte_size(FILES_BYTES, 0);
+
+/// The run that each writeback worker is in, by the worker's slot.
+#[map]
+pub static RUNS: HashMap<u32, FlushRun> = HashMap::with_max_entries(256, 0);
+
+/// Runs that have ended, one [`FlushRun`] each.
+#[map]
+pub static FLUSHES: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
+
+/// Who queued each piece of work that no worker has begun, by its address.
+/// Work may be dropped without a word.
+#[map]
+pub static QUEUED: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(256, 0);
 
 /// In which state each task was handed to the user half. Two tasks may share a
 /// place: they are only handed over more often than they need be.

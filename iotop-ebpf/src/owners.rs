@@ -8,7 +8,7 @@ use aya_ebpf::{
     },
 };
 use iotop_common::{
-    Last, Lost, Owner, OwnerRef,
+    Last, Lost, Owner,
     owner::{OWNER_EXITED, OWNER_KTHREAD},
     tag::{SLOT_OVERFLOW, SLOTS, Slot},
 };
@@ -25,6 +25,10 @@ pub enum Asker {
     Dirtied = 0,
     Submitted = 1,
     Flush = 2,
+    Round = 3,
+    Ended = 4,
+    Queue = 5,
+    Throttled = 6,
 }
 
 /// The current task as an owner.
@@ -74,11 +78,14 @@ pub fn current(asker: Asker) -> Option<Current> {
 #[inline(never)]
 fn look_up(task: u64, start_boottime: u64) -> Slot {
     let tid = bpf_get_current_pid_tgid() as u32;
-    // SAFETY: the value is only read, and only by this task's own programs.
-    if let Some(known) = unsafe { SLOT_OF.get(tid) }
-        && known.start_boottime == start_boottime
+    // SAFETY: a copy of one word.
+    if let Some(slot) = unsafe { SLOT_OF.get(tid) }.copied()
+        && let Some(owner) = OWNERS.get_ptr(slot)
+        // SAFETY: a map value; the user half writes `retired`. Another task that
+        // had this tid started at another time.
+        && unsafe { (*owner).start_boottime == start_boottime && (*owner).retired == 0 }
     {
-        return known.slot;
+        return slot;
     }
     hand_out(tid, task, start_boottime)
 }
@@ -120,12 +127,7 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
             ..Owner::default()
         };
     }
-    let known = OwnerRef {
-        start_boottime,
-        slot,
-        _reserved: 0,
-    };
-    if SLOT_OF.insert(tid, known, u64::from(BPF_ANY)).is_err() {
+    if SLOT_OF.insert(tid, slot, u64::from(BPF_ANY)).is_err() {
         lose(Lost::SlotOf, 1);
     }
     slot & (SLOTS - 1)

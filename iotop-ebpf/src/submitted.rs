@@ -1,10 +1,14 @@
 //! A bio is submitted: charge the owners of its pages.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use iotop_common::{Class, Fact, FactKey, Last, tag::Slot};
+use aya_ebpf::{
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use iotop_common::{Class, FactKey, FlushId, Last, tag::Slot};
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, Known},
+    charge::{self, BUFFER, CACHE, Charge, Known, Waited},
     count::{Part, control},
     inode::Inode,
     kernel::{Typed, layout, now},
@@ -72,20 +76,20 @@ fn submitted(bio: Typed) -> Option<()> {
     if op == REQ_OP_READ && stacked {
         return None;
     }
-    let part = Part::of(control.epoch)?;
+    let part = Part::of(control)?;
     let current = owners::current(Asker::Submitted)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
-    let (last, kthread, flush) = unsafe {
-        (
-            &mut *current.last,
-            is_kthread(current.owner),
-            (*current.owner).flush,
-        )
+    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+    let flush = match kthread {
+        // SAFETY: as above.
+        true => FlushId(unsafe { (*current.owner).flush }).running(),
+        false if op == REQ_OP_WRITE && part.wants_flushes() => syscall(),
+        false => FlushId::NONE,
     };
     let submitter = Submitter {
         slot: current.slot,
         kthread,
-        flush,
+        flush: flush.0,
     };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
@@ -116,6 +120,18 @@ fn submitted(bio: Typed) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// The system call that the current task is in.
+#[inline(always)]
+fn syscall() -> FlushId {
+    if layout!(regs_syscall) == 0 {
+        return FlushId::NONE;
+    }
+    // SAFETY: the helpers take the current task, which is alive.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
+    let regs = Typed::from_helper(regs as *const u8);
+    FlushId::syscall(regs.field(layout!(regs_syscall)))
 }
 
 #[inline(always)]
@@ -159,27 +175,35 @@ impl FirstPage {
 /// A write of no more than one page: the most frequent bio, without a loop.
 #[inline(always)]
 fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, last: &mut Last) {
-    let mut fact = Fact {
-        bytes: u64::from(bio.size),
-        bios: 1,
-        ..Fact::default()
-    };
-    let (charge, ino) =
-        charge_page(part, bio, submitter, page, last, &mut fact).unwrap_or((Charge::UNKNOWN, 0));
-    let key = FactKey {
-        ino,
+    let charged = charge_page(part, bio, submitter, page, last);
+    let charged = charged.unwrap_or(Charged {
+        charge: Charge::UNKNOWN,
+        known: Known::mapping(0, false),
+        waited: Waited::No,
+    });
+    part.turn_to(&FactKey {
+        ino: charged.known.ino,
         dev: bio.dev,
-        class: charge.class(),
-        owner: charge.owner(),
+        class: charged.charge.class(),
+        owner: charged.charge.owner(),
         submitter: submitter.slot,
         flush: submitter.flush,
-        _reserved: 0,
-    };
-    part.fact(&key, &fact);
+        file: charged.known.file,
+    });
+    let fact = part.fact();
+    fact.bytes += u64::from(bio.size);
+    fact.bios += 1;
+    part.waited(charged.waited);
 }
 
-/// To whom the page is charged, and its inode number. `None`: kernel memory
-/// could not be read.
+/// To whom a page is charged.
+struct Charged {
+    charge: Charge,
+    known: Known,
+    waited: Waited,
+}
+
+/// `None`: kernel memory could not be read.
 #[inline(always)]
 fn charge_page(
     part: &Part,
@@ -187,51 +211,42 @@ fn charge_page(
     submitter: &Submitter,
     page: &FirstPage,
     last: &mut Last,
-    fact: &mut Fact,
-) -> Option<(Charge, u64)> {
+) -> Option<Charged> {
     let folio = Folio::of_typed(page.page, page.address, &mut last.number)?;
-    let mut known = Known {
-        mapping: last.mapping,
-        ino: 0,
-    };
+    let mut known = Known::mapping(last.mapping, part.wants_flushes());
     let what = charge::look(&folio, &mut known)?;
     last.mapping = known.mapping;
-    let charge = match what {
+    let (charge, waited) = match what {
         CACHE => {
             let now = now();
             part.tick(now);
             let by_tag = charge::by_tag(page.address, folio.mapping, now)?;
-            // A page of several blocks is one page.
-            fact.pages = u64::from(by_tag.live || by_tag.lost && page.offset == 0);
-            if by_tag.live {
-                fact.lag_sum = by_tag.age;
-                fact.lag_max = by_tag.age;
-            }
-            by_tag.charge
+            (by_tag.charge, by_tag.waited(page.offset))
         }
-        BUFFER => Charge::METADATA,
-        _ => Charge::of_other(bio, submitter),
+        BUFFER => (Charge::METADATA, Waited::No),
+        _ => (Charge::of_other(bio, submitter), Waited::No),
     };
-    Some((charge, known.ino))
+    Some(Charged {
+        charge,
+        known,
+        waited,
+    })
 }
 
 #[inline(always)]
 fn whole(part: &Part, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter: &Submitter) {
     let bytes = u64::from(bio.size);
     part.total(class, bytes);
-    let key = FactKey {
+    part.turn_to(&FactKey {
         ino,
         dev: bio.dev,
         class: class as u32,
         owner,
         submitter: submitter.slot,
         flush: submitter.flush,
-        _reserved: 0,
-    };
-    let fact = Fact {
-        bytes,
-        bios: 1,
-        ..Fact::default()
-    };
-    part.fact(&key, &fact);
+        file: 0,
+    });
+    let fact = part.fact();
+    fact.bytes += bytes;
+    fact.bios += 1;
 }

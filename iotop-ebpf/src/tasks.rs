@@ -59,13 +59,13 @@ fn hand_over(meta: *const Meta, task: Typed) -> Option<()> {
     let seen = SEEN.get_ptr_mut(tid & layout!(seen_mask))?;
     // SAFETY: a map value, and only one pass runs at a time.
     let seen = unsafe { &mut *seen };
-    let start_boottime: u64 = task.field(layout!(task_start_boottime));
+    let start_boottime = task.field::<u64>(layout!(task_start_boottime)) as u32;
     // The scheduler counts each switch away from a task: one that is not
     // running and has the same count has not run in between. Its counters
     // change only while it runs.
     let running = layout!(task_on_cpu) == 0 || task.field::<u32>(layout!(task_on_cpu)) != 0;
-    let switches =
-        1 + task.field::<u64>(layout!(task_nvcsw)) + task.field::<u64>(layout!(task_nivcsw));
+    let switched = task.field::<u64>(layout!(task_nvcsw)) + task.field::<u64>(layout!(task_nivcsw));
+    let switches = (switched as u32).wrapping_add(1);
     let same_task = seen.start_boottime == start_boottime;
     if same_task && seen.switches == switches && !running {
         return None;
@@ -80,9 +80,9 @@ fn hand_over(meta: *const Meta, task: Typed) -> Option<()> {
     // same task: it is not seen before it is written.
     if same_task && seen.mark == mark || write(meta, &record) {
         *seen = Seen {
+            mark,
             start_boottime,
             switches,
-            mark,
         };
     }
     Some(())

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{Fact, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
@@ -17,19 +17,6 @@ use crate::{
 /// More steps than a bio can have pages: `bi_size` is 32 bits.
 const MAX_STEPS: u32 = 1 << 20;
 
-/// Consecutive bytes of one owner and one inode.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Run {
-    ino: u64,
-    bytes: u64,
-    pages: u64,
-    lag_sum: u64,
-    lag_max: u64,
-    charge: Charge,
-    _reserved: u32,
-}
-
 /// Where the walk stands.
 #[repr(C)]
 pub struct Walk {
@@ -39,7 +26,11 @@ pub struct Walk {
     page: u64,
     /// Of the current folio, where it is page cache.
     known: Known,
-    run: Run,
+    /// To whom and to which inode the last bytes were charged: consecutive ones
+    /// of one owner and one inode are one fact.
+    charged: Charge,
+    charged_file: u32,
+    charged_ino: u64,
     /// Where in the current page the next byte lies.
     offset: u32,
     bvec_left: u32,
@@ -54,8 +45,8 @@ pub struct Walk {
     dev: u32,
     submitter: Slot,
     flush: u32,
-    /// How many runs were begun.
-    runs: u32,
+    /// 0 before the first bytes are charged.
+    begun: u32,
     now: u32,
 }
 
@@ -82,8 +73,10 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
     *walk = Walk {
         bvec: bio.bvec,
         page: 0,
-        known: Known { mapping, ino: 0 },
-        run: Run::default(),
+        known: Known::mapping(mapping, part.wants_flushes()),
+        charged: Charge::UNKNOWN,
+        charged_file: 0,
+        charged_ino: 0,
         offset: 0,
         bvec_left: 0,
         bvec_skip: bio.bvec_done,
@@ -94,7 +87,7 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
         dev: bio.dev,
         submitter: submitter.slot,
         flush: submitter.flush,
-        runs: 0,
+        begun: 0,
         now: now.0,
     };
     part.tick(now);
@@ -104,14 +97,11 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
     unsafe {
         bpf_loop(MAX_STEPS, step as *mut c_void, (&raw mut context).cast(), 0);
     }
-    context.finish_run();
     if context.walk.bio_left != 0 {
         lose(Lost::LongBios, 1);
         let bytes = context.walk.bio_left;
-        context.walk.known.ino = 0;
-        context.start_run(Charge::UNKNOWN);
-        context.walk.run.bytes = u64::from(bytes);
-        context.finish_run();
+        context.walk.known = Known::mapping(0, false);
+        context.charge(Charge::UNKNOWN, bytes);
     }
     Some(())
 }
@@ -159,62 +149,43 @@ impl Context<'_> {
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
         let by_tag = charge::by_tag(walk.page, walk.known.mapping, Tick(walk.now))?;
-        // A page of several blocks is one page.
-        let waited = by_tag.live || by_tag.lost && walk.offset == 0;
+        let waited = by_tag.waited(walk.offset);
         self.charge(by_tag.charge, bytes);
-        let run = &mut self.walk.run;
-        run.pages += u64::from(waited);
-        if by_tag.live {
-            run.lag_sum += by_tag.age;
-            run.lag_max = run.lag_max.max(by_tag.age);
-        }
+        self.part.waited(waited);
         Some(())
     }
 
     #[inline(always)]
     fn charge(&mut self, charge: Charge, bytes: u32) {
         let walk = &*self.walk;
-        if walk.runs == 0 || walk.run.charge != charge || walk.run.ino != walk.known.ino {
-            self.finish_run();
-            self.start_run(charge);
+        let same = walk.charged == charge
+            && walk.charged_ino == walk.known.ino
+            && walk.charged_file == walk.known.file;
+        if walk.begun == 0 || !same {
+            self.turn_to(charge);
         }
-        self.walk.run.bytes += u64::from(bytes);
-    }
-
-    #[inline(always)]
-    fn start_run(&mut self, charge: Charge) {
-        self.walk.runs += 1;
-        self.walk.run = Run {
-            ino: self.walk.known.ino,
-            charge,
-            ..Run::default()
-        };
+        self.part.fact().bytes += u64::from(bytes);
     }
 
     #[inline(never)]
-    fn finish_run(&self) {
-        let walk = &*self.walk;
-        if walk.runs == 0 {
-            return;
-        }
-        let run = &walk.run;
-        let key = FactKey {
-            ino: run.ino,
+    fn turn_to(&mut self, charge: Charge) {
+        let walk = &mut *self.walk;
+        walk.charged = charge;
+        walk.charged_ino = walk.known.ino;
+        walk.charged_file = walk.known.file;
+        self.part.turn_to(&FactKey {
+            ino: walk.known.ino,
             dev: walk.dev,
-            class: run.charge.class(),
-            owner: run.charge.owner(),
+            class: charge.class(),
+            owner: charge.owner(),
             submitter: walk.submitter,
             flush: walk.flush,
-            _reserved: 0,
-        };
-        let fact = Fact {
-            bytes: run.bytes,
-            bios: u64::from(walk.runs == 1),
-            pages: run.pages,
-            lag_sum: run.lag_sum,
-            lag_max: run.lag_max,
-        };
-        self.part.fact(&key, &fact);
+            file: walk.known.file,
+        });
+        if walk.begun == 0 {
+            walk.begun = 1;
+            self.part.fact().bios += 1;
+        }
     }
 }
 

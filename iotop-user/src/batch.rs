@@ -21,9 +21,9 @@ use crate::{
     view::Viewer,
 };
 
-/// How often the tasks that exited are taken in: the kernel half has room for
-/// fourteen thousand.
-const GATHER: Duration = Duration::from_millis(500);
+/// How often the tasks that exited, and the files that are new, are taken in:
+/// the kernel half has room for seven thousand and for some hundred.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
 /// after a signal what the unfinished interval holds is still printed, so that
@@ -58,7 +58,8 @@ pub async fn run(
         let sample = collector
             .sample()
             .context("reading the kernel's counters")?;
-        match printer.print(sample, out) {
+        let last = stop || left == Some(1);
+        match printer.print(sample, last, out) {
             Err(error) if is_closed_pipe(&error) => break,
             printed => printed.context("writing to standard output")?,
         }
@@ -86,7 +87,9 @@ enum Form {
 impl<'a> Printer<'a> {
     fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
         let form = match batch.export {
-            None if batch.explain => Form::Explain(Explain::new(TimeZone::system(), notices)),
+            None if batch.explain => {
+                Form::Explain(Explain::new(TimeZone::system(), notices, batch.only_spikes))
+            }
             None => Form::Text(Table::new(batch.text.clone(), TimeZone::system(), notices)),
             Some(Export::Ndjson) => Form::Ndjson,
             Some(Export::Csv) => Form::Csv(Csv::new(match &batch.fields {
@@ -102,7 +105,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Whole lines in one write, so that whoever reads never sees half of one.
-    fn print(&mut self, sample: Sample, out: &mut impl Write) -> io::Result<()> {
+    fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
         let sample = self.viewer.of(sample);
         let mut rows = sort::rows(&sample);
         match (&self.batch.sort, &self.form) {
@@ -114,7 +117,7 @@ impl<'a> Printer<'a> {
             Form::Text(table) => {
                 out.write_all(table.format(&sample, &rows, terminal_width()).as_bytes())?;
             }
-            Form::Explain(explain) => out.write_all(explain.format(&sample).as_bytes())?,
+            Form::Explain(explain) => out.write_all(explain.format(&sample, last).as_bytes())?,
             Form::Ndjson => {
                 let mut buffer = BytesMut::new();
                 ndjson(&sample, &rows, self.batch.view.by, &mut buffer)?;

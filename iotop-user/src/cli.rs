@@ -11,7 +11,7 @@ pub use config::*;
 pub use resolve::UsageError;
 
 use crate::{
-    collect::By,
+    collect::{By, SpikeRule},
     output::{Field, Filter, Sort, fields},
 };
 
@@ -106,10 +106,18 @@ struct Options {
     quiet: u8,
     /// Whose data the kernel's threads write, and why: a block for each flush
     ///
-    /// Flushes are what kernel threads, sync and fsync write for others. With --export ndjson
-    /// their lines are there anyway.
+    /// And one for each spike, when a device was written to much more than usual; with -o only
+    /// those. With --export ndjson the flushes' lines are there anyway, the spikes' with this.
     #[arg(long)]
     explain_writeback: bool,
+    /// With --explain-writeback: how many times the usual rate is a spike
+    ///
+    /// Usual is what 98 of 100 of the last 600 intervals stayed below.
+    #[arg(long, value_name = "TIMES", requires = "explain_writeback", default_value_t = SpikeRule::default().factor, value_parser = times)]
+    spike_factor: f64,
+    /// With --explain-writeback: no rate below this is a spike, MiB a second
+    #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
+    spike_floor: f64,
     /// Machine-readable output instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
@@ -190,6 +198,17 @@ pub enum DoctorFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Bytes of a MiB.
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
+
+fn times(text: &str) -> Result<f64, String> {
+    let wrong = || "not a number above 0, such as 2 or 0.5".to_owned();
+    let number: f64 = text.parse().map_err(|_| wrong())?;
+    (number.is_finite() && number > 0.0)
+        .then_some(number)
+        .ok_or_else(wrong)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

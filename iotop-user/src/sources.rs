@@ -163,7 +163,7 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         page_size,
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
-        tasks_seen: 1 << 17,
+        tasks_seen: 1 << 16,
     };
     let layout = layout::resolve(&btf, &machine)?;
     let reasons = Reasons::of(&btf);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What to do, resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// What to run.
     pub action: Action,
@@ -18,7 +18,7 @@ pub struct Config {
 }
 
 /// What to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Sample and print.
     Batch(Box<Batch>),
@@ -27,7 +27,7 @@ pub enum Action {
 }
 
 /// Where the kernel half comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Ebpf {
     /// It is not wanted.
     Off,
@@ -38,7 +38,7 @@ pub enum Ebpf {
 }
 
 /// How to sample and print.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Time between two samples.
     pub delay: Duration,
@@ -56,12 +56,14 @@ pub struct Batch {
     pub export: Option<Export>,
     /// Flushes instead of tasks, in text.
     pub explain: bool,
+    /// Of those only the spikes.
+    pub only_spikes: bool,
     /// How the text looks.
     pub text: Text,
 }
 
 /// What is made of the collector's samples before they are printed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
     /// Only tasks whose command matches.
     pub filter: Option<Filter>,
@@ -74,7 +76,7 @@ pub struct View {
 }
 
 /// Some devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OnDevice {
     /// What they are called.
     pub name: String,
@@ -83,7 +85,7 @@ pub struct OnDevice {
 }
 
 /// How the text looks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Text {
     /// Totals instead of rates.
     pub accumulated: bool,

@@ -2,11 +2,12 @@
 //! together are refused.
 
 use super::{
-    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, OnDevice, Options, Text, View,
+    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, MIB, OnDevice, Options, Text,
+    View,
 };
 use crate::{
     collect::{
-        By, Rows, Wanted,
+        By, Rows, SpikeRule, Wanted,
         devices::{self, Device},
     },
     output::{Field, fields},
@@ -108,6 +109,10 @@ impl Cli {
             uids,
             processes,
             flushes: options.explain_writeback || options.export == Some(Export::Ndjson),
+            spikes: options.explain_writeback.then_some(SpikeRule {
+                factor: options.spike_factor,
+                floor: options.spike_floor * MIB,
+            }),
         };
         let fields = (!options.fields.is_empty()).then_some(options.fields);
         let batch = Batch {
@@ -116,6 +121,7 @@ impl Cli {
             sort: options.sort,
             export: options.export,
             explain: options.explain_writeback,
+            only_spikes: options.only,
             text: Text {
                 accumulated: options.accumulated,
                 kilobytes: options.kilobytes,
@@ -229,7 +235,8 @@ fn on_device(
 fn rows(options: &Options, by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
     let all_fields = options.fields.is_empty() && options.export.is_some();
-    if by_fact {
+    let no_rows = options.explain_writeback && options.export.is_none();
+    if by_fact || no_rows {
         Rows::Disk
     } else if !options.only {
         Rows::All

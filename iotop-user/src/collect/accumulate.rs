@@ -62,6 +62,7 @@ impl Accumulator {
         sum_facts(sum, facts, &place);
         // A flush is of its interval.
         sum.flushes = std::mem::take(&mut sample.flushes);
+        sum.spikes = std::mem::take(&mut sample.spikes);
         sum_devices(sum, std::mem::take(&mut sample.devices));
         *sample = sum.clone();
     }
@@ -187,6 +188,7 @@ fn sum_lost(a: &Lost, b: &Lost) -> Lost {
         tags: plus(a.tags, b.tags),
         long_bios: plus(a.long_bios, b.long_bios),
         faults: plus(a.faults, b.faults),
+        flushes: plus(a.flushes, b.flushes),
         missed_events: plus(a.missed_events, b.missed_events),
     }
 }

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use iotop_common::{Class, Fact, tag::Slot};
+use iotop_common::{Class, Fact, FlushId, tag::Slot};
 
 use super::{
-    BlockFact, BlockTotals, Lag, Task, TaskBlock,
+    BlockFact, BlockTotals, Lag, Lags, Task, TaskBlock,
     devices::{Number, major_minor},
 };
 use crate::probe::{Epoch, PageDeltas};
@@ -31,10 +31,15 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
             device: major_minor(key.dev),
             ino: key.ino,
             class,
-            flush: key.flush,
+            file: key.file,
+            flush: FlushId(key.flush),
             bytes: fact.bytes,
-            bios: fact.bios,
+            bios: fact.bios.into(),
             lag: lag(class, fact, epoch.tick),
+            lags: Lags {
+                tick: epoch.tick,
+                pages: fact.lags.map(u64::from),
+            },
         };
         if let Some(block) = owner.and_then(|n| tasks[n].block.as_mut()) {
             *block = block.plus(&fact.of_owner());
@@ -50,14 +55,17 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
     facts
 }
 
-/// Adds what a slot's page counters say; a task may have had two slots.
-pub fn add_pages(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64) {
-    let add = |sum: &mut Option<u64>, pages: u64| {
-        *sum = Some(sum.unwrap_or(0) + pages * page_size);
+/// Adds what a slot's counters say; a task may have had two slots.
+pub fn add_slot(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64, jiffy: Duration) {
+    let add = |sum: &mut Option<u64>, n: u64| {
+        *sum = Some(sum.unwrap_or(0) + n);
     };
-    add(&mut block.dirtied, deltas.dirtied);
-    add(&mut block.cancelled, deltas.cancelled);
-    add(&mut block.dirty_pending, deltas.pending);
+    add(&mut block.dirtied, deltas.dirtied * page_size);
+    add(&mut block.cancelled, deltas.cancelled * page_size);
+    add(&mut block.dirty_pending, deltas.pending * page_size);
+    let throttled = deltas.throttled.saturating_mul(nanoseconds(jiffy));
+    add(&mut block.throttled_ns, throttled);
+    add(&mut block.throttles, deltas.throttles);
 }
 
 /// The machine's totals. What found no room among the facts is `overflow`, and
@@ -112,8 +120,8 @@ fn lag(class: Class, fact: &Fact, tick: Duration) -> Option<Lag> {
     let of = |ticks: u64| Duration::from_nanos(ticks.saturating_mul(nanoseconds(tick)));
     (class == Class::Exact && fact.pages != 0).then(|| Lag {
         sum: of(fact.lag_sum),
-        max: of(fact.lag_max),
-        pages: fact.pages,
+        max: of(fact.lag_max.into()),
+        pages: fact.pages.into(),
     })
 }
 
@@ -123,7 +131,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use iotop_common::{FactKey, Lost, Totals};
+    use iotop_common::{FactKey, LAGS, Lost, Totals};
 
     use super::*;
 
@@ -138,14 +146,15 @@ mod tests {
             owner,
             submitter,
             flush: 0,
-            _reserved: 0,
+            file: 0,
         };
         let value = Fact {
             bytes,
             bios: 1,
-            pages: bytes / 4096,
+            pages: (bytes / 4096) as u32,
             lag_sum: 2 * bytes / 4096,
             lag_max: 3,
+            lags: [0; LAGS],
         };
         (key, value)
     }

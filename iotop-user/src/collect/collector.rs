@@ -4,11 +4,12 @@ use std::{
     collections::{HashMap, HashSet},
     io, mem,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use iotop_common::{
-    Lost as LostIndex, Owner,
+    FlushId, Lost as LostIndex, Owner,
     owner::{OWNER_EXITED, OWNER_KTHREAD},
     tag::Slot,
 };
@@ -18,16 +19,18 @@ use super::{
     BlockFact, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
     attribution,
     devices::{self, DeviceNames},
-    flush::flushes,
+    flush::{self, flushes},
     live::{self, Interval, Live, TaskState},
     processes::processes,
+    runs::{Now, Run, Runs},
     select,
+    spike::Spikes,
     tasks::{self, Passed},
     vmstat::Vmstat,
 };
 use crate::{
     identity::{Files, Names},
-    kernel::{clock, settings},
+    kernel::{clock, reasons::Reasons, settings},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -76,7 +79,10 @@ pub struct Collector {
     names: Names,
     device_names: DeviceNames,
     files: Files,
+    runs: Runs,
+    spikes: Option<Spikes>,
     page_size: u64,
+    jiffy: Duration,
     seq: u64,
     delays: bool,
     interval_start: Instant,
@@ -97,7 +103,10 @@ impl Collector {
     pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
             names: Names::new(&sources.proc_root, &sources.sys_root),
-            files: Files::new(&sources.proc_root),
+            files: Files::new(&sources.proc_root, &sources.sys_root),
+            runs: Runs::default(),
+            spikes: wanted.spikes.map(Spikes::new),
+            jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
             page_size: clock::page_size(),
             seq: 0,
@@ -118,7 +127,7 @@ impl Collector {
         if let Some(probe) = &mut collector.sources.probe
             && wanted.flushes
         {
-            probe.tell_files()?;
+            probe.watch_flushes()?;
         }
         collector.sample()?;
         collector.seq = 0;
@@ -200,16 +209,23 @@ impl Collector {
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         self.add_idle(&mut interval, epoch.is_some());
         let devices = attribution::by_device(&facts);
-        let flushes = self.flushes(&facts, &interval.rows);
+        let flushes = self.flushes(&facts, &interval.rows, Now { time, boottime })?;
+        let length = now.duration_since(self.interval_start);
+        let spikes = match &mut self.spikes {
+            // The first look is no interval.
+            Some(spikes) if self.wanted.flushes => spikes.look(time, length, &devices, &flushes),
+            _ => Vec::new(),
+        };
         let mut sample = Sample {
             seq: self.seq + 1,
             time,
-            interval: now.duration_since(self.interval_start),
+            interval: length,
             system,
             tasks: interval.rows,
             facts,
             devices,
             flushes,
+            spikes,
             groups: None,
         };
         self.select(&mut sample);
@@ -268,30 +284,56 @@ impl Collector {
             let row = &mut interval.rows[place];
             row.exited |= owner.flags & OWNER_EXITED != 0;
             let block = row.block.get_or_insert_with(TaskBlock::zero);
-            attribution::add_pages(block, deltas, self.page_size);
+            attribution::add_slot(block, deltas, self.page_size, self.jiffy);
             task_of.insert(*slot, place);
         }
         task_of
     }
 
     /// The interval's flushes, with the names of all that are in them.
-    fn flushes(&mut self, facts: &[BlockFact], tasks: &[Task]) -> Vec<Flush> {
-        let Some(probe) = self.sources.probe.as_ref().filter(|_| self.wanted.flushes) else {
-            return Vec::new();
+    fn flushes(
+        &mut self,
+        facts: &[BlockFact],
+        tasks: &[Task],
+        now: Now,
+    ) -> Result<Vec<Flush>, CollectError> {
+        let wanted = self.wanted.flushes;
+        let nothing = tasks::counted(&self.sources);
+        let Some(probe) = self.sources.probe.as_mut().filter(|_| wanted) else {
+            return Ok(Vec::new());
         };
-        let names = &mut self.device_names;
-        let mut flushes = flushes(facts, tasks, probe.reasons(), |device| names.name(device));
+        let (running, ended) = probe.flush_runs()?;
+        self.runs.add(running, ended);
+        let mut names = FlushNames {
+            reasons: probe.reasons(),
+            devices: &mut self.device_names,
+            runs: &self.runs,
+            now,
+            nothing,
+        };
+        let mut flushes = flushes(facts, tasks, &mut names);
         for flush in &mut flushes {
             let device = flush.device;
-            for file in flush.owners.iter_mut().flat_map(|owner| &mut owner.files) {
-                file.path = self.files.path(device, file.ino);
+            for file in flush
+                .written
+                .owners
+                .iter_mut()
+                .flat_map(|owner| &mut owner.files)
+            {
+                file.path = self.files.path(device, file.ino, file.file);
             }
-            let owners = flush.owners.iter_mut().map(|owner| &mut owner.task);
-            for task in owners.chain(&mut flush.submitter) {
+            for run in &mut flush.runs {
+                run.cgroup = self.names.cgroup_below_root(run.cgroup_id);
+            }
+            let owners = flush.written.owners.iter_mut().map(|owner| &mut owner.task);
+            let askers = flush.runs.iter_mut().filter_map(|run| run.asker.as_mut());
+            let askers = askers.map(|asker| &mut asker.task);
+            for task in owners.chain(&mut flush.submitter).chain(askers) {
                 self.names.fill(task);
             }
         }
-        flushes
+        self.runs.end_interval();
+        Ok(flushes)
     }
 
     /// A row for each task that did nothing, where those are wanted.
@@ -346,6 +388,7 @@ impl Collector {
         System {
             pgpgin_bytes: grown.pgpgin,
             pgpgout_bytes: grown.pgpgout,
+            dirty_before_bytes: self.vmstat.dirty,
             dirty_bytes: grown.dirty,
             background_threshold_bytes: grown.background_threshold,
             writeback_bytes: grown.writeback,
@@ -364,6 +407,40 @@ impl Collector {
                 .and_then(|_| count(|task| task.exited && task.did_io())),
             self_cpu_ns: self_cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
         }
+    }
+}
+
+/// What the flushes need to know.
+struct FlushNames<'a> {
+    reasons: &'a Reasons,
+    devices: &'a mut DeviceNames,
+    runs: &'a Runs,
+    now: Now,
+    nothing: TaskCounters,
+}
+
+impl flush::Names for FlushNames<'_> {
+    fn reasons(&self) -> &Reasons {
+        self.reasons
+    }
+
+    fn device(&mut self, device: devices::Number) -> Arc<str> {
+        self.devices.name(device)
+    }
+
+    fn run(&mut self, worker: TaskKey, id: FlushId) -> Option<Run> {
+        let is_sync = |reason| &*self.reasons.name(reason) == "sync";
+        self.runs.find(worker, id, self.now, is_sync, |asker| {
+            let key = TaskKey {
+                tid: asker.tid,
+                start_boottime: asker.start_boottime,
+            };
+            owners_row(&key, asker, self.nothing)
+        })
+    }
+
+    fn begun_before(&self, worker: TaskKey) -> Option<FlushId> {
+        self.runs.begun_before(worker)
     }
 }
 
@@ -397,6 +474,7 @@ fn lost(epoch: &Epoch) -> Lost {
         tags: lost(LostIndex::Tags),
         long_bios: lost(LostIndex::LongBios),
         faults: lost(LostIndex::Faults),
+        flushes: lost(LostIndex::Flushes),
         missed_events: Some(epoch.missed),
     }
 }

@@ -47,7 +47,8 @@ fn parse_dev(text: &str) -> Option<u32> {
     Some(kernel_dev(major, minor))
 }
 
-fn parse_number(text: &str) -> Option<Number> {
+/// `MAJOR:MINOR`.
+pub fn parse_number(text: &str) -> Option<Number> {
     let (major, minor) = text.trim().split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }

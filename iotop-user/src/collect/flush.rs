@@ -1,11 +1,11 @@
-//! Flushes: what was written for others, by whom, and why.
+//! Flushes: what was written, by whom, whose it was, and why.
 
 use std::{collections::HashMap, sync::Arc};
 
-use iotop_common::{Class, wb_reason};
+use iotop_common::{Class, FlushId};
 
-use super::{BlockFact, BlockTotals, Lag, Task, devices::Number};
-use crate::kernel::reasons::Reasons;
+use super::{BlockFact, BlockTotals, FlushLag, Run, Task, TaskKey, Written, devices::Number};
+use crate::kernel::{reasons::Reasons, syscalls};
 
 /// What one submitter wrote to one device in the interval for one reason.
 #[derive(Clone, Debug)]
@@ -18,26 +18,28 @@ pub struct Flush {
     pub reason: Reason,
     /// Who submitted the bios; `None` where it is not known.
     pub submitter: Option<Task>,
-    /// All bytes.
-    pub totals: BlockTotals,
-    /// Bios.
-    pub bios: u64,
-    /// From dirtying to submission, over all owners.
-    pub lag: Option<Lag>,
-    /// Whose bytes they are, most first.
-    pub owners: Vec<FlushOwner>,
+    /// A writeback worker's runs that these bytes belong to, in their order.
+    pub runs: Vec<Run>,
+    /// Files whose pages were written.
+    pub inodes: u64,
+    /// What was written, and whose it was.
+    pub written: Written,
 }
 
-/// Why a flush was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why bytes were written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A writeback worker's own reason, by the kernel's name or number.
     Writeback(Arc<str>),
     /// A journal's thread commits a transaction.
     Journal,
-    /// A thread of memory reclaim writes.
+    /// Memory is short: pages are swapped out, or kswapd writes.
     Reclaim,
-    /// A task called sync(2), fsync(2) or such, or had to free memory.
+    /// Past the page cache (`O_DIRECT`).
+    Direct,
+    /// The task itself is in this system call.
+    Syscall(&'static str),
+    /// The task itself, and nothing tells why.
     Task,
     /// A kernel thread for a reason of its own.
     Kthread,
@@ -50,6 +52,8 @@ impl Reason {
             Reason::Writeback(name) => name,
             Reason::Journal => "journal",
             Reason::Reclaim => "reclaim",
+            Reason::Direct => "direct",
+            Reason::Syscall(name) => name,
             Reason::Task => "task",
             Reason::Kthread => "kthread",
         }
@@ -64,7 +68,7 @@ pub struct FlushOwner {
     /// Its bytes.
     pub bytes: u64,
     /// How long they had been dirty.
-    pub lag: Option<Lag>,
+    pub lag: Option<FlushLag>,
     /// Its files, most bytes first.
     pub files: Vec<FlushFile>,
 }
@@ -74,61 +78,126 @@ pub struct FlushOwner {
 pub struct FlushFile {
     /// Inode number; 0 where there is none.
     pub ino: u64,
-    /// Where it lay when it was first seen becoming dirty; marked `(deleted)`
+    /// See `FactKey::file`.
+    pub file: u32,
+    /// Where it lay when it was last seen becoming dirty; marked `(deleted)`
     /// or `(replaced)` when it lies there no more.
     pub path: Option<Arc<str>>,
     /// Bytes.
     pub bytes: u64,
 }
 
-/// The flushes among an interval's facts: all that a writeback worker or
-/// another kernel thread submitted, and what a task submitted for others, its
-/// own part of it included.
-pub fn flushes(
-    facts: &[BlockFact],
-    tasks: &[Task],
-    reasons: &Reasons,
-    mut device_name: impl FnMut(Number) -> Arc<str>,
-) -> Vec<Flush> {
-    type Key = (Option<usize>, Number, u32);
-    let mut parts: HashMap<Key, Vec<&BlockFact>> = HashMap::new();
-    let through_cache = |class| !matches!(class, Class::Read | Class::Stacked | Class::Direct);
-    for fact in facts.iter().filter(|fact| through_cache(fact.class)) {
-        let key = (fact.submitter, fact.device, fact.flush);
-        parts.entry(key).or_default().push(fact);
+/// Looks things up for the flushes.
+pub trait Names {
+    /// A reason's name.
+    fn reasons(&self) -> &Reasons;
+    /// A device's name.
+    fn device(&mut self, device: Number) -> Arc<str>;
+    /// A run of a worker.
+    fn run(&mut self, worker: TaskKey, id: FlushId) -> Option<Run>;
+    /// The run of a worker that began before the trace.
+    fn begun_before(&self, worker: TaskKey) -> Option<FlushId>;
+}
+
+/// What sets one flush of an interval apart from the others.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    submitter: Option<usize>,
+    device: Number,
+    reason: Reason,
+    /// Of the worker's runs.
+    cgroup_id: u64,
+}
+
+/// A flush's facts, and the runs they belong to.
+#[derive(Default)]
+struct Part<'a> {
+    facts: Vec<&'a BlockFact>,
+    runs: HashMap<FlushId, Run>,
+}
+
+/// The flushes among an interval's facts: together they are all that was
+/// written, but for what lower devices' copies are.
+pub fn flushes(facts: &[BlockFact], tasks: &[Task], names: &mut impl Names) -> Vec<Flush> {
+    let mut parts: HashMap<Key, Part<'_>> = HashMap::new();
+    let written = |class| !matches!(class, Class::Read | Class::Stacked);
+    for fact in facts.iter().filter(|fact| written(fact.class)) {
+        let submitter = fact.submitter.map(|n| &tasks[n]);
+        let worker = submitter.filter(|task| task.kthread).map(Task::key);
+        // What a worker wrote before it ended its first round under our eyes.
+        let begun_before = worker.filter(|_| fact.flush == FlushId::NONE);
+        let id = begun_before
+            .and_then(|worker| names.begun_before(worker))
+            .unwrap_or(fact.flush);
+        let run = worker
+            .filter(|_| id != FlushId::NONE)
+            .and_then(|worker| names.run(worker, id));
+        let key = Key {
+            submitter: fact.submitter,
+            device: fact.device,
+            reason: reason(fact.class, id, submitter, names.reasons()),
+            cgroup_id: run.as_ref().map_or(0, |run| run.cgroup_id),
+        };
+        let part = parts.entry(key).or_default();
+        part.facts.push(fact);
+        if let Some(run) = run {
+            part.runs.insert(id, run);
+        }
     }
     let mut flushes: Vec<Flush> = parts
         .into_iter()
-        .filter_map(|((submitter, device, flush), facts)| {
-            let submitter = submitter.map(|n| &tasks[n]);
-            let for_others = facts.iter().any(|fact| fact.owner != fact.submitter);
-            let kthread = submitter.is_some_and(|task| task.kthread);
-            let is_flush = flush != 0 || kthread || for_others;
-            is_flush.then(|| Flush {
-                device,
-                device_name: device_name(device),
-                reason: reason(flush, submitter, reasons),
-                submitter: submitter.cloned(),
-                totals: BlockTotals::of(facts.iter().copied()),
-                bios: facts.iter().map(|fact| fact.bios).sum(),
-                lag: lag(&facts),
-                owners: owners(&facts, tasks),
-            })
-        })
+        .map(|(key, part)| flush(key, part, tasks, names))
         .collect();
     flushes.sort_by_key(|flush| {
         let tid = flush.submitter.as_ref().map(|task| task.tid);
-        (std::cmp::Reverse(flush.totals.write), flush.device, tid)
+        let name = flush.reason.name().to_owned();
+        (
+            std::cmp::Reverse(flush.written.totals.write),
+            flush.device,
+            tid,
+            name,
+        )
     });
     flushes
 }
 
-fn reason(flush: u32, submitter: Option<&Task>, reasons: &Reasons) -> Reason {
-    if let Some(reason) = wb_reason(flush) {
+fn flush(key: Key, part: Part<'_>, tasks: &[Task], names: &mut impl Names) -> Flush {
+    let Part { facts, runs } = part;
+    let mut runs: Vec<_> = runs.into_iter().collect();
+    runs.sort_by_key(|(id, _)| id.0);
+    Flush {
+        device: key.device,
+        device_name: names.device(key.device),
+        reason: key.reason,
+        submitter: key.submitter.map(|n| tasks[n].clone()),
+        runs: runs.into_iter().map(|(_, run)| run).collect(),
+        inodes: files(&facts).iter().filter(|file| file.ino != 0).count() as u64,
+        written: Written {
+            totals: BlockTotals::of(facts.iter().copied()),
+            bios: facts.iter().map(|fact| fact.bios).sum(),
+            lag: lag(&facts),
+            owners: owners(&facts, tasks),
+        },
+    }
+}
+
+fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons) -> Reason {
+    if class == Class::Direct {
+        return Reason::Direct;
+    }
+    if class == Class::Swap {
+        return Reason::Reclaim;
+    }
+    if let Some(reason) = id.reason() {
         return Reason::Writeback(reasons.name(reason));
     }
     match submitter {
-        Some(task) if !task.kthread => Reason::Task,
+        // io_uring's own threads are in no system call.
+        Some(task) if task.comm.starts_with("iou-wrk") => Reason::Syscall("io_uring"),
+        Some(task) if !task.kthread => id
+            .syscall_number()
+            .and_then(syscalls::name)
+            .map_or(Reason::Task, Reason::Syscall),
         // jbd2 names its threads so (fs/jbd2/journal.c), xfs its log's workers.
         Some(task) if task.comm.starts_with("jbd2/") => Reason::Journal,
         Some(task) if task.comm.starts_with("kswapd") => Reason::Reclaim,
@@ -157,24 +226,31 @@ fn owners(facts: &[&BlockFact], tasks: &[Task]) -> Vec<FlushOwner> {
 }
 
 fn files(facts: &[&BlockFact]) -> Vec<FlushFile> {
-    let mut by_inode: HashMap<u64, u64> = HashMap::new();
+    let mut by_inode: HashMap<(u64, u32), u64> = HashMap::new();
     for fact in facts {
-        *by_inode.entry(fact.ino).or_default() += fact.bytes;
+        *by_inode.entry((fact.ino, fact.file)).or_default() += fact.bytes;
     }
     let mut files: Vec<FlushFile> = by_inode
         .into_iter()
-        .map(|(ino, bytes)| FlushFile {
+        .map(|((ino, file), bytes)| FlushFile {
             ino,
+            file,
             bytes,
             path: None,
         })
         .collect();
-    files.sort_by_key(|file| (std::cmp::Reverse(file.bytes), file.ino));
+    files.sort_by_key(|file| (std::cmp::Reverse(file.bytes), file.ino, file.file));
     files
 }
 
-fn lag(facts: &[&BlockFact]) -> Option<Lag> {
-    let lags = facts.iter().filter_map(|fact| fact.lag);
+fn lag(facts: &[&BlockFact]) -> Option<FlushLag> {
+    let of_fact = |fact: &&BlockFact| {
+        fact.lag.map(|lag| FlushLag {
+            lag,
+            lags: fact.lags,
+        })
+    };
+    let lags = facts.iter().filter_map(of_fact);
     lags.reduce(|one, other| one.and(&other))
 }
 
@@ -184,24 +260,24 @@ mod tests {
     use crate::output::golden;
 
     fn found(sample: &super::super::Sample) -> Vec<Flush> {
-        let name = |device: Number| format!("{}:{}", device.0, device.1).into();
-        flushes(&sample.facts, &sample.tasks, &Reasons::default(), name)
+        let mut names = golden::Named::default();
+        flushes(&sample.facts, &sample.tasks, &mut names)
     }
 
     #[test]
     fn a_flush_names_the_dead_writer_and_its_worker() {
         let mut sample = golden::sample();
-        sample.facts[0].flush = 1;
+        sample.facts[0].flush = FlushId::NONE.next(0);
         let flushes = found(&sample);
         let first = &flushes[0];
-        assert_eq!(first.reason, Reason::Writeback("0".into()));
+        assert_eq!(first.reason, Reason::Writeback("background".into()));
         let comm = |task: &Task| task.comm.to_string();
         assert_eq!(
             first.submitter.as_ref().map(comm).as_deref(),
             Some("kworker/u8:2")
         );
-        assert_eq!(comm(&first.owners[0].task), "dd");
-        assert_eq!(first.owners[0].bytes, 256 << 20);
+        assert_eq!(comm(&first.written.owners[0].task), "dd");
+        assert_eq!(first.written.owners[0].bytes, 256 << 20);
     }
 
     #[test]
@@ -210,27 +286,61 @@ mod tests {
         // The worker writes metadata too, and so does the journal.
         sample.facts[1].submitter = sample.facts[0].submitter;
         let flushes = found(&sample);
+        let all: u64 = flushes.iter().map(|flush| flush.written.totals.write).sum();
+        assert_eq!(Some(all), sample.system.block.map(|block| block.write));
         for flush in &flushes {
-            let owned: u64 = flush.owners.iter().map(|owner| owner.bytes).sum();
-            let rest = flush.totals.unattributed.in_total();
-            assert_eq!(owned + rest, flush.totals.write);
+            let owned: u64 = flush.written.owners.iter().map(|owner| owner.bytes).sum();
+            let rest = flush.written.totals.unattributed.in_total();
+            assert_eq!(owned + rest, flush.written.totals.write);
         }
-        assert_eq!(flushes[0].totals.write, (256 << 20) + 40960);
+        assert_eq!(flushes[0].written.totals.write, (256 << 20) + 40960);
     }
 
     #[test]
-    fn what_a_task_writes_for_itself_is_no_flush() {
-        let sample = golden::sample();
+    fn what_a_task_writes_itself_has_its_system_call_for_a_reason() {
+        let mut sample = golden::sample();
+        let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
+        sample.facts[2].flush = FlushId::syscall(fsync.into());
         let flushes = found(&sample);
-        // postgres's own fact; walwriter's for postgres is one.
-        let of_postgres = |flush: &&Flush| {
-            flush
-                .submitter
-                .as_ref()
-                .is_some_and(|task| &*task.comm == "postgres")
+        let reasons_of = |comm: &str| -> Vec<&Reason> {
+            let by = |flush: &&Flush| flush.submitter.as_ref().is_some_and(|t| &*t.comm == comm);
+            flushes
+                .iter()
+                .filter(by)
+                .map(|flush| &flush.reason)
+                .collect()
         };
-        assert_eq!(flushes.iter().filter(of_postgres).count(), 0);
-        assert!(flushes.iter().any(|flush| flush.reason == Reason::Task));
-        assert!(flushes.iter().any(|flush| flush.reason == Reason::Journal));
+        assert_eq!(reasons_of("postgres"), [&Reason::Syscall("fsync")]);
+        assert_eq!(reasons_of("walwriter"), [&Reason::Task]);
+        assert_eq!(reasons_of("jbd2/sda1-8"), [&Reason::Journal]);
+    }
+
+    #[test]
+    fn a_run_that_began_before_the_trace_has_what_its_worker_wrote_before_it_was_known() {
+        let mut sample = golden::sample();
+        let id = FlushId::NONE.next(0);
+        let mut later = sample.facts[0];
+        later.flush = id;
+        sample.facts.push(later);
+        let mut names = golden::Named {
+            begun_before: Some(id),
+            ..golden::Named::default()
+        };
+        let flushes = flushes(&sample.facts, &sample.tasks, &mut names);
+        assert_eq!(flushes[0].written.totals.write, 512 << 20);
+        assert_eq!(flushes[0].reason, Reason::Writeback("background".into()));
+    }
+
+    #[test]
+    fn inodes_of_one_number_in_two_subvolumes_are_two_files() {
+        let mut sample = golden::sample();
+        let mut other = sample.facts[0];
+        other.file = 1;
+        sample.facts.push(other);
+        let flushes = found(&sample);
+        assert_eq!(
+            (flushes[0].inodes, flushes[0].written.owners[0].files.len()),
+            (2, 2)
+        );
     }
 }

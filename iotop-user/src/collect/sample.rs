@@ -6,10 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use iotop_common::Class;
+use iotop_common::{Class, FlushId};
 use jiff::Timestamp;
 
-use super::Flush;
+use super::{Flush, Lags, Spike};
 
 /// Everything gathered in one interval.
 #[derive(Clone, Debug)]
@@ -29,8 +29,11 @@ pub struct Sample {
     pub facts: Vec<BlockFact>,
     /// The devices with I/O, whoever it belongs to.
     pub devices: Vec<((u32, u32), BlockTotals)>,
-    /// What was written for others, by whom and why; most first.
+    /// What was written, by whom and why; most first.
     pub flushes: Vec<Flush>,
+    /// Devices that were written to much more than usual: spikes that ended, and
+    /// those that go on.
+    pub spikes: Vec<Spike>,
     /// The tasks summed up by something else than process, when that was asked for.
     pub groups: Option<Vec<Group>>,
 }
@@ -87,6 +90,8 @@ pub struct System {
     pub pgpgin_bytes: Option<u64>,
     /// `pgpgout` of /proc/vmstat: bytes file systems submitted for writing.
     pub pgpgout_bytes: Option<u64>,
+    /// `nr_dirty` when the interval began.
+    pub dirty_before_bytes: Option<u64>,
     /// `nr_dirty`: dirty page cache now.
     pub dirty_bytes: Option<u64>,
     /// `nr_dirty_background_threshold`: beyond it flushers begin to write.
@@ -190,6 +195,8 @@ pub struct Lost {
     pub long_bios: Option<u64>,
     /// Kernel memory that could not be read.
     pub faults: Option<u64>,
+    /// Runs of writeback workers that were not told of.
+    pub flushes: Option<u64>,
     /// Events at which the kernel did not run our programs (recursion).
     pub missed_events: Option<u64>,
 }
@@ -201,7 +208,7 @@ impl Lost {
     }
 
     /// Every counter with its name in the exports.
-    pub fn named(&self) -> [(&'static str, Option<u64>); 8] {
+    pub fn named(&self) -> [(&'static str, Option<u64>); 9] {
         [
             ("exit_records", self.exit_records),
             ("owner_slots", self.owner_slots),
@@ -210,6 +217,7 @@ impl Lost {
             ("tags", self.tags),
             ("long_bios", self.long_bios),
             ("faults", self.faults),
+            ("flushes", self.flushes),
             ("missed_events", self.missed_events),
         ]
     }
@@ -401,6 +409,11 @@ pub struct TaskBlock {
     pub dirty_pending: Option<u64>,
     /// Its dirty pages dropped before they were written.
     pub cancelled: Option<u64>,
+    /// How long it had to sleep because too much was dirty
+    /// (`balance_dirty_pages`), ns.
+    pub throttled_ns: Option<u64>,
+    /// How many times.
+    pub throttles: Option<u64>,
     /// Written for it, submitted by itself (exact).
     pub write_self: u64,
     /// Written for it, submitted by others (exact).
@@ -420,6 +433,8 @@ impl TaskBlock {
             dirtied: Some(0),
             dirty_pending: Some(0),
             cancelled: Some(0),
+            throttled_ns: Some(0),
+            throttles: Some(0),
             ..TaskBlock::default()
         }
     }
@@ -437,6 +452,8 @@ impl TaskBlock {
             dirtied: known(self.dirtied, other.dirtied),
             dirty_pending: known(self.dirty_pending, other.dirty_pending),
             cancelled: known(self.cancelled, other.cancelled),
+            throttled_ns: known(self.throttled_ns, other.throttled_ns),
+            throttles: known(self.throttles, other.throttles),
             write_self: self.write_self + other.write_self,
             write_flushed: self.write_flushed + other.write_flushed,
             write_shared: self.write_shared + other.write_shared,
@@ -504,12 +521,16 @@ pub struct BlockFact {
     pub ino: u64,
     /// How the bytes came to their owner.
     pub class: Class,
-    /// See `FactKey::flush`.
-    pub flush: u32,
+    /// See `FactKey::file`; 0 while flushes are not asked for.
+    pub file: u32,
+    /// What the submitter did it for.
+    pub flush: FlushId,
     /// Bytes.
     pub bytes: u64,
     /// Bios.
     pub bios: u64,
     /// How long its pages waited; `None` unless they are [`Class::Exact`].
     pub lag: Option<Lag>,
+    /// How that is spread.
+    pub lags: Lags,
 }

@@ -34,6 +34,9 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample
         .flushes
         .retain(|flush| devices.contains(&flush.device));
+    sample
+        .spikes
+        .retain(|spike| devices.contains(&spike.device));
     let known = sample.system.block.is_some();
     sample
         .devices

@@ -43,7 +43,10 @@ impl BlockTotals {
 
 #[cfg(test)]
 mod tests {
+    use iotop_common::FlushId;
+
     use super::*;
+    use crate::collect::Lags;
 
     #[test]
     fn the_parts_of_every_class_add_up_to_what_was_written() {
@@ -54,10 +57,12 @@ mod tests {
                 device: (8, 0),
                 ino: 0,
                 class,
-                flush: 0,
+                file: 0,
+                flush: FlushId::NONE,
                 bytes: 1 << class as u32,
                 bios: 1,
                 lag: None,
+                lags: Lags::default(),
             });
             let totals = BlockTotals::of(&facts);
             let parts = totals.attributed + totals.shared + totals.unattributed.in_total();

@@ -1,8 +1,10 @@
 //! What is asked of the collector, so that it does no work for rows that
 //! nobody will see.
 
+use super::SpikeRule;
+
 /// Which tasks a [`super::Sample`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// Only these processes, by the number of the process or of one of its
     /// threads; empty: all.
@@ -15,6 +17,8 @@ pub struct Wanted {
     pub rows: Rows,
     /// The flushes too.
     pub flushes: bool,
+    /// And the spikes, by this rule.
+    pub spikes: Option<SpikeRule>,
 }
 
 /// Which tasks are worth a row.

@@ -10,7 +10,7 @@ use std::{
 
 use iotop_common::FileName;
 
-use super::Mounts;
+use super::{Mounts, btrfs};
 use crate::collect::devices::{Number, major_minor};
 
 /// Twice as many as the kernel half remembers inodes.
@@ -23,15 +23,23 @@ const CUT_OFF: char = '…';
 #[derive(Debug)]
 pub struct Files {
     proc_root: PathBuf,
-    paths: HashMap<(Number, u64), Arc<str>>,
+    sys_root: PathBuf,
+    paths: HashMap<File, Arc<str>>,
+    /// The file system on each device of one that has a number of its own.
+    on_devices: HashMap<Number, Number>,
 }
+
+/// `super_block.s_dev`, `inode.i_ino`, and what tells inodes of one number apart.
+type File = (Number, u64, u32);
 
 impl Files {
     /// None known yet.
-    pub fn new(proc_root: &Path) -> Files {
+    pub fn new(proc_root: &Path, sys_root: &Path) -> Files {
         Files {
             proc_root: proc_root.to_owned(),
+            sys_root: sys_root.to_owned(),
             paths: HashMap::new(),
+            on_devices: HashMap::new(),
         }
     }
 
@@ -41,6 +49,7 @@ impl Files {
             return;
         }
         let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
+        self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
         if self.paths.len() + told.len() > MOST {
             // The kernel half tells an inode anew when it meets it again.
             let mut keep = false;
@@ -52,15 +61,16 @@ impl Files {
         for file in told {
             let dev = major_minor(file.dev);
             if let Some(path) = inside(file).and_then(|inside| mounts.path(dev, &inside)) {
-                self.paths.insert((dev, file.ino), path.into());
+                self.paths.insert((dev, file.ino, file.file), path.into());
             }
         }
     }
 
-    /// A file's path; marked where another file or none lies there now, as far
-    /// as the path is known to its end.
-    pub fn path(&self, dev: Number, ino: u64) -> Option<Arc<str>> {
-        let path = self.paths.get(&(dev, ino))?;
+    /// The path of a file that was written to this device; marked where another
+    /// file or none lies there now, as far as the path is known to its end.
+    pub fn path(&self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
+        let fs = self.on_devices.get(&device).unwrap_or(&device);
+        let path = self.paths.get(&(*fs, ino, file))?;
         if path.contains(CUT_OFF) {
             return Some(path.clone());
         }
@@ -105,7 +115,7 @@ mod tests {
             dev: dev.0 << 20 | dev.1,
             count: names.len() as u32,
             whole: 1,
-            _reserved: 0,
+            file: 9,
             names: [[0; NAME]; NAMES],
         };
         for (to, name) in file.names.iter_mut().zip(names.iter().rev()) {
@@ -119,7 +129,7 @@ mod tests {
         let line = format!("1 0 8:1 / {} rw - ext4 x rw\n", directory.display());
         fs::create_dir_all(directory.join("self")).expect("made");
         fs::write(directory.join("self/mountinfo"), line).expect("written");
-        Files::new(directory)
+        Files::new(directory, directory)
     }
 
     #[test]
@@ -130,16 +140,17 @@ mod tests {
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
         files.add(&[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))]);
-        let path = |ino| files.path((8, 1), ino).map(|path| path.to_string());
+        let path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
         let plain = place.display().to_string();
         assert_eq!(path(ino).as_ref(), Some(&plain));
         assert_eq!(path(ino + 1), Some(format!("{plain} (replaced)")));
         fs::remove_file(&place).expect("removed");
         assert_eq!(path(ino), Some(format!("{plain} (deleted)")));
         assert_eq!(path(99), None);
+        assert_eq!(files.path((8, 1), ino, 8), None);
         let long = "n".repeat(NAME - 1);
         files.add(&[told(&[&long], 7, (8, 1))]);
-        let path = files.path((8, 1), 7);
+        let path = files.path((8, 1), 7, 9);
         assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
     }
 

@@ -1,5 +1,6 @@
 //! Who a task is: its names, looked up once.
 
+mod btrfs;
 mod cgroup;
 mod container;
 mod files;

@@ -12,6 +12,10 @@ struct Mount {
     root: String,
     /// Where.
     point: String,
+    /// The file system's type.
+    fs_type: String,
+    /// What it is on: a device's path, for most.
+    source: String,
 }
 
 /// All mounts of our mount namespace.
@@ -47,6 +51,14 @@ impl Mounts {
     }
 }
 
+impl Mounts {
+    /// The number and the source of each mount of a type.
+    pub fn of_type<'a>(&'a self, fs_type: &'a str) -> impl Iterator<Item = ((u32, u32), &'a str)> {
+        let of_type = self.0.iter().filter(move |mount| mount.fs_type == fs_type);
+        of_type.map(|mount| (mount.dev, mount.source.as_str()))
+    }
+}
+
 /// What is left of a path below a root.
 fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(root.trim_end_matches('/'))?;
@@ -56,10 +68,15 @@ fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
 fn mount(line: &str) -> Option<Mount> {
     let mut fields = line.split(' ').skip(2);
     let (major, minor) = fields.next()?.split_once(':')?;
+    let (root, point) = (fields.next()?, fields.next()?);
+    // The mount's options, and any number of optional fields.
+    let mut fields = fields.skip_while(|field| *field != "-").skip(1);
     Some(Mount {
         dev: (major.parse().ok()?, minor.parse().ok()?),
-        root: unescaped(fields.next()?),
-        point: unescaped(fields.next()?),
+        root: unescaped(root),
+        point: unescaped(point),
+        fs_type: fields.next()?.to_owned(),
+        source: unescaped(fields.next()?),
     })
 }
 
@@ -102,6 +119,13 @@ mod tests {
         assert_eq!(path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
         assert_eq!(path((8, 2), "/data/x").as_deref(), Some("/mnt/all/data/x"));
         assert_eq!(path((8, 3), "/only/this/x").as_deref(), Some("/bind/x"));
+    }
+
+    #[test]
+    fn mounts_are_found_by_type_with_what_they_are_on() {
+        let mounts = Mounts::parse(MOUNTS);
+        let xfs: Vec<_> = mounts.of_type("xfs").collect();
+        assert_eq!(xfs, [((8, 2), "/dev/sda2"), ((8, 2), "/dev/sda2")]);
     }
 
     #[test]

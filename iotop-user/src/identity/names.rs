@@ -145,6 +145,12 @@ impl Names {
         }
     }
 
+    /// A cgroup's path by its id; `None` for a root.
+    pub fn cgroup_below_root(&mut self, id: u64) -> Option<Arc<str>> {
+        // kernfs numbers a hierarchy's root 1.
+        if id > 1 { self.cgroup(id) } else { None }
+    }
+
     fn cgroup(&mut self, id: u64) -> Option<Arc<str>> {
         let path = self.cgroups.path(id)?;
         Some(intern(&mut self.strings, path))

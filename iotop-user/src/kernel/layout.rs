@@ -168,6 +168,16 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         delays_blkio_count: optional("task_delay_info", "blkio_count"),
         delays_swapin_count: optional("task_delay_info", "swapin_count"),
         work_reason: member("wb_writeback_work", "reason")?,
+        work_nr_pages: member("wb_writeback_work", "nr_pages")?,
+        wb_memcg_css: optional("bdi_writeback", "memcg_css"),
+        css_cgroup: optional("cgroup_subsys_state", "cgroup"),
+        pause_arg: pause_arg(btf)?,
+        regs_syscall: ["orig_ax", "syscallno", "orig_a0"]
+            .iter()
+            .find_map(|name| btf.member_offset("pt_regs", name))
+            .unwrap_or(0),
+        inode_i_generation: member("inode", "i_generation")?,
+        dentry_hash: member("dentry", "d_name.hash")?,
         inode_i_dentry: member("inode", "i_dentry")?,
         dentry_d_alias: member("dentry", "d_u.d_alias").or_else(|_| member("dentry", "d_alias"))?,
         dentry_d_parent: member("dentry", "d_parent")?,
@@ -216,6 +226,19 @@ fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
     match btf.tracepoint_args("block_bio_queue") {
         Some(args) => Ok(u32::from(args > 1)),
         None => Err(missing),
+    }
+}
+
+/// Which argument of `balance_dirty_pages` is the pause: 6.15 put most others
+/// into one struct.
+fn pause_arg(btf: &Btf) -> Result<u32, LayoutError> {
+    match btf.tracepoint_args("balance_dirty_pages") {
+        Some(8) => Ok(6),
+        Some(12) => Ok(10),
+        Some(_) => Err(LayoutError::Missing(
+            "the pause of balance_dirty_pages".to_owned(),
+        )),
+        None => Err(LayoutError::Tracepoint("balance_dirty_pages", "3.1")),
     }
 }
 

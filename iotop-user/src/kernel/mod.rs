@@ -9,3 +9,4 @@ pub mod layout;
 pub mod memory;
 pub mod reasons;
 pub mod settings;
+pub mod syscalls;

@@ -1,138 +1,326 @@
-//! `--explain-writeback`: a block of plain words for each flush.
+//! `--explain-writeback`: a block of plain words for each flush and each spike.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
-use super::{escape, units};
-use crate::collect::{Flush, FlushOwner, Lag, Reason, Sample, System, Task, Unattributed};
+use super::{escape, units, why::why};
+use crate::collect::{Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, Unattributed};
 
-/// Files of one owner that are named; the rest is summed up.
+/// Flushes of one interval that have a block; the rest is summed up.
+const FLUSHES: usize = 10;
+/// Owners of one flush that are named.
+const OWNERS: usize = 10;
+/// Files of one owner.
 const FILES: usize = 5;
+/// Tasks that were throttled.
+const THROTTLED: usize = 10;
 
-/// Prints flushes as text.
+/// Prints flushes and spikes as text.
 #[derive(Debug)]
 pub struct Explain {
     zone: TimeZone,
     notices: Vec<String>,
+    only_spikes: bool,
 }
 
 impl Explain {
     /// `notices` say what is missing and why; `zone` is that of the times.
-    pub fn new(zone: TimeZone, notices: Vec<String>) -> Explain {
-        Explain { zone, notices }
+    pub fn new(zone: TimeZone, notices: Vec<String>, only_spikes: bool) -> Explain {
+        Explain {
+            zone,
+            notices,
+            only_spikes,
+        }
     }
 
-    /// One interval; nothing when nothing was written for others.
-    pub fn format(&mut self, sample: &Sample) -> String {
+    /// One interval; nothing when nothing was written. In the last one spikes
+    /// that go on are told too.
+    pub fn format(&mut self, sample: &Sample, last: bool) -> String {
         let mut text = String::new();
         for notice in self.notices.drain(..) {
             let _ = writeln!(text, "! {}", escape(&notice));
         }
-        let time = sample.time.to_zoned_datetime(self.zone.clone());
-        let time = time.strftime("%F %T").to_string();
-        for flush in &sample.flushes {
-            block(&mut text, &time, flush, &sample.system);
+        if !self.only_spikes {
+            self.flushes(&mut text, sample);
+            self.throttled(&mut text, sample);
+        }
+        for spike in sample.spikes.iter().filter(|spike| !spike.open || last) {
+            self.spike(&mut text, spike);
         }
         text
     }
-}
 
-fn block(text: &mut String, time: &str, flush: &Flush, system: &System) {
-    let who = flush.submitter.as_ref().map_or("somebody".to_owned(), name);
-    let _ = writeln!(
-        text,
-        "{time} {}: {who} wrote {} in {} bios",
-        escape(&flush.device_name),
-        bytes(flush.totals.write),
-        flush.bios,
-    );
-    let _ = writeln!(text, "  why: {}", why(flush, system));
-    for owner in &flush.owners {
-        owner_lines(text, owner, flush);
+    fn flushes(&self, text: &mut String, sample: &Sample) {
+        let flushes = alike(&sample.flushes);
+        let at = self.second(sample.time);
+        for (flush, submitters) in flushes.iter().take(FLUSHES) {
+            let written = &flush.written;
+            let _ = write!(
+                text,
+                "{at} {}: {} wrote {} in {}",
+                escape(&flush.device_name),
+                who(flush, *submitters),
+                bytes(written.totals.write),
+                counted(written.bios, "bio"),
+            );
+            let _ = match flush.inodes {
+                0 => writeln!(text),
+                files => writeln!(text, ", {}", counted(files, "file")),
+            };
+            let _ = writeln!(text, "  why: {}", why(flush, &sample.system));
+            self.runs(text, &flush.runs);
+            charged(text, flush);
+            owners(text, &written.owners, written.totals.write);
+            nobodys(text, &written.totals.unattributed, written.totals.write);
+            text.push('\n');
+        }
+        let rest = flushes.get(FLUSHES..).unwrap_or_default();
+        if !rest.is_empty() {
+            let sum = rest
+                .iter()
+                .map(|(flush, _)| flush.written.totals.write)
+                .sum();
+            let _ = writeln!(
+                text,
+                "{at} and {} smaller ones: {}\n",
+                rest.len(),
+                bytes(sum)
+            );
+        }
     }
-    for (reason, n) in no_owner(&flush.totals.unattributed) {
-        let _ = writeln!(
-            text,
-            "  {:>9} {:>6}  nobody's: {reason}",
-            bytes(n),
-            share(n, flush)
-        );
-    }
-    text.push('\n');
-}
 
-fn owner_lines(text: &mut String, owner: &FlushOwner, flush: &Flush) {
-    let mut line = format!(
-        "  {:>9} {:>6}  {}{}",
-        bytes(owner.bytes),
-        share(owner.bytes, flush),
-        name(&owner.task),
-        waited(owner.lag.as_ref()),
-    );
-    let places = [&owner.task.container, &owner.task.unit, &owner.task.cmdline];
-    for place in places.into_iter().flatten() {
-        let _ = write!(line, "; {}", escape(place));
-    }
-    let _ = writeln!(text, "{line}");
-    for file in owner.files.iter().take(FILES) {
-        let name = match &file.path {
-            Some(path) => escape(path).into_owned(),
-            None => format!("inode {}", file.ino),
+    fn runs(&self, text: &mut String, runs: &[Run]) {
+        let [run] = runs else {
+            if !runs.is_empty() {
+                let longest = runs.iter().filter_map(|run| run.duration).max();
+                let longest = longest.map_or(units::UNKNOWN.to_owned(), units::duration);
+                let _ = writeln!(text, "  {} runs, the longest {longest}", runs.len());
+            }
+            return;
         };
-        let _ = writeln!(text, "  {:>9}           {name}", bytes(file.bytes));
+        let since = match (run.start, run.duration) {
+            (Some(start), Some(duration)) => format!(
+                "since {} for {}",
+                self.millisecond(start),
+                units::duration(duration)
+            ),
+            _ => "that began before the trace".to_owned(),
+        };
+        let goes_on = if run.end.is_none() { ", goes on" } else { "" };
+        let pages = match (run.written_pages, run.requested_pages) {
+            (None, _) => String::new(),
+            (Some(written), Some(of)) => format!(": {written} pages written of {of} asked for"),
+            (Some(written), None) => format!(": {written} pages written of all it finds"),
+        };
+        let _ = writeln!(text, "  a run {since}{goes_on}{pages}");
     }
-    let rest = owner.files.get(FILES..).unwrap_or_default();
-    if !rest.is_empty() {
-        let sum: u64 = rest.iter().map(|file| file.bytes).sum();
+
+    fn throttled(&self, text: &mut String, sample: &Sample) {
+        let mut tasks: Vec<(u64, u64, &Task)> = sample
+            .tasks
+            .iter()
+            .filter_map(|task| {
+                let block = task.block.as_ref()?;
+                Some((block.throttled_ns?, block.throttles?, task))
+            })
+            .filter(|(_, throttles, _)| *throttles != 0)
+            .collect();
+        if tasks.is_empty() {
+            return;
+        }
+        tasks.sort_by_key(|(ns, ..)| std::cmp::Reverse(*ns));
         let _ = writeln!(
             text,
-            "  {:>9}           {} more files",
-            bytes(sum),
-            rest.len()
+            "{} held back, because too much is dirty (balance_dirty_pages):",
+            self.second(sample.time)
+        );
+        for (ns, throttles, task) in tasks.iter().take(THROTTLED) {
+            let _ = writeln!(
+                text,
+                "  {:>9}  {} in {}",
+                units::duration(std::time::Duration::from_nanos(*ns)),
+                name(task),
+                counted(*throttles, "pause"),
+            );
+        }
+        if let Some(rest) = tasks.len().checked_sub(THROTTLED).filter(|rest| *rest != 0) {
+            let _ = writeln!(text, "             and {rest} more tasks");
+        }
+        text.push('\n');
+    }
+
+    fn spike(&self, text: &mut String, spike: &Spike) {
+        let written = &spike.written;
+        let usual = match spike.usual {
+            0.0 => "usually nothing".to_owned(),
+            usual => format!("usually less than {}/s", units::bytes(usual, false)),
+        };
+        let length = spike.end.duration_since(spike.start).unsigned_abs();
+        let _ = writeln!(
+            text,
+            "SPIKE on {} from {} to {}{}: {} in {}, {}/s at most; {}",
+            escape(&spike.device_name),
+            self.second(spike.start),
+            self.second(spike.end),
+            if spike.open { " (goes on)" } else { "" },
+            bytes(written.totals.write),
+            units::duration(length),
+            units::bytes(spike.peak, false),
+            usual,
+        );
+        if let Some(lag) = &written.lag {
+            let oldest = spike.start.checked_sub(lag.lag.max).unwrap_or(spike.start);
+            let _ = writeln!(
+                text,
+                "  it had been made dirty since {}{}",
+                self.second(oldest),
+                waited(Some(lag)),
+            );
+        }
+        let _ = writeln!(text, "  written by:");
+        for part in spike.parts.iter().take(OWNERS) {
+            let who = part.submitter.as_deref().map_or("somebody".into(), escape);
+            let who = match part.kthread {
+                true => format!("[{who}]"),
+                false => who.into_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "  {:>9} {:>6}  {who}: {}",
+                bytes(part.bytes),
+                share(part.bytes, written.totals.write),
+                escape(part.reason.name()),
+            );
+        }
+        rest(
+            text,
+            spike.parts.iter().skip(OWNERS).map(|part| part.bytes),
+            "others",
+        );
+        let _ = writeln!(text, "  caused by:");
+        owners(text, &written.owners, written.totals.write);
+        nobodys(text, &written.totals.unattributed, written.totals.write);
+        text.push('\n');
+    }
+
+    fn second(&self, time: Timestamp) -> String {
+        let time = time.to_zoned_datetime(self.zone.clone());
+        time.strftime("%F %T").to_string()
+    }
+
+    fn millisecond(&self, time: Timestamp) -> String {
+        let time = time.to_zoned_datetime(self.zone.clone());
+        time.strftime("%T%.3f").to_string()
+    }
+}
+
+/// Flushes of one device, reason and submitters' name as one, and of how many
+/// submitters it is; most bytes first.
+fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
+    let mut alike: Vec<(Flush, usize)> = Vec::new();
+    let comm = |flush: &Flush| flush.submitter.as_ref().map(|task| task.comm.clone());
+    for flush in flushes {
+        let same = |(known, _): &&mut (Flush, usize)| {
+            known.device == flush.device
+                && known.reason == flush.reason
+                && comm(known) == comm(flush)
+        };
+        match alike.iter_mut().find(same) {
+            Some((known, submitters)) => {
+                known.written.add(&flush.written);
+                known.inodes = known.inodes.max(flush.inodes).max(files(known));
+                known.runs.extend(flush.runs.iter().cloned());
+                *submitters += 1;
+            }
+            None => alike.push((flush.clone(), 1)),
+        }
+    }
+    alike.sort_by_key(|(flush, _)| std::cmp::Reverse(flush.written.totals.write));
+    alike
+}
+
+/// How many files its owners have.
+fn files(flush: &Flush) -> u64 {
+    let files = flush.written.owners.iter().flat_map(|owner| &owner.files);
+    let files = files.filter(|file| file.ino != 0);
+    let inodes: HashSet<_> = files.map(|file| (file.ino, file.file)).collect();
+    inodes.len() as u64
+}
+
+fn who(flush: &Flush, submitters: usize) -> String {
+    match &flush.submitter {
+        None => "somebody".to_owned(),
+        Some(task) if submitters == 1 => name(task),
+        Some(task) if task.kthread => format!("{submitters} [{}]", escape(&task.comm)),
+        Some(task) => format!("{submitters} tasks called {}", escape(&task.comm)),
+    }
+}
+
+/// The cgroup that the kernel charges, where another one made the pages dirty.
+fn charged(text: &mut String, flush: &Flush) {
+    let charged = flush.runs.iter().find_map(|run| run.cgroup.as_deref());
+    let Some(charged) = charged else { return };
+    let by_another = |owner: &&FlushOwner| owner.task.cgroup.as_deref() != Some(charged);
+    let others: u64 = flush
+        .written
+        .owners
+        .iter()
+        .filter(by_another)
+        .map(|owner| owner.bytes)
+        .sum();
+    if others != 0 {
+        let _ = writeln!(
+            text,
+            "  the kernel charges these files to the cgroup {}, and others made {} of it dirty",
+            escape(charged),
+            bytes(others)
         );
     }
 }
 
-/// One sentence, with the numbers behind it.
-fn why(flush: &Flush, system: &System) -> String {
-    let level = |bytes: Option<u64>| bytes.map_or(units::UNKNOWN.to_owned(), self::bytes);
-    match &flush.reason {
-        Reason::Journal => "the file system's journal commits a transaction".to_owned(),
-        Reason::Reclaim => "memory is short: reclaim writes dirty pages itself".to_owned(),
-        Reason::Task => "a task called sync, fsync or such, or had to free memory, and wrote \
-                         what is not its own"
-            .to_owned(),
-        Reason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),
-        Reason::Writeback(reason) => match &**reason {
-            "background" => format!(
-                "background: more was dirty than vm.dirty_background_* allows ({}); {} is dirty now",
-                level(system.background_threshold_bytes),
-                level(system.dirty_bytes),
-            ),
-            "periodic" => format!(
-                "periodic: data had been dirty for longer than vm.dirty_expire_centisecs{}",
-                flush.lag.as_ref().map_or(String::new(), |lag| format!(
-                    "; the oldest for {}",
-                    units::duration(lag.max)
-                )),
-            ),
-            "sync" => "sync: a task called sync or syncfs, or unmounted".to_owned(),
-            "vmscan" => "vmscan: memory is short, and reclaim asked for clean pages".to_owned(),
-            "laptop_timer" => {
-                "laptop_timer: laptop mode writes all while the disk spins".to_owned()
-            }
-            "fs_free_space" => "fs_free_space: the file system runs out of free space".to_owned(),
-            "foreign_flush" => {
-                "foreign_flush: another cgroup dirties the file than the one it is charged to"
-                    .to_owned()
-            }
-            other => format!("{other}: the kernel's reason"),
-        },
+fn owners(text: &mut String, owners: &[FlushOwner], all: u64) {
+    for owner in owners.iter().take(OWNERS) {
+        let mut line = format!(
+            "  {:>9} {:>6}  {}{}",
+            bytes(owner.bytes),
+            share(owner.bytes, all),
+            name(&owner.task),
+            waited(owner.lag.as_ref()),
+        );
+        let task = &owner.task;
+        for place in [&task.container, &task.unit, &task.cmdline]
+            .into_iter()
+            .flatten()
+        {
+            let _ = write!(line, "; {}", escape(place));
+        }
+        let _ = writeln!(text, "{line}");
+        let known = owner.files.iter().filter(|file| file.ino != 0);
+        for file in known.clone().take(FILES) {
+            let name = match &file.path {
+                Some(path) => escape(path).into_owned(),
+                None => format!("inode {}", file.ino),
+            };
+            let _ = writeln!(text, "  {:>9}           {name}", bytes(file.bytes));
+        }
+        rest(text, known.skip(FILES).map(|file| file.bytes), "more files");
+    }
+    rest(
+        text,
+        owners.iter().skip(OWNERS).map(|owner| owner.bytes),
+        "more tasks",
+    );
+}
+
+fn rest(text: &mut String, bytes: impl Iterator<Item = u64>, what: &str) {
+    let (count, sum) = bytes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+    if count != 0 {
+        let _ = writeln!(text, "  {:>9}           {count} {what}", self::bytes(sum));
     }
 }
 
-fn no_owner(of: &Unattributed) -> impl Iterator<Item = (&'static str, u64)> {
+fn nobodys(text: &mut String, of: &Unattributed, all: u64) {
     let reasons = [
         ("dirty before the trace began", of.pre_trace),
         ("metadata and journals", of.metadata),
@@ -140,10 +328,18 @@ fn no_owner(of: &Unattributed) -> impl Iterator<Item = (&'static str, u64)> {
         ("one of our tables was full", of.overflow),
         ("unknown", of.unknown),
     ];
-    reasons.into_iter().filter(|(_, bytes)| *bytes != 0)
+    for (reason, n) in reasons.into_iter().filter(|(_, bytes)| *bytes != 0) {
+        let _ = writeln!(
+            text,
+            "  {:>9} {:>6}  nobody's: {reason}",
+            bytes(n),
+            share(n, all)
+        );
+    }
 }
 
-fn name(task: &Task) -> String {
+/// A task's name and number.
+pub(super) fn name(task: &Task) -> String {
     let comm = escape(&task.comm);
     let gone = if task.exited { ", exited" } else { "" };
     match task.kthread {
@@ -153,21 +349,32 @@ fn name(task: &Task) -> String {
     }
 }
 
-fn waited(lag: Option<&Lag>) -> String {
-    lag.map_or(String::new(), |lag| {
-        format!(
-            ", dirty for {} on average, {} at most",
-            units::duration(lag.avg()),
-            units::duration(lag.max)
-        )
-    })
+/// How long its pages had been dirty.
+fn waited(lag: Option<&FlushLag>) -> String {
+    let Some(lag) = lag else {
+        return String::new();
+    };
+    let longest = units::duration(lag.lag.max);
+    let Some((p50, p99)) = lag.p50().zip(lag.p99()).filter(|_| lag.lag.pages > 1) else {
+        return format!(", dirty for {longest}");
+    };
+    format!(
+        ", dirty for {} (half {}, 99% {}, all {longest} or less)",
+        units::duration(lag.lag.avg()),
+        units::duration(p50),
+        units::duration(p99),
+    )
 }
 
-fn share(part: u64, flush: &Flush) -> String {
-    format!(
-        "{:.1}%",
-        part as f64 * 100.0 / flush.totals.write.max(1) as f64
-    )
+fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+fn share(part: u64, all: u64) -> String {
+    format!("{:.1}%", part as f64 * 100.0 / all.max(1) as f64)
 }
 
 fn bytes(n: u64) -> String {

@@ -159,6 +159,8 @@ fields! {
     Both Bytes "block_write_flushed_bytes" "VIA_KERNEL" 11 "of BLOCK_WRITE what others submitted" |row| block(row, |b| b.write_flushed);
     Both Bytes "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
     Both Bytes "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
+    Both Share "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
+    Both Count "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
     Groups Bytes "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
     Groups Bytes "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part.stacked);
     Both Span "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::ndjson::{LagPart, UnattributedPart, rfc3339};
-use crate::collect::{Flush, FlushFile, FlushOwner, Task};
+use super::ndjson::{UnattributedPart, nanoseconds, rfc3339};
+use crate::collect::{
+    Asker, Flush, FlushFile, FlushLag, FlushOwner, Run, Spike, SpikePart, Task, devices::Number,
+};
 
 #[derive(Serialize)]
 pub(super) struct FlushLine<'a> {
@@ -12,9 +14,32 @@ pub(super) struct FlushLine<'a> {
     submitter: Option<Submitter<'a>>,
     bytes: u64,
     ios: u64,
+    inodes: u64,
+    runs: Vec<RunPart<'a>>,
     lag_ns: LagPart,
     owners: Vec<Owner<'a>>,
     unattributed: UnattributedPart,
+}
+
+#[derive(Serialize)]
+pub(super) struct SpikeLine<'a> {
+    device: Device<'a>,
+    start: String,
+    end: String,
+    bytes: u64,
+    peak_bytes_per_s: f64,
+    usual_bytes_per_s: f64,
+    lag_ns: LagPart,
+    parts: Vec<PartLine<'a>>,
+    owners: Vec<Owner<'a>>,
+    unattributed: UnattributedPart,
+}
+
+#[derive(Serialize)]
+struct PartLine<'a> {
+    reason: &'a str,
+    submitter: Option<&'a str>,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -29,6 +54,32 @@ struct Submitter<'a> {
     pid: u32,
     tid: u32,
     comm: &'a str,
+}
+
+#[derive(Serialize)]
+struct RunPart<'a> {
+    start: Option<String>,
+    end: Option<String>,
+    duration_ns: Option<u64>,
+    requested_pages: Option<u64>,
+    written_pages: Option<u64>,
+    cgroup: Option<&'a str>,
+    asker: Option<AskerPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct AskerPart<'a> {
+    #[serde(flatten)]
+    task: Submitter<'a>,
+    inferred: bool,
+}
+
+#[derive(Serialize)]
+struct LagPart {
+    avg: Option<u64>,
+    p50: Option<u64>,
+    p99: Option<u64>,
+    max: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -58,24 +109,94 @@ struct File<'a> {
 
 impl<'a> From<&'a Flush> for FlushLine<'a> {
     fn from(flush: &'a Flush) -> FlushLine<'a> {
-        let (major, minor) = flush.device;
         FlushLine {
-            device: Device {
-                major,
-                minor,
-                name: &flush.device_name,
-            },
+            device: Device::of(flush.device, &flush.device_name),
             reason: flush.reason.name(),
             submitter: flush.submitter.as_ref().map(Submitter::from),
-            bytes: flush.totals.write,
-            ios: flush.bios,
-            lag_ns: LagPart::from(flush.lag.as_ref()),
+            bytes: flush.written.totals.write,
+            ios: flush.written.bios,
+            inodes: flush.inodes,
+            runs: flush.runs.iter().map(RunPart::from).collect(),
+            lag_ns: LagPart::from(flush.written.lag.as_ref()),
             owners: flush
+                .written
                 .owners
                 .iter()
-                .map(|owner| Owner::of(owner, flush))
+                .map(|owner| Owner::of(owner, flush.device, flush.written.totals.write))
                 .collect(),
-            unattributed: UnattributedPart::from(Some(&flush.totals.unattributed)),
+            unattributed: UnattributedPart::from(Some(&flush.written.totals.unattributed)),
+        }
+    }
+}
+
+impl<'a> From<&'a Spike> for SpikeLine<'a> {
+    fn from(spike: &'a Spike) -> SpikeLine<'a> {
+        let written = &spike.written;
+        let all = written.totals.write;
+        let owners = written.owners.iter();
+        SpikeLine {
+            device: Device::of(spike.device, &spike.device_name),
+            start: rfc3339(spike.start),
+            end: rfc3339(spike.end),
+            bytes: all,
+            peak_bytes_per_s: spike.peak,
+            usual_bytes_per_s: spike.usual,
+            lag_ns: LagPart::from(written.lag.as_ref()),
+            parts: spike.parts.iter().map(PartLine::from).collect(),
+            owners: owners
+                .map(|owner| Owner::of(owner, spike.device, all))
+                .collect(),
+            unattributed: UnattributedPart::from(Some(&written.totals.unattributed)),
+        }
+    }
+}
+
+impl<'a> From<&'a SpikePart> for PartLine<'a> {
+    fn from(part: &'a SpikePart) -> PartLine<'a> {
+        PartLine {
+            reason: part.reason.name(),
+            submitter: part.submitter.as_deref(),
+            bytes: part.bytes,
+        }
+    }
+}
+
+impl<'a> Device<'a> {
+    fn of((major, minor): Number, name: &'a str) -> Device<'a> {
+        Device { major, minor, name }
+    }
+}
+
+impl<'a> From<&'a Run> for RunPart<'a> {
+    fn from(run: &'a Run) -> RunPart<'a> {
+        RunPart {
+            start: run.start.map(rfc3339),
+            end: run.end.map(rfc3339),
+            duration_ns: run.duration.map(nanoseconds),
+            requested_pages: run.requested_pages,
+            written_pages: run.written_pages,
+            cgroup: run.cgroup.as_deref(),
+            asker: run.asker.as_ref().map(AskerPart::from),
+        }
+    }
+}
+
+impl<'a> From<&'a Asker> for AskerPart<'a> {
+    fn from(asker: &'a Asker) -> AskerPart<'a> {
+        AskerPart {
+            task: Submitter::from(&asker.task),
+            inferred: asker.inferred,
+        }
+    }
+}
+
+impl From<Option<&FlushLag>> for LagPart {
+    fn from(lag: Option<&FlushLag>) -> LagPart {
+        LagPart {
+            avg: lag.map(|lag| nanoseconds(lag.lag.avg())),
+            p50: lag.and_then(FlushLag::p50).map(nanoseconds),
+            p99: lag.and_then(FlushLag::p99).map(nanoseconds),
+            max: lag.map(|lag| nanoseconds(lag.lag.max)),
         }
     }
 }
@@ -91,10 +212,10 @@ impl<'a> From<&'a Task> for Submitter<'a> {
 }
 
 impl<'a> Owner<'a> {
-    fn of(owner: &'a FlushOwner, flush: &Flush) -> Owner<'a> {
+    fn of(owner: &'a FlushOwner, device: Number, all: u64) -> Owner<'a> {
         let task = &owner.task;
         let file = |file: &'a FlushFile| File {
-            dev: flush.device,
+            dev: device,
             ino: file.ino,
             path: file.path.as_deref(),
             bytes: file.bytes,
@@ -110,7 +231,7 @@ impl<'a> Owner<'a> {
             container: task.container.as_deref(),
             exited: task.exited,
             bytes: owner.bytes,
-            share: owner.bytes as f64 / flush.totals.write.max(1) as f64,
+            share: owner.bytes as f64 / all.max(1) as f64,
             lag_ns: LagPart::from(owner.lag.as_ref()),
             files: owner.files.iter().map(file).collect(),
         }

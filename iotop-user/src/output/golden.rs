@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::BytesMut;
-use iotop_common::Class;
+use iotop_common::{Class, FlushId, LAGS};
 use jiff::{Timestamp, tz::TimeZone};
 
 use serde_json::Value;
@@ -16,9 +17,14 @@ use super::{Csv, Explain, Table, fields, ndjson::ndjson, sort};
 use crate::{
     cli::Text,
     collect::{
-        Accumulator, BlockFact, BlockTotals, By, Kept, Lag, Lost, Sample, System, Task, TaskBlock,
-        TaskCounters, Unattributed, attribution::by_device, devices::DeviceNames, flush::flushes,
-        group, on_device, processes::processes,
+        Accumulator, Asker, BlockFact, BlockTotals, By, Kept, Lag, Lags, Lost, Run, Sample,
+        SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
+        attribution::by_device,
+        devices::{DeviceNames, Number},
+        flush::{self, flushes},
+        group, on_device,
+        processes::processes,
+        spike::Spikes,
     },
     kernel::reasons::Reasons,
 };
@@ -52,6 +58,67 @@ fn lag(pages: u64, avg: u64, max: u64) -> Option<Lag> {
         max: Duration::from_millis(max),
         pages,
     })
+}
+
+/// All pages in the class of their mean.
+fn spread(lag: Lag) -> Lags {
+    let tick = Duration::from_millis(16);
+    let ticks = lag.avg().as_millis() / tick.as_millis();
+    let mut pages = [0; LAGS];
+    pages[iotop_common::lag_class(ticks as u32)] = lag.pages;
+    Lags { tick, pages }
+}
+
+/// What flushes are told of: a run of a worker that `sync` asked for.
+pub struct Named {
+    /// Two of the kernel's.
+    pub reasons: Reasons,
+    /// The run of every worker that began before the trace.
+    pub begun_before: Option<FlushId>,
+}
+
+impl Default for Named {
+    fn default() -> Named {
+        Named {
+            reasons: Reasons::from_iter([(0, "background".into()), (2, "sync".into())]),
+            begun_before: None,
+        }
+    }
+}
+
+impl flush::Names for Named {
+    fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    fn device(&mut self, device: Number) -> Arc<str> {
+        match device {
+            (8, 1) => "sda1".into(),
+            (major, minor) => format!("{major}:{minor}").into(),
+        }
+    }
+
+    fn run(&mut self, _: TaskKey, id: FlushId) -> Option<Run> {
+        let mut asker = task(1300, 1300, "sync");
+        asker.unit = Some("backup.service".into());
+        (id.reason() == Some(2)).then(|| Run {
+            start: Some(time(-1)),
+            end: Some(time(0)),
+            duration: Some(Duration::from_secs(1)),
+            requested_pages: None,
+            written_pages: Some(65536),
+            cgroup_id: 5,
+            cgroup: Some("/system.slice/other.service".into()),
+            asker: Some(Asker {
+                task: asker,
+                inferred: false,
+            }),
+        })
+    }
+
+    fn begun_before(&self, _: TaskKey) -> Option<FlushId> {
+        self.begun_before
+    }
 }
 
 /// An exited dd whose 256 MiB a kworker flushed, a database of two threads,
@@ -104,10 +171,12 @@ pub fn sample() -> Sample {
         device: (8, 1),
         ino: 12,
         class,
-        flush: 0,
+        file: 0,
+        flush: FlushId::NONE,
         bytes,
         bios: 1,
         lag,
+        lags: lag.map_or(Lags::default(), spread),
     };
     let facts = vec![
         fact(Some(0), 1, Class::Exact, 256 * MIB, lag(65536, 4812, 5117)),
@@ -123,6 +192,7 @@ pub fn sample() -> Sample {
         system: System {
             pgpgin_bytes: Some(2048),
             pgpgout_bytes: Some(259 * MIB + 40960),
+            dirty_before_bytes: Some(600 * MIB),
             dirty_bytes: Some(65536),
             background_threshold_bytes: Some(512 * MIB),
             writeback_bytes: Some(0),
@@ -145,6 +215,7 @@ pub fn sample() -> Sample {
                 tags: Some(0),
                 long_bios: Some(0),
                 faults: Some(0),
+                flushes: Some(0),
                 missed_events: Some(0),
                 exit_records: None,
             },
@@ -158,6 +229,7 @@ pub fn sample() -> Sample {
         devices: by_device(&facts),
         facts,
         flushes: Vec::new(),
+        spikes: Vec::new(),
         groups: None,
     }
 }
@@ -343,21 +415,48 @@ fn every_row_has_as_many_words_before_the_command() {
 /// what walwriter wrote for its process.
 pub fn flushed() -> Sample {
     let mut sample = sample();
-    sample.facts[0].flush = 1;
-    sample.facts[0].lag = sample.tasks[0].block.and_then(|block| block.lag);
-    let reasons = Reasons::from_iter([(0, "background".into())]);
-    let name = |_| "sda1".into();
-    sample.flushes = flushes(&sample.facts, &sample.tasks, &reasons, name);
+    sample.facts[0].flush = FlushId::NONE.next(2);
+    let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
+    sample.facts[2].flush = FlushId::syscall(fsync.into());
+    let throttled = &mut sample.tasks[3].block.as_mut().expect("traced");
+    throttled.throttled_ns = Some(1_200_000_000);
+    throttled.throttles = Some(14);
+    sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
     sample
 }
 
 #[test]
 fn explain_names_who_why_and_whose() {
     let notices = vec!["something is missing".to_owned()];
-    let mut explain = Explain::new(TimeZone::UTC, notices);
-    check("explain.txt", &explain.format(&flushed()));
-    assert!(!explain.format(&flushed()).contains("missing"));
-    assert_eq!(explain.format(&sample()), "");
+    let mut explain = Explain::new(TimeZone::UTC, notices, false);
+    check("explain.txt", &explain.format(&flushed(), false));
+    assert!(!explain.format(&flushed(), false).contains("missing"));
+}
+
+/// The golden sample with a spike that goes on or has ended.
+fn spiked(open: bool) -> Sample {
+    let mut sample = flushed();
+    let mut spikes = Spikes::new(SpikeRule::default());
+    let length = sample.interval;
+    sample.spikes = spikes.look(sample.time, length, &sample.devices, &sample.flushes);
+    sample.spikes[0].open = open;
+    sample
+}
+
+#[test]
+fn a_spike_is_told_when_it_is_over_and_at_the_end() {
+    let mut explain = Explain::new(TimeZone::UTC, Vec::new(), true);
+    assert_eq!(explain.format(&spiked(true), false), "");
+    check("spike.txt", &explain.format(&spiked(false), false));
+    assert!(explain.format(&spiked(true), true).contains("(goes on)"));
+}
+
+#[test]
+fn ndjson_of_a_spike() {
+    let mut buffer = BytesMut::new();
+    ndjson(&spiked(false), &[], None, &mut buffer).expect("written");
+    let lines = String::from_utf8_lossy(&buffer).into_owned();
+    check("spike.ndjson", lines.lines().last().expect("a line"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod row;
 pub mod sort;
 mod table;
 mod units;
+mod why;
 
 use std::io;
 

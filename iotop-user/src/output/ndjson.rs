@@ -8,7 +8,7 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
-use super::flush_line::FlushLine;
+use super::flush_line::{FlushLine, SpikeLine};
 use super::{escape::is_dangerous, row::Row};
 use crate::collect::{
     BlockTotals, By, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
@@ -69,6 +69,7 @@ struct LostPart {
     tags: Option<u64>,
     long_bios: Option<u64>,
     faults: Option<u64>,
+    flushes: Option<u64>,
     missed_events: Option<u64>,
 }
 
@@ -139,11 +140,13 @@ struct BlockPart {
     block_write_flushed_bytes: Option<u64>,
     block_write_shared_bytes: Option<u64>,
     submitted_for_others_bytes: Option<u64>,
+    throttled_ns: Option<u64>,
+    throttle_count: Option<u64>,
     lag_ns: LagPart,
 }
 
 #[derive(Serialize)]
-pub(super) struct LagPart {
+struct LagPart {
     avg: Option<u64>,
     max: Option<u64>,
 }
@@ -176,6 +179,9 @@ pub fn ndjson(
     }
     for flush in &sample.flushes {
         line(sample, &time, "flush", FlushLine::from(flush), buffer)?;
+    }
+    for spike in sample.spikes.iter().filter(|spike| !spike.open) {
+        line(sample, &time, "spike", SpikeLine::from(spike), buffer)?;
     }
     Ok(())
 }
@@ -288,6 +294,7 @@ impl From<&Lost> for LostPart {
             tags: lost.tags,
             long_bios: lost.long_bios,
             faults: lost.faults,
+            flushes: lost.flushes,
             missed_events: lost.missed_events,
         }
     }
@@ -370,6 +377,8 @@ impl From<Option<&TaskBlock>> for BlockPart {
             block_write_flushed_bytes: of(|b| b.write_flushed),
             block_write_shared_bytes: of(|b| b.write_shared),
             submitted_for_others_bytes: of(|b| b.submitted_for_others),
+            throttled_ns: block.and_then(|b| b.throttled_ns),
+            throttle_count: block.and_then(|b| b.throttles),
             lag_ns: LagPart::from(block.and_then(|b| b.lag.as_ref())),
         }
     }

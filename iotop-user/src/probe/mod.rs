@@ -2,6 +2,7 @@
 
 mod batch;
 mod error;
+mod flushes;
 mod grace;
 mod mapped;
 mod plain;
@@ -21,7 +22,7 @@ use aya::{
     },
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FileName, Layout, Lost, Owner, OwnerRef, Tag, Tick, Totals,
+    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tag, Tick, Totals,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -56,12 +57,16 @@ pub struct Probe {
     facts: [MapData; 2],
     parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
-    slot_of: BpfHashMap<MapData, u32, OwnerRef>,
+    slot_of: BpfHashMap<MapData, u32, u32>,
     free: Stack<MapData, u32>,
     lower_devices: BpfHashMap<MapData, u32, u8>,
     owners: Mapped<Owner>,
+    /// Open, so that doctor finds what it takes.
+    _owners: MapData,
     exits: RingBuf<MapData>,
     files: RingBuf<MapData>,
+    runs: BpfHashMap<MapData, u32, FlushRun>,
+    flushes: RingBuf<MapData>,
     counted: Counted,
     tags: MapData,
     slots: Slots,
@@ -152,6 +157,7 @@ impl Probe {
                 map: "OWNERS",
                 source,
             })?,
+            _owners: owners,
             exits: typed(
                 "EXITS",
                 RingBuf::try_from(aya_map(&mut ebpf, name, "EXITS")?),
@@ -159,6 +165,14 @@ impl Probe {
             files: typed(
                 "FILES",
                 RingBuf::try_from(aya_map(&mut ebpf, name, "FILES")?),
+            )?,
+            runs: typed(
+                "RUNS",
+                BpfHashMap::try_from(aya_map(&mut ebpf, name, "RUNS")?),
+            )?,
+            flushes: typed(
+                "FLUSHES",
+                RingBuf::try_from(aya_map(&mut ebpf, name, "FLUSHES")?),
             )?,
             counted: Counted::by(layout),
             tags,
@@ -241,13 +255,13 @@ impl Probe {
         })
     }
 
-    /// Asks for the paths of files from now on.
+    /// Asks for flushes and the paths of files from now on.
     ///
     /// # Errors
     ///
     /// A map call failed.
-    pub fn tell_files(&mut self) -> Result<(), ProbeError> {
-        self.epoch.file_names = 1;
+    pub fn watch_flushes(&mut self) -> Result<(), ProbeError> {
+        self.epoch.flushes = 1;
         typed("CONTROL", self.control.set(0, self.epoch, 0))
     }
 
@@ -255,7 +269,7 @@ impl Probe {
     pub fn new_files(&mut self) -> Vec<FileName> {
         let mut files = Vec::new();
         while let Some(item) = self.files.next() {
-            files.extend(plain::<FileName>(&item));
+            files.extend(file_name(&item));
         }
         files
     }
@@ -369,7 +383,7 @@ impl Probe {
         self.owners
             .set_word(slot as usize, offset_of!(Owner, retired), 1);
         match self.slot_of.get(&owner.tid, 0) {
-            Ok(known) if known.slot == slot => gone_is_fine(self.slot_of.remove(&owner.tid)),
+            Ok(known) if known == slot => gone_is_fine(self.slot_of.remove(&owner.tid)),
             Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
             Err(source) => Err(source),
         }
@@ -402,6 +416,13 @@ impl Probe {
 #[must_use = "an ended epoch keeps its facts until it is drained"]
 #[derive(Debug)]
 pub struct Turned(u32);
+
+/// A record of `FILES`; the names that there are not are empty.
+fn file_name(record: &[u8]) -> Option<FileName> {
+    let mut whole = [0; size_of::<FileName>()];
+    whole.get_mut(..record.len())?.copy_from_slice(record);
+    plain(&whole)
+}
 
 fn gone_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {

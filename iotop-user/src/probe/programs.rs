@@ -30,7 +30,7 @@ pub(super) const TASK_COUNTERS: &str = "task_counters";
 
 /// All programs, in the order in which they are attached: whatever clears tags
 /// comes before whatever sets them.
-pub const PROGRAMS: [Program; 8] = [
+pub const PROGRAMS: [Program; 11] = [
     Program {
         name: "task_exited",
         tracepoint: "sched_process_exit",
@@ -62,10 +62,28 @@ pub const PROGRAMS: [Program; 8] = [
         why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
     },
     Program {
+        name: "task_throttled",
+        tracepoint: "balance_dirty_pages",
+        purpose: "how long a task has to wait because too much is dirty",
+        why: "fires in the task that is made to wait, with how long",
+    },
+    Program {
+        name: "flush_queued",
+        tracepoint: "writeback_queue",
+        purpose: "who asks for a flush",
+        why: "fires in the task that asks, with the work that a worker then gets",
+    },
+    Program {
         name: "flush_started",
         tracepoint: "writeback_start",
         purpose: "why a writeback worker runs",
         why: "fires in the worker with its work, before it submits anything",
+    },
+    Program {
+        name: "flush_written",
+        tracepoint: "writeback_written",
+        purpose: "how far a writeback worker has come",
+        why: "fires in the worker after each round, with what is left of its work",
     },
     Program {
         name: "flush_ended",

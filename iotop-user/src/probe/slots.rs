@@ -22,6 +22,10 @@ pub struct PageDeltas {
     pub cancelled: u64,
     /// Dirty now, not yet submitted.
     pub pending: u64,
+    /// Jiffies it had to sleep because too much was dirty.
+    pub throttled: u64,
+    /// How many times.
+    pub throttles: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,8 @@ struct Record {
     /// Pages that the facts say were submitted.
     submitted: u64,
     cancelled: u64,
+    throttled: u64,
+    throttles: u64,
     /// Live tags that were found to exist no longer (page migration).
     lost_tags: u64,
     since: Instant,
@@ -72,7 +78,7 @@ impl Reports {
                 }
             }
             if let Some(report) = reports.get_mut(key.owner as usize) {
-                report.submitted += fact.pages;
+                report.submitted += u64::from(fact.pages);
             }
         }
         Reports(reports)
@@ -112,6 +118,8 @@ impl Slots {
             cleaned: 0,
             submitted: 0,
             cancelled: 0,
+            throttled: 0,
+            throttles: 0,
             lost_tags: 0,
             since: now,
         };
@@ -139,6 +147,8 @@ impl Slots {
                 cleaned: 0,
                 submitted: 0,
                 cancelled: 0,
+                throttled: 0,
+                throttles: 0,
                 lost_tags: 0,
                 since: now,
             };
@@ -158,9 +168,13 @@ impl Slots {
             dirtied: dirtied.saturating_sub(record.dirtied),
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
+            throttled: owner.throttled.saturating_sub(record.throttled),
+            throttles: owner.throttles.saturating_sub(record.throttles),
         };
         record.dirtied = dirtied;
         record.cancelled = owner.cancelled_pages;
+        record.throttled = owner.throttled;
+        record.throttles = owner.throttles;
         if changed {
             record.since = now;
         }

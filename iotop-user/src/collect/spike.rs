@@ -1,0 +1,338 @@
+//! Spikes: when a device is written to much more than it usually is, and what
+//! that was.
+//!
+//! The rule: an interval is part of a spike when its write rate is above a
+//! floor and above a multiple of the rate that 98 of 100 of the last 600
+//! intervals stayed below. What lies above the threshold enters that history as
+//! the threshold: a single spike hardly changes what is usual, bursts that come
+//! again and again are usual after a few times, and so is a load that stays. A
+//! spike is over after three intervals that are no part of it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{BlockTotals, Flush, Reason, Written, devices::Number};
+
+/// How many intervals are looked back on.
+const HISTORY: usize = 600;
+/// The part of them that is usual.
+const USUAL: f64 = 0.98;
+/// How many intervals below the threshold end a spike.
+const QUIET: usize = 3;
+
+/// From when on writes are a spike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpikeRule {
+    /// So many times the usual rate.
+    pub factor: f64,
+    /// But not below this, bytes a second.
+    pub floor: f64,
+}
+
+impl Default for SpikeRule {
+    fn default() -> SpikeRule {
+        SpikeRule {
+            factor: 2.0,
+            floor: 8.0 * 1024.0 * 1024.0,
+        }
+    }
+}
+
+/// A device that was written to much more than usual.
+#[derive(Clone, Debug)]
+pub struct Spike {
+    /// The device.
+    pub device: Number,
+    /// Its name, or its number where it has none.
+    pub device_name: Arc<str>,
+    /// When the first interval began that is part of it.
+    pub start: Timestamp,
+    /// When the last one ended.
+    pub end: Timestamp,
+    /// It goes on.
+    pub open: bool,
+    /// The highest rate of an interval, bytes a second.
+    pub peak: f64,
+    /// What the rate hardly ever was above before, bytes a second.
+    pub usual: f64,
+    /// By whom, by reason and submitter, most first.
+    pub parts: Vec<SpikePart>,
+    /// What was written, and whose it was.
+    pub written: Written,
+}
+
+/// What was written for one reason by submitters of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpikePart {
+    /// Why.
+    pub reason: Reason,
+    /// The submitters' name; `None` where it is not known.
+    pub submitter: Option<Arc<str>>,
+    /// They are kernel threads.
+    pub kthread: bool,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Spike {
+    /// Takes in an interval's flushes of the device.
+    fn add(&mut self, flushes: &[Flush]) {
+        for flush in flushes {
+            self.written.add(&flush.written);
+            let submitter = flush.submitter.as_ref();
+            let comm = submitter.map(|task| task.comm.clone());
+            let bytes = flush.written.totals.write;
+            let same =
+                |part: &&mut SpikePart| part.reason == flush.reason && part.submitter == comm;
+            match self.parts.iter_mut().find(same) {
+                Some(part) => part.bytes += bytes,
+                None => self.parts.push(SpikePart {
+                    reason: flush.reason.clone(),
+                    submitter: comm,
+                    kthread: submitter.is_some_and(|task| task.kthread),
+                    bytes,
+                }),
+            }
+        }
+        self.parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+    }
+}
+
+/// Watches all devices for spikes.
+#[derive(Debug)]
+pub struct Spikes {
+    rule: SpikeRule,
+    devices: BTreeMap<Number, Watched>,
+}
+
+/// One device.
+#[derive(Debug, Default)]
+struct Watched {
+    rates: VecDeque<f64>,
+    spike: Option<Spike>,
+    /// What was written since its last interval.
+    since: Vec<Vec<Flush>>,
+}
+
+impl Spikes {
+    /// No history yet.
+    pub fn new(rule: SpikeRule) -> Spikes {
+        Spikes {
+            rule,
+            devices: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in an interval that ended at `time`. Returns the spikes that ended
+    /// and those that go on.
+    pub fn look(
+        &mut self,
+        time: Timestamp,
+        interval: Duration,
+        devices: &[(Number, BlockTotals)],
+        flushes: &[Flush],
+    ) -> Vec<Spike> {
+        for (device, _) in devices {
+            self.devices.entry(*device).or_default();
+        }
+        let mut spikes = Vec::new();
+        for (device, watched) in &mut self.devices {
+            let totals = devices.iter().find(|(other, _)| other == device);
+            let bytes = totals.map_or(0, |(_, totals)| totals.write);
+            let rate = bytes as f64 / interval.as_secs_f64().max(f64::MIN_POSITIVE);
+            let begun = time.checked_sub(interval).unwrap_or(time);
+            let of_device = |flush: &&Flush| flush.device == *device;
+            let of_device: Vec<Flush> = flushes.iter().filter(of_device).cloned().collect();
+            let name = of_device.first().map(|flush| flush.device_name.clone());
+            let start = || Spike {
+                device: *device,
+                device_name: name.unwrap_or_else(|| format!("{}:{}", device.0, device.1).into()),
+                start: begun,
+                end: time,
+                open: true,
+                peak: rate,
+                usual: 0.0,
+                parts: Vec::new(),
+                written: Written::default(),
+            };
+            spikes.extend(watched.look(self.rule, time, rate, start, of_device));
+        }
+        spikes
+    }
+}
+
+impl Watched {
+    fn look(
+        &mut self,
+        rule: SpikeRule,
+        time: Timestamp,
+        rate: f64,
+        start: impl FnOnce() -> Spike,
+        flushes: Vec<Flush>,
+    ) -> Option<Spike> {
+        let usual = self.usual();
+        let threshold = rule.floor.max(rule.factor * usual);
+        if self.rates.len() == HISTORY {
+            self.rates.pop_front();
+        }
+        self.rates.push_back(rate.min(threshold));
+        if rate > threshold {
+            let spike = self.spike.get_or_insert_with(|| Spike { usual, ..start() });
+            spike.end = time;
+            spike.peak = spike.peak.max(rate);
+            for flushes in self.since.drain(..).chain([flushes]) {
+                spike.add(&flushes);
+            }
+            return Some(spike.clone());
+        }
+        self.spike.as_ref()?;
+        self.since.push(flushes);
+        if self.since.len() < QUIET {
+            return self.spike.clone();
+        }
+        self.since.clear();
+        self.spike.take().map(|spike| Spike {
+            open: false,
+            ..spike
+        })
+    }
+
+    /// What the rate is hardly ever above.
+    fn usual(&self) -> f64 {
+        let mut rates: Vec<f64> = self.rates.iter().copied().collect();
+        rates.sort_by(f64::total_cmp);
+        let place = (rates.len() as f64 * USUAL) as usize;
+        rates.get(place).or(rates.last()).copied().unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MIB: u64 = 1 << 20;
+
+    /// One device that is written to, a second at a time.
+    struct Device {
+        spikes: Spikes,
+        now: Timestamp,
+    }
+
+    impl Device {
+        fn new() -> Device {
+            Device {
+                spikes: Spikes::new(SpikeRule::default()),
+                now: Timestamp::new(1_790_000_000, 0).expect("in range"),
+            }
+        }
+
+        fn second(&mut self, mib: u64) -> Option<Spike> {
+            self.now += SECOND;
+            let totals = BlockTotals {
+                write: mib * MIB,
+                ..BlockTotals::default()
+            };
+            let found = self.spikes.look(self.now, SECOND, &[((8, 0), totals)], &[]);
+            found.into_iter().next()
+        }
+
+        /// How many spikes ended.
+        fn spikes(&mut self, seconds: impl IntoIterator<Item = u64>) -> usize {
+            let ended = |spike: Option<Spike>| spike.is_some_and(|spike| !spike.open);
+            seconds
+                .into_iter()
+                .filter(|mib| ended(self.second(*mib)))
+                .count()
+        }
+    }
+
+    #[test]
+    fn a_burst_out_of_quiet_is_a_spike_with_its_beginning_and_end() {
+        let mut device = Device::new();
+        assert_eq!(device.spikes([1; 100]), 0);
+        let start = device.now;
+        device.second(50);
+        device.second(2);
+        device.second(80);
+        let end = device.now;
+        device.second(1);
+        device.second(1);
+        let spike = device.second(1).expect("over now");
+        assert!(!spike.open);
+        assert_eq!((spike.start, spike.end), (start, end));
+        assert_eq!(spike.peak, (80 * MIB) as f64);
+        assert_eq!(spike.usual, MIB as f64);
+        assert_eq!(device.spikes([1; 10]), 0);
+    }
+
+    #[test]
+    fn a_spike_that_goes_on_is_told_as_open() {
+        let mut device = Device::new();
+        assert!(device.second(50).is_some_and(|spike| spike.open));
+    }
+
+    #[test]
+    fn what_happens_all_the_time_is_no_spike() {
+        let mut device = Device::new();
+        // 30 MiB every half minute, as a periodic flush writes them.
+        let bursts = || (0..1800).map(|second| if second % 30 == 0 { 30 } else { 0 });
+        let at_first = device.spikes(bursts());
+        assert!(at_first <= 5, "{at_first}");
+        assert_eq!(device.spikes(bursts()), 0);
+        // Something else is one nevertheless.
+        assert_eq!(device.spikes([200, 200, 0, 0, 0]), 1);
+    }
+
+    #[test]
+    fn one_spike_does_not_hide_the_next() {
+        let mut device = Device::new();
+        let hour = || [[200; 10].as_slice(), &[1; 590]].concat();
+        device.spikes([1; 600]);
+        assert_eq!(device.spikes(hour()), 1);
+        assert_eq!(device.spikes(hour()), 1);
+    }
+
+    #[test]
+    fn a_load_that_stays_becomes_usual() {
+        let mut device = Device::new();
+        device.spikes([1; 600]);
+        assert_eq!(device.spikes([100; 600]), 1);
+        assert_eq!(device.spikes([100; 600]), 0);
+    }
+
+    #[test]
+    fn little_is_never_a_spike() {
+        assert_eq!(Device::new().spikes([0, 0, 7, 0, 0, 0, 7, 0, 0, 0]), 0);
+    }
+
+    #[test]
+    fn a_spike_has_every_flush_and_every_owner_once() {
+        let sample = golden::flushed();
+        let mut spikes = Spikes::new(SpikeRule::default());
+        let mut look = || {
+            spikes
+                .look(sample.time, SECOND, &sample.devices, &sample.flushes)
+                .remove(0)
+        };
+        let (once, twice) = (look(), look());
+        let written = sample.system.block.expect("traced").write;
+        assert_eq!(once.written.totals.write, written);
+        assert_eq!(twice.written.totals.write, 2 * written);
+        assert_eq!(once.parts.len(), twice.parts.len());
+        assert_eq!(once.written.owners.len(), 2);
+        for (once, twice) in once.written.owners.iter().zip(&twice.written.owners) {
+            assert_eq!(2 * once.bytes, twice.bytes);
+            assert_eq!(once.files.len(), twice.files.len());
+            assert_eq!(2 * once.files[0].bytes, twice.files[0].bytes);
+        }
+        let parts: u64 = once.parts.iter().map(|part| part.bytes).sum();
+        assert_eq!(parts, written);
+    }
+}

@@ -1,0 +1,48 @@
+//! The system calls in which tasks write data to a device.
+
+/// The name of a system call that makes a task submit writes; of any other
+/// one none is needed.
+pub fn name(number: u32) -> Option<&'static str> {
+    let number = libc::c_long::from(i32::try_from(number).ok()?);
+    #[cfg(target_arch = "x86_64")]
+    if number == libc::SYS_rename {
+        return Some("rename");
+    }
+    Some(match number {
+        libc::SYS_fsync => "fsync",
+        libc::SYS_fdatasync => "fdatasync",
+        libc::SYS_sync => "sync",
+        libc::SYS_syncfs => "syncfs",
+        libc::SYS_sync_file_range => "sync_file_range",
+        libc::SYS_msync => "msync",
+        libc::SYS_umount2 => "umount",
+        libc::SYS_write => "write",
+        libc::SYS_pwrite64 => "pwrite",
+        libc::SYS_writev => "writev",
+        libc::SYS_pwritev | libc::SYS_pwritev2 => "pwritev",
+        libc::SYS_io_submit => "io_submit",
+        libc::SYS_io_uring_enter => "io_uring",
+        libc::SYS_ftruncate => "ftruncate",
+        libc::SYS_fallocate => "fallocate",
+        // ext4 writes a file that replaces another one (auto_da_alloc).
+        libc::SYS_renameat | libc::SYS_renameat2 => "rename",
+        libc::SYS_close => "close",
+        libc::SYS_exit_group => "exit",
+        libc::SYS_ioctl => "ioctl",
+        libc::SYS_fadvise64 => "fadvise",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_writes_is_named_and_the_rest_is_not() {
+        let number = |call| u32::try_from(call).expect("a number");
+        assert_eq!(name(number(libc::SYS_fsync)), Some("fsync"));
+        assert_eq!(name(number(libc::SYS_getpid)), None);
+        assert_eq!(name(u32::MAX), None);
+    }
+}
