@@ -75,11 +75,11 @@ pub struct FactKey {
 /// How many classes of lags there are.
 pub const LAGS: usize = 15;
 
-/// The class of a lag in ticks: class 0 is below 2, class `n` from 2^n to
-/// 2^(n+1), and the last one all that is longer too.
+/// The class of a lag in ticks: class 0 is less than one, class `n` from
+/// 2^(n-1) to 2^n, and the last one all that is longer too.
 #[inline(always)]
 pub const fn lag_class(age: u32) -> usize {
-    let class = (u32::BITS - (age >> 1).leading_zeros()) as usize;
+    let class = (u32::BITS - age.leading_zeros()) as usize;
     if class < LAGS { class } else { LAGS - 1 }
 }
 
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn lags_are_classed_by_powers_of_two() {
         let classes = [0, 1, 2, 3, 4, 7, 8, 0xffff].map(lag_class);
-        assert_eq!(classes, [0, 0, 1, 1, 2, 2, 3, LAGS - 1]);
+        assert_eq!(classes, [0, 1, 2, 2, 3, 3, 4, LAGS - 1]);
     }
 
     #[test]

@@ -9,8 +9,6 @@ use anyhow::{Result, ensure};
 use super::{MIB, owner, written_for};
 use crate::support::checks::near;
 use crate::support::deadline::Deadline;
-use crate::support::device::Fs;
-use crate::support::ndjson::Report;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
@@ -18,7 +16,7 @@ use crate::support::run::Run;
 pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     let len = 128 * MIB;
     run.trace()?;
-    let (file, fs) = (run.file("file"), run.fs());
+    let file = run.file("file");
     let pid = run.to_end("gt-exit", &["write", &file, "0", &len.to_string()])?;
     // Long enough for its exit to be in an earlier interval than its bytes.
     sleep(Duration::from_millis(1200));
@@ -31,8 +29,6 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     near("written for gt-exit", gone.written, len)?;
     near("flushed by others", gone.written_flushed, len)?;
     near("dirtied", gone.dirtied, len)?;
-    flushed_for(&report, "gt-exit", pid, len)?;
-    named(&report, "gt-exit", pid, fs, &file)?;
     near(
         "written for gt-flush",
         written_for(&report, "gt-flush", flush)?,
@@ -60,7 +56,6 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     };
     let lives = owner(&report, "gt-lives", pid)?;
     near("written for gt-lives", lives.written, len)?;
-    flushed_for(&report, "gt-lives", pid, len)?;
     near(
         "written for gt-sync",
         written_for(&report, "gt-sync", sync)?,
@@ -124,28 +119,5 @@ pub fn migrated(mut run: Run<'_>) -> Result<()> {
     let moved = owner(&report, "gt-moved", pid)?;
     near("written for gt-moved", moved.written + moved.shared, len)?;
     ensure!(moved.pending == 0, "{} bytes are pending", moved.pending);
-    Ok(())
-}
-
-/// The flushes name the owner with all its bytes, and their reason: sync, or
-/// where the file system has workers of its own (btrfs) theirs.
-fn flushed_for(report: &Report, comm: &str, pid: u64, len: u64) -> Result<()> {
-    let flushed = report.flushed(comm, pid)?;
-    near("flushed", flushed.values().sum(), len)?;
-    let known = ["sync", "task", "kthread", "periodic", "background"];
-    let other = flushed.keys().find(|reason| !known.contains(reason));
-    ensure!(other.is_none(), "a flush for {other:?}");
-    Ok(())
-}
-
-/// The flushes name the file. On btrfs they can't: its bios carry another
-/// device number than its files.
-fn named(report: &Report, comm: &str, pid: u64, fs: Fs, file: &str) -> Result<()> {
-    let files = report.flushed_files(comm, pid)?;
-    let is_right = match fs {
-        Fs::Btrfs => files.is_empty(),
-        _ => files.len() == 1 && files.contains(file),
-    };
-    ensure!(is_right, "{files:?} and not {file}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! system.
 
 mod at_the_same_time;
+mod explained;
 mod flushed_by_others;
 mod other_ways;
 mod own_submission;
@@ -42,6 +43,19 @@ pub const ALL: &[(&str, Case)] = &[
     ("mapped_stores", other_ways::mapped),
     ("reader_before_writer", other_ways::reader_first),
     ("dirty_before_the_trace", other_ways::dirty_before_the_trace),
+    ("explained_background", explained::background),
+    ("explained_periodic", explained::periodic),
+    ("explained_syncfs", explained::syncfs),
+    ("explained_sync", explained::sync),
+    ("explained_fsync", explained::fsync),
+    ("explained_sync_file_range", explained::sync_file_range),
+    ("explained_memory_pressure", explained::memory_pressure),
+    ("explained_two_units", explained::two_units),
+    ("explained_deleted_file", explained::deleted),
+    ("explained_fifty_files", explained::fifty_files),
+    ("explained_links_and_mounts", explained::links_and_mounts),
+    ("explained_mixed_load", explained::mixed),
+    ("explained_spike", explained::spike),
 ];
 
 /// Runs a case, anew where the kernel's own timing spoilt it.

@@ -93,8 +93,18 @@ fn interval_adds_up(interval: &Interval) -> Result<()> {
         unattributed,
         reasons,
     )?;
+    let mut flushed = 0;
     for flush in &interval.flushes {
         flush_adds_up(flush)?;
+        flushed += flush.number("bytes")?;
+    }
+    equal(
+        "block_write_bytes and the flushes",
+        system.number("block_write_bytes")?,
+        flushed,
+    )?;
+    for spike in &interval.spikes {
+        flush_adds_up(spike)?;
     }
     for (name, lost) in system.numbers("lost")? {
         ensure!(lost.unwrap_or(0) == 0, "lost.{name} is {lost:?}");

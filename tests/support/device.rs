@@ -110,6 +110,11 @@ impl Device {
         Ok(path)
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where it is mounted.
     pub fn dir(&self) -> &Path {
         &self.dir

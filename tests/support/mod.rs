@@ -10,5 +10,6 @@ pub mod needs;
 pub mod process;
 pub mod run;
 pub mod selftest;
+pub mod settings;
 pub mod tracer;
 pub mod writer;

@@ -70,11 +70,33 @@ impl Line {
     }
 }
 
+/// One owner's part of a flush.
+pub struct Part<'a> {
+    pub flush: &'a Line,
+    pub owner: &'a Value,
+}
+
+impl<'a> Part<'a> {
+    pub fn bytes(&self) -> Result<u64> {
+        self.owner["bytes"].as_u64().context("no bytes")
+    }
+
+    /// The bytes of all.
+    pub fn sum(parts: &[Part<'_>]) -> Result<u64> {
+        parts.iter().map(Part::bytes).sum()
+    }
+
+    pub fn runs(&self) -> Result<&'a Vec<Value>> {
+        self.flush.field("runs")?.as_array().context("no runs")
+    }
+}
+
 /// One interval's lines.
 pub struct Interval {
     pub system: Line,
     pub tasks: Vec<Line>,
     pub flushes: Vec<Line>,
+    pub spikes: Vec<Line>,
 }
 
 /// Everything the tracer printed in one run.
@@ -96,12 +118,17 @@ impl Report {
                     system: line,
                     tasks: Vec::new(),
                     flushes: Vec::new(),
+                    spikes: Vec::new(),
                 }),
                 ("task", Some(now)) => {
                     ensure!(now.flushes.is_empty(), "a task line after a flush line");
                     now.tasks.push(line);
                 }
-                ("flush", Some(now)) => now.flushes.push(line),
+                ("flush", Some(now)) => {
+                    ensure!(now.spikes.is_empty(), "a flush line after a spike line");
+                    now.flushes.push(line);
+                }
+                ("spike", Some(now)) => now.spikes.push(line),
                 _ => bail!("an unexpected line: {text}"),
             }
         }
@@ -113,34 +140,44 @@ impl Report {
         self.0.iter().map(|now| now.system.number(field)).sum()
     }
 
+    /// A process's parts of all flushes.
+    pub fn parts(&self, comm: &str, pid: u64) -> Result<Vec<Part<'_>>> {
+        let mut parts = Vec::new();
+        for flush in self.0.iter().flat_map(|interval| &interval.flushes) {
+            let owners = flush.field("owners")?.as_array();
+            let ours = |owner: &&Value| owner["comm"] == comm && owner["pid"] == pid;
+            let owners = owners.context("no owners")?.iter().filter(ours);
+            parts.extend(owners.map(|owner| Part { flush, owner }));
+        }
+        Ok(parts)
+    }
+
+    /// A process's bytes in the flushes by the path of the file; what has none
+    /// by its number.
+    pub fn files(&self, comm: &str, pid: u64) -> Result<BTreeMap<String, u64>> {
+        let mut files = BTreeMap::new();
+        for part in self.parts(comm, pid)? {
+            for file in part.owner["files"].as_array().context("no files")? {
+                let path = file["path"].as_str().map(str::to_owned);
+                let name = path.unwrap_or_else(|| format!("inode {}", file["ino"]));
+                *files.entry(name).or_default() += file["bytes"].as_u64().context("bytes")?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// A field of a process's task lines added up.
+    pub fn sum_of(&self, comm: &str, pid: u64, field: &str) -> Result<u64> {
+        let mut sum = 0;
+        for line in self.0.iter().flat_map(|interval| &interval.tasks) {
+            if line.text("comm")? == comm && line.number("pid")? == pid {
+                sum += line.number(field)?;
+            }
+        }
+        Ok(sum)
+    }
+
     /// All owners by command name and process, their intervals added up.
-    pub fn flushed(&self, comm: &str, pid: u64) -> Result<BTreeMap<&str, u64>> {
-        let mut by_reason = BTreeMap::new();
-        for line in self.0.iter().flat_map(|interval| &interval.flushes) {
-            for owner in line.field("owners")?.as_array().into_iter().flatten() {
-                if owner["comm"] == comm && owner["pid"] == pid {
-                    let bytes = owner["bytes"].as_u64().context("a flush's bytes")?;
-                    *by_reason.entry(line.text("reason")?).or_default() += bytes;
-                }
-            }
-        }
-        Ok(by_reason)
-    }
-
-    /// The paths that the flush lines name for a process.
-    pub fn flushed_files(&self, comm: &str, pid: u64) -> Result<BTreeSet<&str>> {
-        let mut paths = BTreeSet::new();
-        for line in self.0.iter().flat_map(|interval| &interval.flushes) {
-            for owner in line.field("owners")?.as_array().into_iter().flatten() {
-                if owner["comm"] == comm && owner["pid"] == pid {
-                    let files = owner["files"].as_array().context("no files")?;
-                    paths.extend(files.iter().filter_map(|file| file["path"].as_str()));
-                }
-            }
-        }
-        Ok(paths)
-    }
-
     pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();
         for line in self.0.iter().flat_map(|now| &now.tasks) {

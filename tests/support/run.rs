@@ -93,10 +93,15 @@ impl<'a> Run<'a> {
 
     /// From here on the tracer watches. All the case promises happens after it.
     pub fn trace(&mut self) -> Result<()> {
+        self.trace_with(&["-d", "0.5"])
+    }
+
+    /// The same with other options.
+    pub fn trace_with(&mut self, options: &[&str]) -> Result<()> {
         let outer = Vmstat::now()?;
         let tracer = match truth_only() {
             true => None,
-            false => Some(Tracer::start(&["-d", "0.5"])?),
+            false => Some(Tracer::start(options)?),
         };
         self.traced = Some(Traced {
             tracer,
@@ -109,6 +114,16 @@ impl<'a> Run<'a> {
 
     fn traced(&self) -> Result<&Traced> {
         self.traced.as_ref().context("the case does not trace")
+    }
+
+    /// Whether so much has been written since the trace began.
+    pub fn has_written(&self, len: u64) -> Result<bool> {
+        Ok(self.device.stat()?.since(self.traced()?.device).written >= len)
+    }
+
+    /// The device's name.
+    pub fn device_name(&self) -> String {
+        self.device.name().to_owned()
     }
 
     /// Fails as [`Spoiled`] when data has been written since the trace began.

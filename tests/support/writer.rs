@@ -55,6 +55,28 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             fill(&file, 0, len.parse()?, CHUNK, 0)?;
             Ok(file.sync_all()?)
         }
+        ["commits", path, len] => commits(&open(path, 0)?, len.parse()?),
+        ["range", path, len] => {
+            let file = open(path, 0)?;
+            fill(&file, 0, len.parse()?, CHUNK, 0)?;
+            write_out(&file)
+        }
+        ["files", dir, count, each] => {
+            for number in 0..count.parse::<usize>()? {
+                let path = Path::new(dir).join(number.to_string());
+                let file = open(path.to_str().context("a path in UTF-8")?, 0)?;
+                fill(&file, 0, each.parse()?, CHUNK, 0)?;
+            }
+            Ok(())
+        }
+        // Stays open until the writer exits.
+        ["unlinked", path, len] => {
+            let file = open(path, 0)?;
+            fill(&file, 0, len.parse()?, CHUNK, 0)?;
+            remove_file(path)?;
+            std::mem::forget(file);
+            Ok(())
+        }
         ["direct", path, len] => fill(&open(path, libc::O_DIRECT)?, 0, len.parse()?, CHUNK, 0),
         ["mmap", path, len] => store(&open(path, 0)?, len.parse()?),
         ["threads", dir, ref lens @ ..] => threads(comm, dir, lens),
@@ -109,6 +131,27 @@ pub fn fill(file: &File, mut offset: u64, len: usize, chunk: usize, gap: usize) 
         offset += (now + gap) as u64;
         left -= now;
     }
+    Ok(())
+}
+
+/// Pieces of 64 KiB, each of which must be on the disk before the next one.
+fn commits(file: &File, len: u64) -> Result<()> {
+    let piece = 16 * PAGE;
+    for offset in (0..len).step_by(piece) {
+        fill(file, offset, piece, piece, 0)?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+/// Has the file's pages written, and waits; nothing else of it.
+fn write_out(file: &File) -> Result<()> {
+    let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    // SAFETY: a file descriptor we hold open; 0, 0 is the whole file.
+    let done = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
+    ensure!(done == 0, io::Error::last_os_error());
     Ok(())
 }
 

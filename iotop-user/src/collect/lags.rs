@@ -35,10 +35,13 @@ impl Lags {
         let mut rank = part * all as f64;
         for (class, &pages) in self.pages.iter().enumerate() {
             if rank <= pages as f64 {
-                let first = if class == 0 { 0 } else { 1u32 << class };
-                let width = f64::from((2u32 << class) - first);
-                let ticks = f64::from(first) + width * rank / pages.max(1) as f64;
-                return Some(self.tick.mul_f64(ticks));
+                // A class is as wide as it is far from 0.
+                let first = f64::from(1u32 << class) / 2.0;
+                let ticks = first + first * rank / pages.max(1) as f64;
+                return Some(match class {
+                    0 => Duration::ZERO,
+                    _ => self.tick.mul_f64(ticks),
+                });
             }
             rank -= pages as f64;
         }
@@ -99,11 +102,16 @@ mod tests {
     #[test]
     fn the_median_lies_in_the_class_of_the_middle_page() {
         // 90 pages from 4 to 8 ticks, 10 from 256 to 512.
-        let lags = lags(&[(2, 90), (8, 10)]);
+        let lags = lags(&[(3, 90), (9, 10)]);
         let median = lags.quantile(0.5).expect("pages");
         assert!(median > 4 * TICK && median < 8 * TICK, "{median:?}");
         let late = lags.quantile(0.99).expect("pages");
         assert!(late > 256 * TICK && late < 512 * TICK, "{late:?}");
+    }
+
+    #[test]
+    fn less_than_a_tick_is_nothing() {
+        assert_eq!(lags(&[(0, 99), (2, 1)]).quantile(0.5), Some(Duration::ZERO));
     }
 
     #[test]
@@ -114,7 +122,7 @@ mod tests {
                 max: 5 * TICK,
                 pages: 1,
             },
-            lags: lags(&[(2, 1)]),
+            lags: lags(&[(3, 1)]),
         };
         assert_eq!(lag.p99(), Some(5 * TICK));
     }

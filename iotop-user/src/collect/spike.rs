@@ -60,6 +60,9 @@ pub struct Spike {
     pub peak: f64,
     /// What the rate hardly ever was above before, bytes a second.
     pub usual: f64,
+    /// Since when the oldest of it had been dirty, to an interval; `None` where
+    /// nothing tells.
+    pub oldest: Option<Timestamp>,
     /// By whom, by reason and submitter, most first.
     pub parts: Vec<SpikePart>,
     /// What was written, and whose it was.
@@ -80,9 +83,12 @@ pub struct SpikePart {
 }
 
 impl Spike {
-    /// Takes in an interval's flushes of the device.
-    fn add(&mut self, flushes: &[Flush]) {
+    /// Takes in the flushes of the device in the interval that ended at `time`.
+    fn add(&mut self, time: Timestamp, flushes: &[Flush]) {
         for flush in flushes {
+            let lag = flush.written.lag.as_ref().map(|lag| lag.lag.max);
+            let since = lag.and_then(|lag| time.checked_sub(lag).ok());
+            self.oldest = self.oldest.into_iter().chain(since).min();
             self.written.add(&flush.written);
             let submitter = flush.submitter.as_ref();
             let comm = submitter.map(|task| task.comm.clone());
@@ -116,7 +122,7 @@ struct Watched {
     rates: VecDeque<f64>,
     spike: Option<Spike>,
     /// What was written since its last interval.
-    since: Vec<Vec<Flush>>,
+    since: Vec<(Timestamp, Vec<Flush>)>,
 }
 
 impl Spikes {
@@ -157,6 +163,7 @@ impl Spikes {
                 open: true,
                 peak: rate,
                 usual: 0.0,
+                oldest: None,
                 parts: Vec::new(),
                 written: Written::default(),
             };
@@ -185,13 +192,13 @@ impl Watched {
             let spike = self.spike.get_or_insert_with(|| Spike { usual, ..start() });
             spike.end = time;
             spike.peak = spike.peak.max(rate);
-            for flushes in self.since.drain(..).chain([flushes]) {
-                spike.add(&flushes);
+            for (time, flushes) in self.since.drain(..).chain([(time, flushes)]) {
+                spike.add(time, &flushes);
             }
             return Some(spike.clone());
         }
         self.spike.as_ref()?;
-        self.since.push(flushes);
+        self.since.push((time, flushes));
         if self.since.len() < QUIET {
             return self.spike.clone();
         }

@@ -109,6 +109,8 @@ impl Explain {
         };
         let goes_on = if run.end.is_none() { ", goes on" } else { "" };
         let pages = match (run.written_pages, run.requested_pages) {
+            // Its first round is not over.
+            (Some(0), _) if run.end.is_none() => String::new(),
             (None, _) => String::new(),
             (Some(written), Some(of)) => format!(": {written} pages written of {of} asked for"),
             (Some(written), None) => format!(": {written} pages written of all it finds"),
@@ -169,13 +171,12 @@ impl Explain {
             units::bytes(spike.peak, false),
             usual,
         );
-        if let Some(lag) = &written.lag {
-            let oldest = spike.start.checked_sub(lag.lag.max).unwrap_or(spike.start);
+        if let Some(oldest) = spike.oldest {
             let _ = writeln!(
                 text,
-                "  it had been made dirty since {}{}",
+                "  the oldest had been dirty since {}{}",
                 self.second(oldest),
-                waited(Some(lag)),
+                waited(written.lag.as_ref()),
             );
         }
         let _ = writeln!(text, "  written by:");
@@ -359,7 +360,7 @@ fn waited(lag: Option<&FlushLag>) -> String {
         return format!(", dirty for {longest}");
     };
     format!(
-        ", dirty for {} (half {}, 99% {}, all {longest} or less)",
+        ", dirty for {} on average (p50 {}, p99 {}, max {longest})",
         units::duration(lag.lag.avg()),
         units::duration(p50),
         units::duration(p99),

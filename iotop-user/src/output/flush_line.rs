@@ -29,6 +29,7 @@ pub(super) struct SpikeLine<'a> {
     bytes: u64,
     peak_bytes_per_s: f64,
     usual_bytes_per_s: f64,
+    oldest: Option<String>,
     lag_ns: LagPart,
     parts: Vec<PartLine<'a>>,
     owners: Vec<Owner<'a>>,
@@ -141,6 +142,7 @@ impl<'a> From<&'a Spike> for SpikeLine<'a> {
             bytes: all,
             peak_bytes_per_s: spike.peak,
             usual_bytes_per_s: spike.usual,
+            oldest: spike.oldest.map(rfc3339),
             lag_ns: LagPart::from(written.lag.as_ref()),
             parts: spike.parts.iter().map(PartLine::from).collect(),
             owners: owners

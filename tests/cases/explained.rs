@@ -1,0 +1,419 @@
+//! Why something was written, and whose it was: what `--explain-writeback`
+//! promises.
+
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::MIB;
+use crate::support::checks::near;
+use crate::support::command;
+use crate::support::ndjson::{Part, Report};
+use crate::support::process::Writer;
+use crate::support::run::Run;
+use crate::support::settings::{Cgroup, Setting};
+
+/// The version 2 hierarchy, alone or beside version 1.
+const UNIFIED: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+
+/// The bytes of a writer's parts that were written for a reason.
+fn bytes_for(parts: &[Part<'_>], reasons: &[&str]) -> Result<u64> {
+    let mut sum = 0;
+    for part in parts {
+        if reasons.contains(&part.flush.text("reason")?) {
+            sum += part.bytes()?;
+        }
+    }
+    Ok(sum)
+}
+
+/// Who is said to have asked for the runs of a writer's parts.
+fn askers<'a>(parts: &[Part<'a>]) -> Result<Vec<&'a Value>> {
+    let mut askers = Vec::new();
+    for part in parts {
+        askers.extend(part.runs()?.iter().map(|run| &run["asker"]));
+    }
+    Ok(askers)
+}
+
+/// More is dirty than vm.dirty_background_bytes allows, and the writer is held
+/// back by vm.dirty_bytes: for no longer than it took.
+pub fn background(mut run: Run<'_>) -> Result<()> {
+    let len = 192 * MIB;
+    let _background = Setting::vm("dirty_background_bytes", 8 * MIB)?;
+    let _dirty = Setting::vm("dirty_bytes", 24 * MIB)?;
+    run.trace()?;
+    let file = run.file("file");
+    let begin = Instant::now();
+    let pid = run.to_end("gt-back", &["write", &file, "0", &len.to_string()])?;
+    let took = begin.elapsed();
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-back", pid)?;
+    near("flushed for gt-back", Part::sum(&parts)?, len)?;
+    let background = bytes_for(&parts, &["background"])?;
+    ensure!(background > len / 2, "{background} bytes in the background");
+    let throttled = report.sum_of("gt-back", pid, "throttled_ns")?;
+    let throttles = report.sum_of("gt-back", pid, "throttle_count")?;
+    ensure!(throttles > 0, "gt-back was never held back");
+    ensure!(
+        throttled > 0 && u128::from(throttled) <= took.as_nanos(),
+        "held back for {throttled} ns of {took:?}"
+    );
+    Ok(())
+}
+
+/// Data that is dirty for longer than vm.dirty_expire_centisecs is written, by
+/// nobody's asking, and had been dirty for that long.
+pub fn periodic(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let _expire = Setting::vm("dirty_expire_centisecs", 100)?;
+    let _wakeup = Setting::vm("dirty_writeback_centisecs", 20)?;
+    run.trace()?;
+    let file = run.file("file");
+    let mut writer = Writer::start("gt-old", &["write", &file, "0", &len.to_string()])?;
+    writer.go()?;
+    writer.done(run.deadline)?;
+    let pid = writer.exit(run.deadline)?;
+    while !run.has_written(len)? {
+        ensure!(!run.deadline.left().is_zero(), "nothing is written");
+        sleep(Duration::from_millis(100));
+    }
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-old", pid)?;
+    near("flushed", bytes_for(&parts, &["periodic"])?, len)?;
+    ensure!(
+        askers(&parts)?.iter().all(|asker| asker.is_null()),
+        "asked for"
+    );
+    for part in parts {
+        let lag = &part.owner["lag_ns"];
+        let of = |which: &str| lag[which].as_u64().context("a lag");
+        let (p50, p99, max) = (of("p50")?, of("p99")?, of("max")?);
+        ensure!(p50 <= p99 && p99 <= max, "{lag}");
+        ensure!((700_000_000..5_000_000_000).contains(&p50), "{lag}");
+    }
+    Ok(())
+}
+
+/// syncfs(2) by another task is named as who asked for the run, and the run has
+/// a start, an end and its pages.
+pub fn syncfs(mut run: Run<'_>) -> Result<()> {
+    let len = 96 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    let asker = run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-data", pid)?;
+    let flushed = bytes_for(&parts, &["sync"])?;
+    near("flushed", flushed, len)?;
+    let mut pages = 0;
+    for part in &parts {
+        for run in part.runs()? {
+            ensure!(
+                run["asker"]["pid"] == asker,
+                "asked for by {}",
+                run["asker"]
+            );
+            ensure!(run["asker"]["comm"] == "gt-flush", "{}", run["asker"]);
+            ensure!(run["asker"]["inferred"] == false, "{}", run["asker"]);
+            ensure!(run["start"].is_string(), "{run}");
+            pages = pages.max(run["written_pages"].as_u64().context("pages")?);
+        }
+    }
+    near("the run's pages", pages * 4096, len)?;
+    Ok(())
+}
+
+/// sync(2) first wakes all workers and then asks them for the rest: it is named
+/// for both.
+pub fn sync(mut run: Run<'_>) -> Result<()> {
+    let len = 96 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    let asker = run.to_end("gt-sync", &["sync"])?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-data", pid)?;
+    let flushed = bytes_for(&parts, &["sync"])?;
+    near("flushed", flushed, len)?;
+    let askers = askers(&parts)?;
+    ensure!(!askers.is_empty(), "no run");
+    let other = askers
+        .iter()
+        .find(|found| !found.is_null() && found["pid"] != asker);
+    ensure!(other.is_none(), "asked for by {other:?}");
+    Ok(())
+}
+
+/// A task that writes in its own system call has that for a reason.
+fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
+    let len = 32 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-call", &[work, &file, &len.to_string()])?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-call", pid)?;
+    near("written", Part::sum(&parts)?, len)?;
+    let own = bytes_for(&parts, &[reason])?;
+    near(reason, own, len)?;
+    let by_itself = |part: &Part<'_>| Ok(part.flush.field("submitter")?["pid"] == pid);
+    let by_itself: Result<Vec<bool>> = parts.iter().map(by_itself).collect();
+    ensure!(by_itself?.contains(&true), "gt-call submitted nothing");
+    Ok(())
+}
+
+pub fn fsync(run: Run<'_>) -> Result<()> {
+    own_call(run, "fsync", "fsync")
+}
+
+pub fn sync_file_range(run: Run<'_>) -> Result<()> {
+    own_call(run, "range", "sync_file_range")
+}
+
+/// A cgroup without memory to spare has its dirty pages written by a worker,
+/// because of memory.
+pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
+    let len = 256 * MIB;
+    let hierarchies = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
+    let cgroup = Cgroup::new(&hierarchies, "gt-memory")?;
+    let limit = (48 * MIB).to_string();
+    cgroup.set(&["memory.limit_in_bytes", "memory.max"], &limit)?;
+    run.trace()?;
+    let file = run.file("file");
+    let mut writer = Writer::start("gt-tight", &["write", &file, "0", &len.to_string()])?;
+    cgroup.take(writer.pid())?;
+    writer.go()?;
+    writer.done(run.deadline)?;
+    let pid = writer.exit(run.deadline)?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let parts = report.parts("gt-tight", pid)?;
+    near("flushed", Part::sum(&parts)?, len)?;
+    let tight = bytes_for(&parts, &["vmscan", "background", "foreign_flush"])?;
+    ensure!(tight > 32 * MIB, "{tight} bytes for want of memory");
+    ensure!(bytes_for(&parts, &["vmscan"])? > 0, "none by reclaim");
+    Ok(())
+}
+
+/// Two units that write 3 : 1 and are gone have their names and their shares.
+pub fn two_units(mut run: Run<'_>) -> Result<()> {
+    let lens = [96 * MIB, 32 * MIB];
+    let units = ["gt-large.service", "gt-small.service"];
+    run.trace()?;
+    let mut pids = Vec::new();
+    for (unit, len) in units.into_iter().zip(lens) {
+        let cgroup = Cgroup::new(&UNIFIED, unit)?;
+        let file = run.file(unit);
+        let mut writer = Writer::start("gt-unit", &["write", &file, "0", &len.to_string()])?;
+        cgroup.take(writer.pid())?;
+        writer.go()?;
+        writer.done(run.deadline)?;
+        // The cgroup is looked up while its task is there: in the next interval.
+        sleep(Duration::from_millis(700));
+        pids.push(writer.exit(run.deadline)?);
+        sleep(Duration::from_millis(50));
+    }
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(lens.iter().sum(), 0)? else {
+        return Ok(());
+    };
+    for ((unit, len), pid) in units.into_iter().zip(lens).zip(pids) {
+        let parts = report.parts("gt-unit", pid)?;
+        near(unit, Part::sum(&parts)?, len)?;
+        let other = parts.iter().find(|part| part.owner["unit"] != unit);
+        ensure!(
+            other.is_none(),
+            "{unit}: {:?}",
+            other.map(|part| part.owner)
+        );
+    }
+    Ok(())
+}
+
+/// A file that was deleted while its pages were dirty and it was open has its
+/// name, and is marked.
+pub fn deleted(mut run: Run<'_>) -> Result<()> {
+    let len = 24 * MIB;
+    run.trace()?;
+    let file = run.file("gone");
+    let mut writer = Writer::start("gt-gone", &["unlinked", &file, &len.to_string()])?;
+    writer.go()?;
+    writer.done(run.deadline)?;
+    run.flush()?;
+    let report = run.finish(len, 0)?;
+    let pid = writer.exit(run_over())?;
+    let Some(report) = report else {
+        return Ok(());
+    };
+    files_are(
+        &report,
+        "gt-gone",
+        pid,
+        &[(format!("{file} (deleted)"), len)],
+    )
+}
+
+/// Each of fifty files has its name and its bytes.
+pub fn fifty_files(mut run: Run<'_>) -> Result<()> {
+    let each = MIB;
+    run.trace()?;
+    let dir = run.file("");
+    let pid = run.to_end("gt-fifty", &["files", &dir, "50", &each.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(50 * each, 0)? else {
+        return Ok(());
+    };
+    let files: Vec<_> = (0..50).map(|n| (run_file(&dir, n), each)).collect();
+    files_are(&report, "gt-fifty", pid, &files)
+}
+
+/// A file that is renamed and written to again has its new name; one of two
+/// links has one of both; what is written through a bind mount has its place in
+/// the whole file system.
+pub fn links_and_mounts(mut run: Run<'_>) -> Result<()> {
+    let len = 8 * MIB;
+    run.trace()?;
+    let write = |run: &Run<'_>, comm: &str, file: &str| {
+        run.to_end(comm, &["write", file, "0", &len.to_string()])
+    };
+    let (old, new) = (run.file("old"), run.file("new"));
+    write(&run, "gt-before", &old)?;
+    run.flush()?;
+    fs::rename(&old, &new)?;
+    let renamed = write(&run, "gt-after", &new)?;
+
+    let (one, two) = (run.file("one"), run.file("two"));
+    fs::write(&one, "")?;
+    fs::hard_link(&one, &two)?;
+    let linked = write(&run, "gt-link", &two)?;
+
+    let (inside, bind) = (run.file("inside"), run.file("bind"));
+    fs::create_dir(&inside)?;
+    fs::create_dir(&bind)?;
+    command::run(
+        Command::new("mount").args(["--bind", &inside, &bind]),
+        run.deadline,
+    )?;
+    let bound = write(&run, "gt-bind", &format!("{bind}/file"));
+    command::run(Command::new("umount").arg(&bind), run.deadline)?;
+    let bound = bound?;
+    run.flush()?;
+    let Some(report) = run.finish(4 * len, 0)? else {
+        return Ok(());
+    };
+    files_are(&report, "gt-after", renamed, &[(new, len)])?;
+    files_are(
+        &report,
+        "gt-bind",
+        bound,
+        &[(format!("{inside}/file"), len)],
+    )?;
+    let files = report.files("gt-link", linked)?;
+    let found: Vec<_> = files.keys().map(String::as_str).collect();
+    ensure!(
+        found == [one.as_str()] || found == [two.as_str()],
+        "{found:?}"
+    );
+    Ok(())
+}
+
+/// A bulk writer that has exited, a database that commits and a log writer:
+/// each has its bytes, its reason and its file.
+pub fn mixed(mut run: Run<'_>) -> Result<()> {
+    let (bulk, commits, log) = (128 * MIB, 16 * MIB, 4 * MIB);
+    run.trace()?;
+    let file = |name| run.file(name);
+    let (image, table, lines) = (file("image"), file("table"), file("lines"));
+    let bulk_pid = run.to_end("gt-bulk", &["write", &image, "0", &bulk.to_string()])?;
+    let db_pid = run.to_end("gt-db", &["commits", &table, &commits.to_string()])?;
+    let log_pid = run.to_end("gt-log", &["write", &lines, "0", &log.to_string()])?;
+    run.flush()?;
+    run.metadata = 64 * MIB;
+    let Some(report) = run.finish(bulk + commits + log, 0)? else {
+        return Ok(());
+    };
+    let writers = [
+        ("gt-bulk", bulk_pid, bulk, "sync", image),
+        ("gt-db", db_pid, commits, "fdatasync", table),
+        ("gt-log", log_pid, log, "sync", lines),
+    ];
+    for (comm, pid, len, reason, file) in writers {
+        let parts = report.parts(comm, pid)?;
+        near(comm, Part::sum(&parts)?, len)?;
+        near(reason, bytes_for(&parts, &[reason])?, len)?;
+        files_are(&report, comm, pid, &[(file, len)])?;
+    }
+    Ok(())
+}
+
+/// A spike is told when it is over, with all its bytes and their owner.
+pub fn spike(mut run: Run<'_>) -> Result<()> {
+    let len = 128 * MIB;
+    run.trace_with(&["-d", "0.25", "--explain-writeback"])?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-spike", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    sleep(Duration::from_secs(2));
+    let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
+        return Ok(());
+    };
+    let spikes = report.0.iter().flat_map(|interval| &interval.spikes);
+    let mut sum = 0;
+    for spike in spikes {
+        if spike.field("device")?["name"] != dev {
+            continue;
+        }
+        let owners = spike.field("owners")?.as_array().context("owners")?;
+        let ours = |owner: &&Value| owner["comm"] == "gt-spike" && owner["pid"] == pid;
+        let bytes = owners
+            .iter()
+            .filter(ours)
+            .filter_map(|owner| owner["bytes"].as_u64());
+        sum += bytes.sum::<u64>();
+    }
+    near("gt-spike's part of the spikes", sum, len)
+}
+
+fn run_file(dir: &str, n: usize) -> String {
+    format!("{}/{n}", dir.trim_end_matches('/'))
+}
+
+/// A writer has these files with these bytes, and no others.
+fn files_are(report: &Report, comm: &str, pid: u64, expected: &[(String, u64)]) -> Result<()> {
+    let files = report.files(comm, pid)?;
+    for (path, len) in expected {
+        let found = files.get(path);
+        let found = found.with_context(|| format!("{comm}: {path} is not among {files:?}"))?;
+        near(path, *found, *len)?;
+    }
+    ensure!(files.len() == expected.len(), "{comm}: {files:?}");
+    Ok(())
+}
+
+fn run_over() -> crate::support::deadline::Deadline {
+    crate::support::deadline::Deadline::after(Duration::from_secs(5))
+}

@@ -1,0 +1,84 @@
+//! Settings of the machine that a case changes, and puts back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A file below /proc/sys with another content than before. Dropping it puts
+/// the old one back.
+pub struct Setting {
+    path: PathBuf,
+    before: String,
+}
+
+impl Setting {
+    /// Changes a setting of /proc/sys/vm.
+    pub fn vm(name: &str, value: u64) -> Result<Setting> {
+        let vm = Path::new("/proc/sys/vm");
+        // Of two settings that exclude each other the one in force is put back.
+        let other = name.replace("_bytes", "_ratio");
+        let in_force = match read(&vm.join(name))?.as_str() {
+            "0" => vm.join(other),
+            _ => vm.join(name),
+        };
+        let setting = Setting {
+            before: read(&in_force)?,
+            path: in_force,
+        };
+        write(&vm.join(name), &value.to_string())?;
+        Ok(setting)
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        if let Err(problem) = write(&self.path, &self.before) {
+            eprintln!("putting a setting back: {problem:#}");
+        }
+    }
+}
+
+/// A cgroup of ours. Dropping it removes it; whoever is in it must be gone.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes one in a hierarchy: below the first of these directories that is
+    /// there.
+    pub fn new(hierarchies: &[&str], name: &str) -> Result<Cgroup> {
+        let hierarchy = hierarchies.iter().map(Path::new).find(|path| path.exists());
+        let path = hierarchy.context("no such hierarchy")?.join(name);
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Cgroup(path))
+    }
+
+    /// Sets the first of these files that is there.
+    pub fn set(&self, files: &[&str], value: &str) -> Result<()> {
+        let mut files = files.iter().map(|file| self.0.join(file));
+        let file = files.find(|file| file.exists()).context("no such file")?;
+        write(&file, value)
+    }
+
+    /// Moves a process there.
+    pub fn take(&self, pid: u64) -> Result<()> {
+        write(&self.0.join("cgroup.procs"), &pid.to_string())
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        if let Err(problem) = fs::remove_dir(&self.0) {
+            eprintln!("removing {}: {problem}", self.0.display());
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {text} to {}", path.display()))
+}
