@@ -434,7 +434,7 @@ fn explain_names_who_why_and_whose() {
 }
 
 /// The golden sample with a spike that goes on or has ended.
-fn spiked(open: bool) -> Sample {
+pub fn spiked(open: bool) -> Sample {
     let mut sample = flushed();
     let mut spikes = Spikes::new(SpikeRule::default());
     let length = sample.interval;

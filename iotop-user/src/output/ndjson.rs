@@ -392,12 +392,13 @@ mod tests {
     use super::*;
     use crate::output::golden::{self, lines};
 
-    fn samples() -> [Sample; 5] {
+    fn samples() -> [Sample; 6] {
         let groups = |by| golden::grouped(golden::sample(), by);
         [
             golden::sample(),
             golden::without_ebpf(),
             golden::flushed(),
+            golden::spiked(false),
             groups(By::User),
             groups(By::Device),
         ]
