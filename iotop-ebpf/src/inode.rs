@@ -8,9 +8,11 @@ use iotop_common::{
 };
 
 use crate::{
+    charge::Known,
     count::control,
     kernel::{
-        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, layout, read, try_read,
+        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, Typed, layout, read,
+        try_read,
     },
     maps::{INODES, OWNERS},
     names,
@@ -19,6 +21,27 @@ use crate::{
 /// The inode that a mapping belongs to.
 #[derive(Clone, Copy)]
 pub struct Inode(u64);
+
+/// An inode whose type the verifier knows: read without a helper.
+pub struct TypedInode(pub Typed);
+
+impl TypedInode {
+    /// Its numbers.
+    #[inline(always)]
+    pub fn tell(self, known: &mut Known) {
+        known.ino = self.0.field(layout!(inode_i_ino));
+        if known.wants_file != 0 {
+            let generation: u32 = self.0.field(layout!(inode_i_generation));
+            known.file = file(known.mapping - u64::from(layout!(inode_i_data)), generation);
+        }
+    }
+}
+
+/// See `InodeKey::file`. Inodes are larger than a cache line.
+#[inline(always)]
+fn file(inode: u64, generation: u32) -> u32 {
+    (inode >> 6) as u32 ^ generation
+}
 
 impl Inode {
     /// The host of a mapping.
@@ -72,11 +95,11 @@ impl Inode {
         })
     }
 
-    /// See `InodeKey::file`. Inodes are larger than a cache line.
+    /// See `InodeKey::file`.
     #[inline(always)]
     pub fn file(self) -> Option<u32> {
         let generation = read::<u32>(self.0, layout!(inode_i_generation))?;
-        Some((self.0 >> 6) as u32 ^ generation)
+        Some(file(self.0, generation))
     }
 
     #[inline(always)]

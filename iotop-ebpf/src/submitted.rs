@@ -10,7 +10,7 @@ use iotop_common::{Class, FactKey, FlushId, Last, tag::Slot};
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, Waited},
     count::{Part, control},
-    inode::Inode,
+    inode::{Inode, TypedInode},
     kernel::{Typed, layout, now},
     maps::LOWER_DEVICES,
     owners::{self, Asker, is_kthread},
@@ -41,8 +41,19 @@ pub struct Bio {
 pub struct Submitter {
     pub slot: Slot,
     pub kthread: bool,
-    /// See `FactKey::flush`.
-    pub flush: u32,
+    /// The run that a worker is in.
+    flush: FlushId,
+}
+
+impl Submitter {
+    /// What it writes page cache for, see `FactKey::flush`.
+    #[inline(always)]
+    pub fn flush(&self, part: &Part) -> u32 {
+        if !self.kthread && part.wants_flushes() {
+            return syscall().0;
+        }
+        self.flush.0
+    }
 }
 
 /// Fires once for each bio and each device it passes, before it is split. What
@@ -83,13 +94,12 @@ fn submitted(bio: Typed) -> Option<()> {
     let flush = match kthread {
         // SAFETY: as above.
         true => FlushId(unsafe { (*current.owner).flush }).running(),
-        false if op == REQ_OP_WRITE && part.wants_flushes() => syscall(),
         false => FlushId::NONE,
     };
     let submitter = Submitter {
         slot: current.slot,
         kthread,
-        flush: flush.0,
+        flush,
     };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
@@ -166,6 +176,13 @@ impl FirstPage {
         size <= page_size && self.offset <= page_size - size
     }
 
+    /// The host of the page's own mapping, where it is a folio's first page.
+    #[inline(always)]
+    fn inode(&self) -> TypedInode {
+        let mapping = self.page.pointer(layout!(page_mapping));
+        TypedInode(mapping.pointer(layout!(mapping_host)))
+    }
+
     #[inline(always)]
     fn ino(&self, number: &mut u64) -> Option<u64> {
         Inode::around(Folio::of_typed(self.page, self.address, number)?.mapping)?.ino()
@@ -181,13 +198,18 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         known: Known::mapping(0, false),
         waited: Waited::No,
     });
+    // Direct I/O is a reason by itself.
+    let flush = match charged.charge.class() == Class::Direct as u32 {
+        true => FlushId::NONE.0,
+        false => submitter.flush(part),
+    };
     part.turn_to(&FactKey {
         ino: charged.known.ino,
         dev: bio.dev,
         class: charged.charge.class(),
         owner: charged.charge.owner(),
         submitter: submitter.slot,
-        flush: submitter.flush,
+        flush,
         file: charged.known.file,
     });
     let fact = part.fact();
@@ -214,6 +236,9 @@ fn charge_page(
 ) -> Option<Charged> {
     let folio = Folio::of_typed(page.page, page.address, &mut last.number)?;
     let mut known = Known::mapping(last.mapping, part.wants_flushes());
+    if folio.mapping == last.mapping && folio.head == page.address {
+        page.inode().tell(&mut known);
+    }
     let what = charge::look(&folio, &mut known)?;
     last.mapping = known.mapping;
     let (charge, waited) = match what {
@@ -243,7 +268,7 @@ fn whole(part: &Part, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter:
         class: class as u32,
         owner,
         submitter: submitter.slot,
-        flush: submitter.flush,
+        flush: submitter.flush.0,
         file: 0,
     });
     let fact = part.fact();

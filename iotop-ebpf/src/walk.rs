@@ -86,7 +86,7 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
         other: Charge::of_other(bio, submitter),
         dev: bio.dev,
         submitter: submitter.slot,
-        flush: submitter.flush,
+        flush: submitter.flush(&part),
         begun: 0,
         now: now.0,
     };
