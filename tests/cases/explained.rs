@@ -43,15 +43,18 @@ fn askers<'a>(parts: &[Part<'a>]) -> Result<Vec<&'a Value>> {
 /// More is dirty than vm.dirty_background_bytes allows, and the writer is held
 /// back by vm.dirty_bytes: for no longer than it took.
 pub fn background(mut run: Run<'_>) -> Result<()> {
-    let len = 192 * MIB;
-    let _background = Setting::vm("dirty_background_bytes", 8 * MIB)?;
-    let _dirty = Setting::vm("dirty_bytes", 24 * MIB)?;
+    let len = 128 * MIB;
+    // Limits this narrow hold back whoever writes, however fast the device is.
+    let _background = Setting::vm("dirty_background_bytes", 2 * MIB)?;
+    let _dirty = Setting::vm("dirty_bytes", 3 * MIB)?;
     run.trace()?;
     let file = run.file("file");
     let begin = Instant::now();
     let pid = run.to_end("gt-back", &["write", &file, "0", &len.to_string()])?;
     let took = begin.elapsed();
     run.flush()?;
+    // btrfs writes its trees as often as it is made to write data.
+    run.metadata = 64 * MIB;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
     };

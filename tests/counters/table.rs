@@ -92,18 +92,22 @@ pub fn number_of_words(stage: &Stage<'_>) -> Result<()> {
         let mut places = BTreeSet::new();
         let mut rows = 0;
         for frame in frames(&batch(options)?)? {
-            places.insert(frame.column("COMMAND")?);
+            let named = frame.column("COMMAND")?;
+            places.insert(named);
             for row in &frame.rows {
-                let own = running
+                let figures = row.get(..named).context("a short row")?;
+                let alone = figures.iter().find(|word| is_a_unit(word));
+                ensure!(alone.is_none(), "{alone:?} is a word of its own in {row:?}");
+                if !running
                     .iter()
-                    .any(|actor| row[0] == actor.pid().to_string());
+                    .any(|actor| row[0] == actor.pid().to_string())
+                {
+                    continue;
+                }
                 // Every actor is the running binary, and that is its first argument.
                 let place = row.iter().position(|word| word.contains("/proc/self/exe"));
-                ensure!(!own || place.is_some(), "no command in {row:?}");
-                rows += usize::from(place.is_some());
-                places.extend(place);
-                let alone = row.iter().find(|word| is_a_unit(word));
-                ensure!(alone.is_none(), "{alone:?} is a word of its own in {row:?}");
+                places.insert(place.with_context(|| format!("no command in {row:?}"))?);
+                rows += 1;
             }
         }
         ensure!(rows >= 3, "{options:?}: {rows} rows of three actors");

@@ -38,7 +38,9 @@ const MIB: u64 = 1 << 20;
 
 /// Two intervals: 10 MiB of one exited writer, 1 MiB shared, 2 MiB nobody's, each.
 fn lines() -> Vec<Value> {
-    (1..=2).flat_map(|seq| [system(seq), task(seq)]).collect()
+    (1..=2)
+        .flat_map(|seq| [system(seq), task(seq), flush(seq)])
+        .collect()
 }
 
 fn system(seq: u64) -> Value {
@@ -65,6 +67,18 @@ fn task(seq: u64) -> Value {
     })
 }
 
+/// All that was written, in one flush.
+fn flush(seq: u64) -> Value {
+    json!({
+        "v": 1, "type": "flush", "seq": seq, "time": "2026-01-01T00:00:00.000000Z",
+        "bytes": 13 * MIB,
+        "owners": [{"pid": 7, "comm": "w", "bytes": 10 * MIB},
+                   {"pid": null, "comm": null, "bytes": MIB}],
+        "unattributed": {"pre_trace": MIB, "metadata": MIB, "swap": 0,
+                         "stacked": 7 * MIB, "overflow": 0, "unknown": 0},
+    })
+}
+
 fn check(lines: &[Value]) -> Result<()> {
     let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
     let [inner, outer] = [25, 27].map(|written| Vmstat {
@@ -81,45 +95,47 @@ fn sound_report() -> Result<()> {
 /// Each breaks one thing in the second interval and names what must be said.
 fn broken_promises() -> Result<()> {
     let breaks: &[(usize, &str, Value, &str)] = &[
-        (2, "/v", json!(2), "not version 1"),
-        (2, "/seq", json!(3), "seq 3, not 2"),
-        (2, "/block_write_bytes", json!(13 * MIB + 1), "its parts"),
+        (3, "/v", json!(2), "not version 1"),
+        (3, "/seq", json!(3), "seq 3, not 2"),
+        (3, "/block_write_bytes", json!(13 * MIB + 1), "its parts"),
         (
-            2,
+            3,
             "/attributed_write_bytes",
             json!(10 * MIB - 1),
             "its parts",
         ),
-        (2, "/block_write_bytes", json!(null), "null although"),
-        (2, "/unattributed/swap", json!(1), "its reasons"),
-        (2, "/unattributed/swap", json!(null), "swap is null"),
-        (2, "/lost/facts", json!(1), "lost.facts"),
+        (3, "/block_write_bytes", json!(null), "null although"),
+        (3, "/unattributed/swap", json!(1), "its reasons"),
+        (3, "/unattributed/swap", json!(null), "swap is null"),
+        (3, "/lost/facts", json!(1), "lost.facts"),
         (
-            2,
+            3,
             "/pgpgout_bytes",
             json!(14 * MIB),
             "block_write_bytes and pgpgout",
         ),
         (
-            2,
+            3,
             "/pgpgin_bytes",
             json!(5 * MIB),
             "block_read_bytes and pgpgin",
         ),
         (
-            3,
+            4,
             "/block_write_self_bytes",
             json!(0),
             "a task's block_write_bytes",
         ),
         (
-            3,
+            4,
             "/block_write_shared_bytes",
             json!(0),
             "shared_write_bytes",
         ),
-        (3, "/type", json!("system"), "seq 2, not 3"),
-        (3, "/type", json!("tusk"), "an unexpected line"),
+        (5, "/bytes", json!(13 * MIB + 1), "a flush and its parts"),
+        (5, "/type", json!("spike"), "and the flushes"),
+        (4, "/type", json!("system"), "seq 2, not 3"),
+        (4, "/type", json!("tusk"), "an unexpected line"),
     ];
     for (line, path, value, complaint) in breaks {
         let mut lines = lines();
@@ -128,15 +144,17 @@ fn broken_promises() -> Result<()> {
         must_say(check(&lines), complaint)?;
     }
     let mut both = lines();
-    for line in [0, 2] {
+    for line in [0, 3] {
         both[line]["pgpgout_bytes"] = json!(14 * MIB);
         both[line]["block_write_bytes"] = json!(14 * MIB);
         both[line]["shared_write_bytes"] = json!(2 * MIB);
         both[line + 1]["block_write_shared_bytes"] = json!(2 * MIB);
+        both[line + 2]["bytes"] = json!(14 * MIB);
+        both[line + 2]["owners"][1]["bytes"] = json!(2 * MIB);
     }
     must_say(check(&both), "as read beside it")?;
     let mut renamed = lines();
-    renamed[3]
+    renamed[4]
         .as_object_mut()
         .context("an object")?
         .remove("block_write_bytes");
