@@ -108,7 +108,10 @@ impl Cli {
             pids: options.pid,
             uids,
             processes,
-            flushes: options.explain_writeback || options.export == Some(Export::Ndjson),
+            // Files have their paths with them.
+            flushes: options.explain_writeback
+                || options.export == Some(Export::Ndjson)
+                || by == Some(By::File),
             spikes: options.explain_writeback.then_some(SpikeRule {
                 factor: options.spike_factor,
                 floor: options.spike_floor * MIB,

@@ -7,7 +7,9 @@ use std::{
 
 use iotop_common::Class;
 
-use super::{BlockFact, BlockTotals, Lost, Sample, System, Task, TaskKey, devices::Number};
+use super::{
+    BlockFact, BlockTotals, FileKey, Lost, Sample, System, Task, TaskKey, devices::Number,
+};
 
 /// Which facts are worth keeping: they can be as many as files were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub enum Kept {
 }
 
 /// A fact in one sample and the next.
-type FactOf = (Option<usize>, Option<usize>, Number, u64, Class);
+type FactOf = (Option<usize>, Option<usize>, FileKey, Class);
 
 /// Adds samples up.
 #[derive(Debug)]
@@ -43,13 +45,14 @@ impl Accumulator {
         let mut facts = std::mem::take(&mut sample.facts);
         match self.kept {
             Kept::None => facts.clear(),
-            Kept::WithoutInodes => facts.iter_mut().for_each(|fact| fact.ino = 0),
+            Kept::WithoutInodes => facts.iter_mut().for_each(|fact| (fact.ino, fact.file) = (0, 0)),
             Kept::All => {}
         }
         let sum = self.sum.get_or_insert_with(|| Sample {
             tasks: Vec::new(),
             facts: Vec::new(),
             devices: Vec::new(),
+            paths: HashMap::new(),
             system: System::default(),
             interval: Duration::ZERO,
             ..sample.clone()
@@ -60,7 +63,11 @@ impl Accumulator {
         sum.system = sum_system(&sum.system, &sample.system);
         let place = sum_tasks(sum, std::mem::take(&mut sample.tasks));
         sum_facts(sum, facts, &place);
-        // A flush is of its interval.
+        if self.kept == Kept::All {
+            sum.paths.extend(std::mem::take(&mut sample.paths));
+        }
+        // These are of their interval.
+        sum.disks = std::mem::take(&mut sample.disks);
         sum.flushes = std::mem::take(&mut sample.flushes);
         sum.spikes = std::mem::take(&mut sample.spikes);
         sum_devices(sum, std::mem::take(&mut sample.devices));
@@ -123,8 +130,7 @@ fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
         (
             fact.owner,
             fact.submitter,
-            fact.device,
-            fact.ino,
+            fact.file_key(),
             fact.class,
         )
     };

@@ -16,9 +16,10 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
+    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
     attribution,
     devices::{self, DeviceNames},
+    disks::Disks,
     flush::{self, flushes},
     live::{self, Interval, Live, TaskState},
     processes::processes,
@@ -79,6 +80,7 @@ pub struct Collector {
     names: Names,
     device_names: DeviceNames,
     files: Files,
+    disks: Disks,
     runs: Runs,
     spikes: Option<Spikes>,
     page_size: u64,
@@ -104,6 +106,7 @@ impl Collector {
         let mut collector = Collector {
             names: Names::new(&sources.proc_root, &sources.sys_root),
             files: Files::new(&sources.proc_root, &sources.sys_root),
+            disks: Disks::new(&sources.proc_root, &sources.sys_root),
             runs: Runs::default(),
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
@@ -209,7 +212,9 @@ impl Collector {
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         self.add_idle(&mut interval, epoch.is_some());
         let devices = attribution::by_device(&facts);
-        let flushes = self.flushes(&facts, &interval.rows, Now { time, boottime })?;
+        let paths = self.paths(&facts);
+        let now_on_both = Now { time, boottime };
+        let flushes = self.flushes(&facts, &interval.rows, &paths, now_on_both)?;
         let length = now.duration_since(self.interval_start);
         let spikes = match &mut self.spikes {
             // The first look is no interval.
@@ -224,6 +229,9 @@ impl Collector {
             tasks: interval.rows,
             facts,
             devices,
+            paths,
+            // An older kernel may hide it in a container: then none is known.
+            disks: self.disks.look().unwrap_or_default(),
             flushes,
             spikes,
             groups: None,
@@ -290,11 +298,25 @@ impl Collector {
         task_of
     }
 
+    /// Where the facts' files lie.
+    fn paths(&self, facts: &[BlockFact]) -> HashMap<FileKey, Arc<str>> {
+        if !self.wanted.flushes {
+            return HashMap::new();
+        }
+        let files: HashSet<FileKey> = facts.iter().map(BlockFact::file_key).collect();
+        let path = |(device, ino, file)| {
+            let path = self.files.path(device, ino, file)?;
+            Some(((device, ino, file), path))
+        };
+        files.into_iter().filter_map(path).collect()
+    }
+
     /// The interval's flushes, with the names of all that are in them.
     fn flushes(
         &mut self,
         facts: &[BlockFact],
         tasks: &[Task],
+        paths: &HashMap<FileKey, Arc<str>>,
         now: Now,
     ) -> Result<Vec<Flush>, CollectError> {
         let wanted = self.wanted.flushes;
@@ -320,7 +342,7 @@ impl Collector {
                 .iter_mut()
                 .flat_map(|owner| &mut owner.files)
             {
-                file.path = self.files.path(device, file.ino, file.file);
+                file.path = paths.get(&(device, file.ino, file.file)).cloned();
             }
             for run in &mut flush.runs {
                 run.cgroup = self.names.cgroup_below_root(run.cgroup_id);
@@ -391,6 +413,7 @@ impl Collector {
             dirty_before_bytes: self.vmstat.dirty,
             dirty_bytes: grown.dirty,
             background_threshold_bytes: grown.background_threshold,
+            dirty_threshold_bytes: grown.threshold,
             writeback_bytes: grown.writeback,
             dirtied_bytes: grown.dirtied,
             written_bytes: grown.written,

@@ -66,8 +66,11 @@ pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) 
         By::File => by_fact(
             sample,
             whole,
-            |fact| (fact.device, fact.ino),
-            |(device, ino)| file_name(&names.name(device), ino),
+            BlockFact::file_key,
+            |file| match sample.paths.get(&file) {
+                Some(path) => path.clone(),
+                None => file_name(&names.name(file.0), file.1),
+            },
         ),
     };
     sample.groups = Some(groups);
@@ -289,6 +292,6 @@ mod tests {
     fn of_some_tasks_only_their_own_bytes_are_shown() {
         let groups = grouped(golden::sample(), By::File, false);
         assert_eq!(groups.len(), 1);
-        assert!(named(&groups, "8:1:inode 12").unattributed.is_none());
+        assert!(named(&groups, "/srv/x").unattributed.is_none());
     }
 }

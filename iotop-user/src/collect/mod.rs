@@ -4,6 +4,7 @@ mod accumulate;
 pub(crate) mod attribution;
 mod collector;
 pub mod devices;
+mod disks;
 pub(crate) mod flush;
 mod group;
 mod lags;
@@ -22,6 +23,7 @@ mod written;
 
 pub use accumulate::{Accumulator, Kept};
 pub use collector::{CollectError, Collector, Sources};
+pub use disks::Disk;
 pub use flush::{Flush, FlushFile, FlushOwner, Reason};
 pub use group::{By, group};
 pub use lags::{FlushLag, Lags};

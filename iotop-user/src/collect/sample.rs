@@ -4,12 +4,16 @@
 //! means "not known", never 0. Counters are the interval's own (or, after
 //! [`crate::collect`] has accumulated them, totals since start).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use iotop_common::{Class, FlushId};
 use jiff::Timestamp;
 
-use super::{Flush, Lags, Spike};
+use super::{Disk, Flush, Lags, Spike, devices::Number};
+
+/// A file: its device, its inode number, and what tells inodes of one number
+/// apart (`FactKey::file`).
+pub type FileKey = (Number, u64, u32);
 
 /// Everything gathered in one interval.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ pub struct Sample {
     pub facts: Vec<BlockFact>,
     /// The devices with I/O, whoever it belongs to.
     pub devices: Vec<((u32, u32), BlockTotals)>,
+    /// Where the facts' files lie, as far as flushes are watched and it is known.
+    pub paths: HashMap<FileKey, Arc<str>>,
+    /// The whole disks that ever did anything, and what they did.
+    pub disks: Vec<Disk>,
     /// What was written, by whom and why; most first.
     pub flushes: Vec<Flush>,
     /// Devices that were written to much more than usual: spikes that ended, and
@@ -96,6 +104,8 @@ pub struct System {
     pub dirty_bytes: Option<u64>,
     /// `nr_dirty_background_threshold`: beyond it flushers begin to write.
     pub background_threshold_bytes: Option<u64>,
+    /// `nr_dirty_threshold`: beyond it whoever writes is held back.
+    pub dirty_threshold_bytes: Option<u64>,
     /// `nr_writeback`: page cache being written now.
     pub writeback_bytes: Option<u64>,
     /// `nr_dirtied`: page cache that became dirty.
@@ -505,6 +515,13 @@ impl Lag {
             max: self.max.max(other.max),
             pages: self.pages.saturating_add(other.pages),
         }
+    }
+}
+
+impl BlockFact {
+    /// The file whose bytes they are.
+    pub fn file_key(&self) -> FileKey {
+        (self.device, self.ino, self.file)
     }
 }
 

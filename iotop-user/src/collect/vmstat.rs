@@ -13,6 +13,8 @@ pub struct Vmstat {
     pub dirty: Option<u64>,
     /// `nr_dirty_background_threshold`, a level.
     pub background_threshold: Option<u64>,
+    /// `nr_dirty_threshold`, a level.
+    pub threshold: Option<u64>,
     /// `nr_writeback`, a level.
     pub writeback: Option<u64>,
     /// `nr_dirtied`.
@@ -49,6 +51,7 @@ impl Vmstat {
                 "pgpgout" => (&mut vmstat.pgpgout, 1024),
                 "nr_dirty" => (&mut vmstat.dirty, page_size),
                 "nr_dirty_background_threshold" => (&mut vmstat.background_threshold, page_size),
+                "nr_dirty_threshold" => (&mut vmstat.threshold, page_size),
                 "nr_writeback" => (&mut vmstat.writeback, page_size),
                 "nr_dirtied" => (&mut vmstat.dirtied, page_size),
                 "nr_written" => (&mut vmstat.written, page_size),
@@ -69,6 +72,7 @@ impl Vmstat {
             written: grown(self.written, before.written),
             dirty: self.dirty,
             background_threshold: self.background_threshold,
+            threshold: self.threshold,
             writeback: self.writeback,
         }
     }

@@ -1,6 +1,7 @@
 //! The sample that the outputs' golden files are made of, and the comparison.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,7 +18,7 @@ use super::{Csv, Explain, Table, fields, ndjson::ndjson, sort};
 use crate::{
     cli::Text,
     collect::{
-        Accumulator, Asker, BlockFact, BlockTotals, By, Kept, Lag, Lags, Lost, Run, Sample,
+        Accumulator, Asker, BlockFact, BlockTotals, By, Disk, Kept, Lag, Lags, Lost, Run, Sample,
         SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
         attribution::by_device,
         devices::{DeviceNames, Number},
@@ -195,6 +196,7 @@ pub fn sample() -> Sample {
             dirty_before_bytes: Some(600 * MIB),
             dirty_bytes: Some(65536),
             background_threshold_bytes: Some(512 * MIB),
+            dirty_threshold_bytes: Some(1024 * MIB),
             writeback_bytes: Some(0),
             dirtied_bytes: Some(3 * MIB),
             written_bytes: Some(259 * MIB),
@@ -228,6 +230,14 @@ pub fn sample() -> Sample {
         tasks: vec![dd, kworker, jbd2, db, writer, hostile],
         devices: by_device(&facts),
         facts,
+        paths: HashMap::from([(((8, 1), 12, 0), "/srv/x".into())]),
+        disks: vec![Disk {
+            number: (8, 0),
+            name: "sda".into(),
+            busy: Duration::from_millis(1740),
+            read: 2048,
+            write: 259 * MIB + 40960,
+        }],
         flushes: Vec::new(),
         spikes: Vec::new(),
         groups: None,
