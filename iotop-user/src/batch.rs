@@ -23,7 +23,7 @@ use crate::{
 
 /// How often the tasks that exited, and the files that are new, are taken in:
 /// the kernel half has room for seven thousand and for some hundred.
-const GATHER: Duration = Duration::from_millis(100);
+pub(crate) const GATHER: Duration = Duration::from_millis(100);
 
 /// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
 /// after a signal what the unfinished interval holds is still printed, so that

@@ -7,8 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use serde::{Deserialize, Serialize};
+
 pub use config::*;
-pub use resolve::UsageError;
+pub use resolve::{UsageError, on_device};
 
 use crate::{
     collect::{By, SpikeRule},
@@ -45,15 +47,18 @@ struct Options {
     /// With --export or --fields also those with anything else shown that is not 0.
     #[arg(short, long)]
     only: bool,
-    /// Text output, one block an interval (the default)
+    /// Text output, one block an interval
+    ///
+    /// So it is too with -t or -q, and where standard output is no terminal. Else there is the
+    /// live view.
     #[arg(short, long)]
     batch: bool,
     /// Number of intervals before ending [default: until ^C]
     #[arg(short = 'n', long = "iter", value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
     iter: Option<u64>,
-    /// Seconds between two looks; fractions are honoured
-    #[arg(short, long, value_name = "SEC", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
-    delay: Duration,
+    /// Seconds between two looks; fractions are honoured [default: 1]
+    #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
+    delay: Option<Duration>,
     /// Only these processes, with all their threads; also PID,PID
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
@@ -149,8 +154,9 @@ pub enum Export {
 }
 
 /// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum GroupBy {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
     /// A thread
     Thread,
     /// A process, its threads summed up
@@ -170,7 +176,8 @@ enum GroupBy {
 }
 
 impl GroupBy {
-    fn name(self) -> &'static str {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
         match self.by() {
             Some(by) => by.name(),
             None if self == GroupBy::Process => "process",
@@ -178,7 +185,8 @@ impl GroupBy {
         }
     }
 
-    fn by(self) -> Option<By> {
+    /// What tasks or facts are summed up by; `None` where a line is a task.
+    pub fn by(self) -> Option<By> {
         match self {
             GroupBy::Thread | GroupBy::Process => None,
             GroupBy::User => Some(By::User),
@@ -211,7 +219,7 @@ fn times(text: &str) -> Result<f64, String> {
         .ok_or_else(wrong)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;

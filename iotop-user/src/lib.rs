@@ -15,4 +15,5 @@ pub mod output;
 pub mod probe;
 pub mod sources;
 pub mod taskstats;
+pub mod tui;
 pub mod view;

@@ -1,22 +1,24 @@
 //! The program: parse the command line, open the sources, run.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
+use caps::Capability;
 use clap::Parser as _;
 use iotop_trace::{
     batch,
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf},
+    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live},
     collect::{Collector, devices},
     doctor, identity,
     kernel::capabilities,
     output::is_closed_pipe,
     sources,
+    tui::{self, Machine, Settings},
 };
 
 /// A run-time failure.
@@ -35,7 +37,12 @@ fn main() -> ExitCode {
     };
     let exists = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
     let block_devices = || devices::list(Path::new("/sys")).unwrap_or_default();
-    let config = match cli.resolve(identity::uid, exists, block_devices) {
+    let config = match cli.resolve(
+        identity::uid,
+        exists,
+        block_devices,
+        io::stdout().is_terminal(),
+    ) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("iotop-trace: {error}");
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<ExitCode> {
     match config.action {
         Action::Doctor(format) => examine(&config.ebpf, format),
+        Action::Live(live) => show(&config.ebpf, *live),
         Action::Batch(batch) => sample(&config.ebpf, &batch),
     }
 }
@@ -68,15 +76,45 @@ fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
     }
 }
 
-fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
-    // aya-log reads its ring buffer from a task, so the runtime comes first.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
+fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
+    let settings_path = tui::settings::path();
+    let settings = match settings_path.as_deref().map(Settings::read).transpose() {
+        Ok(settings) => tui::with_options(settings.unwrap_or_default(), &live),
+        Err(error) => {
+            eprintln!("iotop-trace: {}", with_causes(&error));
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let runtime = runtime()?;
     runtime.block_on(async {
         let opened = sources::open(ebpf).context("the kernel half")?;
-        capabilities::drop_unneeded().context("dropping capabilities")?;
+        // An I/O priority is set for other users' tasks.
+        capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
+            .context("dropping capabilities")?;
+        let machine = Machine {
+            notices: opened.notices,
+            own_pids: opened.own_pids,
+            settings_path,
+        };
+        let collector = Collector::new(opened.sources, tui::wanted(&settings, &live))
+            .context("reading the kernel's counters")?;
+        tui::run(collector, live, settings, machine).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// aya-log reads its ring buffer from a task, so the runtime comes first.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let opened = sources::open(ebpf).context("the kernel half")?;
+        capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
         // Text says them above its first table.
         if batch.export.is_some() || batch.text.quiet > 2 {
             for notice in &opened.notices {

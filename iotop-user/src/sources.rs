@@ -32,6 +32,8 @@ pub struct Opened {
     pub sources: Sources,
     /// What could not, why, and what to do about it.
     pub notices: Vec<String>,
+    /// The tasks' numbers are those of our own /proc.
+    pub own_pids: bool,
 }
 
 /// Why there is no kernel half.
@@ -133,6 +135,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
             sys_root,
         },
         notices,
+        own_pids: settings.first_pid_namespace != Some(false),
     })
 }
 

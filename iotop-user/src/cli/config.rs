@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{DoctorFormat, Export};
+use super::{DoctorFormat, Export, GroupBy};
 use crate::{
-    collect::{By, Wanted, devices::Number},
+    collect::{By, SpikeRule, Wanted, devices::Number},
     output::{Field, Filter, Sort, fields},
 };
 
@@ -20,6 +20,8 @@ pub struct Config {
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
+    /// Show on the terminal.
+    Live(Box<Live>),
     /// Sample and print.
     Batch(Box<Batch>),
     /// Report on the kernel.
@@ -35,6 +37,39 @@ pub enum Ebpf {
     BuiltIn,
     /// A file.
     File(PathBuf),
+}
+
+/// How the live view begins: what the command line says beside the settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Time between two samples.
+    pub delay: Option<Duration>,
+    /// How many samples; `None`: until the user quits.
+    pub iterations: Option<u64>,
+    /// Only rows that do I/O or have dirty pages.
+    pub only: bool,
+    /// What a row is.
+    pub group_by: Option<GroupBy>,
+    /// Totals.
+    pub accumulated: bool,
+    /// Kilobytes throughout.
+    pub kilobytes: bool,
+    /// What the rows are sorted by.
+    pub sort: Option<Sort>,
+    /// The columns; empty: the usual ones.
+    pub columns: Vec<&'static Field>,
+    /// Only these processes; empty: all.
+    pub pids: Vec<u32>,
+    /// Only these users' tasks; empty: all.
+    pub uids: Vec<u32>,
+    /// Only tasks whose command matches.
+    pub filter: Option<Filter>,
+    /// Only these devices' I/O.
+    pub device: Option<OnDevice>,
+    /// The flushes and spikes in front.
+    pub explain: bool,
+    /// What a spike is.
+    pub spikes: SpikeRule,
 }
 
 /// How to sample and print.

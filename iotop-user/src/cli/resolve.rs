@@ -1,9 +1,11 @@
 //! From [`Cli`] to [`Config`]: names are looked up, and options that do not go
 //! together are refused.
 
+use std::time::Duration;
+
 use super::{
-    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, MIB, OnDevice, Options, Text,
-    View,
+    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, Live, MIB, OnDevice, Options,
+    Text, View,
 };
 use crate::{
     collect::{
@@ -12,6 +14,9 @@ use crate::{
     },
     output::{Field, fields},
 };
+
+/// Between two looks, unless the user says otherwise.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// Wrong usage: exit status 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -66,7 +71,8 @@ pub enum UsageError {
 
 impl Cli {
     /// Resolves names. `uid` gives a user's number, `exists` says whether a
-    /// process or thread runs, `devices` lists the block devices.
+    /// process or thread runs, `devices` lists the block devices, `terminal` that
+    /// standard output is one.
     ///
     /// # Errors
     ///
@@ -77,6 +83,7 @@ impl Cli {
         uid: impl Fn(&str) -> Option<u32>,
         exists: impl Fn(u32) -> bool,
         devices: impl Fn() -> Vec<Device>,
+        terminal: bool,
     ) -> Result<Config, UsageError> {
         let options = self.options;
         let ebpf = match options.ebpf_object {
@@ -103,23 +110,49 @@ impl Cli {
         let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
         check_fields(&options, grouping)?;
         let device = on_device(&options.device, devices)?;
+        let spikes = SpikeRule {
+            factor: options.spike_factor,
+            floor: options.spike_floor * MIB,
+        };
+        let in_lines = options.batch || options.time || options.quiet != 0;
+        if terminal && !in_lines && options.export.is_none() {
+            let given = options.processes || options.group_by.is_some();
+            let live = Live {
+                delay: options.delay,
+                iterations: options.iter,
+                only: options.only,
+                group_by: given.then_some(grouping),
+                accumulated: options.accumulated,
+                kilobytes: options.kilobytes,
+                sort: options.sort,
+                columns: options.fields,
+                pids: options.pid,
+                uids,
+                filter: options.filter,
+                device,
+                explain: options.explain_writeback,
+                spikes,
+            };
+            return Ok(Config {
+                action: Action::Live(Box::new(live)),
+                ebpf,
+            });
+        }
         let wanted = Wanted {
             rows: rows(&options, by),
             pids: options.pid,
             uids,
             processes,
+            leaders: false,
             // Files have their paths with them.
             flushes: options.explain_writeback
                 || options.export == Some(Export::Ndjson)
                 || by == Some(By::File),
-            spikes: options.explain_writeback.then_some(SpikeRule {
-                factor: options.spike_factor,
-                floor: options.spike_floor * MIB,
-            }),
+            spikes: options.explain_writeback.then_some(spikes),
         };
         let fields = (!options.fields.is_empty()).then_some(options.fields);
         let batch = Batch {
-            delay: options.delay,
+            delay: options.delay.unwrap_or(DELAY),
             iterations: options.iter,
             sort: options.sort,
             export: options.export,
@@ -204,7 +237,12 @@ fn check_fields(options: &Options, grouping: GroupBy) -> Result<(), UsageError> 
     }
 }
 
-fn on_device(
+/// The devices that somebody means.
+///
+/// # Errors
+///
+/// One of them does not exist.
+pub fn on_device(
     wanted: &[String],
     devices: impl Fn() -> Vec<Device>,
 ) -> Result<Option<OnDevice>, UsageError> {
@@ -252,8 +290,6 @@ fn rows(options: &Options, by: Option<By>) -> Rows {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
@@ -274,7 +310,25 @@ mod tests {
     fn resolve(args: &[&str]) -> Result<Result<Config, UsageError>, clap::Error> {
         let cli = Cli::try_parse_from([&["iotop-trace"], args].concat())?;
         let uid = |name: &str| (name == "root").then_some(0).or(name.parse().ok());
-        Ok(cli.resolve(uid, |pid| pid < 100, devices))
+        Ok(cli.resolve(uid, |pid| pid < 100, devices, false))
+    }
+
+    #[test]
+    fn a_terminal_has_the_live_view_unless_lines_are_asked_for() {
+        for (args, is_live) in [
+            (&[][..], true),
+            (&["-o", "-P", "-n", "3"], true),
+            (&["--explain-writeback"], true),
+            (&["-b"], false),
+            (&["-t"], false),
+            (&["-q"], false),
+            (&["--export", "csv"], false),
+        ] {
+            let cli = Cli::try_parse_from([&["iotop-trace"], args].concat()).expect("parsed");
+            let config = cli.resolve(|_| None, |_| true, devices, true);
+            let action = config.expect("resolved").action;
+            assert_eq!(matches!(action, Action::Live(_)), is_live, "{args:?}");
+        }
     }
 
     fn batch(args: &[&str]) -> Batch {

@@ -45,7 +45,9 @@ impl Accumulator {
         let mut facts = std::mem::take(&mut sample.facts);
         match self.kept {
             Kept::None => facts.clear(),
-            Kept::WithoutInodes => facts.iter_mut().for_each(|fact| (fact.ino, fact.file) = (0, 0)),
+            Kept::WithoutInodes => facts
+                .iter_mut()
+                .for_each(|fact| (fact.ino, fact.file) = (0, 0)),
             Kept::All => {}
         }
         let sum = self.sum.get_or_insert_with(|| Sample {
@@ -126,14 +128,8 @@ fn sum_task(sum: &mut Task, task: Task) {
 }
 
 fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
-    let of = |fact: &BlockFact| -> FactOf {
-        (
-            fact.owner,
-            fact.submitter,
-            fact.file_key(),
-            fact.class,
-        )
-    };
+    let of =
+        |fact: &BlockFact| -> FactOf { (fact.owner, fact.submitter, fact.file_key(), fact.class) };
     let mut index: HashMap<FactOf, usize> = sum.facts.iter().map(of).zip(0..).collect();
     for mut fact in facts {
         fact.owner = fact.owner.map(|n| place[n]);
@@ -185,7 +181,8 @@ fn sum_system(sum: &System, now: &System) -> System {
     }
 }
 
-fn sum_lost(a: &Lost, b: &Lost) -> Lost {
+/// All that was lost in two times.
+pub fn sum_lost(a: &Lost, b: &Lost) -> Lost {
     Lost {
         exit_records: plus(a.exit_records, b.exit_records),
         owner_slots: plus(a.owner_slots, b.owner_slots),

@@ -16,8 +16,8 @@ use iotop_common::{
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey, Wanted,
-    attribution,
+    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey,
+    Wanted, attribution,
     devices::{self, DeviceNames},
     disks::Disks,
     flush::{self, flushes},
@@ -145,6 +145,11 @@ impl Collector {
             pids: wanted.pids.iter().map(process).collect(),
             ..wanted
         }
+    }
+
+    /// Changes which tasks are worth a row from the next sample on.
+    pub fn want_rows(&mut self, rows: Rows) {
+        self.wanted.rows = rows;
     }
 
     /// The kernel half, if there is one.
@@ -379,6 +384,25 @@ impl Collector {
             processes(sample, |pid| self.live.by_tid(pid).map(TaskState::row));
         }
         select::worth_a_row(sample, self.wanted.rows);
+        if self.wanted.leaders {
+            self.add_leaders(sample);
+        }
+    }
+
+    /// Those that no sample holds because they did nothing.
+    fn add_leaders(&self, sample: &mut Sample) {
+        let of = |task: &Task| (task.tid == task.pid).then_some(task.pid);
+        let mut there: HashSet<u32> = sample.tasks.iter().filter_map(of).collect();
+        let ebpf = sample.system.block.is_some();
+        for at in 0..sample.tasks.len() {
+            let pid = sample.tasks[at].pid;
+            if let (true, Some(leader)) = (there.insert(pid), self.live.by_tid(pid)) {
+                sample.tasks.push(Task {
+                    block: ebpf.then(TaskBlock::zero),
+                    ..leader.row()
+                });
+            }
+        }
     }
 
     /// Looks up the names of what is left.

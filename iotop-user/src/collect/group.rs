@@ -63,20 +63,18 @@ pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) 
             |fact| fact.device,
             |device| names.name(device),
         ),
-        By::File => by_fact(
-            sample,
-            whole,
-            BlockFact::file_key,
-            |file| match sample.paths.get(&file) {
+        By::File => by_fact(sample, whole, BlockFact::file_key, |file| {
+            match sample.paths.get(&file) {
                 Some(path) => path.clone(),
                 None => file_name(&names.name(file.0), file.1),
-            },
-        ),
+            }
+        }),
     };
     sample.groups = Some(groups);
 }
 
-fn file_name(device: &str, ino: u64) -> Arc<str> {
+/// What a file is called whose path is not known.
+pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
     match ino {
         0 => format!("{device}:no inode"),
         ino => format!("{device}:inode {ino}"),

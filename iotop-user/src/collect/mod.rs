@@ -6,7 +6,7 @@ mod collector;
 pub mod devices;
 mod disks;
 pub(crate) mod flush;
-mod group;
+pub(crate) mod group;
 mod lags;
 mod live;
 pub(crate) mod processes;
@@ -21,7 +21,7 @@ mod vmstat;
 mod wanted;
 mod written;
 
-pub use accumulate::{Accumulator, Kept};
+pub use accumulate::{Accumulator, Kept, sum_lost};
 pub use collector::{CollectError, Collector, Sources};
 pub use disks::Disk;
 pub use flush::{Flush, FlushFile, FlushOwner, Reason};

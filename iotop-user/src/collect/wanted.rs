@@ -15,6 +15,8 @@ pub struct Wanted {
     pub processes: bool,
     /// Which tasks are worth a row.
     pub rows: Rows,
+    /// The leaders of their processes too, whatever they do.
+    pub leaders: bool,
     /// The flushes too.
     pub flushes: bool,
     /// And the spikes, by this rule.

@@ -6,7 +6,7 @@ mod container;
 mod files;
 mod mounts;
 mod names;
-mod priority;
+pub mod priority;
 mod stat;
 mod threads;
 mod unit;

@@ -1,4 +1,6 @@
-//! I/O priority as iotop shows it.
+//! I/O priority as iotop shows it and sets it.
+
+use std::{fmt, io, str::FromStr};
 
 /// `IOPRIO_WHO_PROCESS` of include/uapi/linux/ioprio.h.
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
@@ -21,9 +23,112 @@ pub fn of(tid: u32) -> Option<String> {
     })
 }
 
+/// A priority to be given (ioprio_set(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// What the nice value says.
+    None,
+    /// Before all others; 0 is first.
+    RealTime(u8),
+    /// Among the others; 0 is first.
+    BestEffort(u8),
+    /// When nobody else has I/O.
+    Idle,
+}
+
+/// No priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an I/O priority is none, idle, be/0 to be/7 or rt/0 to rt/7")]
+pub struct NoPriority;
+
+impl FromStr for Priority {
+    type Err = NoPriority;
+
+    fn from_str(text: &str) -> Result<Priority, NoPriority> {
+        let level = |level: &str| match level.parse() {
+            Ok(level @ 0..=7) => Ok(level),
+            _ => Err(NoPriority),
+        };
+        match text.trim() {
+            "none" => Ok(Priority::None),
+            "idle" => Ok(Priority::Idle),
+            text => match text.split_once('/') {
+                Some(("be", n)) => Ok(Priority::BestEffort(level(n)?)),
+                Some(("rt", n)) => Ok(Priority::RealTime(level(n)?)),
+                _ => Err(NoPriority),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Priority::None => f.write_str("none"),
+            Priority::RealTime(level) => write!(f, "rt/{level}"),
+            Priority::BestEffort(level) => write!(f, "be/{level}"),
+            Priority::Idle => f.write_str("idle"),
+        }
+    }
+}
+
+/// Gives a thread a priority.
+///
+/// # Errors
+///
+/// The kernel refused: the thread is gone, or it is somebody else's and we lack
+/// `CAP_SYS_NICE` (block/ioprio.c).
+pub fn set(tid: u32, priority: Priority) -> io::Result<()> {
+    let (class, level) = match priority {
+        Priority::None => (0, 0),
+        Priority::RealTime(level) => (1, level),
+        Priority::BestEffort(level) => (2, level),
+        Priority::Idle => (3, 0),
+    };
+    let value = class << IOPRIO_CLASS_SHIFT | libc::c_long::from(level);
+    // SAFETY: ioprio_set takes plain numbers.
+    let set = unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, value) };
+    match set {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn by_nice(tid: u32) -> Option<libc::c_long> {
     // SAFETY: getpriority takes plain numbers. The system call itself returns
     // 20 - nice, so that it is never negative but on failure (getpriority(2)).
     let value = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, tid) };
     (value > 0).then(|| (40 - value) / 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_priority_is_read_as_it_is_shown() {
+        for text in ["none", "idle", "be/0", "be/7", "rt/3"] {
+            let priority: Priority = text.parse().expect(text);
+            assert_eq!(priority.to_string(), text);
+        }
+        for text in ["", "be", "be/8", "rt/-1", "idle/1", "4"] {
+            assert_eq!(text.parse::<Priority>(), Err(NoPriority), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_thread_has_the_priority_it_was_given() {
+        let thread = std::thread::spawn(|| {
+            // SAFETY: gettid takes nothing and can't fail.
+            let tid = unsafe { libc::gettid() } as u32;
+            set(tid, Priority::BestEffort(6)).expect("our own");
+            let given = of(tid);
+            set(tid, Priority::Idle).expect("our own");
+            (given, of(tid))
+        });
+        let (first, second) = thread.join().expect("ended");
+        assert_eq!(first.as_deref(), Some("be/6"));
+        assert_eq!(second.as_deref(), Some("idle"));
+        assert!(set(u32::MAX >> 1, Priority::Idle).is_err());
+    }
 }

@@ -30,12 +30,12 @@ impl Capabilities {
 }
 
 /// Gives up what is not needed once everything is loaded and attached. What
-/// stays: reading maps, taskstats, other users' names.
+/// stays: reading maps, taskstats, other users' names, and `also`.
 ///
 /// # Errors
 ///
 /// The kernel refused; the capabilities are as before.
-pub fn drop_unneeded() -> Result<(), caps::errors::CapsError> {
+pub fn drop_unneeded(also: &[Capability]) -> Result<(), caps::errors::CapsError> {
     let needed = [
         Capability::CAP_BPF,
         Capability::CAP_NET_ADMIN,
@@ -49,6 +49,7 @@ pub fn drop_unneeded() -> Result<(), caps::errors::CapsError> {
     }
     let kept: CapsHashSet = needed
         .into_iter()
+        .chain(also.iter().copied())
         .filter(|cap| permitted.contains(cap))
         .collect();
     caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;

@@ -8,7 +8,7 @@ use super::{escape, units, why::why};
 use crate::collect::{Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, Unattributed};
 
 /// Flushes of one interval that have a block; the rest is summed up.
-const FLUSHES: usize = 10;
+pub(crate) const FLUSHES: usize = 10;
 /// Owners of one flush that are named.
 const OWNERS: usize = 10;
 /// Files of one owner.
@@ -47,6 +47,7 @@ impl Explain {
         }
         for spike in sample.spikes.iter().filter(|spike| !spike.open || last) {
             self.spike(&mut text, spike);
+            text.push('\n');
         }
         text
     }
@@ -55,24 +56,7 @@ impl Explain {
         let flushes = alike(&sample.flushes);
         let at = self.second(sample.time);
         for (flush, submitters) in flushes.iter().take(FLUSHES) {
-            let written = &flush.written;
-            let _ = write!(
-                text,
-                "{at} {}: {} wrote {} in {}",
-                escape(&flush.device_name),
-                who(flush, *submitters),
-                bytes(written.totals.write),
-                counted(written.bios, "bio"),
-            );
-            let _ = match flush.inodes {
-                0 => writeln!(text),
-                files => writeln!(text, ", {}", counted(files, "file")),
-            };
-            let _ = writeln!(text, "  why: {}", why(flush, &sample.system));
-            self.runs(text, &flush.runs);
-            charged(text, flush);
-            owners(text, &written.owners, written.totals.write);
-            nobodys(text, &written.totals.unattributed, written.totals.write);
+            self.flush(text, flush, *submitters, sample);
             text.push('\n');
         }
         let rest = flushes.get(FLUSHES..).unwrap_or_default();
@@ -88,6 +72,35 @@ impl Explain {
                 bytes(sum)
             );
         }
+    }
+
+    /// One flush, or as many that are alike.
+    pub(crate) fn flush(
+        &self,
+        text: &mut String,
+        flush: &Flush,
+        submitters: usize,
+        sample: &Sample,
+    ) {
+        let written = &flush.written;
+        let _ = write!(
+            text,
+            "{} {}: {} wrote {} in {}",
+            self.second(sample.time),
+            escape(&flush.device_name),
+            who(flush, submitters),
+            bytes(written.totals.write),
+            counted(written.bios, "bio"),
+        );
+        let _ = match flush.inodes {
+            0 => writeln!(text),
+            files => writeln!(text, ", {}", counted(files, "file")),
+        };
+        let _ = writeln!(text, "  why: {}", why(flush, &sample.system));
+        self.runs(text, &flush.runs);
+        charged(text, flush);
+        owners(text, &written.owners, written.totals.write);
+        nobodys(text, &written.totals.unattributed, written.totals.write);
     }
 
     fn runs(&self, text: &mut String, runs: &[Run]) {
@@ -152,7 +165,8 @@ impl Explain {
         text.push('\n');
     }
 
-    fn spike(&self, text: &mut String, spike: &Spike) {
+    /// One spike.
+    pub(crate) fn spike(&self, text: &mut String, spike: &Spike) {
         let written = &spike.written;
         let usual = match spike.usual {
             0.0 => "usually nothing".to_owned(),
@@ -202,7 +216,6 @@ impl Explain {
         let _ = writeln!(text, "  caused by:");
         owners(text, &written.owners, written.totals.write);
         nobodys(text, &written.totals.unattributed, written.totals.write);
-        text.push('\n');
     }
 
     fn second(&self, time: Timestamp) -> String {
@@ -218,7 +231,7 @@ impl Explain {
 
 /// Flushes of one device, reason and submitters' name as one, and of how many
 /// submitters it is; most bytes first.
-fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
+pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
     let mut alike: Vec<(Flush, usize)> = Vec::new();
     let comm = |flush: &Flush| flush.submitter.as_ref().map(|task| task.comm.clone());
     for flush in flushes {
@@ -249,7 +262,8 @@ fn files(flush: &Flush) -> u64 {
     inodes.len() as u64
 }
 
-fn who(flush: &Flush, submitters: usize) -> String {
+/// Who submitted it.
+pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     match &flush.submitter {
         None => "somebody".to_owned(),
         Some(task) if submitters == 1 => name(task),

@@ -78,6 +78,11 @@ impl Field {
         BEYOND_DISK.contains(&self.name)
     }
 
+    /// Whether its values are text.
+    pub fn is_word(&self) -> bool {
+        self.kind == Kind::Word
+    }
+
     fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name) || self.header.eq_ignore_ascii_case(name)
     }
@@ -246,6 +251,14 @@ pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
         })
         .filter_map(|header| FIELDS.iter().find(|field| field.header == header))
         .collect()
+}
+
+/// The columns of the live view unless others are asked for: exited tasks are
+/// dimmed there.
+pub fn live_columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
+    let mut columns = columns(processes, by);
+    columns.retain(|field| field.name != "exited");
+    columns
 }
 
 /// Every field that such rows have.

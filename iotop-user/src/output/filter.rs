@@ -1,6 +1,6 @@
 //! `--filter`: tasks by their command.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use regex::Regex;
 
@@ -30,6 +30,12 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Filter, regex::Error> {
         Ok(Filter(Regex::new(text)?))
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
     }
 }
 

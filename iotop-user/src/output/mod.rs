@@ -1,17 +1,17 @@
 //! What is done with a Sample: text and machine-readable lines.
 
-mod cell;
+pub(crate) mod cell;
 mod csv;
 mod escape;
-mod explain;
+pub(crate) mod explain;
 pub mod fields;
 mod filter;
 mod flush_line;
 mod ndjson;
 mod row;
 pub mod sort;
-mod table;
-mod units;
+pub(crate) mod table;
+pub(crate) mod units;
 mod why;
 
 use std::io;
@@ -23,7 +23,7 @@ pub use fields::{FIELDS, Field};
 pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};
 pub use row::{Row, Value};
-pub use sort::Sort;
+pub use sort::{Direction, Sort};
 pub use table::Table;
 
 /// Whether a write failed because nobody reads any more.

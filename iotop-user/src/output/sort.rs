@@ -1,6 +1,10 @@
 //! The rows in the order they are shown.
 
-use std::{cmp::Ordering, cmp::Reverse, str::FromStr};
+use std::{
+    cmp::{Ordering, Reverse},
+    fmt,
+    str::FromStr,
+};
 
 use super::{
     fields::{self, Field, NoField},
@@ -15,6 +19,17 @@ pub struct Sort {
     pub field: &'static Field,
     /// Which way, if not the one that fits the field.
     pub direction: Option<Direction>,
+}
+
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.direction {
+            None => "",
+            Some(Direction::Rising) => "+",
+            Some(Direction::Falling) => "-",
+        };
+        write!(f, "{sign}{}", self.field.name)
+    }
 }
 
 /// Which way.
@@ -55,15 +70,18 @@ pub fn rows(sample: &Sample) -> Vec<Row<'_>> {
 
 /// By the key; what is not known comes last, whichever way.
 pub fn by_key(rows: &mut [Row], sort: &Sort) {
-    rows.sort_by(|a, b| {
-        let known = match (sort.field.value(*a), sort.field.value(*b)) {
-            (Value::Unknown, Value::Unknown) => Ordering::Equal,
-            (Value::Unknown, _) => Ordering::Greater,
-            (_, Value::Unknown) => Ordering::Less,
-            (a, b) => directed(&a, &b, sort.direction),
-        };
-        known.then_with(|| identity(*a).cmp(&identity(*b)))
-    });
+    rows.sort_by(|a, b| compare(*a, *b, sort));
+}
+
+/// Which of two rows comes first by the key.
+pub fn compare(a: Row, b: Row, sort: &Sort) -> Ordering {
+    let known = match (sort.field.value(a), sort.field.value(b)) {
+        (Value::Unknown, Value::Unknown) => Ordering::Equal,
+        (Value::Unknown, _) => Ordering::Greater,
+        (_, Value::Unknown) => Ordering::Less,
+        (a, b) => directed(&a, &b, sort.direction),
+    };
+    known.then_with(|| identity(a).cmp(&identity(b)))
 }
 
 fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
@@ -82,7 +100,12 @@ fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
 
 /// Those that moved most first.
 pub fn by_weight(rows: &mut [Row]) {
-    rows.sort_by_key(|row| (Reverse(weight(*row)), identity(*row)));
+    rows.sort_by_key(|row| (heaviest(*row), identity(*row)));
+}
+
+/// How much a row moved, for the most to come first.
+pub fn heaviest(row: Row) -> impl Ord + use<> {
+    Reverse(weight(row))
 }
 
 fn weight(row: Row) -> u64 {
@@ -98,7 +121,8 @@ fn weight(row: Row) -> u64 {
     moved.into_iter().fold(0, u64::saturating_add)
 }
 
-fn identity<'a>(row: Row<'a>) -> (Option<u32>, Option<&'a str>) {
+/// What comes first among rows that are equal else.
+pub fn identity<'a>(row: Row<'a>) -> (Option<u32>, Option<&'a str>) {
     (
         row.task().map(|task| task.tid),
         row.group().and_then(|group| group.name.as_deref()),
@@ -152,6 +176,7 @@ mod tests {
             let sort: Sort = key.parse().expect("a key");
             prop_assert_eq!(sort.field, &FIELDS[at]);
             prop_assert_eq!(sort.direction.is_some(), !sign.is_empty());
+            prop_assert_eq!(sort.to_string(), key);
         }
 
         #[test]

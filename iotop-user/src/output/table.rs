@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::Text,
-    collect::{Sample, System, Unattributed},
+    collect::{Lost, Sample, System, Unattributed},
 };
 
 /// Prints samples as text.
@@ -158,7 +158,7 @@ fn cut(text: &str, room: Option<usize>) -> &str {
 }
 
 /// The reasons that are not 0, in brackets.
-fn reasons(of: &Unattributed, scale: &Scale) -> String {
+pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
     let named = [
         ("pre-trace", of.pre_trace),
         ("metadata", of.metadata),
@@ -180,19 +180,17 @@ fn reasons(of: &Unattributed, scale: &Scale) -> String {
 }
 
 fn losses(system: &System) -> Option<String> {
-    if system.lost.is_nothing() {
-        return None;
-    }
-    let parts: Vec<String> = system
-        .lost
-        .named()
-        .into_iter()
+    let lost = losses_named(&system.lost)?;
+    Some(format!("! Lost: {lost}; the figures below are too low"))
+}
+
+/// What was lost, if anything: `facts 3, tags 1`.
+pub(crate) fn losses_named(lost: &Lost) -> Option<String> {
+    let named = lost.named().into_iter();
+    let parts: Vec<String> = named
         .filter_map(|(name, n)| Some(format!("{name} {}", n.filter(|n| *n != 0)?)))
         .collect();
-    Some(format!(
-        "! Lost: {}; the figures below are too low",
-        parts.join(", ")
-    ))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[cfg(test)]

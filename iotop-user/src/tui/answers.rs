@@ -1,0 +1,145 @@
+//! What the user typed, and what it does.
+
+use std::{fs, io, path::Path};
+
+use super::{
+    app::{App, Effect},
+    prompt::{Asked, Prompt},
+    rows::tids,
+    sampler::Request,
+};
+use crate::{
+    cli::{self, GroupBy},
+    collect::devices,
+    identity::{self, Stat, priority},
+    kernel::clock,
+};
+
+impl App {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the line, in words.
+    pub(super) fn answer(&mut self, prompt: &Prompt) -> Result<Option<Effect>, String> {
+        match prompt.asked {
+            Asked::Filter => {
+                let filter = match prompt.text.as_str() {
+                    "" => None,
+                    text => Some(
+                        text.parse()
+                            .map_err(|error: regex::Error| last_line(&error))?,
+                    ),
+                };
+                self.rescope(|scope| scope.filter = filter);
+            }
+            Asked::Users => {
+                let uid = |name: &String| {
+                    identity::uid(name)
+                        .ok_or_else(|| format!("there is no user {name:?} on this machine"))
+                };
+                let uids = prompt.words().iter().map(uid).collect::<Result<_, _>>()?;
+                self.rescope(|scope| scope.uids = uids);
+            }
+            Asked::Pids => {
+                let pid = |word: &String| {
+                    word.parse()
+                        .map_err(|_| format!("{word:?} is no process's number"))
+                };
+                let pids = prompt.words().iter().map(pid).collect::<Result<_, _>>()?;
+                self.rescope(|scope| scope.pids = pids);
+            }
+            Asked::Device => {
+                let devices = || devices::list(Path::new("/sys")).unwrap_or_default();
+                let device = cli::on_device(&prompt.words(), devices).map_err(|e| e.to_string())?;
+                self.rescope(|scope| scope.device = device);
+            }
+            Asked::Delay => {
+                let delay = cli::seconds(&prompt.text)?;
+                self.settings.delay = delay.as_secs_f64();
+                return Ok(Some(Effect::Ask(Request::Delay(delay))));
+            }
+            Asked::Priority => self.set_priority(&prompt.text)?,
+        }
+        Ok(None)
+    }
+
+    fn set_priority(&mut self, text: &str) -> Result<(), String> {
+        let priority: priority::Priority = text
+            .parse()
+            .map_err(|e: priority::NoPriority| e.to_string())?;
+        if !self.machine.own_pids {
+            return Err(
+                "in a pid namespace of its own: the tasks' numbers are not ours to use".to_owned(),
+            );
+        }
+        let (Some(task), Some(interval)) = (self.selected_task(), &self.interval) else {
+            return Err("the task is gone".to_owned());
+        };
+        let name = format!("{} ({})", task.comm, task.tid);
+        let processes = self.settings.group_by == GroupBy::Process;
+        let mut set = 0;
+        let mut failed = None;
+        for (tid, start) in tids(interval, task, processes) {
+            match set_of(tid, start, priority) {
+                Ok(()) => set += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) => Err(format!("{name}: {error}")),
+            None if set == 0 => Err(format!("{name} is gone")),
+            None => {
+                let threads = if set == 1 { "" } else { ", all its threads" };
+                self.say(format!("{name} has {priority} from now on{threads}"));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn save(&mut self) {
+        let Some(path) = self.machine.settings_path.clone() else {
+            self.say(super::settings::SettingsError::NoPlace.to_string());
+            return;
+        };
+        match self.settings.write(&path) {
+            Ok(()) => self.say(format!("saved as {}", path.display())),
+            Err(error) => self.say(error.to_string().replace('\n', " ")),
+        }
+    }
+
+    pub(super) fn toggle_delays(&mut self) {
+        let path = Path::new("/proc/sys/kernel/task_delayacct");
+        let toggled = fs::read_to_string(path).and_then(|now| {
+            let wanted = if now.trim() == "1" { "0" } else { "1" };
+            fs::write(path, wanted)?;
+            Ok(wanted)
+        });
+        match toggled {
+            Ok("1") => self.say(
+                "kernel.task_delayacct is 1: SWAPIN and IO count for tasks that start from now on",
+            ),
+            Ok(_) => self.say("kernel.task_delayacct is 0: SWAPIN and IO are not counted any more"),
+            Err(error) => self.say(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+/// Another task may have the number by now.
+fn set_of(tid: u32, start_boottime: u64, priority: priority::Priority) -> io::Result<()> {
+    let stat = fs::read(format!("/proc/{tid}/stat"))?;
+    let stat = Stat::parse(&stat).map_err(io::Error::other)?;
+    let ticks = start_boottime / clock::TICK_NS;
+    if stat.start_ticks.abs_diff(ticks) > 1 {
+        return Err(io::Error::other(
+            "it is gone, and another task has its number",
+        ));
+    }
+    priority::set(tid, priority)
+}
+
+/// Of a regular expression's error: what is wrong, not where it stands.
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,260 @@
+//! One row in detail: where its bytes went in the last minute, and who moved
+//! them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use iotop_common::Class;
+
+use super::{
+    recent::{Movement, Person, Recent},
+    rows::RowKey,
+};
+use crate::{
+    cli::GroupBy,
+    collect::{By, FlushLag},
+};
+
+/// What is said of a row.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// Over how long.
+    pub span: Duration,
+    /// Bytes written because of it: exactly known, and estimated.
+    pub written: u64,
+    /// Of those what is estimated.
+    pub shared: u64,
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes it submitted for others.
+    pub for_others: u64,
+    /// How long its bytes had been dirty.
+    pub lag: Option<FlushLag>,
+    /// Its files.
+    pub files: Vec<Part>,
+    /// Its devices.
+    pub devices: Vec<Part>,
+    /// Who submitted its writes.
+    pub submitters: Vec<Part>,
+    /// Whose bytes they are: of a device or file, and of what it submitted for others.
+    pub owners: Vec<Part>,
+}
+
+/// A part of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The file, device or task.
+    pub name: Arc<str>,
+    /// Bytes written.
+    pub written: u64,
+    /// Bytes read.
+    pub read: u64,
+}
+
+/// What makes a movement a row's.
+pub struct Target<'a> {
+    /// The row.
+    pub key: &'a RowKey,
+    /// What the rows are.
+    pub by: GroupBy,
+}
+
+impl Target<'_> {
+    fn is(&self, person: &Person) -> bool {
+        match (self.key, self.by) {
+            (RowKey::Task(key), GroupBy::Process) => person.pid == key.tid,
+            (RowKey::Task(key), _) => person.key == *key,
+            (RowKey::Group(name), by) => {
+                let of_person = match by.by() {
+                    Some(By::User) => &person.user,
+                    Some(By::Cgroup) => &person.cgroup,
+                    Some(By::Unit) => &person.unit,
+                    Some(By::Container) => &person.container,
+                    _ => return false,
+                };
+                of_person == name
+            }
+        }
+    }
+
+    /// Whether the bytes are the row's own, by whose they are or where they went.
+    fn owns(&self, movement: &Movement) -> bool {
+        match (self.key, self.by.by()) {
+            (RowKey::Group(name), Some(By::Device)) => {
+                name.as_deref() == Some(&*movement.device_name)
+            }
+            (RowKey::Group(name), Some(By::File)) => name.as_deref() == Some(&*movement.file),
+            _ => movement
+                .owner
+                .as_deref()
+                .is_some_and(|owner| self.is(owner)),
+        }
+    }
+
+    fn is_place(&self) -> bool {
+        self.by.by().is_some_and(By::is_of_facts)
+    }
+}
+
+/// The detail of a row.
+pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
+    let mut detail = Detail {
+        span: recent.span(),
+        ..Detail::default()
+    };
+    let mut files = Parts::default();
+    let mut devices = Parts::default();
+    let mut submitters = Parts::default();
+    let mut owners = Parts::default();
+    for movement in recent.movements().filter(|m| m.class != Class::Stacked) {
+        let submitted = movement.submitter.as_deref().is_some_and(|s| target.is(s));
+        if target.owns(movement) {
+            files.add(movement.file.clone(), movement);
+            devices.add(movement.device_name.clone(), movement);
+            if movement.class == Class::Read {
+                detail.read += movement.bytes;
+            } else {
+                detail.written += movement.bytes;
+                submitters.add(name(movement.submitter.as_deref()), movement);
+            }
+            if movement.class == Class::Shared {
+                detail.shared += movement.bytes;
+            }
+            detail.lag = match (detail.lag, &movement.lag) {
+                (Some(one), Some(other)) => Some(one.and(other)),
+                (one, other) => one.or(*other),
+            };
+            if target.is_place() {
+                owners.add(owner(movement), movement);
+            }
+        } else if submitted && movement.class != Class::Read {
+            if movement.owner.is_some() {
+                detail.for_others += movement.bytes;
+            }
+            owners.add(owner(movement), movement);
+        }
+    }
+    detail.files = files.sorted();
+    detail.devices = devices.sorted();
+    detail.submitters = submitters.sorted();
+    detail.owners = owners.sorted();
+    detail
+}
+
+fn owner(movement: &Movement) -> Arc<str> {
+    match (&movement.owner, movement.class) {
+        (Some(owner), _) => name(Some(owner)),
+        (None, Class::Read) => name(movement.submitter.as_deref()),
+        (None, Class::PreTrace) => "nobody's: dirty before the trace began".into(),
+        (None, Class::Metadata) => "nobody's: metadata and journals".into(),
+        (None, Class::Swap) => "nobody's: swap".into(),
+        (None, Class::Overflow) => "nobody's: one of our tables was full".into(),
+        (None, _) => "nobody's: unknown".into(),
+    }
+}
+
+fn name(person: Option<&Person>) -> Arc<str> {
+    match person {
+        None => "somebody".into(),
+        Some(person) if person.kthread => format!("[{}]", person.comm).into(),
+        Some(person) => {
+            let place = person.container.as_ref().or(person.unit.as_ref());
+            let place = place.map_or(String::new(), |place| format!(" of {place}"));
+            format!("{} ({}){place}", person.comm, person.key.tid).into()
+        }
+    }
+}
+
+#[derive(Default)]
+struct Parts(HashMap<Arc<str>, (u64, u64)>);
+
+impl Parts {
+    fn add(&mut self, name: Arc<str>, movement: &Movement) {
+        let (written, read) = self.0.entry(name).or_default();
+        match movement.class {
+            Class::Read => *read += movement.bytes,
+            _ => *written += movement.bytes,
+        }
+    }
+
+    fn sorted(self) -> Vec<Part> {
+        let part = |(name, (written, read))| Part {
+            name,
+            written,
+            read,
+        };
+        let mut parts: Vec<Part> = self.0.into_iter().map(part).collect();
+        parts.sort_by(|a, b| {
+            let most = |part: &Part| part.written.saturating_add(part.read);
+            most(b).cmp(&most(a)).then_with(|| a.name.cmp(&b.name))
+        });
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{collect::devices::DeviceNames, output::golden};
+
+    const MIB: u64 = 1 << 20;
+
+    fn of(key: RowKey, by: GroupBy) -> Detail {
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let mut recent = Recent::default();
+        recent.add(&golden::sample(), &mut devices);
+        recent.add(&golden::sample(), &mut devices);
+        detail(&recent, &Target { key: &key, by })
+    }
+
+    fn parts(parts: &[Part]) -> Vec<(&str, u64)> {
+        parts
+            .iter()
+            .map(|part| (&*part.name, part.written))
+            .collect()
+    }
+
+    #[test]
+    fn a_dead_writer_has_its_file_its_device_and_its_flusher() {
+        let tasks = golden::sample().tasks;
+        let dd = of(RowKey::Task(tasks[0].key()), GroupBy::Thread);
+        assert_eq!((dd.written, dd.read), (512 * MIB, 0));
+        assert_eq!(parts(&dd.files), [("/srv/x", 512 * MIB)]);
+        assert_eq!(parts(&dd.devices), [("8:1", 512 * MIB)]);
+        assert_eq!(parts(&dd.submitters), [("[kworker/u8:2]", 512 * MIB)]);
+        assert!(dd.owners.is_empty() && dd.lag.is_some());
+    }
+
+    #[test]
+    fn a_flusher_has_the_owners_of_what_it_submitted() {
+        let tasks = golden::sample().tasks;
+        let kworker = of(RowKey::Task(tasks[1].key()), GroupBy::Thread);
+        assert_eq!((kworker.written, kworker.for_others), (0, 512 * MIB));
+        assert_eq!(parts(&kworker.owners), [("dd (1200)", 512 * MIB)]);
+        let jbd2 = of(RowKey::Task(tasks[2].key()), GroupBy::Thread);
+        assert_eq!(
+            parts(&jbd2.owners),
+            [("nobody's: metadata and journals", 81920)]
+        );
+    }
+
+    #[test]
+    fn a_process_has_its_threads_bytes_and_a_group_its_tasks() {
+        let tasks = golden::sample().tasks;
+        let db = of(RowKey::Task(tasks[3].key()), GroupBy::Process);
+        assert_eq!((db.written, db.for_others), (6 * MIB, 0));
+        let user = of(RowKey::Group(Some("postgres".into())), GroupBy::User);
+        assert_eq!(user.written, 6 * MIB);
+    }
+
+    #[test]
+    fn of_a_device_all_that_was_written_has_an_owner_or_a_reason() {
+        for (name, by) in [("8:1", GroupBy::Device), ("/srv/x", GroupBy::File)] {
+            let detail = of(RowKey::Group(Some(name.into())), by);
+            let owned: u64 = detail.owners.iter().map(|part| part.written).sum();
+            assert_eq!(detail.written, 2 * (259 * MIB + 40960));
+            assert_eq!(owned, detail.written);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Which columns there are, and which of them have room.
+
+use crate::{
+    cli::GroupBy,
+    output::{Field, fields},
+    tui::settings::{Figures, Graph, Settings},
+};
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Column {
+    /// A field of the interval, or of the totals.
+    Field(&'static Field),
+    /// The same field's total, beside it.
+    Total(&'static Field),
+    /// The row's graph.
+    Graph,
+}
+
+/// What is left out first where there is no room.
+const DISPENSABLE: [&str; 11] = [
+    "PRIO",
+    "SWAPIN",
+    "STACKED",
+    "LAG",
+    "IO",
+    "USER",
+    "TASKS",
+    "DISK_READ",
+    "VIA_KERNEL",
+    "PENDING",
+    "DISK_WRITE",
+];
+/// What the last column needs at least.
+const NAME: u16 = 14;
+/// The narrowest graph, and the widest.
+const GRAPH: (u16, u16) = (8, 20);
+
+/// What is known on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The kernel counts delays.
+    pub delays: bool,
+    /// The kernel half tells who causes writes.
+    pub blocks: bool,
+}
+
+impl Known {
+    fn has(self, field: &Field) -> bool {
+        match field.header {
+            "SWAPIN" | "IO" => self.delays,
+            "CAUSED" | "VIA_KERNEL" | "PENDING" | "LAG" => self.blocks,
+            _ => true,
+        }
+    }
+}
+
+/// All columns that can be shown. The usual ones are none that are unknown for
+/// every row.
+pub fn all(settings: &Settings, known: Known) -> Vec<&'static Field> {
+    let by = settings.group_by.by();
+    let chosen = settings.columns.iter().copied();
+    let chosen: Vec<&'static Field> = chosen.filter(|field| field.is_of(by)).collect();
+    if !chosen.is_empty() {
+        return chosen;
+    }
+    let mut usual = fields::live_columns(settings.group_by == GroupBy::Process, by);
+    usual.retain(|field| known.has(field));
+    usual
+}
+
+/// Those that are not hidden.
+pub fn fields(settings: &Settings, known: Known) -> Vec<&'static Field> {
+    let mut fields = all(settings, known);
+    let last = fields.len().saturating_sub(1);
+    let mut at = 0..;
+    fields.retain(|field| at.next() == Some(last) || !settings.hidden.contains(field));
+    fields
+}
+
+/// The column that says most about what moved.
+pub fn usual_sort(columns: &[&'static Field]) -> usize {
+    let caused = columns.iter().position(|field| field.header == "CAUSED");
+    caused
+        .or_else(|| {
+            columns
+                .iter()
+                .position(|field| field.header == "DISK_WRITE")
+        })
+        .unwrap_or(0)
+}
+
+/// The columns that have room, with their widths. The last one has the rest.
+pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
+    let name = NAME.max(width / 4);
+    let fields = fields(settings, known);
+    let mut columns: Vec<(Column, u16)> = Vec::new();
+    for field in &fields {
+        columns.push((Column::Field(field), wide(field)));
+        let summed = matches!(field.header, "CAUSED" | "DISK_READ" | "BLOCK_READ");
+        if settings.figures == Figures::Both && summed {
+            columns.push((
+                Column::Total(field),
+                wide(field).max(total_header(field).len() as u16),
+            ));
+        }
+    }
+    if settings.graph != Graph::Off {
+        columns.insert(columns.len().saturating_sub(1), (Column::Graph, GRAPH.0));
+    }
+    let sorted = settings.sort.as_ref().map(|sort| sort.field);
+    for header in DISPENSABLE {
+        if taken(&columns, name) <= width {
+            break;
+        }
+        columns.retain(|(column, _)| match column {
+            Column::Field(field) => field.header != header || sorted == Some(*field),
+            Column::Total(_) | Column::Graph => true,
+        });
+    }
+    // What was chosen by name goes from the right; the first and last stay.
+    while taken(&columns, NAME) > width && columns.len() > 2 {
+        let graph = columns
+            .iter()
+            .position(|(column, _)| *column == Column::Graph);
+        columns.remove(graph.unwrap_or(columns.len() - 2));
+    }
+    let spare = width.saturating_sub(taken(&columns, name));
+    if let Some((_, width)) = columns
+        .iter_mut()
+        .find(|(column, _)| *column == Column::Graph)
+    {
+        *width += (spare / 4).min(GRAPH.1 - GRAPH.0);
+    }
+    let others = taken(&columns, 0);
+    if let Some((_, last)) = columns.last_mut() {
+        *last = width.saturating_sub(others);
+    }
+    columns
+}
+
+/// A total's header.
+pub fn total_header(field: &Field) -> String {
+    format!("{}_SUM", field.header)
+}
+
+fn wide(field: &Field) -> u16 {
+    field
+        .width
+        .max(field.header.len())
+        .try_into()
+        .unwrap_or(u16::MAX)
+}
+
+/// With a space between, and the least for the last one.
+fn taken(columns: &[(Column, u16)], last: u16) -> u16 {
+    let others = columns.len().saturating_sub(1);
+    let widths = columns.iter().take(others).map(|(_, width)| width + 1);
+    widths.fold(last, u16::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::FIELDS;
+
+    const ALL: Known = Known {
+        delays: true,
+        blocks: true,
+    };
+
+    fn headers(settings: &Settings, width: u16) -> Vec<&'static str> {
+        let header = |(column, _): (Column, u16)| match column {
+            Column::Field(field) => field.header,
+            Column::Total(_) => "SUM",
+            Column::Graph => "GRAPH",
+        };
+        fitting(settings, ALL, width)
+            .into_iter()
+            .map(header)
+            .collect()
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_who_what_was_caused_and_the_command() {
+        let settings = Settings::default();
+        let narrow = headers(&settings, 40);
+        assert_eq!((narrow[0], narrow.last()), ("TID", Some(&"COMMAND")));
+        assert!(narrow.contains(&"CAUSED"), "{narrow:?}");
+        assert_eq!(headers(&settings, 200).len(), 13);
+        // What is not known takes no room.
+        let nothing = Known {
+            delays: false,
+            blocks: false,
+        };
+        assert_eq!(fitting(&settings, nothing, 200).len(), 7);
+    }
+
+    #[test]
+    fn columns_are_never_wider_than_the_terminal() {
+        let every = Settings {
+            columns: FIELDS.iter().collect(),
+            figures: Figures::Both,
+            ..Settings::default()
+        };
+        for settings in [Settings::default(), every] {
+            for width in 22..400 {
+                let columns = fitting(&settings, ALL, width);
+                let sum: u16 = columns.iter().map(|(_, width)| width + 1).sum();
+                assert!(sum - 1 <= width, "{width}: {columns:?}");
+                assert!(columns.len() >= 2);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_leaves_room_and_what_is_sorted_by_stays() {
+        let mut settings = Settings {
+            sort: "prio".parse().ok(),
+            ..Settings::default()
+        };
+        assert!(headers(&settings, 80).contains(&"PRIO"));
+        settings.hidden = settings.sort.iter().map(|sort| sort.field).collect();
+        assert!(!headers(&settings, 300).contains(&"PRIO"));
+        settings.hidden = FIELDS.iter().collect();
+        assert_eq!(headers(&settings, 80).last(), Some(&"COMMAND"));
+    }
+}

@@ -1,0 +1,230 @@
+//! One row: who it is, what it did and where it went.
+
+use ratatui::text::{Line, Span};
+
+use super::{BOLD, Canvas, DIM, Places, Tone, graph, scrolled};
+use crate::{
+    cli::GroupBy,
+    collect::Task,
+    output::{Row, cell::Scale, fields, units},
+    tui::{app::App, detail::Part, history::LENGTH, rows::RowKey, settings::Graph},
+};
+
+/// Files and such that are named.
+const NAMED: usize = 40;
+
+pub(super) fn draw(
+    canvas: &mut Canvas<'_, '_>,
+    app: &App,
+    key: &RowKey,
+    by: GroupBy,
+    bottom: u16,
+) -> Places {
+    let mut lines = Vec::new();
+    let row = app.detailed(key);
+    who(canvas, key, by, row, &mut lines);
+    now(app, row, &mut lines);
+    lines.push(Line::raw(""));
+    last_minute(canvas, app, key, &mut lines);
+    scrolled(canvas, app, lines, bottom)
+}
+
+fn who(
+    canvas: &Canvas<'_, '_>,
+    key: &RowKey,
+    by: GroupBy,
+    row: Option<Row<'_>>,
+    lines: &mut Vec<Line<'static>>,
+) {
+    let theme = canvas.theme;
+    match (key, row) {
+        (RowKey::Group(name), _) => {
+            let name = name
+                .as_deref()
+                .map_or("none, or not known".into(), |n| theme.text(n));
+            lines.push(Line::styled(format!("{} {name}", by.name()), BOLD));
+        }
+        (RowKey::Task(_), Some(Row::Task(task))) => of_task(canvas, task, lines),
+        (RowKey::Task(key), _) => {
+            lines.push(Line::styled(format!("task {}, gone", key.tid), BOLD));
+        }
+    }
+}
+
+fn of_task(canvas: &Canvas<'_, '_>, task: &Task, lines: &mut Vec<Line<'static>>) {
+    let theme = canvas.theme;
+    let mut title = match task.tid == task.pid {
+        true => format!("{} (PID {})", task.comm, task.pid),
+        false => format!("{} (TID {} of PID {})", task.comm, task.tid, task.pid),
+    };
+    if task.kthread {
+        title.push_str(", a kernel thread");
+    }
+    if task.exited {
+        title.push_str(", has exited");
+    }
+    lines.push(Line::styled(theme.text(&title).into_owned(), BOLD));
+    if let Some(cmdline) = &task.cmdline {
+        lines.push(Line::raw(theme.text(cmdline).into_owned()));
+    }
+    let said = [
+        ("user", &task.user),
+        ("unit", &task.unit),
+        ("container", &task.container),
+        ("cgroup", &task.cgroup),
+        ("priority", &task.prio),
+    ];
+    let said: Vec<String> = said
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", theme.text(value.as_deref()?))))
+        .collect();
+    lines.push(Line::styled(said.join("   "), DIM));
+}
+
+/// The figures of the last interval that are not 0.
+fn now(app: &App, row: Option<Row<'_>>, lines: &mut Vec<Line<'static>>) {
+    let (Some(row), Some(interval)) = (row, &app.interval) else {
+        return;
+    };
+    let scale = Scale {
+        interval: interval.interval,
+        accumulated: false,
+        kilobytes: app.settings.kilobytes,
+    };
+    let figures = [
+        ("reads", "read_bytes"),
+        ("makes dirty", "write_bytes"),
+        ("causes writes", "caused_bytes"),
+        ("submitted by itself", "block_write_self_bytes"),
+        ("by others", "block_write_flushed_bytes"),
+        ("shared journal and metadata", "block_write_shared_bytes"),
+        ("for others", "submitted_for_others_bytes"),
+        ("dirty, not written yet", "dirty_pending_bytes"),
+        ("waits for I/O", "blkio_delay_ns"),
+        ("held back", "throttled_ns"),
+    ];
+    let mut line = vec![Span::styled("now  ", DIM)];
+    for (words, name) in figures {
+        let Ok(field) = fields::find(name) else {
+            continue;
+        };
+        let cell = scale.cell(field, row, false);
+        if !matches!(cell.as_str(), "-" | "0B/s" | "0B" | "0.00%") {
+            line.push(Span::raw(format!("{words} ")));
+            line.push(Span::styled(format!("{cell}   "), BOLD));
+        }
+    }
+    if line.len() == 1 {
+        line.push(Span::raw("nothing"));
+    }
+    lines.push(Line::from(line));
+}
+
+fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec<Line<'static>>) {
+    let detail = &app.detail;
+    let span = units::duration(detail.span);
+    let bytes = |n: u64| units::bytes(n as f64, app.settings.kilobytes);
+    let mut line = vec![
+        Span::styled(format!("last {span}  "), DIM),
+        Span::raw("written because of it "),
+        Span::styled(bytes(detail.written), canvas.tone(Tone::Owned).patch(BOLD)),
+        Span::raw("   read "),
+        Span::styled(bytes(detail.read), canvas.tone(Tone::Read).patch(BOLD)),
+    ];
+    if detail.shared != 0 {
+        line.push(Span::raw(format!(
+            "   of it shared journal and metadata {}",
+            bytes(detail.shared)
+        )));
+    }
+    if detail.for_others != 0 {
+        line.push(Span::raw(format!(
+            "   submitted for others {}",
+            bytes(detail.for_others)
+        )));
+    }
+    lines.push(Line::from(line));
+    if let Some(lag) = &detail.lag {
+        let quantile =
+            |n: Option<std::time::Duration>| n.map_or(units::UNKNOWN.to_owned(), units::duration);
+        lines.push(Line::raw(format!(
+            "it had been dirty for {} on average (p50 {}, p99 {}, longest {})",
+            units::duration(lag.lag.avg()),
+            quantile(lag.p50()),
+            quantile(lag.p99()),
+            units::duration(lag.lag.max),
+        )));
+    }
+    for (name, graph, tone) in [
+        ("writes", Graph::Caused, Tone::Owned),
+        ("reads", Graph::Read, Tone::Read),
+    ] {
+        let values = app.histories.of(key, graph, LENGTH);
+        if values.iter().any(|value| *value != 0) {
+            let text = graph::line(&values, LENGTH, &canvas.theme.bars());
+            lines.push(Line::from(vec![
+                Span::styled(format!("{name:<7}"), DIM),
+                Span::styled(text, canvas.tone(tone)),
+            ]));
+        }
+    }
+    let all = detail.written + detail.read;
+    for (title, parts) in [
+        ("FILES", &detail.files),
+        ("WHOSE DATA", &detail.owners),
+        ("SUBMITTED BY", &detail.submitters),
+        ("DEVICES", &detail.devices),
+    ] {
+        table(
+            canvas,
+            title,
+            parts,
+            all.max(detail.for_others),
+            app.settings.kilobytes,
+            lines,
+        );
+    }
+    if all == 0 && detail.owners.is_empty() {
+        lines.push(Line::styled("no block I/O in this time", DIM));
+    }
+}
+
+fn table(
+    canvas: &Canvas<'_, '_>,
+    title: &str,
+    parts: &[Part],
+    all: u64,
+    kilobytes: bool,
+    lines: &mut Vec<Line<'static>>,
+) {
+    if parts.is_empty() {
+        return;
+    }
+    let bytes = |n: u64| match n {
+        0 => units::UNKNOWN.to_owned(),
+        n => units::bytes(n as f64, kilobytes),
+    };
+    lines.push(Line::raw(""));
+    lines.push(Line::styled(
+        format!("{:>10} {:>10} {:>6}  {title}", "WRITTEN", "READ", ""),
+        BOLD,
+    ));
+    for part in parts.iter().take(NAMED) {
+        let share = 100.0 * (part.written + part.read) as f64 / all.max(1) as f64;
+        lines.push(Line::from(vec![
+            Span::styled(
+                format!("{:>10} ", bytes(part.written)),
+                canvas.tone(Tone::Owned),
+            ),
+            Span::styled(
+                format!("{:>10} ", bytes(part.read)),
+                canvas.tone(Tone::Read),
+            ),
+            Span::raw(format!("{share:>5.1}%  ")),
+            Span::raw(canvas.theme.text(&part.name).into_owned()),
+        ]));
+    }
+    if let Some(rest) = parts.len().checked_sub(NAMED).filter(|rest| *rest != 0) {
+        lines.push(Line::styled(format!("{rest:>31} more"), DIM));
+    }
+}

@@ -1,0 +1,348 @@
+//! What holds for the machine: the lines above the table.
+
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph};
+use crate::{
+    collect::{BlockTotals, Disk, Sample, Task, TaskCounters},
+    output::{
+        cell::Scale,
+        table::{losses_named, reasons},
+        units,
+    },
+    tui::{
+        app::App,
+        settings::{Figures, Settings},
+    },
+};
+
+/// From this height on there is all.
+const FULL: u16 = 24;
+/// From this height on there is memory.
+const MEDIUM: u16 = 16;
+/// From this width on lines are written out.
+const WIDE: u16 = 78;
+/// Lines of the machine's graph.
+const GRAPH: usize = 3;
+
+pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
+    title(canvas, app);
+    let Some(shown) = &app.shown else {
+        canvas.line(Line::raw("the first interval has not ended yet"));
+        return troubles(canvas, app);
+    };
+    let sample = &shown.sample;
+    let scale = Scale {
+        interval: sample.interval,
+        accumulated: app.has_totals(),
+        kilobytes: app.settings.kilobytes,
+    };
+    let wide = canvas.area.width >= WIDE;
+    io(canvas, sample, &scale, wide);
+    attributed(canvas, app, sample, &scale, wide);
+    if canvas.area.height >= MEDIUM {
+        memory(canvas, sample, &scale, wide);
+    }
+    if canvas.area.height >= FULL {
+        disks(canvas, app);
+        history(canvas, app);
+    }
+    troubles(canvas, app);
+}
+
+fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
+    let Settings {
+        group_by,
+        only,
+        tree,
+        figures,
+        ..
+    } = &app.settings;
+    let mut words = vec![Span::styled("iotop-trace", BOLD)];
+    let mut word = |text: String| {
+        words.push(Span::raw("  "));
+        words.push(Span::raw(text));
+    };
+    if let Some(shown) = &app.shown {
+        let time = shown.sample.time.to_zoned_datetime(app.zone.clone());
+        word(time.strftime("%H:%M:%S").to_string());
+    }
+    word(format!("every {}s", app.settings.delay));
+    word(format!("by {}", group_by.name()));
+    let scope = &app.scope;
+    let theme = canvas.theme;
+    let said = [
+        tree.then(|| "tree".to_owned()),
+        only.then(|| "only active".to_owned()),
+        (!scope.pids.is_empty()).then(|| format!("PID {:?}", scope.pids)),
+        (!scope.uids.is_empty()).then(|| format!("UID {:?}", scope.uids)),
+        scope
+            .filter
+            .as_ref()
+            .map(|filter| format!("/{}/", theme.text(&filter.to_string()))),
+        scope
+            .device
+            .as_ref()
+            .map(|device| format!("on {}", theme.text(&device.name))),
+        match (figures, &app.totals) {
+            (Figures::Rates, _) | (_, None) => None,
+            (_, Some((since, ..))) => {
+                let since = since.to_zoned_datetime(app.zone.clone());
+                Some(format!("totals since {}", since.strftime("%H:%M:%S")))
+            }
+        },
+    ];
+    said.into_iter().flatten().for_each(&mut word);
+    if app.frozen {
+        words.push(Span::raw("  "));
+        words.push(Span::styled(" FROZEN ", CHOSEN));
+    }
+    let counts = app.interval.as_ref().and_then(|sample| {
+        let all = sample.system.tasks_total?;
+        let active = sample.system.tasks_running_io?;
+        Some(format!("{all} tasks, {active} with I/O"))
+    });
+    let line = Line::from(words);
+    let room = usize::from(canvas.area.width).saturating_sub(line.width());
+    match counts.filter(|counts| counts.len() + 2 <= room) {
+        Some(counts) => {
+            let mut line = line;
+            line.push_span(Span::raw(" ".repeat(room - counts.len())));
+            line.push_span(Span::styled(counts, DIM));
+            canvas.line(line);
+        }
+        None => canvas.line(line),
+    }
+}
+
+/// The sum of the rows beside what the kernel says of the whole machine.
+fn io(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
+    let system = &sample.system;
+    let sum = |sum: TaskCounters, task: &Task| sum.plus(&task.stats);
+    let total = sample.tasks.iter().fold(system.counted, sum);
+    let lines = [
+        ("Total", total.read_bytes, total.write_bytes),
+        ("Actual", system.pgpgin_bytes, system.pgpgout_bytes),
+    ];
+    for (name, read, write) in lines {
+        let (read, write) = (scale.rate(read), scale.rate(write));
+        canvas.line(match wide {
+            true => Line::from(vec![
+                Span::raw(format!("{:<25}", format!("{name} DISK READ:"))),
+                Span::styled(format!("{read:>11}"), BOLD),
+                Span::raw(format!("  |  {:<20}", format!("{name} DISK WRITE:"))),
+                Span::styled(format!("{write:>11}"), BOLD),
+            ]),
+            false => Line::raw(format!("{name:<6} R {read:>11}  W {write:>11}")),
+        });
+    }
+}
+
+fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &Scale, wide: bool) {
+    let block = sample.system.block.as_ref();
+    let share = |part: fn(&BlockTotals) -> u64| match block {
+        Some(block) if block.write != 0 => {
+            format!(" {:.1}%", 100.0 * part(block) as f64 / block.write as f64)
+        }
+        _ => String::new(),
+    };
+    let rate = |part: fn(&BlockTotals) -> u64| scale.rate(block.map(part));
+    let nobodys = |block: &BlockTotals| block.unattributed.in_total();
+    let on = app.scope.device.as_ref().map(|_| "On the device: ");
+    let owned = canvas.tone(Tone::Owned);
+    let none = canvas.tone(Tone::Nobodys);
+    let shared = |block: &BlockTotals| block.shared;
+    let line = match wide {
+        true => vec![
+            Span::raw(on.unwrap_or_default()),
+            Span::raw("Attributed: "),
+            Span::styled(
+                format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
+                owned,
+            ),
+            Span::raw("  |  Shared: "),
+            Span::styled(format!("{}{}", rate(shared), share(shared)), owned),
+            Span::raw("  |  Unattributed: "),
+            Span::styled(format!("{}{}", rate(nobodys), share(nobodys)), none),
+            Span::raw(block.map_or(String::new(), |block| reasons(&block.unattributed, scale))),
+        ],
+        false => vec![
+            Span::raw("Attr "),
+            Span::styled(
+                format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
+                owned,
+            ),
+            Span::raw(" nobody's "),
+            Span::styled(format!("{}{}", rate(nobodys), share(nobodys)), none),
+        ],
+    };
+    canvas.line(Line::from(line));
+}
+
+/// Dirty page cache as a bar up to the limit at which writers are held back.
+fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
+    let system = &sample.system;
+    let level = |bytes: Option<u64>| match bytes {
+        Some(bytes) => units::bytes(bytes as f64, scale.kilobytes),
+        None => units::UNKNOWN.to_owned(),
+    };
+    let mut line = vec![
+        Span::raw("Dirty: "),
+        Span::styled(level(system.dirty_bytes), BOLD),
+    ];
+    let levels = (
+        system.dirty_bytes,
+        system.background_threshold_bytes,
+        system.dirty_threshold_bytes,
+    );
+    if let (true, (Some(dirty), Some(background), Some(limit))) = (wide, levels) {
+        let tone = match dirty {
+            dirty if dirty > background => canvas.tone(Tone::Alarm),
+            _ => canvas.tone(Tone::Owned),
+        };
+        let (filled, mark) = bar(dirty, background, limit);
+        let cell = |at: usize| match at {
+            at if at == mark => '|',
+            at if at < filled => '#',
+            _ => '.',
+        };
+        let (before, after): (String, String) = (
+            (0..filled).map(cell).collect(),
+            (filled..BAR).map(cell).collect(),
+        );
+        line.push(Span::raw(" ["));
+        line.push(Span::styled(before, tone));
+        line.push(Span::styled(after, DIM));
+        line.push(Span::raw("]"));
+    }
+    line.push(Span::raw(match wide {
+        true => format!(
+            " flushers begin at {}, writers wait at {}  |  Writeback: {}",
+            level(system.background_threshold_bytes),
+            level(system.dirty_threshold_bytes),
+            level(system.writeback_bytes),
+        ),
+        false => format!(
+            " of {}, writeback {}",
+            level(system.background_threshold_bytes),
+            level(system.writeback_bytes),
+        ),
+    }));
+    canvas.line(Line::from(line));
+}
+
+/// How long the bar is.
+const BAR: usize = 20;
+
+/// How much of the bar is filled, and where the background threshold is.
+fn bar(dirty: u64, background: u64, limit: u64) -> (usize, usize) {
+    let part = |bytes: u64| (bytes as f64 / limit.max(1) as f64 * BAR as f64).round() as usize;
+    (part(dirty).min(BAR), part(background).min(BAR - 1))
+}
+
+fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
+    // Never totals: who is busy is so now.
+    let Some(sample) = &app.interval else { return };
+    let seconds = sample.interval.as_secs_f64().max(0.001);
+    let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, false));
+    let idle = |disk: &&Disk| disk.read == 0 && disk.write == 0 && disk.busy.is_zero();
+    let mut disks: Vec<_> = sample.disks.iter().filter(|disk| !idle(disk)).collect();
+    disks.sort_by_key(|disk| (std::cmp::Reverse(disk.busy), disk.number));
+    let mut line = vec![Span::raw("Disks: ")];
+    let mut room = usize::from(canvas.area.width).saturating_sub(7);
+    for disk in disks {
+        let busy = (100.0 * disk.busy.as_secs_f64() / seconds).min(100.0);
+        let name = format!("{} ", canvas.theme.text(&disk.name));
+        let percent = format!("{busy:.0}% busy");
+        let moved = format!(" r {} w {}   ", rate(disk.read), rate(disk.write));
+        let width = name.width() + percent.width() + moved.width();
+        if width > room + 3 {
+            break;
+        }
+        room = room.saturating_sub(width);
+        let tone = if busy > 90.0 {
+            canvas.tone(Tone::Alarm)
+        } else {
+            BOLD
+        };
+        line.extend([
+            Span::raw(name),
+            Span::styled(percent, tone),
+            Span::styled(moved, DIM),
+        ]);
+    }
+    if line.len() == 1 {
+        line.push(Span::styled("all idle", DIM));
+    }
+    canvas.line(Line::from(line));
+}
+
+/// The machine's writes: what has an owner below, all above it.
+fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
+    let label = 22;
+    let width = usize::from(canvas.area.width).saturating_sub(label);
+    let from = app.history.len().saturating_sub(width);
+    let writes: Vec<u64> = app
+        .history
+        .range(from..)
+        .map(|moment| moment.write)
+        .collect();
+    let most = writes.iter().copied().max().unwrap_or(0);
+    let rows = graph::area(&writes, width, GRAPH, &canvas.theme.bars());
+    let span = app.history.len().min(width) as f64 * app.settings.delay;
+    let labels = [
+        "Written".to_owned(),
+        format!("max {}/s", units::bytes(most as f64, false)),
+        format!(
+            "last {}",
+            units::duration(std::time::Duration::from_secs_f64(span))
+        ),
+    ];
+    let owned = canvas.tone(Tone::Owned);
+    let none = canvas.tone(Tone::Nobodys);
+    let moments: Vec<_> = app.history.range(from..).collect();
+    let blank = width - moments.len();
+    for (label_text, row) in labels.iter().zip(rows) {
+        let mut line = vec![Span::styled(format!("{label_text:<label$}"), DIM)];
+        for (at, symbol) in row.chars().enumerate() {
+            let moment = at.checked_sub(blank).and_then(|at| moments.get(at));
+            // A column is of its larger part.
+            let mine = moment.is_some_and(|moment| 2 * moment.owned >= moment.write);
+            line.push(Span::styled(
+                symbol.to_string(),
+                if mine { owned } else { none },
+            ));
+        }
+        canvas.line(Line::from(line));
+    }
+}
+
+/// What was lost and what is missing: one line that is never left out.
+fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
+    let mut said = Vec::new();
+    if let Some(lost) = losses_named(&app.lost) {
+        said.push(format!("lost so far: {lost}; figures are too low"));
+    }
+    said.extend(app.machine.notices.iter().cloned());
+    let Some(first) = said.first() else { return };
+    let more = match said.len() {
+        1 => String::new(),
+        n => format!("({} more: ?) ", n - 1),
+    };
+    let text = canvas.theme.text(&format!("! {more}{first}")).into_owned();
+    canvas.line(Line::styled(text, canvas.tone(Tone::Alarm)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_ends_at_the_limit() {
+        assert_eq!(bar(0, 50, 100), (0, 10));
+        assert_eq!(bar(50, 50, 100), (10, 10));
+        assert_eq!(bar(500, 100, 100), (20, 19));
+        assert_eq!(bar(5, 0, 0), (20, 0));
+    }
+}

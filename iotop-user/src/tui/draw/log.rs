@@ -1,0 +1,94 @@
+//! The flushes and spikes, one a line.
+
+use ratatui::text::{Line, Span};
+
+use super::{BOLD, CHOSEN, Canvas, DIM, Places, Tone};
+use crate::{
+    output::units,
+    tui::{app::App, log::Entry},
+};
+
+pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
+    let title = "WHY: flushes as they happen and spikes, newest first";
+    canvas.line(Line::styled(title, BOLD));
+    let head = match canvas.area.width {
+        ..80 => format!(
+            "{:<8} {:>9} {:<11} {}",
+            "TIME", "BYTES", "WHY", "WHOSE DATA"
+        ),
+        _ => format!(
+            "{:<8} {:<9} {:>9} {:<15} {:<28} {}",
+            "TIME", "DEVICE", "BYTES", "WHY", "WRITTEN BY", "WHOSE DATA"
+        ),
+    };
+    canvas.line(Line::styled(head, DIM));
+    let lines = usize::from(bottom.saturating_sub(canvas.y));
+    let length = app.log.entries.len();
+    let at = app.place().at.min(length.saturating_sub(1));
+    let mut places = Places {
+        top: canvas.y,
+        lines,
+        length,
+        ..Places::default()
+    };
+    if length == 0 {
+        let why = match app
+            .interval
+            .as_ref()
+            .is_some_and(|s| s.system.block.is_none())
+        {
+            true => "flushes are not known without eBPF",
+            false => "nothing was written yet",
+        };
+        canvas.line(Line::styled(why, DIM));
+        return places;
+    }
+    // The chosen one stays in the middle.
+    places.first = at
+        .saturating_sub(lines / 2)
+        .min(length.saturating_sub(lines));
+    for (n, entry) in app
+        .log
+        .entries
+        .iter()
+        .enumerate()
+        .skip(places.first)
+        .take(lines)
+    {
+        let line = line(canvas, app, entry);
+        canvas.line(match n == at {
+            true => line.patch_style(CHOSEN),
+            false => line,
+        });
+    }
+    places
+}
+
+fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry) -> Line<'static> {
+    let text = |text: &str| canvas.theme.text(text).into_owned();
+    let time = entry.time.to_zoned_datetime(app.zone.clone());
+    let time = time.strftime("%H:%M:%S").to_string();
+    let bytes = units::bytes(entry.bytes as f64, app.settings.kilobytes);
+    let who = if entry.spike {
+        canvas.tone(Tone::Alarm)
+    } else {
+        DIM
+    };
+    let reason = text(&entry.reason);
+    if canvas.area.width < 80 {
+        return Line::from(vec![
+            Span::raw(format!("{time:<8} {bytes:>9} ")),
+            Span::styled(format!("{reason:<11.11} "), who),
+            Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
+        ]);
+    }
+    Line::from(vec![
+        Span::raw(format!(
+            "{time:<8} {:<9.9} {bytes:>9} ",
+            text(&entry.device)
+        )),
+        Span::styled(format!("{reason:<15.15} "), BOLD),
+        Span::styled(format!("{:<28.28} ", text(&entry.who)), who),
+        Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
+    ])
+}

@@ -1,0 +1,223 @@
+//! Drawing: from the state to the screen, with nothing looked up.
+
+pub mod columns;
+mod detail;
+mod graph;
+mod header;
+mod help;
+mod log;
+mod table;
+pub mod theme;
+
+use std::ops::Range;
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use self::theme::{Theme, Tone};
+use super::app::{App, Page};
+use crate::output::Field;
+
+/// The smallest screen that is drawn on.
+const SMALLEST: (u16, u16) = (40, 10);
+
+/// Where things were drawn, for the mouse and for paging.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// The table's head.
+    pub head: Option<u16>,
+    /// The first line of what can be moved.
+    pub top: u16,
+    /// How many lines of it are visible.
+    pub lines: usize,
+    /// How many there are.
+    pub length: usize,
+    /// The first that is visible.
+    pub first: usize,
+    /// The columns of the table.
+    pub columns: Vec<(Range<u16>, &'static Field)>,
+}
+
+impl Places {
+    /// The field of the column there.
+    pub fn column_at(&self, x: u16) -> Option<&'static Field> {
+        let column = self.columns.iter().find(|(range, _)| range.contains(&x));
+        column.map(|(_, field)| *field)
+    }
+
+    /// The line there, counted from the first visible one.
+    pub fn line_at(&self, y: u16) -> Option<usize> {
+        let line = usize::from(y.checked_sub(self.top)?);
+        (line < self.lines).then_some(line)
+    }
+}
+
+/// Draws all.
+pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
+    let area = frame.area();
+    let mut canvas = Canvas {
+        frame,
+        theme,
+        area,
+        y: area.y,
+    };
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        let (width, height) = SMALLEST;
+        canvas.line(Line::raw(format!("at least {width}x{height}, please")));
+        return Places::default();
+    }
+    header::draw(&mut canvas, app);
+    let bottom = area.bottom() - 1;
+    let places = match &app.place().page {
+        Page::Table => table::draw(&mut canvas, app, bottom),
+        Page::Detail(key, by) => detail::draw(&mut canvas, app, key, *by, bottom),
+        Page::Log => log::draw(&mut canvas, app, bottom),
+        Page::Entry(text) => {
+            let lines = text
+                .iter()
+                .map(|line| Line::raw(theme.text(line).into_owned()));
+            scrolled(&mut canvas, app, lines.collect(), bottom)
+        }
+        Page::Help => {
+            let lines = help::lines(app, theme, area.width);
+            scrolled(&mut canvas, app, lines, bottom)
+        }
+    };
+    footer(&mut canvas, app, bottom);
+    places
+}
+
+/// Where lines are put, one below the other.
+struct Canvas<'a, 'b> {
+    frame: &'a mut Frame<'b>,
+    theme: Theme,
+    area: Rect,
+    y: u16,
+}
+
+impl Canvas<'_, '_> {
+    /// The next line; cut at the edge.
+    fn line(&mut self, line: Line<'_>) {
+        if self.y < self.area.bottom() {
+            let Rect { x, width, .. } = self.area;
+            self.frame.buffer_mut().set_line(x, self.y, &line, width);
+            self.y += 1;
+        }
+    }
+
+    fn tone(&self, tone: Tone) -> Style {
+        self.theme.tone(tone)
+    }
+}
+
+const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
+
+/// Lines that can be moved through.
+fn scrolled(canvas: &mut Canvas<'_, '_>, app: &App, lines: Vec<Line<'_>>, bottom: u16) -> Places {
+    let places = Places {
+        top: canvas.y,
+        lines: usize::from(bottom.saturating_sub(canvas.y)),
+        length: lines.len(),
+        ..Places::default()
+    };
+    let first = app.place().at.min(lines.len().saturating_sub(places.lines));
+    for line in lines.into_iter().skip(first).take(places.lines) {
+        canvas.line(line);
+    }
+    Places { first, ..places }
+}
+
+/// What is asked for, what was said, or the most useful keys.
+fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
+    canvas.y = bottom;
+    let width = usize::from(canvas.area.width);
+    if let Some(prompt) = &app.prompt {
+        let text = canvas.theme.text(&prompt.text).into_owned();
+        let wrong = app
+            .message
+            .as_deref()
+            .map(|message| format!("   {message}"));
+        let label = prompt.asked.label();
+        // The end of what is typed is always visible.
+        let room = width.saturating_sub(text.width() + 1);
+        let label = if label.width() > room { "> " } else { label };
+        let line = Line::from(vec![
+            Span::styled(label, BOLD),
+            Span::raw(end_of(&text, width.saturating_sub(label.width() + 1)).to_owned()),
+            Span::styled(" ", CHOSEN),
+            Span::styled(wrong.unwrap_or_default(), canvas.tone(Tone::Alarm)),
+        ]);
+        return canvas.line(line);
+    }
+    if let Some(message) = &app.message {
+        let message = canvas.theme.text(message).into_owned();
+        return canvas.line(Line::styled(message, BOLD));
+    }
+    let keys: &[(&str, &str)] = match app.place().page {
+        Page::Table => &[
+            ("?", "help"),
+            ("Enter", "detail"),
+            ("w", "why"),
+            ("b", "rows by"),
+            ("/", "filter"),
+            ("o", "only active"),
+            ("a", "totals"),
+            ("<>", "sort"),
+            ("t", "tree"),
+            ("s", "freeze"),
+            ("W", "save"),
+            ("q", "quit"),
+        ],
+        Page::Log => &[
+            ("Enter", "all of it"),
+            ("Up Down", "choose"),
+            ("Esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        _ => &[("Up Down", "move"), ("Esc", "back"), ("q", "quit")],
+    };
+    let mut spans = Vec::new();
+    let mut taken = 0;
+    for (key, what) in keys {
+        taken += key.width() + what.width() + 3;
+        if taken > width + 2 {
+            break;
+        }
+        spans.push(Span::styled(*key, BOLD));
+        spans.push(Span::styled(format!(" {what}  "), DIM));
+    }
+    canvas.line(Line::from(spans));
+}
+
+/// As much of the beginning as so many columns hold, and how many it takes.
+fn start_of(text: &str, room: usize) -> (&str, usize) {
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        let width = c.width().unwrap_or(0);
+        if taken + width > room {
+            return (&text[..at], taken);
+        }
+        taken += width;
+    }
+    (text, taken)
+}
+
+/// As much of the end.
+fn end_of(text: &str, room: usize) -> &str {
+    let mut taken = 0;
+    for (at, c) in text.char_indices().rev() {
+        taken += c.width().unwrap_or(0);
+        if taken > room {
+            return &text[at + c.len_utf8()..];
+        }
+    }
+    text
+}

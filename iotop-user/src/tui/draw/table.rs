@@ -1,0 +1,277 @@
+//! The rows.
+
+use ratatui::{
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{
+    BOLD, CHOSEN, Canvas, DIM, Places, Tone,
+    columns::{Column, fitting, total_header},
+    graph, start_of,
+};
+use crate::{
+    cli::GroupBy,
+    output::{Direction, Field, Row, cell::Scale, units},
+    tui::{
+        app::App,
+        rows::{RowKey, Shown, ShownRow},
+    },
+};
+
+pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
+    let columns = fitting(&app.settings, app.known(), canvas.area.width);
+    let mut places = Places {
+        head: Some(canvas.y),
+        top: canvas.y + 1,
+        lines: usize::from(bottom.saturating_sub(canvas.y + 1)),
+        ..Places::default()
+    };
+    head(canvas, app, &columns, &mut places);
+    let Some(shown) = &app.shown else {
+        return places;
+    };
+    places.length = shown.rows.len();
+    let chosen = app.selected_at();
+    places.first = first(app.first, chosen, places.lines, places.length);
+    if shown.rows.is_empty() {
+        canvas.line(Line::styled(
+            "no row: nothing did I/O, or nothing matches",
+            DIM,
+        ));
+    }
+    let rows = shown.rows.iter().enumerate().skip(places.first);
+    for (at, row) in rows.take(places.lines) {
+        let line = line(canvas, app, shown, row, &columns);
+        canvas.line(match at == chosen {
+            true => line.patch_style(CHOSEN),
+            false => line,
+        });
+    }
+    places
+}
+
+/// The first visible row, so that the chosen one is visible.
+fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
+    before
+        .min(chosen)
+        .max((chosen + 1).saturating_sub(lines))
+        .min(length.saturating_sub(lines))
+}
+
+fn head(canvas: &mut Canvas<'_, '_>, app: &App, columns: &[(Column, u16)], places: &mut Places) {
+    let style = Style::new().add_modifier(Modifier::UNDERLINED);
+    let sort = app.settings.sort.as_ref();
+    let (falling, rising) = canvas.theme.arrows();
+    let mut spans = Vec::new();
+    let mut x = canvas.area.x;
+    for (column, width) in columns {
+        let (name, field) = match column {
+            Column::Field(field) => (field.header.to_owned(), Some(*field)),
+            Column::Total(field) => (total_header(field), Some(*field)),
+            Column::Graph => (graph_header(app, *width), None),
+        };
+        let sorted =
+            sort.filter(|sort| matches!(column, Column::Field(field) if *field == sort.field));
+        let arrow = sorted.map(|sort| match sort.direction {
+            Some(Direction::Rising) => rising,
+            None if sort.field.is_word() => rising,
+            _ => falling,
+        });
+        let name = match arrow.filter(|_| name.len() < usize::from(*width)) {
+            Some(arrow) => format!("{arrow}{name}"),
+            None => name,
+        };
+        let left = field.is_none_or(Field::is_word);
+        let text = padded(&name, usize::from(*width), left);
+        let style = if sorted.is_some() {
+            style.patch(BOLD)
+        } else {
+            style
+        };
+        spans.push(Span::styled(text, style));
+        spans.push(Span::styled(" ", style));
+        if let Some(field) = field {
+            places.columns.push((x..x + width, field));
+        }
+        x += width + 1;
+    }
+    canvas.line(Line::from(spans));
+}
+
+fn line(
+    canvas: &Canvas<'_, '_>,
+    app: &App,
+    shown: &Shown,
+    shown_row: &ShownRow,
+    columns: &[(Column, u16)],
+) -> Line<'static> {
+    let row = shown.row(shown_row);
+    let scale = Scale {
+        interval: shown.sample.interval,
+        accumulated: app.has_totals(),
+        kilobytes: app.settings.kilobytes,
+    };
+    let totals = Scale {
+        accumulated: true,
+        ..scale
+    };
+    let exited = row.task().is_some_and(|task| task.exited);
+    let style = if exited { DIM } else { Style::new() };
+    let last = columns.len().saturating_sub(1);
+    let mut spans = Vec::new();
+    for (at, (column, width)) in columns.iter().enumerate() {
+        let width = usize::from(*width);
+        match column {
+            Column::Field(field) if at == last && field.is_word() => {
+                spans.extend(named(canvas, app, shown, shown_row, field, width, style));
+            }
+            Column::Field(field) => {
+                let cell = scale.cell(field, row, false);
+                let cell = canvas.theme.text(&cell).into_owned();
+                spans.push(figure(canvas, field, &cell, width, style));
+            }
+            Column::Total(field) => {
+                let cell = match shown.totals(shown_row) {
+                    Some(row) => totals.cell(field, row, false),
+                    None => units::UNKNOWN.to_owned(),
+                };
+                spans.push(figure(canvas, field, &cell, width, style));
+            }
+            Column::Graph => {
+                let key = RowKey::of(row);
+                let values = app.histories.of(&key, app.graph(), width);
+                let text = graph::line(&values, width, &canvas.theme.bars());
+                spans.push(Span::styled(text, canvas.tone(Tone::Owned)));
+            }
+        }
+        spans.push(Span::raw(" "));
+    }
+    Line::from(spans)
+}
+
+fn graph_header(app: &App, width: u16) -> String {
+    let of = format!("{:?}", app.graph()).to_uppercase();
+    match width {
+        15.. => format!("HISTORY {of}"),
+        _ => "HISTORY".to_owned(),
+    }
+}
+
+/// A figure; what is nothing is not in the way.
+fn figure(
+    canvas: &Canvas<'_, '_>,
+    field: &Field,
+    cell: &str,
+    width: usize,
+    style: Style,
+) -> Span<'static> {
+    let text = padded(cell, width, field.is_word());
+    let nothing = matches!(
+        cell,
+        "-" | "0B/s" | "0B" | "0.00%" | "0.0/s" | "0.00K/s" | "0.00K" | "0"
+    );
+    let tone = match field.header {
+        _ if field.is_word() => style,
+        _ if nothing => style.patch(DIM),
+        "CAUSED" | "VIA_KERNEL" | "BLOCK_WRITE" => style.patch(canvas.tone(Tone::Owned)),
+        "UNATTRIBUTED" => style.patch(canvas.tone(Tone::Nobodys)),
+        "DISK_READ" | "BLOCK_READ" => style.patch(canvas.tone(Tone::Read)),
+        _ => style,
+    };
+    Span::styled(text, tone)
+}
+
+/// The row's name, below the tree's lines, with whom it writes for.
+fn named(
+    canvas: &Canvas<'_, '_>,
+    app: &App,
+    shown: &Shown,
+    shown_row: &ShownRow,
+    field: &Field,
+    width: usize,
+    style: Style,
+) -> Vec<Span<'static>> {
+    let row = shown.row(shown_row);
+    let [past, nothing, branch, end] = canvas.theme.branches();
+    let mut lines = String::new();
+    if let Some((own, above)) = shown_row.lines.split_last() {
+        lines.extend(
+            above
+                .iter()
+                .map(|goes_on| if *goes_on { past } else { nothing }),
+        );
+        lines.push_str(if *own { branch } else { end });
+    }
+    let whom = shown.whom(shown_row);
+    let short = whom.is_some() || !app.settings.command_line;
+    let name = match row {
+        Row::Task(task) if field.name == "command" && short && task.kthread => {
+            format!("[{}]", task.comm)
+        }
+        Row::Task(task) if field.name == "command" && short => task.comm.to_string(),
+        Row::Group(group) if field.name == "name" && group.name.is_none() => {
+            match app.settings.group_by {
+                GroupBy::Device | GroupBy::File => "(not known)".to_owned(),
+                by => format!("(no {})", by.name()),
+            }
+        }
+        _ => Scale {
+            interval: shown.sample.interval,
+            accumulated: false,
+            kilobytes: false,
+        }
+        .cell(field, row, true),
+    };
+    let name = canvas.theme.text(&name).into_owned();
+    let mut room = width;
+    let mut spans = Vec::new();
+    let mut push = |text: &str, style: Style| {
+        let (text, taken) = start_of(text, room);
+        room -= taken;
+        spans.push(Span::styled(text.to_owned(), style));
+    };
+    push(&lines, DIM);
+    push(&name, style);
+    if let Some(whom) = whom {
+        push(" ", style);
+        push(&canvas.theme.text(whom), canvas.tone(Tone::Owned));
+    }
+    if row.task().is_some_and(|task| task.exited) {
+        push(" (exited)", style);
+    }
+    spans
+}
+
+/// Words to the left, numbers to the right, nothing wider than its column.
+fn padded(text: &str, width: usize, left: bool) -> String {
+    let (text, taken) = start_of(text, width);
+    debug_assert_eq!(taken, text.width());
+    let padding = " ".repeat(width - taken);
+    match left {
+        true => format!("{text}{padding}"),
+        false => format!("{padding}{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_row_is_visible_and_the_last_page_is_full() {
+        assert_eq!(first(0, 0, 10, 100), 0);
+        assert_eq!(first(0, 12, 10, 100), 3);
+        assert_eq!(first(50, 12, 10, 100), 12);
+        assert_eq!(first(95, 99, 10, 100), 90);
+        assert_eq!(first(5, 2, 10, 3), 0);
+        assert_eq!(first(0, 0, 0, 0), 0);
+    }
+
+    #[test]
+    fn a_wide_character_is_not_cut_in_two() {
+        assert_eq!(padded("日本語", 5, true), "日本 ");
+        assert_eq!(padded("1", 3, false), "  1");
+    }
+}

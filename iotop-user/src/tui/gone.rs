@@ -1,0 +1,107 @@
+//! Tasks that have exited stay in view until their dirty pages are written,
+//! and for a while after.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::collect::{Sample, Task, TaskBlock, TaskKey};
+
+/// How long after the last that was heard of them.
+const STAY: Duration = Duration::from_secs(30);
+/// How many at most; the oldest go first.
+const MOST: usize = 500;
+
+/// The tasks that have exited lately, with nothing done since.
+#[derive(Debug, Default)]
+pub struct Gone {
+    tasks: HashMap<TaskKey, (Task, Timestamp)>,
+}
+
+impl Gone {
+    /// Takes in an interval. `did` tells of a task without I/O in it whether it
+    /// had any before.
+    pub fn add(&mut self, sample: &Sample, did: impl Fn(&TaskKey) -> bool) {
+        let exited = sample.tasks.iter().filter(|task| task.exited);
+        for task in
+            exited.filter(|task| task.did_io() || task.has_dirty_pages() || did(&task.key()))
+        {
+            let idle = Task {
+                stats: task.stats.nothing(),
+                block: task.block.map(|_| TaskBlock::zero()),
+                ..task.clone()
+            };
+            self.tasks.insert(task.key(), (idle, sample.time));
+        }
+        self.tasks
+            .retain(|_, (_, heard)| sample.time.duration_since(*heard).unsigned_abs() < STAY);
+        if self.tasks.len() > MOST {
+            let mut times: Vec<Timestamp> = self.tasks.values().map(|(_, heard)| *heard).collect();
+            times.sort_unstable();
+            let oldest = times[times.len() - MOST];
+            self.tasks.retain(|_, (_, heard)| *heard > oldest);
+        }
+    }
+
+    /// Whether it is among them.
+    pub fn has(&self, key: &TaskKey) -> bool {
+        self.tasks.contains_key(key)
+    }
+
+    /// Puts those back that a sample does not hold.
+    pub fn put_back(&self, sample: &mut Sample) {
+        let mut missing = self.tasks.clone();
+        for task in &sample.tasks {
+            missing.remove(&task.key());
+        }
+        sample
+            .tasks
+            .extend(missing.into_values().map(|(task, _)| task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{collect::TaskCounters, output::golden};
+
+    fn later(seconds: i64) -> Sample {
+        let mut sample = golden::sample();
+        sample.retain_tasks(&[false, true, true, true, true, true]);
+        sample.time += jiff::SignedDuration::from_secs(seconds);
+        sample
+    }
+
+    #[test]
+    fn an_exited_writer_stays_for_a_while_with_nothing_done() {
+        let mut gone = Gone::default();
+        let first = golden::sample();
+        gone.add(&first, |_| false);
+        let mut sample = later(5);
+        gone.add(&sample, |_| false);
+        gone.put_back(&mut sample);
+        let dd = sample
+            .tasks
+            .iter()
+            .find(|task| task.tid == 1200)
+            .expect("dd");
+        assert!(dd.exited && dd.block == Some(TaskBlock::zero()));
+        assert_eq!(dd.stats, TaskCounters::default(), "it had no counters");
+        let mut same = first.clone();
+        gone.put_back(&mut same);
+        assert_eq!(same.tasks.len(), first.tasks.len());
+        gone.add(&later(31), |_| false);
+        assert!(!gone.has(&first.tasks[0].key()));
+    }
+
+    #[test]
+    fn a_task_that_did_nothing_is_not_kept() {
+        let mut gone = Gone::default();
+        let mut sample = golden::sample();
+        sample.tasks[2].exited = true;
+        gone.add(&sample, |_| false);
+        assert!(!gone.has(&sample.tasks[2].key()));
+        gone.add(&sample, |_| true);
+        assert!(gone.has(&sample.tasks[2].key()));
+    }
+}

@@ -1,0 +1,168 @@
+//! The flushes and spikes that happened lately, newest first.
+
+use std::collections::VecDeque;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    collect::{Flush, FlushOwner, Sample, Spike, Written, devices::Number},
+    output::{
+        Explain, escape,
+        explain::{FLUSHES, alike, who},
+    },
+};
+
+/// How many are remembered.
+const MOST: usize = 300;
+
+/// One flush of an interval, those alike together, or a spike.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// When it was seen, or when the spike began.
+    pub time: Timestamp,
+    /// The device.
+    pub device: String,
+    /// Who wrote; of a spike nothing.
+    pub who: String,
+    /// The reason in a word.
+    pub reason: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whose data it was, with shares.
+    pub owners: String,
+    /// It is a spike.
+    pub spike: bool,
+    /// All that there is to say.
+    pub text: Vec<String>,
+    spike_on: Option<Number>,
+}
+
+/// The entries.
+#[derive(Debug)]
+pub struct Log {
+    /// Newest first.
+    pub entries: VecDeque<Entry>,
+    explain: Explain,
+}
+
+impl Log {
+    /// Nothing yet. Times are those of `zone`.
+    pub fn new(zone: TimeZone) -> Log {
+        Log {
+            entries: VecDeque::new(),
+            explain: Explain::new(zone, Vec::new(), false),
+        }
+    }
+
+    /// Takes in an interval; returns how many entries are new.
+    pub fn add(&mut self, sample: &Sample) -> usize {
+        let before = self.entries.len();
+        let flushes = alike(&sample.flushes);
+        // Of an interval the largest is to be on top.
+        for (flush, submitters) in flushes.iter().take(FLUSHES).rev() {
+            self.entries
+                .push_front(self.flush(flush, *submitters, sample));
+        }
+        let mut new = self.entries.len() - before;
+        for spike in &sample.spikes {
+            let entry = self.spike(spike);
+            let same =
+                |known: &&mut Entry| known.spike_on == entry.spike_on && known.time == entry.time;
+            match self.entries.iter_mut().find(same) {
+                Some(known) => *known = entry,
+                None => {
+                    self.entries.push_front(entry);
+                    new += 1;
+                }
+            }
+        }
+        self.entries.truncate(MOST);
+        new
+    }
+
+    fn flush(&self, flush: &Flush, submitters: usize, sample: &Sample) -> Entry {
+        let mut text = String::new();
+        self.explain.flush(&mut text, flush, submitters, sample);
+        Entry {
+            time: sample.time,
+            device: escape(&flush.device_name).into_owned(),
+            who: who(flush, submitters),
+            reason: escape(flush.reason.name()).into_owned(),
+            bytes: flush.written.totals.write,
+            owners: owners(&flush.written),
+            spike: false,
+            text: lines(&text),
+            spike_on: None,
+        }
+    }
+
+    fn spike(&self, spike: &Spike) -> Entry {
+        let mut text = String::new();
+        self.explain.spike(&mut text, spike);
+        let reasons = spike.parts.first().map(|part| part.reason.name());
+        Entry {
+            time: spike.start,
+            device: escape(&spike.device_name).into_owned(),
+            who: match spike.open {
+                true => "SPIKE, goes on".to_owned(),
+                false => "SPIKE".to_owned(),
+            },
+            reason: escape(reasons.unwrap_or("-")).into_owned(),
+            bytes: spike.written.totals.write,
+            owners: owners(&spike.written),
+            spike: true,
+            text: lines(&text),
+            spike_on: Some(spike.device),
+        }
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// `dd 81%, rsyslogd 12%, metadata 7%`.
+fn owners(written: &Written) -> String {
+    let all = written.totals.write;
+    let none = &written.totals.unattributed;
+    let owner = |owner: &FlushOwner| (escape(&owner.task.comm).into_owned(), owner.bytes);
+    let mut parts: Vec<(String, u64)> = written.owners.iter().map(owner).collect();
+    parts.extend([
+        ("before the trace".to_owned(), none.pre_trace),
+        ("metadata".to_owned(), none.metadata),
+        ("swap".to_owned(), none.swap),
+        ("unknown".to_owned(), none.unknown + none.overflow),
+    ]);
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let percent = |(name, bytes): &(String, u64)| {
+        let percent = 100.0 * *bytes as f64 / all.max(1) as f64;
+        format!("{name} {percent:.0}%")
+    };
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(_, bytes)| *bytes != 0)
+        .take(3)
+        .map(percent)
+        .collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+
+    #[test]
+    fn the_newest_and_largest_is_on_top_and_the_oldest_go() {
+        let mut log = Log::new(TimeZone::UTC);
+        let sample = golden::flushed();
+        let new = log.add(&sample);
+        assert_eq!(new, log.entries.len());
+        assert_eq!(log.entries[0].owners, "dd 100%");
+        assert!(log.entries[0].text.len() > 2);
+        for _ in 0..MOST {
+            log.add(&sample);
+        }
+        assert_eq!(log.entries.len(), MOST);
+    }
+}

@@ -1,0 +1,212 @@
+//! The live view.
+//!
+//! A thread samples, and the rest is one loop: a sample or a key changes the
+//! [`App`], and then it is drawn. Nothing is looked up while drawing.
+
+mod answers;
+mod app;
+mod detail;
+mod draw;
+mod gone;
+mod history;
+mod keys;
+mod log;
+mod prompt;
+mod recent;
+mod rows;
+mod sampler;
+pub mod settings;
+mod terminal;
+mod tree;
+mod whom;
+
+use std::io;
+
+use anyhow::{Context as _, Result, bail};
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use futures_util::StreamExt as _;
+use jiff::tz::TimeZone;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use self::{app::Machine, settings::Settings};
+use self::{
+    app::{App, Effect, Page},
+    draw::{draw, theme::Theme},
+    rows::{Scope, wanted_rows},
+    sampler::Sampler,
+    settings::Figures,
+    terminal::Screen,
+};
+use crate::{
+    cli::{GroupBy, Live},
+    collect::{Collector, Wanted},
+};
+
+/// The settings, with what the command line says instead.
+pub fn with_options(settings: Settings, live: &Live) -> Settings {
+    let figures = match live.accumulated {
+        true => Figures::Totals,
+        false => settings.figures,
+    };
+    // Fields are of the rows that are asked for in the same breath.
+    let of_fields = !live.columns.is_empty() || live.sort.is_some();
+    let by = live
+        .group_by
+        .or_else(|| of_fields.then_some(GroupBy::Thread));
+    Settings {
+        delay: live
+            .delay
+            .map_or(settings.delay, |delay| delay.as_secs_f64()),
+        group_by: by.unwrap_or(settings.group_by),
+        only: live.only || settings.only,
+        figures,
+        kilobytes: live.kilobytes || settings.kilobytes,
+        sort: live.sort.clone().or(settings.sort),
+        columns: match live.columns.is_empty() {
+            true => settings.columns,
+            false => live.columns.clone(),
+        },
+        ..settings
+    }
+}
+
+/// What the live view needs of the collector.
+pub fn wanted(settings: &Settings, live: &Live) -> Wanted {
+    Wanted {
+        rows: wanted_rows(settings),
+        leaders: true,
+        flushes: true,
+        spikes: Some(live.spikes),
+        ..Wanted::default()
+    }
+}
+
+/// Shows intervals until the user has seen enough.
+///
+/// # Errors
+///
+/// A source can't be read any more, or the terminal can't be used.
+pub async fn run(
+    collector: Collector,
+    live: Live,
+    settings: Settings,
+    machine: Machine,
+) -> Result<()> {
+    let theme = Theme::new(settings.colors, settings.characters);
+    let scope = Scope {
+        pids: live.pids,
+        uids: live.uids,
+        filter: live.filter,
+        device: live.device,
+    };
+    let mut app = App::new(settings, scope, machine, TimeZone::system());
+    if live.explain {
+        app.open(Page::Log);
+    }
+    let mut signals = Signals::new().context("waiting for signals")?;
+    let mut sampler = Sampler::start(collector, app.delay()).context("starting a thread")?;
+    let mut screen = Screen::enter().context("taking over the terminal")?;
+    let mut events = EventStream::new();
+    let mut left = live.iterations;
+    loop {
+        screen
+            .terminal
+            .draw(|frame| {
+                app.drawn = draw(frame, &app, theme);
+                app.first = match app.place().page {
+                    Page::Table => app.drawn.first,
+                    _ => app.first,
+                };
+            })
+            .context("drawing")?;
+        if left == Some(0) {
+            return Ok(());
+        }
+        let effect = tokio::select! {
+            // A key is answered before the next sample is looked at.
+            biased;
+            signal = signals.next() => match signal {
+                Signal::End => return Ok(()),
+                Signal::Stop => {
+                    screen.suspend().context("going on")?;
+                    None
+                }
+                Signal::Continued => Some(Effect::Redraw),
+            },
+            event = events.next() => match event {
+                Some(Ok(event)) => take(&mut app, event),
+                Some(Err(error)) => return Err(error).context("reading the terminal"),
+                None => return Ok(()),
+            },
+            sample = sampler.next() => {
+                let Some(sample) = sample else {
+                    bail!("the collector's thread has ended");
+                };
+                app.sample(sample.context("reading the kernel's counters")?);
+                if app.settings.figures != Figures::Rates && app.totals.is_none() {
+                    app.count_from_now();
+                }
+                left = left.map(|left| left - 1);
+                None
+            }
+        };
+        match effect {
+            None => {}
+            Some(Effect::Quit) => return Ok(()),
+            Some(Effect::Ask(request)) => sampler.ask(request),
+            Some(Effect::Redraw) => screen.again().context("drawing anew")?,
+            Some(Effect::Suspend) => stop_all(),
+        }
+    }
+}
+
+fn take(app: &mut App, event: Event) -> Option<Effect> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => app.key(key),
+        Event::Mouse(mouse) => app.mouse(mouse),
+        _ => None,
+    }
+}
+
+/// As the terminal does for ^Z: the whole job, sudo and such too. Our own part
+/// of it comes back as a signal.
+fn stop_all() {
+    // SAFETY: kill takes plain numbers.
+    unsafe { libc::kill(0, libc::SIGTSTP) };
+}
+
+enum Signal {
+    End,
+    Stop,
+    Continued,
+}
+
+struct Signals([(tokio::signal::unix::Signal, fn() -> Signal); 5]);
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals([
+            (signal(SignalKind::interrupt())?, || Signal::End),
+            (signal(SignalKind::terminate())?, || Signal::End),
+            (signal(SignalKind::hangup())?, || Signal::End),
+            (signal(SignalKind::from_raw(libc::SIGTSTP))?, || {
+                Signal::Stop
+            }),
+            (signal(SignalKind::from_raw(libc::SIGCONT))?, || {
+                Signal::Continued
+            }),
+        ]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (signal, meaning) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(meaning());
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,171 @@
+//! What moved in the last minute, by owner, submitter, device and file: what a
+//! detail is made of.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use iotop_common::Class;
+
+use crate::collect::{FlushLag, Sample, Task, TaskKey, devices::DeviceNames, group::file_name};
+
+/// How far back.
+const SPAN: Duration = Duration::from_secs(60);
+/// How many movements at most: they may be as many as files were written.
+const MOST: usize = 30_000;
+
+/// The last minute.
+#[derive(Debug, Default)]
+pub struct Recent {
+    intervals: VecDeque<Interval>,
+    people: HashMap<TaskKey, Arc<Person>>,
+    movements: usize,
+}
+
+#[derive(Debug)]
+struct Interval {
+    length: Duration,
+    movements: Vec<Movement>,
+}
+
+/// A task, as far as it tells whose bytes they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Its identity.
+    pub key: TaskKey,
+    /// Its process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Arc<str>,
+    /// Its user.
+    pub user: Option<Arc<str>>,
+    /// Its cgroup.
+    pub cgroup: Option<Arc<str>>,
+    /// Its unit.
+    pub unit: Option<Arc<str>>,
+    /// Its container.
+    pub container: Option<Arc<str>>,
+    /// A kernel thread.
+    pub kthread: bool,
+}
+
+/// Bytes of one file, owner and submitter in one interval.
+#[derive(Clone, Debug)]
+pub struct Movement {
+    /// Whose bytes they are.
+    pub owner: Option<Arc<Person>>,
+    /// Who submitted them.
+    pub submitter: Option<Arc<Person>>,
+    /// The device's name.
+    pub device_name: Arc<str>,
+    /// The file's path, or its device and inode.
+    pub file: Arc<str>,
+    /// How they came to their owner.
+    pub class: Class,
+    /// Bytes.
+    pub bytes: u64,
+    /// How long they had been dirty.
+    pub lag: Option<FlushLag>,
+}
+
+impl Recent {
+    /// Takes in an interval, and forgets what is too long ago or too much.
+    pub fn add(&mut self, sample: &Sample, devices: &mut DeviceNames) {
+        let mut movements = Vec::with_capacity(sample.facts.len());
+        for fact in &sample.facts {
+            let device_name = devices.name(fact.device);
+            let file = match sample.paths.get(&fact.file_key()) {
+                Some(path) => path.clone(),
+                None => file_name(&device_name, fact.ino),
+            };
+            movements.push(Movement {
+                owner: fact.owner.map(|at| self.person(&sample.tasks[at])),
+                submitter: fact.submitter.map(|at| self.person(&sample.tasks[at])),
+                device_name,
+                file,
+                class: fact.class,
+                bytes: fact.bytes,
+                lag: fact.lag.map(|lag| FlushLag {
+                    lag,
+                    lags: fact.lags,
+                }),
+            });
+        }
+        self.movements += movements.len();
+        self.intervals.push_back(Interval {
+            length: sample.interval,
+            movements,
+        });
+        while self.intervals.len() > 1 && (self.span() > SPAN || self.movements > MOST) {
+            if let Some(oldest) = self.intervals.pop_front() {
+                self.movements -= oldest.movements.len();
+            }
+        }
+        // Who is in no movement any more is held by nobody else.
+        self.people
+            .retain(|_, person| Arc::strong_count(person) > 1);
+    }
+
+    fn person(&mut self, task: &Task) -> Arc<Person> {
+        let now = Person {
+            key: task.key(),
+            pid: task.pid,
+            comm: task.comm.clone(),
+            user: task.user.clone(),
+            cgroup: task.cgroup.clone(),
+            unit: task.unit.clone(),
+            container: task.container.clone(),
+            kthread: task.kthread,
+        };
+        let known = self.people.entry(task.key());
+        let known = known.or_insert_with(|| Arc::new(now.clone()));
+        if **known != now {
+            // It executed a program, or changed its cgroup.
+            *known = Arc::new(now);
+        }
+        known.clone()
+    }
+
+    /// How long the intervals are that are remembered.
+    pub fn span(&self) -> Duration {
+        self.intervals.iter().map(|interval| interval.length).sum()
+    }
+
+    /// All movements, oldest first.
+    pub fn movements(&self) -> impl Iterator<Item = &Movement> {
+        self.intervals
+            .iter()
+            .flat_map(|interval| &interval.movements)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::output::golden;
+
+    #[test]
+    fn the_last_minute_is_remembered_and_no_more() {
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let mut recent = Recent::default();
+        for _ in 0..100 {
+            recent.add(&golden::sample(), &mut devices);
+        }
+        assert_eq!(recent.span(), SPAN);
+        assert_eq!(recent.movements().count(), 30 * 5);
+        assert_eq!(recent.people.len(), 5);
+        let first = recent.movements().next().expect("some");
+        assert_eq!(&*first.file, "/srv/x");
+        let mut many = golden::sample();
+        many.facts = vec![many.facts[0]; MOST + 1];
+        recent.add(&many, &mut devices);
+        assert_eq!(recent.movements().count(), MOST + 1, "the newest is whole");
+        recent.add(&golden::sample(), &mut devices);
+        assert_eq!(recent.movements().count(), 5);
+        assert_eq!(recent.people.len(), 5);
+    }
+}

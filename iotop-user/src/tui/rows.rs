@@ -1,0 +1,389 @@
+//! From a sample to the rows on the screen: what the user wants to see of it,
+//! in the order the user wants.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::{
+    gone::Gone,
+    history::Histories,
+    settings::{Figures, Settings},
+    tree::{tree, with_ancestors},
+    whom::for_whom,
+};
+use crate::{
+    cli::{GroupBy, OnDevice},
+    collect::{
+        By, Group, Sample, Task, TaskBlock, TaskKey, Wanted, devices::DeviceNames, group,
+        on_device, processes::processes, select::of_wanted,
+    },
+    output::{Filter, Row, sort},
+};
+
+/// What makes a row the same one in the next interval.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RowKey {
+    /// A thread, or a process by its leader.
+    Task(TaskKey),
+    /// A group by its name.
+    Group(Option<Arc<str>>),
+}
+
+impl RowKey {
+    /// Of a row.
+    pub fn of(row: Row<'_>) -> RowKey {
+        match row {
+            Row::Task(task) => RowKey::Task(task.key()),
+            Row::Group(group) => RowKey::Group(group.name.clone()),
+        }
+    }
+}
+
+/// What of the machine is to be seen. Unlike the settings it is not remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only these processes; empty: all.
+    pub pids: Vec<u32>,
+    /// Only these users' tasks; empty: all.
+    pub uids: Vec<u32>,
+    /// Only tasks whose command matches.
+    pub filter: Option<Filter>,
+    /// Only these devices' I/O.
+    pub device: Option<OnDevice>,
+}
+
+/// The rows of a screen.
+#[derive(Debug)]
+pub struct Shown {
+    /// The sample as it is shown.
+    pub sample: Sample,
+    /// Its rows in their order.
+    pub rows: Vec<ShownRow>,
+    /// The same with totals, where both are shown.
+    totals: Option<(Sample, HashMap<RowKey, usize>)>,
+    /// For whom the tasks write, by place.
+    pub whom: HashMap<usize, String>,
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct ShownRow {
+    at: usize,
+    /// The lines of the tree before its name; see [`super::tree::Branch`].
+    pub lines: Vec<bool>,
+}
+
+impl Shown {
+    /// A row.
+    pub fn row(&self, row: &ShownRow) -> Row<'_> {
+        row_at(&self.sample, row.at)
+    }
+
+    /// For whom it writes.
+    pub fn whom(&self, row: &ShownRow) -> Option<&str> {
+        let of_task = self.sample.groups.is_none();
+        self.whom
+            .get(&row.at)
+            .filter(|_| of_task)
+            .map(String::as_str)
+    }
+
+    /// The same row's totals, where both are shown.
+    pub fn totals(&self, row: &ShownRow) -> Option<Row<'_>> {
+        let (sample, places) = self.totals.as_ref()?;
+        let at = places.get(&RowKey::of(self.row(row)))?;
+        Some(row_at(sample, *at))
+    }
+
+    /// Where a row is among the rows.
+    pub fn place(&self, key: &RowKey) -> Option<usize> {
+        self.rows
+            .iter()
+            .position(|row| RowKey::of(self.row(row)) == *key)
+    }
+}
+
+fn row_at(sample: &Sample, at: usize) -> Row<'_> {
+    match &sample.groups {
+        Some(groups) => Row::Group(&groups[at]),
+        None => Row::Task(&sample.tasks[at]),
+    }
+}
+
+/// What is needed to make rows of a sample.
+pub struct Show<'a> {
+    /// How.
+    pub settings: &'a Settings,
+    /// Of what.
+    pub scope: &'a Scope,
+    /// The tasks that have exited lately.
+    pub gone: &'a Gone,
+    /// What the rows did lately.
+    pub histories: &'a Histories,
+    /// The devices' names.
+    pub devices: &'a mut DeviceNames,
+}
+
+impl Show<'_> {
+    /// The rows of the interval, or of the totals where only those are shown.
+    pub fn rows(mut self, interval: &Sample, totals: Option<&Sample>) -> Shown {
+        let figures = self.settings.figures;
+        let sample = match (figures, totals) {
+            (Figures::Totals, Some(totals)) => self.seen(totals),
+            _ => self.seen(interval),
+        };
+        let totals = totals.filter(|_| figures == Figures::Both).map(|totals| {
+            let sample = self.seen(totals);
+            let keys = sort::rows(&sample).into_iter().map(RowKey::of);
+            let places = keys.zip(0..).collect();
+            (sample, places)
+        });
+        let whom = match sample.groups {
+            Some(_) => HashMap::new(),
+            None => for_whom(&sample, self.devices),
+        };
+        Shown {
+            rows: self.order(&sample),
+            sample,
+            totals,
+            whom,
+        }
+    }
+
+    /// The part of a sample that is to be seen.
+    fn seen(&mut self, sample: &Sample) -> Sample {
+        let all = sample;
+        let mut sample = sample.clone();
+        let Settings { group_by, only, .. } = *self.settings;
+        let by = group_by.by();
+        if self.settings.exited && by.is_none() {
+            self.gone.put_back(&mut sample);
+        }
+        let wanted = Wanted {
+            pids: self
+                .scope
+                .pids
+                .iter()
+                .map(|pid| process(all, *pid))
+                .collect(),
+            uids: self.scope.uids.clone(),
+            ..Wanted::default()
+        };
+        of_wanted(&mut sample, &wanted);
+        if group_by == GroupBy::Process {
+            let leader = |pid| all.tasks.iter().find(|task| task.tid == pid).cloned();
+            processes(&mut sample, leader);
+        }
+        if !self.settings.exited {
+            sample.keep_tasks(|task| !task.exited || task.did_io() || task.has_dirty_pages());
+        }
+        if only {
+            self.only(&mut sample);
+        }
+        if let Some(device) = &self.scope.device {
+            on_device(&mut sample, &device.numbers);
+        }
+        if let Some(filter) = &self.scope.filter {
+            filter.apply(&mut sample);
+        }
+        if let Some(by) = by {
+            let Scope {
+                pids, uids, filter, ..
+            } = self.scope;
+            let whole = pids.is_empty() && uids.is_empty() && filter.is_none();
+            group(&mut sample, by, self.devices, whole);
+            if by.is_of_facts() {
+                self.put_back(&mut sample);
+            }
+        }
+        sample
+    }
+
+    /// A file that is not written all the time stays in view for a while.
+    fn put_back(&self, sample: &mut Sample) {
+        let Some(groups) = &mut sample.groups else {
+            return;
+        };
+        let there: HashSet<_> = groups.iter().map(|group| group.name.clone()).collect();
+        for key in self.histories.keys() {
+            if let RowKey::Group(name) = key
+                && !there.contains(name)
+            {
+                groups.push(Group {
+                    name: name.clone(),
+                    block: Some(TaskBlock::default()),
+                    ..Group::default()
+                });
+            }
+        }
+    }
+
+    /// Leaves what does I/O, has dirty pages or is gone.
+    fn only(&self, sample: &mut Sample) {
+        let active = |task: &Task| {
+            task.did_io() || task.has_dirty_pages() || task.exited && self.gone.has(&task.key())
+        };
+        if self.has_tree() {
+            let keep = with_ancestors(&sample.tasks, active);
+            sample.retain_tasks(&keep);
+        } else {
+            sample.keep_tasks(active);
+        }
+    }
+
+    fn has_tree(&self) -> bool {
+        self.settings.tree && self.settings.group_by.by().is_none()
+    }
+
+    fn order(&self, sample: &Sample) -> Vec<ShownRow> {
+        let rows = sort::rows(sample);
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        match &self.settings.sort {
+            Some(key) if key.field.is_of(self.settings.group_by.by()) => {
+                order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
+            }
+            // What moved lately stays above what did not.
+            _ => order.sort_by_cached_key(|at| {
+                let row = rows[*at];
+                let lately = self.histories.moved(&RowKey::of(row));
+                (
+                    sort::heaviest(row),
+                    std::cmp::Reverse(lately),
+                    sort::identity(row),
+                )
+            }),
+        }
+        if self.has_tree() {
+            let branch = |branch: super::tree::Branch| ShownRow {
+                at: branch.at,
+                lines: branch.lines,
+            };
+            return tree(&sample.tasks, &order)
+                .into_iter()
+                .map(branch)
+                .collect();
+        }
+        let row = |at| ShownRow {
+            at,
+            lines: Vec::new(),
+        };
+        order.into_iter().map(row).collect()
+    }
+}
+
+/// A thread's number stands for its process.
+fn process(sample: &Sample, pid: u32) -> u32 {
+    let thread = sample.tasks.iter().find(|task| task.tid == pid);
+    thread.map_or(pid, |task| task.pid)
+}
+
+/// What the collector is asked for, so that all this can be made of its samples.
+pub fn wanted_rows(settings: &Settings) -> crate::collect::Rows {
+    use crate::collect::Rows;
+    let of_facts = settings.group_by.by().is_some_and(By::is_of_facts);
+    if of_facts || settings.only && !settings.tree {
+        Rows::Disk
+    } else {
+        Rows::All
+    }
+}
+
+/// The tids of a row's task, by process where rows are those.
+pub fn tids(sample: &Sample, task: &Task, processes: bool) -> HashSet<(u32, u64)> {
+    let of = |other: &&Task| match processes {
+        true => other.pid == task.pid,
+        false => other.key() == task.key(),
+    };
+    let threads = sample.tasks.iter().filter(of).filter(|other| !other.exited);
+    threads
+        .map(|task| (task.tid, task.start_boottime))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::output::golden;
+
+    fn shown(settings: &Settings, scope: &Scope) -> Shown {
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let show = Show {
+            settings,
+            scope,
+            gone: &Gone::default(),
+            histories: &Histories::default(),
+            devices: &mut devices,
+        };
+        show.rows(&golden::sample(), Some(&golden::sample()))
+    }
+
+    fn tids(settings: &Settings, scope: &Scope) -> Vec<u32> {
+        let shown = shown(settings, scope);
+        let tid = |row| shown.row(row).task().map(|task| task.tid);
+        shown.rows.iter().filter_map(tid).collect()
+    }
+
+    #[test]
+    fn scope_and_settings_choose_the_rows() {
+        let all = Settings::default();
+        assert_eq!(tids(&all, &Scope::default()), [1200, 900, 666, 77, 80, 901]);
+        let only = Settings {
+            only: true,
+            ..Settings::default()
+        };
+        assert_eq!(tids(&only, &Scope::default()), [1200, 900, 666, 77, 901]);
+        // A thread's number stands for its process.
+        let scope = Scope {
+            pids: vec![901],
+            ..Scope::default()
+        };
+        assert_eq!(tids(&all, &scope), [900, 901]);
+        let filter = Scope {
+            filter: "^dd$".parse().ok(),
+            ..Scope::default()
+        };
+        assert_eq!(tids(&all, &filter), [1200]);
+        let by_pid = Settings {
+            sort: "+pid".parse().ok(),
+            group_by: GroupBy::Process,
+            ..Settings::default()
+        };
+        assert_eq!(tids(&by_pid, &Scope::default()), [77, 80, 666, 900, 1200]);
+    }
+
+    #[test]
+    fn totals_stand_beside_the_rates_of_the_same_row() {
+        let both = Settings {
+            figures: Figures::Both,
+            ..Settings::default()
+        };
+        let shown = shown(&both, &Scope::default());
+        for row in &shown.rows {
+            let totals = shown.totals(row).expect("there");
+            assert_eq!(RowKey::of(totals), RowKey::of(shown.row(row)));
+        }
+        assert_eq!(shown.whom.len(), 2);
+        let first = RowKey::of(shown.row(&shown.rows[0]));
+        assert_eq!(shown.place(&first), Some(0));
+    }
+
+    #[test]
+    fn a_tree_of_active_tasks_keeps_their_ancestors() {
+        let settings = Settings {
+            only: true,
+            tree: true,
+            ..Settings::default()
+        };
+        let shown = shown(&settings, &Scope::default());
+        let thread = shown.rows.iter().find(|row| {
+            let task = shown.row(row).task();
+            task.is_some_and(|task| task.tid == 901)
+        });
+        assert_eq!(thread.map(|row| row.lines.clone()), Some(vec![false]));
+        assert_eq!(wanted_rows(&settings), crate::collect::Rows::All);
+    }
+}

@@ -1,0 +1,173 @@
+//! Tasks below their parents, threads below their process.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::collect::Task;
+
+/// How deep lines are drawn.
+const DEEPEST: usize = 12;
+
+/// A row of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Which of the tasks.
+    pub at: usize,
+    /// For each level whether a line goes on there; the last one is its own.
+    pub lines: Vec<bool>,
+}
+
+/// Puts children right below their parents; siblings stay in the order of
+/// `order`, which says where in `tasks` each row is.
+pub fn tree(tasks: &[Task], order: &[usize]) -> Vec<Branch> {
+    let parents = parents(tasks);
+    let there: HashSet<usize> = order.iter().copied().collect();
+    let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+    for at in order {
+        let parent = parents[*at].filter(|parent| there.contains(parent));
+        children.entry(parent).or_default().push(*at);
+    }
+    let mut branches = Vec::with_capacity(order.len());
+    let mut open: Vec<Branch> = Vec::new();
+    let below = |parent: Option<usize>, lines: &[bool], open: &mut Vec<Branch>| {
+        let of = children.get(&parent).map_or(&[][..], Vec::as_slice);
+        for (n, at) in of.iter().enumerate().rev() {
+            let mut lines = lines.to_vec();
+            if parent.is_some() && lines.len() < DEEPEST {
+                lines.push(n + 1 != of.len());
+            }
+            open.push(Branch { at: *at, lines });
+        }
+    };
+    below(None, &[], &mut open);
+    while let Some(branch) = open.pop() {
+        below(Some(branch.at), &branch.lines, &mut open);
+        branches.push(branch);
+    }
+    branches
+}
+
+/// The tasks and all above them, so that a tree of some is whole.
+pub fn with_ancestors(tasks: &[Task], chosen: impl Fn(&Task) -> bool) -> Vec<bool> {
+    let parents = parents(tasks);
+    let mut keep = vec![false; tasks.len()];
+    for at in (0..tasks.len()).filter(|at| chosen(&tasks[*at])) {
+        let mut next = Some(at);
+        while let Some(at) = next.filter(|at| !keep[*at]) {
+            keep[at] = true;
+            next = parents[at];
+        }
+    }
+    keep
+}
+
+/// Where each task's parent is. Who is younger than a task, or not there, is
+/// not its parent: numbers are reused.
+fn parents(tasks: &[Task]) -> Vec<Option<usize>> {
+    let mut leaders: HashMap<u32, usize> = HashMap::new();
+    for (at, task) in tasks
+        .iter()
+        .enumerate()
+        .filter(|(_, task)| task.tid == task.pid)
+    {
+        let newest = leaders.entry(task.pid).or_insert(at);
+        if tasks[*newest].start_boottime < task.start_boottime {
+            *newest = at;
+        }
+    }
+    let parent = |(at, task): (usize, &Task)| {
+        let above = if task.tid == task.pid {
+            task.ppid?
+        } else {
+            task.pid
+        };
+        let parent = *leaders.get(&above)?;
+        let older = (tasks[parent].start_boottime, tasks[parent].pid != task.pid)
+            <= (task.start_boottime, true);
+        (older && parent != at).then_some(parent)
+    };
+    let mut parents: Vec<Option<usize>> = tasks.iter().enumerate().map(parent).collect();
+    // Tasks that started in the same tick could make a circle.
+    for at in 0..parents.len() {
+        let (mut above, mut steps) = (parents[at], 0);
+        while let Some(next) = above {
+            steps += 1;
+            if next == at || steps > tasks.len() {
+                parents[at] = None;
+                break;
+            }
+            above = parents[next];
+        }
+    }
+    parents
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn task(pid: u32, tid: u32, ppid: u32) -> Task {
+        Task {
+            pid,
+            tid,
+            ppid: Some(ppid),
+            start_boottime: u64::from(tid),
+            ..Task::default()
+        }
+    }
+
+    fn shape(tasks: &[Task]) -> Vec<(u32, usize)> {
+        let order: Vec<usize> = (0..tasks.len()).collect();
+        let branches = tree(tasks, &order);
+        branches
+            .iter()
+            .map(|branch| (tasks[branch.at].tid, branch.lines.len()))
+            .collect()
+    }
+
+    #[test]
+    fn children_and_threads_lie_below_in_the_order_given() {
+        let tasks = [
+            task(30, 30, 10),
+            task(1, 1, 0),
+            task(10, 12, 1),
+            task(10, 10, 1),
+            task(20, 20, 1),
+        ];
+        assert_eq!(shape(&tasks), [(1, 0), (10, 1), (30, 2), (12, 2), (20, 1)]);
+    }
+
+    #[test]
+    fn some_tasks_come_with_all_above_them() {
+        let tasks = [
+            task(1, 1, 0),
+            task(10, 10, 1),
+            task(20, 20, 1),
+            task(30, 30, 10),
+        ];
+        assert_eq!(
+            with_ancestors(&tasks, |task| task.pid == 30),
+            [true, true, false, true]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_task_is_in_the_tree_once(
+            tasks in prop::collection::vec((0u32..8, 0u32..8, 0u32..8, 0u64..3), 0..20)
+        ) {
+            let tasks: Vec<Task> = tasks
+                .into_iter()
+                .map(|(pid, tid, ppid, start)| Task {
+                    start_boottime: start,
+                    ..task(pid, tid, ppid)
+                })
+                .collect();
+            let order: Vec<usize> = (0..tasks.len()).collect();
+            let mut found: Vec<usize> = tree(&tasks, &order).iter().map(|b| b.at).collect();
+            found.sort_unstable();
+            prop_assert_eq!(found, order);
+        }
+    }
+}
