@@ -11,7 +11,12 @@ mod object;
 mod privilege;
 mod process;
 mod run;
+mod screenshots;
 mod setup;
+mod svg;
+#[expect(dead_code, reason = "tests need more of it")]
+#[path = "../../tests/live/terminal.rs"]
+mod terminal;
 mod test;
 mod toolchain;
 mod workspace;
@@ -38,6 +43,8 @@ enum Task {
     Run(run::Options),
     /// Install what is missing, build everything, run every test
     Test(test::Options),
+    /// Make the README's pictures: the real program's screens under a real load
+    Screenshots(screenshots::Options),
     /// Measure what tracing costs
     #[command(subcommand)]
     Bench(bench::Task),
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Screenshots(options) => screenshots::run(&options),
         Task::Bench(task) => bench::run(&task),
     };
     match done {

@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -26,13 +26,14 @@ const TESTS: [&str; 7] = [
     "util-linux",
     "mount",
     "iotop-c",
+    "tmux",
 ];
 
 /// What the benchmarks compare with, where the distribution has it.
 const PEERS: [&str; 2] = ["iotop", "iotop-c"];
 
 /// What tells on another distribution that [`TESTS`] are there.
-const TEST_PROGRAMS: [&str; 7] = [
+const TEST_PROGRAMS: [&str; 8] = [
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",
@@ -40,6 +41,7 @@ const TEST_PROGRAMS: [&str; 7] = [
     "losetup",
     "mount",
     "iotop-c",
+    "tmux",
 ];
 
 pub fn run() -> Result<()> {
@@ -104,7 +106,7 @@ fn test_programs() -> Result<()> {
     if !missing.is_empty() {
         bail!(
             "the tests need {}, and only Debian's packages can be installed from here: \
-             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux and iotop-c by hand",
+             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux, iotop-c and tmux by hand",
             missing.join(" ")
         );
     }

@@ -292,11 +292,14 @@ pub fn json(sample: &Sample, by: Option<By>) -> String {
     String::from_utf8(buffer.to_vec()).expect("UTF-8")
 }
 
-/// Compares with a file of `golden/`; `UPDATE_GOLDEN=1` writes it instead.
+/// Compares with a file of `golden/`.
 fn check(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("src/output/golden")
-        .join(name);
+    compare(&format!("src/output/golden/{name}"), text);
+}
+
+/// Compares with a file of this package; `UPDATE_GOLDEN=1` writes it instead.
+pub fn compare(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, text).expect("written");
     }

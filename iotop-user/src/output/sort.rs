@@ -100,15 +100,11 @@ fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
 
 /// Those that moved most first.
 pub fn by_weight(rows: &mut [Row]) {
-    rows.sort_by_key(|row| (heaviest(*row), identity(*row)));
+    rows.sort_by_key(|row| (Reverse(weight(*row)), identity(*row)));
 }
 
-/// How much a row moved, for the most to come first.
-pub fn heaviest(row: Row) -> impl Ord + use<> {
-    Reverse(weight(row))
-}
-
-fn weight(row: Row) -> u64 {
+/// How much a row moved, made dirty or holds dirty, in bytes.
+pub fn weight(row: Row) -> u64 {
     let block = row.block().copied().unwrap_or_default();
     let nobodys = row.group().and_then(|group| group.unattributed);
     let moved = [

@@ -19,7 +19,7 @@ use super::{
     gone::Gone,
     history::Histories,
     keys::{Action, action},
-    log::Log,
+    log::{Entry, Log},
     prompt::{Asked, Prompt, Typed},
     recent::Recent,
     rows::{RowKey, Scope, Show, Shown, wanted_rows},
@@ -68,6 +68,14 @@ pub struct Moment {
     pub write: u64,
     /// Of those what has an owner.
     pub owned: u64,
+}
+
+/// What happened while the screen stands still.
+#[derive(Debug, Default)]
+struct Held {
+    interval: Option<Sample>,
+    moments: Vec<Moment>,
+    entries: usize,
 }
 
 /// What a key wants from outside.
@@ -128,6 +136,8 @@ pub struct App {
     pub message: Option<String>,
     /// The screen stands still.
     pub frozen: bool,
+    /// What happened while it does.
+    held: Held,
     /// All that was lost.
     pub lost: Lost,
     /// Where times are.
@@ -164,6 +174,7 @@ impl App {
             prompt: None,
             message: None,
             frozen: false,
+            held: Held::default(),
             lost: Lost::default(),
             zone,
             drawn: Places::default(),
@@ -192,26 +203,40 @@ impl App {
         self.gone
             .add(&sample, |key| histories.has(&RowKey::Task(*key)));
         self.recent.add(&sample, &mut self.devices);
-        self.history.push_back(moment(&sample));
-        if self.history.len() > HISTORY {
-            self.history.pop_front();
-        }
         let new = self.log.add(&sample);
-        if let Some(log) = self.places.iter_mut().find(|place| place.page == Page::Log)
-            && (log.at != 0 || self.frozen)
-        {
-            log.at = (log.at + new).min(self.log.entries.len().saturating_sub(1));
-        }
         if let Some((_, accumulator, sum)) = &mut self.totals {
             let mut total = sample.clone();
             accumulator.add(&mut total);
             *sum = total;
         }
-        self.interval = Some(sample);
+        self.held.moments.push(moment(&sample));
+        self.held.entries += new;
+        self.held.interval = Some(sample);
         if !self.frozen {
-            self.show();
+            self.go_on();
             self.remember();
         }
+    }
+
+    /// Shows what was held back.
+    fn go_on(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.history.extend(held.moments);
+        let too_many = self.history.len().saturating_sub(HISTORY);
+        self.history.drain(..too_many);
+        if let Some(log) = self.places.iter_mut().find(|place| place.page == Page::Log)
+            && (log.at != 0 || self.frozen)
+        {
+            log.at = (log.at + held.entries).min(self.log.entries.len().saturating_sub(1));
+        }
+        self.interval = held.interval.or(self.interval.take());
+        self.show();
+    }
+
+    /// The flushes and spikes that are shown, newest first.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        let from = self.held.entries.min(self.log.entries.len());
+        self.log.entries.range(from..)
     }
 
     /// What is known on this machine.
@@ -246,6 +271,7 @@ impl App {
             scope: &self.scope,
             gone: &self.gone,
             histories: &self.histories,
+            recent: &self.recent,
             devices: &mut self.devices,
         };
         let totals = self.totals.as_ref().map(|(_, _, sum)| sum);
@@ -272,6 +298,7 @@ impl App {
                     scope: &self.scope,
                     gone: &self.gone,
                     histories: &self.histories,
+                    recent: &self.recent,
                     devices: &mut self.devices,
                 }
                 .rows(interval, None);
@@ -375,19 +402,16 @@ impl App {
                     device.map_or(String::new(), |d| d.name.clone()),
                 );
             }
-            Action::Delay => self.ask(Asked::Delay, self.settings.delay.to_string()),
+            Action::Delay => self.ask(Asked::Delay, String::new()),
             Action::Priority => match self.selected_task() {
-                Some(task) => {
-                    let now = task.prio.as_deref().unwrap_or_default().to_owned();
-                    self.ask(Asked::Priority, now);
-                }
+                Some(_) => self.ask(Asked::Priority, String::new()),
                 None => self.say("an I/O priority is of a task: go to one (b changes the rows)"),
             },
             Action::Freeze => {
-                self.frozen = !self.frozen;
-                if !self.frozen {
-                    self.show();
+                if self.frozen {
+                    self.go_on();
                 }
+                self.frozen = !self.frozen;
             }
             Action::DelayAccounting => self.toggle_delays(),
             Action::Save => self.save(),
@@ -423,7 +447,7 @@ impl App {
                 self.open(Page::Detail(key, self.settings.group_by));
             }
             Page::Log => {
-                let entry = self.log.entries.get(self.place().at);
+                let entry = self.entries().nth(self.place().at);
                 if let Some(text) = entry.map(|entry| entry.text.clone()) {
                     self.open(Page::Entry(text));
                 }
@@ -439,7 +463,7 @@ impl App {
     fn step(&mut self, by: isize) {
         let length = match self.place().page {
             Page::Table => self.shown.as_ref().map_or(0, |shown| shown.rows.len()),
-            Page::Log => self.log.entries.len(),
+            Page::Log => self.entries().len(),
             // Of a text the first line moves.
             _ => self.drawn.length.saturating_sub(self.drawn.lines) + 1,
         };
@@ -714,7 +738,7 @@ impl App {
             Page::Log => {
                 let at = self.drawn.first + line;
                 let again = self.place().at == at;
-                if at >= self.log.entries.len() {
+                if at >= self.entries().len() {
                     return;
                 }
                 if let Some(place) = self.places.last_mut() {

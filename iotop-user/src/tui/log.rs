@@ -1,11 +1,11 @@
 //! The flushes and spikes that happened lately, newest first.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    collect::{Flush, FlushOwner, Sample, Spike, Written, devices::Number},
+    collect::{Flush, Sample, Spike, Written, devices::Number},
     output::{
         Explain, escape,
         explain::{FLUSHES, alike, who},
@@ -123,26 +123,27 @@ fn lines(text: &str) -> Vec<String> {
 
 /// `dd 81%, rsyslogd 12%, metadata 7%`.
 fn owners(written: &Written) -> String {
-    let all = written.totals.write;
+    let all = written.totals.write.max(1) as f64;
     let none = &written.totals.unattributed;
-    let owner = |owner: &FlushOwner| (escape(&owner.task.comm).into_owned(), owner.bytes);
-    let mut parts: Vec<(String, u64)> = written.owners.iter().map(owner).collect();
-    parts.extend([
-        ("before the trace".to_owned(), none.pre_trace),
-        ("metadata".to_owned(), none.metadata),
-        ("swap".to_owned(), none.swap),
-        ("unknown".to_owned(), none.unknown + none.overflow),
+    let mut parts: HashMap<&str, u64> = HashMap::from([
+        ("(before the trace)", none.pre_trace),
+        ("(metadata)", none.metadata),
+        ("(swap)", none.swap),
+        ("(unknown)", none.unknown + none.overflow),
     ]);
-    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let percent = |(name, bytes): &(String, u64)| {
-        let percent = 100.0 * *bytes as f64 / all.max(1) as f64;
-        format!("{name} {percent:.0}%")
-    };
+    for owner in &written.owners {
+        *parts.entry(&owner.task.comm).or_default() += owner.bytes;
+    }
+    let mut parts: Vec<(&str, f64)> = parts
+        .into_iter()
+        .map(|(name, bytes)| (name, 100.0 * bytes as f64 / all))
+        .filter(|(_, percent)| *percent >= 0.5)
+        .collect();
+    parts.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
     let parts: Vec<String> = parts
         .iter()
-        .filter(|(_, bytes)| *bytes != 0)
         .take(3)
-        .map(percent)
+        .map(|(name, percent)| format!("{} {percent:.0}%", escape(name)))
         .collect();
     parts.join(", ")
 }

@@ -1,12 +1,14 @@
 //! The live view.
 //!
 //! A thread samples, and the rest is one loop: a sample or a key changes the
-//! [`App`], and then it is drawn. Nothing is looked up while drawing.
+//! state, and then it is drawn. Nothing is looked up while drawing.
 
 mod answers;
 mod app;
 mod detail;
 mod draw;
+#[cfg(test)]
+mod golden;
 mod gone;
 mod history;
 mod keys;

@@ -2,14 +2,14 @@
 //! detail is made of.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use iotop_common::Class;
 
-use crate::collect::{FlushLag, Sample, Task, TaskKey, devices::DeviceNames, group::file_name};
+use crate::collect::{By, FlushLag, Sample, Task, TaskKey, devices::DeviceNames, group::file_name};
 
 /// How far back.
 const SPAN: Duration = Duration::from_secs(60);
@@ -131,6 +131,16 @@ impl Recent {
     /// How long the intervals are that are remembered.
     pub fn span(&self) -> Duration {
         self.intervals.iter().map(|interval| interval.length).sum()
+    }
+
+    /// The devices or files that were read or written.
+    pub fn names(&self, by: By) -> HashSet<Arc<str>> {
+        let name = |movement: &Movement| match by {
+            By::Device => Some(movement.device_name.clone()),
+            By::File => Some(movement.file.clone()),
+            By::User | By::Cgroup | By::Unit | By::Container => None,
+        };
+        self.movements().filter_map(name).collect()
     }
 
     /// All movements, oldest first.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     gone::Gone,
     history::Histories,
+    recent::Recent,
     settings::{Figures, Settings},
     tree::{tree, with_ancestors},
     whom::for_whom,
@@ -16,8 +17,8 @@ use super::{
 use crate::{
     cli::{GroupBy, OnDevice},
     collect::{
-        By, Group, Sample, Task, TaskBlock, TaskKey, Wanted, devices::DeviceNames, group,
-        on_device, processes::processes, select::of_wanted,
+        By, Group, Sample, Task, TaskBlock, TaskKey, Unattributed, Wanted, devices::DeviceNames,
+        group, on_device, processes::processes, select::of_wanted,
     },
     output::{Filter, Row, sort},
 };
@@ -122,6 +123,8 @@ pub struct Show<'a> {
     pub gone: &'a Gone,
     /// What the rows did lately.
     pub histories: &'a Histories,
+    /// What moved lately.
+    pub recent: &'a Recent,
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
 }
@@ -195,29 +198,37 @@ impl Show<'_> {
             let whole = pids.is_empty() && uids.is_empty() && filter.is_none();
             group(&mut sample, by, self.devices, whole);
             if by.is_of_facts() {
-                self.put_back(&mut sample);
+                self.put_back(by, whole, &mut sample);
             }
         }
         sample
     }
 
-    /// A file that is not written all the time stays in view for a while.
-    fn put_back(&self, sample: &mut Sample) {
+    /// A device or file that is not written all the time stays in view for a
+    /// while. Of some tasks only those are known that were in view.
+    fn put_back(&self, by: By, whole: bool, sample: &mut Sample) {
         let Some(groups) = &mut sample.groups else {
             return;
         };
-        let there: HashSet<_> = groups.iter().map(|group| group.name.clone()).collect();
-        for key in self.histories.keys() {
-            if let RowKey::Group(name) = key
-                && !there.contains(name)
-            {
-                groups.push(Group {
-                    name: name.clone(),
-                    block: Some(TaskBlock::default()),
-                    ..Group::default()
-                });
+        let mut missing: HashSet<Arc<str>> = match whole {
+            true => self.recent.names(by),
+            false => HashSet::new(),
+        };
+        missing.extend(self.histories.keys().filter_map(|key| match key {
+            RowKey::Group(name) => name.clone(),
+            RowKey::Task(_) => None,
+        }));
+        for group in groups.iter() {
+            if let Some(name) = &group.name {
+                missing.remove(name);
             }
         }
+        groups.extend(missing.into_iter().map(|name| Group {
+            name: Some(name),
+            block: Some(TaskBlock::default()),
+            unattributed: whole.then(Unattributed::default),
+            ..Group::default()
+        }));
     }
 
     /// Leaves what does I/O, has dirty pages or is gone.
@@ -244,15 +255,15 @@ impl Show<'_> {
             Some(key) if key.field.is_of(self.settings.group_by.by()) => {
                 order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
             }
-            // What moved lately stays above what did not.
+            // A flusher stands beside whom it writes for, and what moved lately
+            // above what did not.
             _ => order.sort_by_cached_key(|at| {
                 let row = rows[*at];
+                let own = sort::weight(row);
+                let for_others = row.block().map_or(0, |block| block.submitted_for_others);
                 let lately = self.histories.moved(&RowKey::of(row));
-                (
-                    sort::heaviest(row),
-                    std::cmp::Reverse(lately),
-                    sort::identity(row),
-                )
+                let most = [own.max(for_others), own, lately].map(std::cmp::Reverse);
+                (most, sort::identity(row))
             }),
         }
         if self.has_tree() {
@@ -316,6 +327,7 @@ mod tests {
             scope,
             gone: &Gone::default(),
             histories: &Histories::default(),
+            recent: &Recent::default(),
             devices: &mut devices,
         };
         show.rows(&golden::sample(), Some(&golden::sample()))
@@ -330,12 +342,12 @@ mod tests {
     #[test]
     fn scope_and_settings_choose_the_rows() {
         let all = Settings::default();
-        assert_eq!(tids(&all, &Scope::default()), [1200, 900, 666, 77, 80, 901]);
+        assert_eq!(tids(&all, &Scope::default()), [1200, 77, 900, 901, 666, 80]);
         let only = Settings {
             only: true,
             ..Settings::default()
         };
-        assert_eq!(tids(&only, &Scope::default()), [1200, 900, 666, 77, 901]);
+        assert_eq!(tids(&only, &Scope::default()), [1200, 77, 900, 901, 666]);
         // A thread's number stands for its process.
         let scope = Scope {
             pids: vec![901],

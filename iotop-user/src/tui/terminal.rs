@@ -11,7 +11,7 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
 
 /// The terminal while we draw on it.
 pub struct Screen {
@@ -58,7 +58,11 @@ impl Screen {
     /// The terminal is gone.
     pub fn again(&mut self) -> io::Result<()> {
         take_over()?;
-        self.terminal.clear()
+        // Terminal::clear asks the terminal for the cursor, and the answer
+        // would be read as keys.
+        let size = self.terminal.size()?;
+        self.terminal
+            .resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 

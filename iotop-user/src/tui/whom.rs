@@ -54,6 +54,9 @@ fn shares(owners: BTreeMap<&str, u64>) -> String {
     let all: u64 = owners.values().sum();
     let mut owners: Vec<(&str, u64)> = owners.into_iter().collect();
     owners.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    // Of what is next to nothing nobody wants to read.
+    let least = all / 200;
+    owners.retain(|(_, bytes)| *bytes > least);
     let rest = owners.len().saturating_sub(NAMED);
     let mut parts: Vec<String> = owners
         .into_iter()

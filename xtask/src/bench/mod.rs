@@ -5,7 +5,7 @@ mod collect;
 mod cost;
 mod cpu;
 mod crowd;
-mod disk;
+pub mod disk;
 mod fio;
 mod first_sample;
 mod peers;

@@ -17,12 +17,13 @@ pub enum Column {
     Graph,
 }
 
-/// What is left out first where there is no room.
-const DISPENSABLE: [&str; 11] = [
+/// What is left out first where there is no room; HISTORY is the graph.
+const DISPENSABLE: [&str; 12] = [
     "PRIO",
     "SWAPIN",
     "STACKED",
     "LAG",
+    "HISTORY",
     "IO",
     "USER",
     "TASKS",
@@ -33,6 +34,8 @@ const DISPENSABLE: [&str; 11] = [
 ];
 /// What the last column needs at least.
 const NAME: u16 = 14;
+/// What it is given before others have room, at most.
+const USUAL_NAME: u16 = 44;
 /// The narrowest graph, and the widest.
 const GRAPH: (u16, u16) = (8, 20);
 
@@ -92,7 +95,7 @@ pub fn usual_sort(columns: &[&'static Field]) -> usize {
 
 /// The columns that have room, with their widths. The last one has the rest.
 pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
-    let name = NAME.max(width / 4);
+    let name = (width / 10 * 3).clamp(NAME, USUAL_NAME);
     let fields = fields(settings, known);
     let mut columns: Vec<(Column, u16)> = Vec::new();
     for field in &fields {
@@ -113,9 +116,15 @@ pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u1
         if taken(&columns, name) <= width {
             break;
         }
+        // Without eBPF it is the only one that tells of writes.
+        if header == "DISK_WRITE" && !known.blocks {
+            continue;
+        }
         columns.retain(|(column, _)| match column {
-            Column::Field(field) => field.header != header || sorted == Some(*field),
-            Column::Total(_) | Column::Graph => true,
+            Column::Field(field) | Column::Total(field) => {
+                field.header != header || sorted == Some(*field)
+            }
+            Column::Graph => header != "HISTORY",
         });
     }
     // What was chosen by name goes from the right; the first and last stay.

@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph};
+use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
     collect::{BlockTotals, Disk, Sample, Task, TaskCounters},
     output::{
@@ -23,8 +23,16 @@ const FULL: u16 = 24;
 const MEDIUM: u16 = 16;
 /// From this width on lines are written out.
 const WIDE: u16 = 78;
+/// And from this one on with all percentages.
+const ROOMY: u16 = 100;
 /// Lines of the machine's graph.
 const GRAPH: usize = 3;
+
+/// As little as can be.
+pub(super) fn brief(canvas: &mut Canvas<'_, '_>, app: &App) {
+    title(canvas, app);
+    troubles(canvas, app);
+}
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     title(canvas, app);
@@ -68,7 +76,9 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
         let time = shown.sample.time.to_zoned_datetime(app.zone.clone());
         word(time.strftime("%H:%M:%S").to_string());
     }
-    word(format!("every {}s", app.settings.delay));
+    if canvas.area.width >= WIDE {
+        word(format!("every {}s", app.settings.delay));
+    }
     word(format!("by {}", group_by.name()));
     let scope = &app.scope;
     let theme = canvas.theme;
@@ -149,6 +159,8 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
     };
     let rate = |part: fn(&BlockTotals) -> u64| scale.rate(block.map(part));
     let nobodys = |block: &BlockTotals| block.unattributed.in_total();
+    let roomy = canvas.area.width >= ROOMY;
+    let share_if_roomy = |part| if roomy { share(part) } else { String::new() };
     let on = app.scope.device.as_ref().map(|_| "On the device: ");
     let owned = canvas.tone(Tone::Owned);
     let none = canvas.tone(Tone::Nobodys);
@@ -162,9 +174,12 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
                 owned,
             ),
             Span::raw("  |  Shared: "),
-            Span::styled(format!("{}{}", rate(shared), share(shared)), owned),
+            Span::styled(format!("{}{}", rate(shared), share_if_roomy(shared)), owned),
             Span::raw("  |  Unattributed: "),
-            Span::styled(format!("{}{}", rate(nobodys), share(nobodys)), none),
+            Span::styled(
+                format!("{}{}", rate(nobodys), share_if_roomy(nobodys)),
+                none,
+            ),
             Span::raw(block.map_or(String::new(), |block| reasons(&block.unattributed, scale))),
         ],
         false => vec![
@@ -218,7 +233,7 @@ fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: boo
     }
     line.push(Span::raw(match wide {
         true => format!(
-            " flushers begin at {}, writers wait at {}  |  Writeback: {}",
+            " background {}, limit {}  |  Writeback: {}",
             level(system.background_threshold_bytes),
             level(system.dirty_threshold_bytes),
             level(system.writeback_bytes),
@@ -330,8 +345,18 @@ fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
         1 => String::new(),
         n => format!("({} more: ?) ", n - 1),
     };
+    let harmless = app.lost.is_nothing() && app.known().blocks;
+    let style = match harmless {
+        true => BOLD,
+        false => canvas.tone(Tone::Alarm),
+    };
     let text = canvas.theme.text(&format!("! {more}{first}")).into_owned();
-    canvas.line(Line::styled(text, canvas.tone(Tone::Alarm)));
+    let width = usize::from(canvas.area.width);
+    let text = match text.width() > width {
+        true => format!("{} (all: ?)", start_of(&text, width.saturating_sub(9)).0),
+        false => text,
+    };
+    canvas.line(Line::styled(text, style));
 }
 
 #[cfg(test)]

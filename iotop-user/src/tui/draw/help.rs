@@ -2,16 +2,16 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, DIM, Tone, columns, theme::Theme};
+use super::{BOLD, DIM, Tone, columns, theme::Theme, wrapped};
 use crate::tui::{app::App, keys::KEYS};
 
 pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for notice in &app.machine.notices {
         let alarm = theme.tone(Tone::Alarm);
-        for line in wrapped(&theme.text(notice), usize::from(width).saturating_sub(2)) {
-            lines.push(Line::styled(format!("! {line}"), alarm));
-        }
+        let text = format!("! {}", theme.text(notice));
+        let text = wrapped(&text, usize::from(width), "  ");
+        lines.extend(text.into_iter().map(|line| Line::styled(line, alarm)));
     }
     lines.push(Line::styled("KEYS", BOLD));
     for key in KEYS {
@@ -38,21 +38,5 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         "  Exited tasks are dimmed; they stay until their dirty pages are written, and for 30 s.",
         DIM,
     ));
-    lines
-}
-
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let Some(line) = lines.last_mut() else { break };
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-            continue;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
     lines
 }

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, CHOSEN, Canvas, DIM, Places, Tone};
+use super::{BOLD, Canvas, DIM, Places, Tone, chosen_line};
 use crate::{
     output::units,
     tui::{app::App, log::Entry},
@@ -23,7 +23,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     };
     canvas.line(Line::styled(head, DIM));
     let lines = usize::from(bottom.saturating_sub(canvas.y));
-    let length = app.log.entries.len();
+    let length = app.entries().len();
     let at = app.place().at.min(length.saturating_sub(1));
     let mut places = Places {
         top: canvas.y,
@@ -47,17 +47,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     places.first = at
         .saturating_sub(lines / 2)
         .min(length.saturating_sub(lines));
-    for (n, entry) in app
-        .log
-        .entries
-        .iter()
-        .enumerate()
-        .skip(places.first)
-        .take(lines)
-    {
+    for (n, entry) in app.entries().enumerate().skip(places.first).take(lines) {
         let line = line(canvas, app, entry);
         canvas.line(match n == at {
-            true => line.patch_style(CHOSEN),
+            true => chosen_line(line),
             false => line,
         });
     }

@@ -71,17 +71,21 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         canvas.line(Line::raw(format!("at least {width}x{height}, please")));
         return Places::default();
     }
-    header::draw(&mut canvas, app);
+    match app.place().page {
+        // Texts need the room.
+        Page::Entry(_) | Page::Help => header::brief(&mut canvas, app),
+        _ => header::draw(&mut canvas, app),
+    }
     let bottom = area.bottom() - 1;
     let places = match &app.place().page {
         Page::Table => table::draw(&mut canvas, app, bottom),
         Page::Detail(key, by) => detail::draw(&mut canvas, app, key, *by, bottom),
         Page::Log => log::draw(&mut canvas, app, bottom),
         Page::Entry(text) => {
-            let lines = text
-                .iter()
-                .map(|line| Line::raw(theme.text(line).into_owned()));
-            scrolled(&mut canvas, app, lines.collect(), bottom)
+            let width = usize::from(area.width);
+            let lines = text.iter().map(|line| theme.text(line).into_owned());
+            let lines = lines.flat_map(|line| wrapped(&line, width, WRAPPED));
+            scrolled(&mut canvas, app, lines.map(Line::raw).collect(), bottom)
         }
         Page::Help => {
             let lines = help::lines(app, theme, area.width);
@@ -105,6 +109,12 @@ impl Canvas<'_, '_> {
     fn line(&mut self, line: Line<'_>) {
         if self.y < self.area.bottom() {
             let Rect { x, width, .. } = self.area;
+            let row = Rect {
+                y: self.y,
+                height: 1,
+                ..self.area
+            };
+            self.frame.buffer_mut().set_style(row, line.style);
             self.frame.buffer_mut().set_line(x, self.y, &line, width);
             self.y += 1;
         }
@@ -118,6 +128,13 @@ impl Canvas<'_, '_> {
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
+
+/// The chosen line, in one look from edge to edge.
+fn chosen_line(line: Line<'_>) -> Line<'_> {
+    let spans = line.spans.into_iter();
+    let spans: Vec<Span<'_>> = spans.map(|span| span.style(CHOSEN)).collect();
+    Line::from(spans).style(CHOSEN)
+}
 
 /// Lines that can be moved through.
 fn scrolled(canvas: &mut Canvas<'_, '_>, app: &App, lines: Vec<Line<'_>>, bottom: u16) -> Places {
@@ -197,6 +214,38 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
     canvas.line(Line::from(spans));
 }
 
+/// What stands before the rest of a line that is too long.
+const WRAPPED: &str = "                    ";
+
+/// As many lines as a text needs; words are cut where they are too long.
+fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    let mut before = "";
+    loop {
+        let room = width.saturating_sub(before.len()).max(1);
+        let (start, _) = start_of(rest, room);
+        let whole = start.len() == rest.len() || rest[start.len()..].starts_with(' ');
+        let space = start
+            .rfind(' ')
+            .filter(|at| !start[..*at].trim().is_empty());
+        let at = match space {
+            _ if whole => start.len(),
+            Some(space) => space,
+            // At least one character, however wide.
+            None => start
+                .len()
+                .max(rest.chars().next().map_or(0, char::len_utf8)),
+        };
+        lines.push(format!("{before}{}", &rest[..at]));
+        rest = rest[at..].trim_start();
+        if rest.is_empty() {
+            return lines;
+        }
+        before = if 2 * indent.len() < width { indent } else { "" };
+    }
+}
+
 /// As much of the beginning as so many columns hold, and how many it takes.
 fn start_of(text: &str, room: usize) -> (&str, usize) {
     let mut taken = 0;
@@ -220,4 +269,31 @@ fn end_of(text: &str, room: usize) -> &str {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below() {
+        assert_eq!(
+            wrapped("  one two three", 9, "    "),
+            ["  one two", "    three"]
+        );
+        assert_eq!(wrapped("abcdefgh ij", 4, ""), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrapped("", 4, ""), [""]);
+    }
+
+    proptest! {
+        #[test]
+        fn wrapping_loses_nothing_but_spaces(text in "[a-z日 ]{0,60}", width in 2usize..30) {
+            let lines = wrapped(&text, width, "   ");
+            prop_assert!(lines.iter().all(|line| line.width() <= width));
+            let letters = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(letters(&lines.concat()), letters(&text));
+        }
+    }
 }

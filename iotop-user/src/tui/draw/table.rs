@@ -7,7 +7,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    BOLD, CHOSEN, Canvas, DIM, Places, Tone,
+    BOLD, Canvas, DIM, Places, Tone, chosen_line,
     columns::{Column, fitting, total_header},
     graph, start_of,
 };
@@ -45,7 +45,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     for (at, row) in rows.take(places.lines) {
         let line = line(canvas, app, shown, row, &columns);
         canvas.line(match at == chosen {
-            true => line.patch_style(CHOSEN),
+            true => chosen_line(line),
             false => line,
         });
     }
@@ -233,13 +233,13 @@ fn named(
         spans.push(Span::styled(text.to_owned(), style));
     };
     push(&lines, DIM);
+    if row.task().is_some_and(|task| task.exited) {
+        push("(exited) ", style);
+    }
     push(&name, style);
     if let Some(whom) = whom {
         push(" ", style);
         push(&canvas.theme.text(whom), canvas.tone(Tone::Owned));
-    }
-    if row.task().is_some_and(|task| task.exited) {
-        push(" (exited)", style);
     }
     spans
 }

@@ -1,0 +1,440 @@
+//! Screens on a terminal in memory, compared with files of `golden/`.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use jiff::{SignedDuration, tz::TimeZone};
+use proptest::prelude::*;
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    buffer::Buffer,
+    style::{Color, Modifier},
+};
+
+use super::{
+    app::{App, Effect, Machine, Page},
+    draw::{draw, theme::Theme},
+    rows::{RowKey, Scope},
+    sampler::Request,
+    settings::{Colors, Settings},
+};
+use crate::{
+    cli::GroupBy,
+    collect::Rows,
+    output::{escape, golden},
+};
+
+const PLAIN: Theme = Theme {
+    colors: Colors::None,
+    ascii: false,
+};
+const USUAL: (u16, u16) = (120, 30);
+
+fn app(settings: Settings) -> App {
+    let machine = Machine {
+        own_pids: true,
+        ..Machine::default()
+    };
+    App::new(settings, Scope::default(), machine, TimeZone::UTC)
+}
+
+/// After two intervals, of which dd has the first one.
+fn after_two(settings: Settings) -> App {
+    let mut app = app(settings);
+    app.sample(golden::flushed());
+    let mut second = golden::flushed();
+    second.retain_tasks(&[false, true, true, true, true, true]);
+    second.flushes.clear();
+    second.seq = 2;
+    second.time += SignedDuration::from_secs(2);
+    app.sample(second);
+    app
+}
+
+fn buffer(app: &mut App, theme: Theme, (width, height): (u16, u16)) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("made");
+    let draw = |frame: &mut ratatui::Frame<'_>| {
+        app.drawn = draw(frame, app, theme);
+        app.first = app.drawn.first;
+    };
+    terminal.draw(draw).expect("drawn");
+    terminal.backend().buffer().clone()
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for row in buffer.content.chunks(usize::from(buffer.area.width)) {
+        let mut line = String::new();
+        let mut covered = 0;
+        for cell in row {
+            if covered == 0 {
+                line.push_str(cell.symbol());
+                covered = unicode_width::UnicodeWidthStr::width(cell.symbol()).max(1);
+            }
+            covered -= 1;
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn check(name: &str, app: &mut App, size: (u16, u16)) {
+    let screen = text(&buffer(app, PLAIN, size));
+    golden::compare(&format!("src/tui/golden/{name}.txt"), &screen);
+}
+
+fn press(app: &mut App, keys: &str) -> Option<Effect> {
+    let mut last = None;
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            '↓' => KeyCode::Down,
+            '↑' => KeyCode::Up,
+            '→' => KeyCode::Right,
+            '←' => KeyCode::Left,
+            key => KeyCode::Char(key),
+        };
+        last = app.key(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+    last
+}
+
+fn selected(app: &App) -> Option<u32> {
+    Some(app.selected_task()?.tid)
+}
+
+#[test]
+fn rows_with_an_exited_writer_and_its_flusher() {
+    let mut app = app(Settings::default());
+    check("before", &mut app, USUAL);
+    app.sample(golden::flushed());
+    check("table", &mut app, USUAL);
+    check("wide", &mut app, (200, 40));
+    check("80x24", &mut app, (80, 24));
+    check("small", &mut app, (40, 10));
+    check("too_small", &mut app, (39, 9));
+}
+
+#[test]
+fn an_exited_writer_stays_and_goes_when_it_is_not_wanted() {
+    let mut app = after_two(Settings::default());
+    check("after_two", &mut app, USUAL);
+    press(&mut app, "x");
+    assert!(!text(&buffer(&mut app, PLAIN, USUAL)).contains("dd"));
+}
+
+#[test]
+fn without_ebpf_and_privilege_what_is_left_is_shown_and_what_is_missing_said() {
+    let mut app = app(Settings::default());
+    app.machine.notices = vec![
+        "no eBPF, so nobody is told who caused the writes: it needs CAP_BPF and CAP_PERFMON; run it with sudo".to_owned(),
+        "no taskstats".to_owned(),
+    ];
+    app.sample(golden::without_ebpf());
+    check("no_ebpf", &mut app, USUAL);
+    check("no_ebpf_small", &mut app, (40, 10));
+    press(&mut app, "w");
+    check("no_ebpf_why", &mut app, (80, 16));
+}
+
+#[test]
+fn losses_are_a_line_that_stays() {
+    let mut app = app(Settings::default());
+    let mut lossy = golden::flushed();
+    lossy.system.lost.facts = Some(3);
+    app.sample(lossy);
+    app.sample(golden::flushed());
+    for size in [USUAL, (40, 10)] {
+        let screen = text(&buffer(&mut app, PLAIN, size));
+        assert!(screen.contains("lost so far: facts 3"), "{screen}");
+    }
+}
+
+#[test]
+fn rows_of_every_kind() {
+    for (by, name) in [
+        (GroupBy::Process, "processes"),
+        (GroupBy::User, "users"),
+        (GroupBy::Unit, "units"),
+        (GroupBy::Device, "devices"),
+        (GroupBy::File, "files"),
+    ] {
+        let mut app = app(Settings {
+            group_by: by,
+            ..Settings::default()
+        });
+        app.sample(golden::flushed());
+        check(name, &mut app, (120, 20));
+    }
+}
+
+#[test]
+fn a_tree_and_figures_of_both_kinds() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "t");
+    check("tree", &mut app, (120, 20));
+    press(&mut app, "taa");
+    app.sample(golden::flushed());
+    check("both", &mut app, (140, 20));
+}
+
+#[test]
+fn a_detail_the_flushes_one_of_them_and_the_help() {
+    let mut app = after_two(Settings::default());
+    app.sample(golden::spiked(true));
+    press(&mut app, "w");
+    check("why", &mut app, USUAL);
+    check("why_small", &mut app, (60, 12));
+    press(&mut app, "↓\n");
+    check("flush", &mut app, USUAL);
+    press(&mut app, "\u{1b}\u{1b}");
+    assert_eq!(app.place().page, Page::Table);
+    let dd = golden::sample().tasks[0].key();
+    app.selected = Some(RowKey::Task(dd));
+    press(&mut app, "\n");
+    check("detail", &mut app, USUAL);
+    press(&mut app, "?");
+    check("help", &mut app, (100, 60));
+    press(&mut app, "\u{1b}\u{1b}");
+    assert_eq!(app.places.len(), 1);
+}
+
+#[test]
+fn a_line_that_is_typed_filters_at_once_and_esc_takes_it_back() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "/postgr");
+    check("prompt", &mut app, (100, 16));
+    press(&mut app, "(");
+    let screen = text(&buffer(&mut app, PLAIN, (100, 16)));
+    assert!(
+        screen.contains("900 ") && !screen.contains("1200"),
+        "{screen}"
+    );
+    assert_eq!(press(&mut app, "\n"), None);
+    assert!(app.message.is_some(), "what is wrong is said");
+    press(&mut app, "\u{1b}");
+    assert!(app.scope.filter.is_none() && app.prompt.is_none());
+    for (keys, wrong) in [
+        ("unosuchuser\n", "nosuchuser"),
+        ("fx\n", "\"x\""),
+        ("dnosuchdisk\n", "nosuchdisk"),
+        ("ibe/9\n", "be/0 to be/7"),
+        ("D0\n", "at least"),
+        ("Dx\n", "number of seconds"),
+    ] {
+        press(&mut app, keys);
+        let said = app.message.clone().unwrap_or_default();
+        assert!(said.contains(wrong), "{keys}: {said}");
+        press(&mut app, "\u{1b}");
+    }
+}
+
+#[test]
+fn the_selected_row_is_followed_and_the_first_row_is_whichever_is_first() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    assert_eq!(selected(&app), Some(1200));
+    press(&mut app, "↓↓");
+    assert_eq!(selected(&app), Some(900));
+    // By TID, the same task is still the selected one.
+    press(&mut app, "↑↓");
+    app.sample(golden::flushed());
+    assert_eq!(selected(&app), Some(900));
+    app.key(KeyEvent::new(KeyCode::Home, KeyModifiers::NONE));
+    assert_eq!((selected(&app), &app.selected), (Some(1200), &None));
+    app.key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+    assert_eq!(selected(&app), Some(80));
+}
+
+#[test]
+fn sorting_goes_from_column_to_column_and_turns_around() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "→");
+    let sort = |app: &App| app.settings.sort.as_ref().map(ToString::to_string);
+    assert_eq!(sort(&app).as_deref(), Some("caused_bytes"));
+    press(&mut app, "←←r");
+    assert_eq!(sort(&app).as_deref(), Some("+read_bytes"));
+    press(&mut app, "r");
+    assert_eq!(sort(&app).as_deref(), Some("-read_bytes"));
+    assert_eq!(selected(&app), Some(666));
+    press(&mut app, "m");
+    assert_eq!(sort(&app), None);
+}
+
+#[test]
+fn the_mouse_selects_opens_and_sorts() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    let line_of = |what: &str| {
+        screen
+            .lines()
+            .position(|line| line.contains(what))
+            .expect("there")
+    };
+    let click = |app: &mut App, column: usize, row: usize| {
+        app.mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: column as u16,
+            row: row as u16,
+            modifiers: KeyModifiers::NONE,
+        });
+    };
+    let head = line_of("COMMAND");
+    let place = |header: &str| screen.lines().nth(head).and_then(|line| line.find(header));
+    click(&mut app, place("DISK_READ").expect("there"), head);
+    assert_eq!(
+        app.settings.sort.as_ref().map(|sort| sort.field.name),
+        Some("read_bytes")
+    );
+    click(&mut app, place("DISK_READ").expect("there"), head);
+    assert!(
+        app.settings
+            .sort
+            .as_ref()
+            .is_some_and(|sort| sort.direction.is_some())
+    );
+    press(&mut app, "m");
+    buffer(&mut app, PLAIN, USUAL);
+    click(&mut app, 3, line_of("postgres"));
+    assert_eq!(selected(&app), Some(900));
+    click(&mut app, 3, line_of("postgres"));
+    assert!(matches!(app.place().page, Page::Detail(..)));
+    // Below the rows there is nothing to select.
+    press(&mut app, "\u{1b}");
+    buffer(&mut app, PLAIN, USUAL);
+    click(&mut app, 3, 27);
+    assert_eq!(selected(&app), Some(900));
+}
+
+#[test]
+fn a_frozen_screen_stands_still_and_nothing_is_lost() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "s");
+    let before = text(&buffer(&mut app, PLAIN, (120, 20)));
+    assert!(before.contains("FROZEN"));
+    let mut later = golden::flushed();
+    later.time += SignedDuration::from_secs(2);
+    later.tasks[3].stats.write_bytes = Some(99 << 20);
+    app.sample(later);
+    assert_eq!(text(&buffer(&mut app, PLAIN, (120, 20))), before);
+    let flushes = app.log.entries.len();
+    press(&mut app, "s");
+    let after = text(&buffer(&mut app, PLAIN, (120, 20)));
+    assert!(
+        after.contains("49.50M/s") && !after.contains("FROZEN"),
+        "{after}"
+    );
+    assert_eq!(flushes, 2 * golden::flushed().flushes.len());
+}
+
+#[test]
+fn only_active_rows_are_asked_for_and_columns_are_hidden() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let effect = press(&mut app, "o");
+    assert_eq!(effect, Some(Effect::Ask(Request::Rows(Rows::Disk))));
+    assert_eq!(
+        press(&mut app, "t"),
+        Some(Effect::Ask(Request::Rows(Rows::All)))
+    );
+    press(&mut app, "t2");
+    let head = |app: &mut App| {
+        let screen = text(&buffer(app, PLAIN, (200, 20)));
+        screen
+            .lines()
+            .find(|line| line.contains("COMMAND"))
+            .map(str::to_owned)
+    };
+    assert!(head(&mut app).is_some_and(|head| !head.contains("PRIO")));
+    press(&mut app, "0");
+    assert!(head(&mut app).is_some_and(|head| head.contains("PRIO")));
+    assert_eq!(press(&mut app, "q"), Some(Effect::Quit));
+}
+
+#[test]
+fn no_colour_means_none_and_every_colour_is_of_its_kind() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let colours = |app: &mut App, colors| {
+        let theme = Theme {
+            colors,
+            ascii: false,
+        };
+        let buffer = buffer(app, theme, USUAL);
+        let used = buffer.content.iter().flat_map(|cell| [cell.fg, cell.bg]);
+        used.filter(|color| *color != Color::Reset)
+            .collect::<Vec<_>>()
+    };
+    assert!(colours(&mut app, Colors::None).is_empty());
+    for (colors, is) in [
+        (
+            Colors::Ansi,
+            (|c| !matches!(c, Color::Rgb(..) | Color::Indexed(_))) as fn(Color) -> bool,
+        ),
+        (Colors::Indexed, |c| matches!(c, Color::Indexed(_))),
+        (Colors::True, |c| matches!(c, Color::Rgb(..))),
+    ] {
+        let used = colours(&mut app, colors);
+        assert!(!used.is_empty() && used.into_iter().all(is), "{colors:?}");
+    }
+    // Without colours the selected row is still seen, and what has exited.
+    let buffer = buffer(&mut app, PLAIN, USUAL);
+    let reversed = buffer
+        .content
+        .iter()
+        .filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+    assert!(reversed.count() >= usize::from(USUAL.0));
+}
+
+#[test]
+fn ascii_is_all_that_is_drawn_where_there_is_nothing_else() {
+    let ascii = Theme {
+        colors: Colors::None,
+        ascii: true,
+    };
+    let mut app = after_two(Settings::default());
+    for keys in ["", "t", "w", "\n", "\u{1b}\u{1b}?", "\u{1b}\n"] {
+        press(&mut app, keys);
+        let screen = text(&buffer(&mut app, ascii, USUAL));
+        assert!(screen.is_ascii(), "{keys}: {screen}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_name_at_any_size_is_drawn_without_harm(
+        name in any::<String>(),
+        width in 1u16..240,
+        height in 1u16..60,
+        keys in "[a-zA-Z0-9/?\n\u{1b}↑↓←→ ]{0,12}",
+    ) {
+        let mut app = app(Settings::default());
+        let mut sample = golden::flushed();
+        for task in &mut sample.tasks {
+            task.comm = name.as_str().into();
+            task.cmdline = Some(name.as_str().into());
+            task.unit = Some(name.as_str().into());
+        }
+        sample.paths.values_mut().for_each(|path| *path = name.as_str().into());
+        app.sample(sample.clone());
+        // Settings are not written and no task is touched by these.
+        let keys: String = keys.chars().filter(|c| !matches!(c, 'W' | 'i' | 'I')).collect();
+        for key in keys.chars() {
+            press(&mut app, &key.to_string());
+            let buffer = buffer(&mut app, PLAIN, (width, height));
+            for cell in &buffer.content {
+                prop_assert_eq!(escape(cell.symbol()), cell.symbol());
+            }
+        }
+        app.sample(sample);
+        buffer(&mut app, PLAIN, (width, height));
+    }
+}

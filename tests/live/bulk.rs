@@ -1,0 +1,116 @@
+//! A writer that is gone, and the flusher that writes for it.
+
+use anyhow::{Context, Result, ensure};
+
+use super::stage::{MIB, Stage, line};
+
+const SIZE: (u16, u16) = (150, 40);
+
+/// The dead writer has the bytes, the flusher's row says whose they are.
+pub fn seen(stage: &Stage) -> Result<()> {
+    let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
+    let pid = stage.wrote("lv-bulk", "image", 96 * MIB)?;
+    terminal.keys("c")?;
+    let pid = pid.to_string();
+    terminal.wait_for("what is dirty", |text| {
+        line(text, &[&pid, "(exited)", "lv-bulk", "96.00M"]).is_some()
+    })?;
+    stage.flush("lv-flush")?;
+    let device = stage.device();
+    terminal.wait_for("for whom the flusher writes", |text| {
+        line(
+            text,
+            &["[kworker/", &format!("flush {device} -> lv-bulk 100%")],
+        )
+        .is_some()
+    })?;
+    // It stays in view when all is written.
+    terminal.wait_for("a quiet interval", |text| {
+        line(text, &[&pid, "(exited)", "lv-bulk"]).is_some_and(|line| !line.contains("M/s"))
+    })?;
+    Ok(())
+}
+
+pub fn detail(stage: &Stage) -> Result<()> {
+    let mut terminal = stage.start(&["-d", "0.5", "--filter", "^lv-bulk$"], SIZE)?;
+    stage.wrote("lv-bulk", "image", 48 * MIB)?;
+    stage.flush("lv-flush")?;
+    terminal.wait_for("the writer", |text| {
+        line(text, &["(exited)", "lv-bulk"]).is_some()
+    })?;
+    terminal.keys("\r")?;
+    let file = stage.file("image");
+    let text = terminal.wait_for("its detail", |text| {
+        line(text, &["48.00M", &file]).is_some()
+    })?;
+    ensure!(
+        text.contains("lv-bulk (PID") && text.contains("has exited"),
+        "{text}"
+    );
+    ensure!(
+        line(&text, &["48.00M", "100.0%", "[kworker/"]).is_some(),
+        "{text}"
+    );
+    ensure!(
+        line(&text, &["48.00M", "100.0%", stage.device()]).is_some(),
+        "{text}"
+    );
+    terminal.keys("\x1b")?;
+    terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
+    Ok(())
+}
+
+/// Which line of the list is the flusher's.
+fn flush_in(text: &str) -> Option<usize> {
+    let mut list = text
+        .lines()
+        .skip_while(|line| !line.starts_with("TIME"))
+        .skip(1);
+    list.position(|line| {
+        ["64.00M", "sync", "[kworker/", "lv-bulk 100%"]
+            .iter()
+            .all(|word| line.contains(word))
+    })
+}
+
+pub fn why(stage: &Stage) -> Result<()> {
+    let mut terminal = stage.start(&["-d", "0.5", "--explain-writeback"], SIZE)?;
+    terminal.wait_for("the list", |text| text.contains("WHY: flushes"))?;
+    stage.wrote("lv-bulk", "image", 64 * MIB)?;
+    let flusher = stage.flush("lv-flush")?;
+    terminal.wait_for("the flush", |text| flush_in(text).is_some())?;
+    // Down to its line.
+    terminal.keys("s")?;
+    let text = terminal.wait_for("a frozen list", |text| {
+        text.contains("FROZEN") && flush_in(text).is_some()
+    })?;
+    let at = flush_in(&text).context("the flush")?;
+    terminal.keys(&"\x1b[B".repeat(at))?;
+    terminal.keys("\r")?;
+    let file = stage.file("image");
+    let text = terminal.wait_for("all of it", |text| text.contains(&file))?;
+    let asker = format!("asked for by lv-flush (PID {flusher}");
+    ensure!(line(&text, &["why: sync", &asker]).is_some(), "{text}");
+    Ok(())
+}
+
+/// Names are whatever somebody likes.
+pub fn hostile(stage: &Stage) -> Result<()> {
+    let mut terminal = stage.start(&["-d", "0.5", "-o"], SIZE)?;
+    terminal.keys("c")?;
+    stage.wrote("\x1b[2J\x1b]0;x", "a\x1b[31m\nb", 8 * MIB)?;
+    stage.flush("lv-flush")?;
+    let text = terminal.wait_for("the row", |text| text.contains("\\x1b[2J\\x1b]0;x"))?;
+    ensure!(
+        text.contains("Actual") && text.contains("COMMAND"),
+        "{text}"
+    );
+    terminal.keys("w")?;
+    terminal.wait_for("the list", |text| text.contains("\\x1b[2J\\x1b]0;x 100%"))?;
+    terminal.keys("w")?;
+    terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
+    terminal.keys("bbbbbbb")?;
+    let text = terminal.wait_for("the file", |text| text.contains("a\\x1b[31m\\nb"))?;
+    ensure!(text.contains("by file"), "{text}");
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! The pictures of README: the real program's screens under a real load.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::bench::disk::Disk;
+use crate::terminal::Terminal;
+use crate::{privilege, process, svg, workspace};
+
+/// Where they are kept.
+const PLACE: &str = ".github";
+const SIZE: (u16, u16) = (132, 34);
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Make them: we are root in a mount namespace of our own
+    #[arg(long, hide = true)]
+    make: bool,
+}
+
+/// Builds, and becomes root in a mount namespace of its own.
+pub fn run(options: &Options) -> Result<()> {
+    if options.make {
+        return make();
+    }
+    process::run(workspace::cargo("build").args(["--release", "--package", "iotop-trace"]))?;
+    let error = privilege::command("unshare")?
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe()?)
+        .args(["screenshots", "--make"])
+        .exec();
+    Err(error).context("could not start unshare (of util-linux)")
+}
+
+fn make() -> Result<()> {
+    let program = workspace::target().join("release/iotop-trace");
+    let directory = tempfile::tempdir()?;
+    // Only we see what is mounted there.
+    let disk = Disk::create(Path::new("/srv"))?;
+    let place = disk.file();
+    let place = place.parent().context("a directory")?;
+    let _background = Background::lower()?;
+    let _load = Load::start(place)?;
+    let mut terminal = Terminal::start(
+        &program,
+        &["-o"],
+        &[
+            ("TERM", Some("xterm-256color")),
+            ("COLORTERM", Some("truecolor")),
+            ("LC_ALL", Some("C.UTF-8")),
+            ("NO_COLOR", None),
+            ("XDG_CONFIG_HOME", directory.path().to_str()),
+        ],
+        SIZE,
+    )?;
+    terminal.wait_for("a flusher", |text| text.contains("flush loop"))?;
+    sleep(Duration::from_secs(22));
+    terminal.wait_for("a flusher", |text| text.contains("flush loop"))?;
+    save(
+        &terminal,
+        "live",
+        "iotop-trace: who really causes the writes",
+    )?;
+    terminal.keys("w")?;
+    sleep(Duration::from_secs(3));
+    save(&terminal, "why", "iotop-trace: the flushes as they happen")?;
+    terminal.keys("\x1b")?;
+    sleep(Duration::from_millis(300));
+    terminal.keys("bbbb")?;
+    sleep(Duration::from_secs(2));
+    terminal.keys("\r")?;
+    sleep(Duration::from_secs(2));
+    save(&terminal, "detail", "iotop-trace: one unit in detail")?;
+    terminal.keys("q")?;
+    terminal.end()?;
+    Ok(())
+}
+
+fn save(terminal: &Terminal, name: &str, title: &str) -> Result<()> {
+    let path = workspace::root().join(PLACE).join(format!("{name}.svg"));
+    fs::create_dir_all(workspace::root().join(PLACE))?;
+    fs::write(&path, svg::picture(&terminal.screen(), title))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Flushers that begin early, as on a machine with less memory.
+struct Background(String);
+
+const BACKGROUND: &str = "/proc/sys/vm/dirty_background_ratio";
+
+impl Background {
+    fn lower() -> Result<Background> {
+        let before = fs::read_to_string(BACKGROUND)?;
+        fs::write(
+            "/proc/sys/vm/dirty_background_bytes",
+            (96 << 20).to_string(),
+        )?;
+        Ok(Background(before))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = fs::write(BACKGROUND, self.0.trim());
+    }
+}
+
+/// A database that commits, a backup that copies, and a log, each a unit.
+struct Load(Vec<(Child, Unit)>);
+
+impl Load {
+    fn start(place: &Path) -> Result<Load> {
+        let place = place.display();
+        let database = format!(
+            "exec fio --name=postgres --rw=randwrite --bs=8k --size=64m --fsync=8 --rate=12m \
+             --ioengine=psync --time_based --runtime=600 --filename={place}/base.db"
+        );
+        let backup = format!(
+            "n=0; while :; do n=$((n % 3 + 1)); rm -f {place}/backup.$n; \
+             dd if=/dev/zero of={place}/backup.$n bs=1M count=220 2>/dev/null; sleep 2; done"
+        );
+        let log = format!(
+            "while :; do printf '%0400d\\n' 1 2 3 4 5 >> {place}/app.log; sleep 0.01; done"
+        );
+        let mut load = Load(Vec::new());
+        for (name, command) in [("postgresql", database), ("backup", backup), ("app", log)] {
+            let unit = Unit::new(&format!("{name}.service"))?;
+            let script = format!("{place}/{name}.sh");
+            fs::write(&script, format!("echo $$ > {}\n{command}\n", unit.procs()))?;
+            let child = Command::new("sh")
+                .arg(script)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()?;
+            load.0.push((child, unit));
+        }
+        Ok(load)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for (child, unit) in &mut self.0 {
+            // fio's own children have sessions of their own.
+            let _ = fs::write(format!("{}/cgroup.kill", unit.0), "1");
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        // Until the last ones have left their cgroups.
+        sleep(Duration::from_millis(300));
+    }
+}
+
+/// A cgroup named as systemd names a service's.
+struct Unit(String);
+
+impl Unit {
+    fn new(name: &str) -> Result<Unit> {
+        let unified = Path::new("/sys/fs/cgroup/unified");
+        let root = match unified.exists() {
+            true => unified,
+            false => Path::new("/sys/fs/cgroup"),
+        };
+        let path = root.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Unit(path.display().to_string()))
+    }
+
+    fn procs(&self) -> String {
+        format!("{}/cgroup.procs", self.0)
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
