@@ -50,6 +50,10 @@ const CASES: &[(&str, Case)] = &[
         "the_terminal_is_as_before_however_it_ends",
         manners::restored,
     ),
+    (
+        "a_panic_gives_the_terminal_back_and_is_read",
+        manners::panicked,
+    ),
     ("no_privilege_shows_what_is_left", manners::unprivileged),
     (
         "a_wrong_configuration_is_said_before_the_terminal_is_taken",
@@ -68,6 +72,9 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if env::var_os(manners::PANIC).is_some() {
+        return manners::panic();
     }
     let mut args = Arguments::from_args();
     // Each has the whole machine's writes on its screen.

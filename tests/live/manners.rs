@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -59,6 +60,33 @@ pub fn restored(stage: &Stage) -> Result<()> {
         })?;
         ensure!(terminal.modes() == before, "{what}: {:?}", terminal.modes());
     }
+    Ok(())
+}
+
+/// Set for this program to take its terminal over and panic.
+pub const PANIC: &str = "IOTOP_TRACE_PANIC";
+
+/// What it then does.
+pub fn panic() -> ExitCode {
+    let screen = iotop_trace::tui::terminal::Screen::enter();
+    if screen.is_ok() {
+        panic!("this was to happen");
+    }
+    ExitCode::SUCCESS
+}
+
+pub fn panicked(_: &Stage) -> Result<()> {
+    let ourselves = Path::new("/proc/self/exe").canonicalize()?;
+    let mut variables = variables("/nonexistent").to_vec();
+    variables.push((PANIC, Some("1")));
+    let mut terminal = Terminal::start::<&str>(&ourselves, &[], &variables, (100, 20))?;
+    let status = terminal.end()?;
+    ensure!(status.exit_code() == 101, "{status:?}");
+    // On the screen that was there before.
+    terminal.wait_for("the message", |text| {
+        text.contains("this was to happen") && !terminal.screen().alternate_screen()
+    })?;
+    ensure!(!terminal.screen().hide_cursor(), "the cursor is hidden");
     Ok(())
 }
 

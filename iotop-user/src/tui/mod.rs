@@ -18,7 +18,7 @@ mod recent;
 mod rows;
 mod sampler;
 pub mod settings;
-mod terminal;
+pub mod terminal;
 mod tree;
 mod whom;
 

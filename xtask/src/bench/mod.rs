@@ -8,6 +8,7 @@ mod crowd;
 pub mod disk;
 mod fio;
 mod first_sample;
+mod live;
 mod peers;
 mod refreshes;
 mod stats;
@@ -24,6 +25,8 @@ pub enum Task {
     Attribution(attribution::Options),
     /// What a refresh of all tasks costs, beside iotop-c and iotop
     Collect(collect::Options),
+    /// What the live view costs while nothing happens, and how long a key waits
+    Live(live::Options),
     /// A process of the crowd that `collect` looks at
     #[command(hide = true)]
     Crowd(crowd::Options),
@@ -33,6 +36,7 @@ pub fn run(task: &Task) -> Result<()> {
     match task {
         Task::Attribution(options) => attribution::run(options),
         Task::Collect(options) => collect::run(options),
+        Task::Live(options) => live::run(options),
         Task::Crowd(options) => crowd::run(options),
     }
 }
