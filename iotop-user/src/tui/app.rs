@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,7 +74,7 @@ pub struct Moment {
 /// What happened while the screen stands still.
 #[derive(Debug, Default)]
 struct Held {
-    interval: Option<Sample>,
+    interval: Option<Arc<Sample>>,
     moments: Vec<Moment>,
     entries: usize,
 }
@@ -111,9 +112,9 @@ pub struct App {
     /// What the machine allows.
     pub machine: Machine,
     /// The last interval.
-    pub interval: Option<Sample>,
+    pub interval: Option<Arc<Sample>>,
     /// Totals, and since when.
-    pub totals: Option<(Timestamp, Accumulator, Sample)>,
+    pub totals: Option<(Timestamp, Accumulator, Arc<Sample>)>,
     /// The rows on the screen.
     pub shown: Option<Shown>,
     /// What they did lately.
@@ -207,11 +208,11 @@ impl App {
         if let Some((_, accumulator, sum)) = &mut self.totals {
             let mut total = sample.clone();
             accumulator.add(&mut total);
-            *sum = total;
+            *sum = Arc::new(total);
         }
         self.held.moments.push(moment(&sample));
         self.held.entries += new;
-        self.held.interval = Some(sample);
+        self.held.interval = Some(Arc::new(sample));
         if !self.frozen {
             self.go_on();
             self.remember();
@@ -229,6 +230,8 @@ impl App {
         {
             log.at = (log.at + held.entries).min(self.log.entries.len().saturating_sub(1));
         }
+        // The rows before are not needed to make the new ones.
+        self.shown = None;
         self.interval = held.interval.or(self.interval.take());
         self.show();
     }
@@ -522,12 +525,12 @@ impl App {
     /// Totals begin with the interval that is shown.
     pub fn count_from_now(&mut self) {
         let mut accumulator = Accumulator::new(Kept::All);
-        let Some(mut first) = self.interval.clone() else {
+        let Some(mut first) = self.interval.as_deref().cloned() else {
             return;
         };
         let since = first.time;
         accumulator.add(&mut first);
-        self.totals = Some((since, accumulator, first));
+        self.totals = Some((since, accumulator, Arc::new(first)));
     }
 
     fn next_graph(&mut self) {

@@ -1,7 +1,10 @@
 //! Tasks that have exited stay in view until their dirty pages are written,
 //! and for a while after.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -48,15 +51,17 @@ impl Gone {
         self.tasks.contains_key(key)
     }
 
-    /// Puts those back that a sample does not hold.
-    pub fn put_back(&self, sample: &mut Sample) {
-        let mut missing = self.tasks.clone();
-        for task in &sample.tasks {
-            missing.remove(&task.key());
+    /// Those that a sample does not hold.
+    pub fn missing(&self, sample: &Sample) -> Vec<Task> {
+        if self.tasks.is_empty() {
+            return Vec::new();
         }
-        sample
-            .tasks
-            .extend(missing.into_values().map(|(task, _)| task));
+        let there: HashSet<TaskKey> = sample.tasks.iter().map(Task::key).collect();
+        let missing = self.tasks.values().map(|(task, _)| task);
+        missing
+            .filter(|task| !there.contains(&task.key()))
+            .cloned()
+            .collect()
     }
 }
 
@@ -77,19 +82,12 @@ mod tests {
         let mut gone = Gone::default();
         let first = golden::sample();
         gone.add(&first, |_| false);
-        let mut sample = later(5);
-        gone.add(&sample, |_| false);
-        gone.put_back(&mut sample);
-        let dd = sample
-            .tasks
-            .iter()
-            .find(|task| task.tid == 1200)
-            .expect("dd");
+        gone.add(&later(5), |_| false);
+        let missing = gone.missing(&later(5));
+        let dd = missing.iter().find(|task| task.tid == 1200).expect("dd");
         assert!(dd.exited && dd.block == Some(TaskBlock::zero()));
         assert_eq!(dd.stats, TaskCounters::default(), "it had no counters");
-        let mut same = first.clone();
-        gone.put_back(&mut same);
-        assert_eq!(same.tasks.len(), first.tasks.len());
+        assert!(gone.missing(&first).is_empty());
         gone.add(&later(31), |_| false);
         assert!(!gone.has(&first.tasks[0].key()));
     }

@@ -59,11 +59,11 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct Shown {
     /// The sample as it is shown.
-    pub sample: Sample,
+    pub sample: Arc<Sample>,
     /// Its rows in their order.
     pub rows: Vec<ShownRow>,
     /// The same with totals, where both are shown.
-    totals: Option<(Sample, HashMap<RowKey, usize>)>,
+    totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
     /// For whom the tasks write, by place.
     pub whom: HashMap<usize, String>,
 }
@@ -131,7 +131,7 @@ pub struct Show<'a> {
 
 impl Show<'_> {
     /// The rows of the interval, or of the totals where only those are shown.
-    pub fn rows(mut self, interval: &Sample, totals: Option<&Sample>) -> Shown {
+    pub fn rows(mut self, interval: &Arc<Sample>, totals: Option<&Arc<Sample>>) -> Shown {
         let figures = self.settings.figures;
         let sample = match (figures, totals) {
             (Figures::Totals, Some(totals)) => self.seen(totals),
@@ -155,50 +155,57 @@ impl Show<'_> {
         }
     }
 
-    /// The part of a sample that is to be seen.
-    fn seen(&mut self, sample: &Sample) -> Sample {
-        let all = sample;
-        let mut sample = sample.clone();
-        let Settings { group_by, only, .. } = *self.settings;
+    /// The part of a sample that is to be seen: where that is all of it, there
+    /// is no second one of ten thousand tasks.
+    fn seen(&mut self, all: &Arc<Sample>) -> Arc<Sample> {
+        let mut sample = Arc::clone(all);
+        let Settings {
+            group_by,
+            only,
+            exited,
+            ..
+        } = *self.settings;
+        let Scope {
+            pids, uids, filter, ..
+        } = self.scope;
         let by = group_by.by();
-        if self.settings.exited && by.is_none() {
-            self.gone.put_back(&mut sample);
+        if exited && by.is_none() {
+            let missing = self.gone.missing(&sample);
+            if !missing.is_empty() {
+                Arc::make_mut(&mut sample).tasks.extend(missing);
+            }
         }
-        let wanted = Wanted {
-            pids: self
-                .scope
-                .pids
-                .iter()
-                .map(|pid| process(all, *pid))
-                .collect(),
-            uids: self.scope.uids.clone(),
-            ..Wanted::default()
-        };
-        of_wanted(&mut sample, &wanted);
+        if !pids.is_empty() || !uids.is_empty() {
+            let wanted = Wanted {
+                pids: pids.iter().map(|pid| process(all, *pid)).collect(),
+                uids: uids.clone(),
+                ..Wanted::default()
+            };
+            of_wanted(Arc::make_mut(&mut sample), &wanted);
+        }
         if group_by == GroupBy::Process {
             let leader = |pid| all.tasks.iter().find(|task| task.tid == pid).cloned();
-            processes(&mut sample, leader);
+            processes(Arc::make_mut(&mut sample), leader);
         }
-        if !self.settings.exited {
-            sample.keep_tasks(|task| !task.exited || task.did_io() || task.has_dirty_pages());
+        let is_here = |task: &Task| !task.exited || task.did_io() || task.has_dirty_pages();
+        if !exited && !sample.tasks.iter().all(is_here) {
+            Arc::make_mut(&mut sample).keep_tasks(is_here);
         }
         if only {
-            self.only(&mut sample);
+            self.only(Arc::make_mut(&mut sample));
         }
         if let Some(device) = &self.scope.device {
-            on_device(&mut sample, &device.numbers);
+            on_device(Arc::make_mut(&mut sample), &device.numbers);
         }
-        if let Some(filter) = &self.scope.filter {
-            filter.apply(&mut sample);
+        if let Some(filter) = filter {
+            filter.apply(Arc::make_mut(&mut sample));
         }
         if let Some(by) = by {
-            let Scope {
-                pids, uids, filter, ..
-            } = self.scope;
             let whole = pids.is_empty() && uids.is_empty() && filter.is_none();
-            group(&mut sample, by, self.devices, whole);
+            let sample = Arc::make_mut(&mut sample);
+            group(sample, by, self.devices, whole);
             if by.is_of_facts() {
-                self.put_back(by, whole, &mut sample);
+                self.put_back(by, whole, sample);
             }
         }
         sample
@@ -330,7 +337,8 @@ mod tests {
             recent: &Recent::default(),
             devices: &mut devices,
         };
-        show.rows(&golden::sample(), Some(&golden::sample()))
+        let sample = Arc::new(golden::sample());
+        show.rows(&sample, Some(&sample))
     }
 
     fn tids(settings: &Settings, scope: &Scope) -> Vec<u32> {
