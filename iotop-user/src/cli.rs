@@ -112,7 +112,7 @@ struct Options {
     /// Whose data the kernel's threads write, and why: a block for each flush
     ///
     /// And one for each spike, when a device was written to much more than usual; with -o only
-    /// those. With --export ndjson the flushes' lines are there anyway, the spikes' with this.
+    /// those. On a terminal the live view begins with them, as after w. With --export ndjson the flushes' lines are there anyway, the spikes' with this.
     #[arg(long)]
     explain_writeback: bool,
     /// With --explain-writeback: how many times the usual rate is a spike

@@ -16,15 +16,21 @@ pub struct Branch {
     pub lines: Vec<bool>,
 }
 
-/// Puts children right below their parents; siblings stay in the order of
-/// `order`, which says where in `tasks` each row is.
+/// Puts children right below their parents. `order` says where in `tasks` each
+/// row is; of siblings that one is first which has the first of them all below it.
 pub fn tree(tasks: &[Task], order: &[usize]) -> Vec<Branch> {
     let parents = parents(tasks);
-    let there: HashSet<usize> = order.iter().copied().collect();
     let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+    let mut there: HashSet<usize> = HashSet::new();
+    let all: HashSet<usize> = order.iter().copied().collect();
     for at in order {
-        let parent = parents[*at].filter(|parent| there.contains(parent));
-        children.entry(parent).or_default().push(*at);
+        // The first of a branch brings all above it.
+        let mut next = Some(*at);
+        while let Some(at) = next.filter(|at| there.insert(*at)) {
+            let parent = parents[at].filter(|parent| all.contains(parent));
+            children.entry(parent).or_default().push(at);
+            next = parent;
+        }
     }
     let mut branches = Vec::with_capacity(order.len());
     let mut open: Vec<Branch> = Vec::new();
@@ -136,6 +142,19 @@ mod tests {
             task(20, 20, 1),
         ];
         assert_eq!(shape(&tasks), [(1, 0), (10, 1), (30, 2), (12, 2), (20, 1)]);
+        // What is busiest is on top, with all above it.
+        let order = [0, 4, 1, 3, 2];
+        let tids: Vec<u32> = tree(&tasks, &order)
+            .iter()
+            .map(|b| tasks[b.at].tid)
+            .collect();
+        assert_eq!(tids, [1, 10, 30, 12, 20]);
+        let order = [4, 0, 1, 3, 2];
+        let tids: Vec<u32> = tree(&tasks, &order)
+            .iter()
+            .map(|b| tasks[b.at].tid)
+            .collect();
+        assert_eq!(tids, [1, 20, 10, 30, 12]);
     }
 
     #[test]

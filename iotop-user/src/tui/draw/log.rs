@@ -12,9 +12,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     let title = "WHY: flushes as they happen and spikes, newest first";
     canvas.line(Line::styled(title, BOLD));
     let head = match canvas.area.width {
-        ..80 => format!(
+        ..60 => format!(
             "{:<8} {:>9} {:<11} {}",
             "TIME", "BYTES", "WHY", "WHOSE DATA"
+        ),
+        ..100 => format!(
+            "{:<8} {:<7} {:>9} {:<11} {}",
+            "TIME", "DEVICE", "BYTES", "WHY", "WHOSE DATA"
         ),
         _ => format!(
             "{:<8} {:<9} {:>9} {:<15} {:<28} {}",
@@ -68,18 +72,20 @@ fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry) -> Line<'static> {
         DIM
     };
     let reason = text(&entry.reason);
-    if canvas.area.width < 80 {
+    let device = text(&entry.device);
+    if canvas.area.width < 100 {
+        let device = match canvas.area.width {
+            ..60 => String::new(),
+            _ => format!("{device:<7.7} "),
+        };
         return Line::from(vec![
-            Span::raw(format!("{time:<8} {bytes:>9} ")),
+            Span::raw(format!("{time:<8} {device}{bytes:>9} ")),
             Span::styled(format!("{reason:<11.11} "), who),
             Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
         ]);
     }
     Line::from(vec![
-        Span::raw(format!(
-            "{time:<8} {:<9.9} {bytes:>9} ",
-            text(&entry.device)
-        )),
+        Span::raw(format!("{time:<8} {:<9.9} {bytes:>9} ", device)),
         Span::styled(format!("{reason:<15.15} "), BOLD),
         Span::styled(format!("{:<28.28} ", text(&entry.who)), who),
         Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
