@@ -16,7 +16,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
             "{:<8} {:>9} {:<11} {}",
             "TIME", "BYTES", "WHY", "WHOSE DATA"
         ),
-        ..100 => format!(
+        60..100 => format!(
             "{:<8} {:<7} {:>9} {:<11} {}",
             "TIME", "DEVICE", "BYTES", "WHY", "WHOSE DATA"
         ),
