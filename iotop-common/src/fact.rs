@@ -176,11 +176,13 @@ pub enum Lost {
     ExitRecords = 7,
     /// Runs of writeback workers that found no room in `RUNS` or `FLUSHES`.
     Flushes = 8,
+    /// Bios submitted amid the submission of another one (before 6.1).
+    Nested = 9,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

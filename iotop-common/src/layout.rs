@@ -27,8 +27,20 @@ pub struct Layout {
     /// The argument of `block_bio_queue` that is the bio (1 before 5.11).
     pub bio_arg: u32,
 
-    /// `bio.bi_bdev`.
+    /// 1 where the kernel itself keeps a program from running twice at once on
+    /// a CPU (6.1, `bpf_prog_inc_misses_counter`).
+    pub runs_once: u32,
+    /// 1 where `bpf_get_current_task_btf` is there (5.11).
+    pub current_is_typed: u32,
+
+    /// `bio.bi_bdev`; 0 where there is `bi_disk` in its place (before 5.12).
     pub bio_bi_bdev: u32,
+    /// `bio.bi_disk`.
+    pub bio_bi_disk: u32,
+    /// `gendisk.major`.
+    pub disk_major: u32,
+    /// `gendisk.first_minor`.
+    pub disk_first_minor: u32,
     /// `bio.bi_opf`.
     pub bio_bi_opf: u32,
     /// `bio.bi_iter.bi_size`.
@@ -165,6 +177,15 @@ pub struct Layout {
     /// `pt_regs.orig_ax`, or what the architecture has in its place; 0 where
     /// it is not known.
     pub regs_syscall: u32,
+    /// `task_struct.stack_vm_area`; used where `bpf_task_pt_regs` is not there
+    /// (before 5.15), else 0.
+    pub task_stack_vm_area: u32,
+    /// `task_struct.stack`.
+    pub task_stack: u32,
+    /// `vm_struct.nr_pages`.
+    pub vm_nr_pages: u32,
+    /// `sizeof(struct pt_regs)`: they lie at the top of a task's stack.
+    pub regs_size: u32,
     /// `inode.i_generation`.
     pub inode_i_generation: u32,
     /// `dentry.d_name.hash`.

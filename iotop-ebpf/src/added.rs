@@ -9,7 +9,7 @@ use iotop_common::{Tag, tag::Pair};
 
 use crate::{
     kernel::{Typed, layout},
-    page::{Visit, nr_pages, visit_tags},
+    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// See [`Typed::number`].
@@ -21,15 +21,23 @@ static ADDED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// is cleared and nothing counted.
 #[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
 pub fn folio_added(ctx: BtfTracePointContext) -> i32 {
-    clear(Typed::arg(&ctx, 0));
+    clear::<LARGE>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// The same before 5.18.
+#[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
+pub fn page_added(ctx: BtfTracePointContext) -> i32 {
+    clear::<SINGLE>(Typed::arg(&ctx, 0));
     0
 }
 
 #[inline(always)]
-fn clear(folio: Typed) -> Option<()> {
+fn clear<const FOLIOS: bool>(folio: Typed) -> Option<()> {
     let flags: u64 = folio.field(layout!(page_flags));
     let folio = folio.number(ADDED.get_ptr_mut(0)?);
-    visit_tags(folio, nr_pages(folio, flags), &mut Clear);
+    let pages = nr_cache_pages::<FOLIOS>(folio, flags);
+    visit_tags::<FOLIOS, _>(folio, pages, &mut Clear);
     Some(())
 }
 

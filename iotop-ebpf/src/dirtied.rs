@@ -13,19 +13,26 @@ use crate::{
     kernel::{Typed, layout, now},
     maps::OWNERS,
     owners::{self, Asker, Current, is_kthread},
-    page::{Visit, nr_pages, visit_tags},
+    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// Fires in `folio_account_dirtied`, clean to dirty only, once for the whole
 /// folio, with the mapping's lock held and interrupts off.
 #[btf_tracepoint(function = "writeback_dirty_folio")]
 pub fn folio_dirtied(ctx: BtfTracePointContext) -> i32 {
-    dirtied(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
+    dirtied::<LARGE>(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
+    0
+}
+
+/// The same before 5.18, in `account_page_dirtied`.
+#[btf_tracepoint(function = "writeback_dirty_page")]
+pub fn page_dirtied(ctx: BtfTracePointContext) -> i32 {
+    dirtied::<SINGLE>(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
     0
 }
 
 #[inline(always)]
-fn dirtied(folio: Typed, mapping: Typed) -> Option<()> {
+fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let current = owners::current(Asker::Dirtied)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
@@ -36,7 +43,7 @@ fn dirtied(folio: Typed, mapping: Typed) -> Option<()> {
         last.kind = look_at(mapping, &current)?;
         last.mapping = mapping;
     }
-    let pages = nr_pages(folio, flags);
+    let pages = nr_cache_pages::<FOLIOS>(folio, flags);
     let slot = match last.kind {
         MAPPING_BTREE => SLOT_METADATA,
         // jbd2 dirties a block device's pages for whoever joined the
@@ -55,7 +62,7 @@ fn dirtied(folio: Typed, mapping: Typed) -> Option<()> {
         kthread,
         tagged: 0,
     };
-    visit_tags(folio, pages, &mut retag);
+    visit_tags::<FOLIOS, _>(folio, pages, &mut retag);
     if slot == current.slot {
         // SAFETY: a map value. Nobody but the task itself writes this field,
         // and a task is on one CPU at a time.

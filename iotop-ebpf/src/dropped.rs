@@ -15,7 +15,7 @@ use crate::{
     count::add,
     kernel::{Typed, layout},
     maps::OWNERS,
-    page::{Visit, nr_pages, visit_tags},
+    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// See [`Typed::number`].
@@ -27,20 +27,27 @@ static DROPPED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// from inheriting it.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn folio_dropped(ctx: BtfTracePointContext) -> i32 {
-    clear(Typed::arg(&ctx, 0));
+    clear::<LARGE>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// The same before 5.18.
+#[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
+pub fn page_dropped(ctx: BtfTracePointContext) -> i32 {
+    clear::<SINGLE>(Typed::arg(&ctx, 0));
     0
 }
 
 #[inline(always)]
-fn clear(folio: Typed) -> Option<()> {
+fn clear<const FOLIOS: bool>(folio: Typed) -> Option<()> {
     let flags: u64 = folio.field(layout!(page_flags));
     let folio = folio.number(DROPPED.get_ptr_mut(0)?);
-    let pages = nr_pages(folio, flags);
+    let pages = nr_cache_pages::<FOLIOS>(folio, flags);
     let mut clear = Clear {
         slot: SLOT_NONE,
         pages: 0,
     };
-    visit_tags(folio, pages, &mut clear);
+    visit_tags::<FOLIOS, _>(folio, pages, &mut clear);
     cancelled(clear.slot, clear.pages);
     Some(())
 }

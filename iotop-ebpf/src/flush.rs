@@ -3,7 +3,8 @@
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns},
-    macros::btf_tracepoint,
+    macros::{btf_tracepoint, map},
+    maps::PerCpuArray,
     programs::BtfTracePointContext,
 };
 use iotop_common::{FlushId, FlushRun, Lost, Owner, tag::SLOT_FIRST};
@@ -96,9 +97,15 @@ fn end(current: &Current) {
     *flush = FlushId(*flush).ended().0;
 }
 
+/// Where each CPU puts a run together, for each program of its own: it is too
+/// large for the stack.
+#[map]
+static NEW_RUN: PerCpuArray<FlushRun> = PerCpuArray::with_max_entries(7, 0);
+
 /// A worker and its work.
 struct Worker {
     current: Current,
+    asker: Asker,
     wb: Typed,
     work: Typed,
     address: u64,
@@ -113,6 +120,7 @@ impl Worker {
         let address = work.number(unsafe { &raw mut (*current.last).number });
         Some(Worker {
             current,
+            asker,
             wb: Typed::arg(ctx, 0),
             work,
             address,
@@ -141,20 +149,27 @@ impl Worker {
                 (*self.current.owner).tid,
             )
         };
-        let run = FlushRun {
-            start,
-            end: 0,
-            requested: nr_pages,
-            left: nr_pages,
-            cgroup_id: self.cgroup_id(),
-            work: self.address,
-            worker_start,
-            worker_tid,
-            id: id.0,
-            asker: asker.copied().unwrap_or(Owner::default()),
+        let Some(run) = NEW_RUN.get_ptr_mut(self.asker as u32) else {
+            return;
         };
+        // SAFETY: a map value of this CPU, and only this program's.
+        let run = unsafe { &mut *run };
+        // Field by field: as a whole it would pass by way of the stack.
+        run.start = start;
+        run.end = 0;
+        run.requested = nr_pages;
+        run.left = nr_pages;
+        run.cgroup_id = self.cgroup_id();
+        run.work = self.address;
+        run.worker_start = worker_start;
+        run.worker_tid = worker_tid;
+        run.id = id.0;
+        match asker {
+            Some(asker) => run.asker = *asker,
+            None => run.asker = Owner::default(),
+        }
         if RUNS
-            .insert(self.current.slot, run, u64::from(BPF_ANY))
+            .insert(self.current.slot, &*run, u64::from(BPF_ANY))
             .is_err()
         {
             lose(Lost::Flushes, 1);

@@ -1,6 +1,9 @@
 //! Reading the running kernel: its layout, and its memory.
 
+use core::arch::asm;
+
 use aya_ebpf::{
+    EbpfContext as _,
     helpers::{bpf_jiffies64, bpf_probe_read_kernel},
     programs::BtfTracePointContext,
 };
@@ -79,6 +82,19 @@ impl<const N: usize> Words<N> {
     }
 }
 
+/// An argument of a tracepoint, where which one it is depends on the kernel. The
+/// verifier wants its place as a constant; of two plain reads the compiler would
+/// make one, with a place that it chooses first.
+#[inline(always)]
+pub fn arg<const N: usize>(ctx: &BtfTracePointContext) -> u64 {
+    let arg;
+    // SAFETY: the verifier refuses what the tracepoint does not have.
+    unsafe {
+        asm!("{0} = *(u64 *)({1} + {2})", out(reg) arg, in(reg) ctx.as_ptr(), const N * 8);
+    }
+    arg
+}
+
 /// A pointer whose type the verifier knows: it may be read without a helper,
 /// and a fault reads as 0. Only a field's offset may be added to it.
 #[derive(Clone, Copy)]
@@ -89,6 +105,12 @@ impl Typed {
     #[inline(always)]
     pub fn arg(ctx: &BtfTracePointContext, n: usize) -> Typed {
         Typed(ctx.arg(n))
+    }
+
+    /// The same where which one it is depends on the kernel.
+    #[inline(always)]
+    pub fn arg_of<const N: usize>(ctx: &BtfTracePointContext) -> Typed {
+        Typed(arg::<N>(ctx) as *const u8)
     }
 
     /// What a helper returned.

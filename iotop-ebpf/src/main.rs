@@ -19,6 +19,7 @@ mod inode;
 mod kernel;
 mod maps;
 mod names;
+mod once;
 mod owners;
 mod page;
 mod submitted;

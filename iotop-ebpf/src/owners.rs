@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        generated::bpf_get_current_task_btf,
+        generated::{bpf_get_current_task, bpf_get_current_task_btf},
     },
 };
 use iotop_common::{
@@ -45,11 +45,8 @@ pub struct Current {
 #[inline(always)]
 pub fn current(asker: Asker) -> Option<Current> {
     let last = LAST.get_ptr_mut(asker as u32)?;
-    // SAFETY: a helper without arguments.
-    let task = Typed::from_helper(unsafe { bpf_get_current_task_btf() });
-    let start_boottime: u64 = task.field(layout!(task_start_boottime));
     // SAFETY: a map value of this CPU, and only this program's.
-    let address = task.number(unsafe { &raw mut (*last).number });
+    let (address, start_boottime) = current_task(unsafe { &raw mut (*last).number })?;
     let known = unsafe { (*last).task == address && (*last).start_boottime == start_boottime };
     if known {
         let slot = unsafe { (*last).slot };
@@ -73,6 +70,20 @@ pub fn current(asker: Asker) -> Option<Current> {
     }
     let owner = OWNERS.get_ptr_mut(slot)?;
     Some(Current { slot, owner, last })
+}
+
+/// The current task's address and its `start_boottime`.
+#[inline(always)]
+fn current_task(number: *mut u64) -> Option<(u64, u64)> {
+    if layout!(current_is_typed) == 0 {
+        // SAFETY: a helper without arguments.
+        let address = unsafe { bpf_get_current_task() };
+        return Some((address, read(address, layout!(task_start_boottime))?));
+    }
+    // SAFETY: a helper without arguments.
+    let task = Typed::from_helper(unsafe { bpf_get_current_task_btf() });
+    let start_boottime = task.field(layout!(task_start_boottime));
+    Some((task.number(number), start_boottime))
 }
 
 #[inline(never)]

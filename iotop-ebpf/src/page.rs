@@ -88,9 +88,18 @@ impl Folio {
     }
 }
 
+/// How many pages the page-cache folio has that starts at `head`.
+#[inline(always)]
+pub fn nr_cache_pages<const FOLIOS: bool>(head: u64, flags: u64) -> u32 {
+    match FOLIOS {
+        LARGE => nr_pages(head, flags),
+        SINGLE => 1,
+    }
+}
+
 /// How many pages the folio has that starts at `head`.
 #[inline(always)]
-pub fn nr_pages(head: u64, flags: u64) -> u32 {
+fn nr_pages(head: u64, flags: u64) -> u32 {
     if flags >> layout!(pg_head) & 1 == 0 {
         return 1;
     }
@@ -163,12 +172,20 @@ struct Visitor<'a, V> {
 /// Pairs visited in one step of the loop.
 const PAIRS: u32 = 4;
 
+/// Whether page-cache folios that become dirty may have more than one page. File
+/// systems have them since 5.18, and `bpf_loop`, which visits all pages of one,
+/// is there since 5.17: a kernel before that refuses a program that names it,
+/// even where it is never called.
+pub const LARGE: bool = true;
+/// The other kernels.
+pub const SINGLE: bool = false;
+
 /// Visits the tags of a folio's pages. A large folio has a power of two of
 /// them and starts at a multiple of that.
 #[inline(always)]
-pub fn visit_tags<V: Visit>(folio: u64, pages: u32, visit: &mut V) {
+pub fn visit_tags<const FOLIOS: bool, V: Visit>(folio: u64, pages: u32, visit: &mut V) {
     let first = Frame::of(folio);
-    if pages == 1 {
+    if FOLIOS == SINGLE || pages == 1 {
         match first.tag() {
             Some(place) => visit.tag(place),
             None => lose(Lost::Tags, 1),

@@ -1,7 +1,7 @@
 //! A bio is submitted: charge the owners of its pages.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -11,10 +11,11 @@ use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, Waited},
     count::{Part, control},
     inode::{Inode, TypedInode},
-    kernel::{Typed, layout, now},
+    kernel::{Typed, layout, now, read},
     maps::LOWER_DEVICES,
+    once,
     owners::{self, Asker, is_kthread},
-    page::Folio,
+    page::{Folio, LARGE, SINGLE},
     walk,
 };
 
@@ -60,16 +61,33 @@ impl Submitter {
 /// enters at the top adds up to `pgpgin` and `pgpgout`.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
-    if layout!(bio_arg) == 0 {
-        submitted(Typed::arg(&ctx, 0));
-    } else {
-        submitted(Typed::arg(&ctx, 1));
+    submitted::<LARGE>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// The same before 5.18.
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn bio_of_pages_submitted(ctx: BtfTracePointContext) -> i32 {
+    if once::enter() {
+        if layout!(bio_arg) == 0 {
+            submitted_of_pages(Typed::arg_of::<0>(&ctx));
+        } else {
+            submitted_of_pages(Typed::arg_of::<1>(&ctx));
+        }
+        walk::all_by_calls();
+        once::leave();
     }
     0
 }
 
+/// Apart from the walk: together they exceed the stack.
+#[inline(never)]
+fn submitted_of_pages(bio: Typed) {
+    submitted::<SINGLE>(bio);
+}
+
 #[inline(always)]
-fn submitted(bio: Typed) -> Option<()> {
+fn submitted<const FOLIOS: bool>(bio: Typed) -> Option<()> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     let op = opf & REQ_OP_MASK;
@@ -78,9 +96,7 @@ fn submitted(bio: Typed) -> Option<()> {
         return None;
     }
     let control = control();
-    let dev: u32 = bio
-        .pointer(layout!(bio_bi_bdev))
-        .field(layout!(bdev_bd_dev));
+    let dev = device(bio);
     // BIO_CLONED says nothing: btrfs clones the bios of its mirrors, and those
     // enter at the top.
     let stacked = control.lower_devices != 0 && is_lower(dev);
@@ -126,10 +142,28 @@ fn submitted(bio: Typed) -> Option<()> {
             Some(page) if bvec_done == 0 && page.holds(size) => {
                 one_page(&part, &bio, &submitter, &page, last);
             }
-            _ => walk::pages(part, &bio, &submitter, last.mapping)?,
+            _ => {
+                walk::begin(&part, &bio, &submitter, last.mapping)?;
+                if FOLIOS == LARGE {
+                    walk::all()?;
+                }
+            }
         }
     }
     Some(())
+}
+
+/// The device of a bio. Before 5.12 that is the whole disk: what is left of
+/// the partition by then is the sector.
+#[inline(always)]
+fn device(bio: Typed) -> u32 {
+    if layout!(bio_bi_bdev) != 0 {
+        let bdev = bio.pointer(layout!(bio_bi_bdev));
+        return bdev.field(layout!(bdev_bd_dev));
+    }
+    let disk = bio.pointer(layout!(bio_bi_disk));
+    let major: u32 = disk.field(layout!(disk_major));
+    major << 20 | disk.field::<u32>(layout!(disk_first_minor))
 }
 
 /// The system call that the current task is in.
@@ -138,10 +172,27 @@ fn syscall() -> FlushId {
     if layout!(regs_syscall) == 0 {
         return FlushId::NONE;
     }
+    if layout!(task_stack_vm_area) != 0 {
+        return syscall_on_stack().unwrap_or(FlushId::NONE);
+    }
     // SAFETY: the helpers take the current task, which is alive.
     let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
     let regs = Typed::from_helper(regs as *const u8);
     FlushId::syscall(regs.field(layout!(regs_syscall)))
+}
+
+/// The same without the helper: the registers with which a task entered the
+/// kernel lie at the top of its stack (`task_pt_regs`).
+#[inline(always)]
+fn syscall_on_stack() -> Option<FlushId> {
+    // SAFETY: a helper without arguments.
+    let task = unsafe { bpf_get_current_task() };
+    let area = read::<u64>(task, layout!(task_stack_vm_area))?;
+    let pages = read::<u32>(area, layout!(vm_nr_pages))?;
+    let stack = read::<u64>(task, layout!(task_stack))?;
+    let top = stack + (u64::from(pages) << layout!(page_shift));
+    let regs = top - u64::from(layout!(regs_size));
+    Some(FlushId::syscall(read(regs, layout!(regs_syscall))?))
 }
 
 #[inline(always)]

@@ -63,7 +63,7 @@ fn hand_over(meta: *const Meta, task: Typed) -> Option<()> {
     // The scheduler counts each switch away from a task: one that is not
     // running and has the same count has not run in between. Its counters
     // change only while it runs.
-    let running = layout!(task_on_cpu) == 0 || task.field::<u32>(layout!(task_on_cpu)) != 0;
+    let running = layout!(task_on_cpu) == 0 || task.field::<u8>(layout!(task_on_cpu)) != 0;
     let switched = task.field::<u64>(layout!(task_nvcsw)) + task.field::<u64>(layout!(task_nivcsw));
     let switches = (switched as u32).wrapping_add(1);
     let same_task = seen.start_boottime == start_boottime;

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{Control, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
@@ -16,6 +16,9 @@ use crate::{
 
 /// More steps than a bio can have pages: `bi_size` is 32 bits.
 const MAX_STEPS: u32 = 1 << 20;
+/// Pages in a row without `bpf_loop`, and rows: 65,536 pages. The verifier bears
+/// 8,192 calls in a row.
+const ROW: u32 = 256;
 
 /// Where the walk stands.
 #[repr(C)]
@@ -48,6 +51,8 @@ pub struct Walk {
     /// 0 before the first bytes are charged.
     begun: u32,
     now: u32,
+    /// What the user half said when the walk began.
+    control: Control,
 }
 
 /// The walk of each CPU. It lies in a map because the verifier forgets what is
@@ -62,10 +67,10 @@ struct Context<'a> {
     part: Part,
 }
 
-/// Charges every page of a write. `mapping` is one that was found to be the
-/// page cache's before.
+/// Begins the walk over a write's pages. `mapping` is one that was found to be
+/// the page cache's before.
 #[inline(always)]
-pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Option<()> {
+pub fn begin(part: &Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Option<()> {
     let place = WALK.get_ptr_mut(0)?;
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
@@ -86,29 +91,72 @@ pub fn pages(part: Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opti
         other: Charge::of_other(bio, submitter),
         dev: bio.dev,
         submitter: submitter.slot,
-        flush: submitter.flush(&part),
+        flush: submitter.flush(part),
         begun: 0,
         now: now.0,
+        control: part.control(),
     };
     part.tick(now);
-    let mut context = Context { walk, part };
+    Some(())
+}
+
+/// Charges every page of the write that was begun.
+#[inline(always)]
+pub fn all() -> Option<()> {
+    let mut context = Context::of_this_cpu()?;
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {
         bpf_loop(MAX_STEPS, step as *mut c_void, (&raw mut context).cast(), 0);
     }
-    if context.walk.bio_left != 0 {
-        lose(Lost::LongBios, 1);
-        let bytes = context.walk.bio_left;
-        context.walk.known = Known::mapping(0, false);
-        context.charge(Charge::UNKNOWN, bytes);
-    }
+    context.give_up();
     Some(())
+}
+
+/// The same on a kernel without `bpf_loop`, if a walk was begun.
+#[inline(always)]
+pub fn all_by_calls() -> Option<()> {
+    for _ in 0..ROW {
+        if walk_row() == 0 {
+            return Some(());
+        }
+    }
+    Context::of_this_cpu()?.give_up();
+    Some(())
+}
+
+/// The next pages; 0 when there are none any more. A global function is verified
+/// once, on its own, and its calls are not walked through.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn walk_row() -> u32 {
+    for _ in 0..ROW {
+        if walk_page() == 0 {
+            return 0;
+        }
+    }
+    1
+}
+
+/// The next page, likewise.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn walk_page() -> u32 {
+    let Some(mut context) = Context::of_this_cpu() else {
+        return 0;
+    };
+    match context.page() {
+        Some(()) if context.walk.bio_left != 0 => 1,
+        _ => {
+            context.give_up();
+            0
+        }
+    }
 }
 
 /// One page.
 extern "C" fn step(_: u32, context: *mut Context) -> i64 {
-    // SAFETY: bpf_loop passes the context that `pages` gave it.
+    // SAFETY: bpf_loop passes the context that `all` gave it.
     let context = unsafe { &mut *context };
     match context.page() {
         Some(()) if context.walk.bio_left != 0 => 0,
@@ -117,6 +165,27 @@ extern "C" fn step(_: u32, context: *mut Context) -> i64 {
 }
 
 impl Context<'_> {
+    #[inline(always)]
+    fn of_this_cpu() -> Option<Self> {
+        let place = WALK.get_ptr_mut(0)?;
+        // SAFETY: this CPU's element, which only this program uses.
+        let walk = unsafe { &mut *place };
+        let part = Part::of(walk.control)?;
+        Some(Context { walk, part })
+    }
+
+    /// Nobody can tell whose the pages are that are left.
+    #[inline(always)]
+    fn give_up(&mut self) {
+        let bytes = self.walk.bio_left;
+        if bytes != 0 {
+            lose(Lost::LongBios, 1);
+            self.walk.known = Known::mapping(0, false);
+            self.walk.bio_left = 0;
+            self.charge(Charge::UNKNOWN, bytes);
+        }
+    }
+
     #[inline(always)]
     fn page(&mut self) -> Option<()> {
         if self.walk.bvec_left == 0 {

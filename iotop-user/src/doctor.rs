@@ -151,10 +151,10 @@ pub fn examine(ebpf: &Ebpf) -> Report {
 
 fn attached_hooks(probe: &Probe) -> Vec<Hook> {
     let hook = |attached: &crate::probe::Attached| Hook {
-        program: attached.program.name,
-        tracepoint: attached.program.tracepoint,
-        purpose: attached.program.purpose,
-        why: attached.program.why,
+        program: attached.hook.program,
+        tracepoint: attached.hook.on.name(),
+        purpose: attached.hook.purpose,
+        why: attached.hook.why,
         verified_instructions: attached.verified_instructions,
     };
     probe.attached().iter().map(hook).collect()

@@ -14,6 +14,7 @@ use crate::{
         capabilities::Capabilities,
         clock,
         frames::{Frames, FramesError},
+        hooks::{self, NoTracepoint},
         layout::{self, LayoutError, Machine},
         memory,
         reasons::Reasons,
@@ -51,6 +52,9 @@ pub enum EbpfError {
     /// The kernel lacks something.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The kernel lacks a tracepoint.
+    #[error(transparent)]
+    Hook(#[from] NoTracepoint),
     /// The tag table can't be sized.
     #[error(transparent)]
     Frames(#[from] FramesError),
@@ -169,11 +173,13 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         tasks_seen: 1 << 16,
     };
     let layout = layout::resolve(&btf, &machine)?;
+    let hooks = hooks::choose(&btf)?;
     let reasons = Reasons::of(&btf);
     Ok(Probe::attach(
         &object,
         &name,
         &layout,
+        &hooks,
         reasons,
         machine.tick(),
     )?)

@@ -191,6 +191,14 @@ impl Btf {
             .then(|| proto.vlen.checked_sub(1))?
     }
 
+    /// Whether the kernel has a function of this name. Functions are too many to
+    /// index for the few that are asked for.
+    pub fn has_function(&self, name: &str) -> bool {
+        (1..self.types.len() as u32)
+            .filter_map(|id| self.at(id))
+            .any(|ty| ty.kind == KIND_FUNC && self.string(ty.name) == Some(name.as_bytes()))
+    }
+
     fn index_names(&mut self) {
         let mut named = HashMap::with_capacity(self.types.len() / 2);
         for id in 1..self.types.len() as u32 {

@@ -28,9 +28,6 @@ pub enum LayoutError {
     /// A tracepoint that we need.
     #[error("this kernel has no tracepoint {0}, which came with Linux {1}")]
     Tracepoint(&'static str, &'static str),
-    /// An eBPF helper that we need.
-    #[error("this kernel's eBPF has no {0}, which came with Linux {1}")]
-    Helper(&'static str, &'static str),
 }
 
 /// What BTF does not tell.
@@ -84,9 +81,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         btf.struct_size(of)
             .ok_or_else(|| LayoutError::Missing(format!("struct {of}")))
     };
-    if constant("bpf_func_id", "BPF_FUNC_loop").is_err() {
-        return Err(LayoutError::Helper("bpf_loop", "5.17"));
-    }
+    let helper = |name: &str| btf.enum_value("bpf_func_id", name).is_some();
     let page_struct = size("page")?;
     if !page_struct.is_power_of_two() {
         return Err(LayoutError::PageSize(page_struct));
@@ -100,7 +95,13 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         tick_shift: machine.tick_shift(),
         bio_arg: bio_arg(btf)?,
 
-        bio_bi_bdev: member("bio", "bi_bdev")?,
+        runs_once: u32::from(btf.has_function("bpf_prog_inc_misses_counter")),
+        current_is_typed: u32::from(helper("BPF_FUNC_get_current_task_btf")),
+
+        bio_bi_bdev: optional("bio", "bi_bdev"),
+        bio_bi_disk: optional("bio", "bi_disk"),
+        disk_major: optional("gendisk", "major"),
+        disk_first_minor: member("gendisk", "first_minor")?,
         bio_bi_opf: member("bio", "bi_opf")?,
         bio_bi_size: member("bio", "bi_iter.bi_size")?,
         bio_bi_idx: member("bio", "bi_iter.bi_idx")?,
@@ -176,6 +177,13 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
             .iter()
             .find_map(|name| btf.member_offset("pt_regs", name))
             .unwrap_or(0),
+        task_stack_vm_area: match helper("BPF_FUNC_task_pt_regs") {
+            true => 0,
+            false => optional("task_struct", "stack_vm_area"),
+        },
+        task_stack: optional("task_struct", "stack"),
+        vm_nr_pages: optional("vm_struct", "nr_pages"),
+        regs_size: btf.struct_size("pt_regs").unwrap_or(0),
         inode_i_generation: member("inode", "i_generation")?,
         dentry_hash: member("dentry", "d_name.hash")?,
         inode_i_dentry: member("inode", "i_dentry")?,
@@ -184,6 +192,9 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         dentry_name: member("dentry", "d_name.name")?,
         seen_mask: machine.tasks_seen - 1,
     };
+    if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
+        return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
+    }
     within_reach(&layout)?;
     Ok(layout)
 }
@@ -255,12 +266,15 @@ fn i_dirty_pages(btf: &Btf) -> u32 {
         .unwrap_or(0)
 }
 
-/// The byte that holds a large folio's order: from 6.6 on the lowest byte of
-/// the second page's flags (little endian), before that a member of its own.
+/// The byte that holds a large folio's order, which lies in its second page:
+/// from 6.6 on the lowest byte of its flags (little endian), before that a
+/// member of its own, before 5.18 one of `struct page`.
 fn folio_order(btf: &Btf) -> Result<u32, LayoutError> {
+    let of_page = || Some(btf.struct_size("page")? + btf.member_offset("page", "compound_order")?);
     ["_folio_order", "_flags_1"]
         .iter()
         .find_map(|name| btf.member_offset("folio", name))
+        .or_else(of_page)
         .ok_or_else(|| LayoutError::Missing("folio._folio_order".to_owned()))
 }
 
@@ -295,7 +309,6 @@ mod tests {
         };
         let layout = match resolve(&btf, &MACHINE) {
             Ok(layout) => layout,
-            Err(LayoutError::Helper(..)) => return,
             Err(error) => panic!("{error}"),
         };
         assert_eq!(layout.page_shift, 12);
@@ -322,6 +335,6 @@ mod tests {
             .concat();
         let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
         let error = resolve(&btf, &MACHINE).expect_err("nothing in it");
-        assert!(error.to_string().contains("5.17"), "{error}");
+        assert!(error.to_string().contains("struct page"), "{error}");
     }
 }

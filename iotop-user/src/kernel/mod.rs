@@ -5,6 +5,7 @@ pub mod btf;
 pub mod capabilities;
 pub mod clock;
 pub mod frames;
+pub mod hooks;
 pub mod layout;
 pub mod memory;
 pub mod reasons;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{
         Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf, Stack,
     },
@@ -27,11 +27,11 @@ use iotop_common::{
 };
 
 pub use error::ProbeError;
-pub use programs::{Attached, PROGRAMS, Program};
+pub use programs::Attached;
 pub use slots::PageDeltas;
 pub use tasks::Counted;
 
-use crate::kernel::reasons::Reasons;
+use crate::kernel::{hooks::Hook, memory, reasons::Reasons};
 use mapped::Mapped;
 use plain::plain;
 use slots::{Slots, Step};
@@ -98,8 +98,8 @@ pub struct Epoch {
 
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
-    /// its name for messages; `layout` and `reasons` must be the running kernel's, and `tick`
-    /// how long a tick of the tags' clock is.
+    /// its name for messages; `layout`, `hooks` and `reasons` must be the running
+    /// kernel's, and `tick` how long a tick of the tags' clock is.
     ///
     /// # Errors
     ///
@@ -109,13 +109,17 @@ impl Probe {
         object: &[u8],
         name: &str,
         layout: &Layout,
+        hooks: &[Hook],
         reasons: Reasons,
         tick: Duration,
     ) -> Result<Probe, ProbeError> {
+        memory::lift_lock_limit();
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
         let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
         let mut ebpf = EbpfLoader::new()
             .btf(None)
+            // With the verifier's walk itself a message is thousands of lines.
+            .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("LAYOUT", layout, true)
             .map_max_entries("TAGS", chunks)
             .map_max_entries("SEEN", layout.seen_mask.saturating_add(1))
@@ -187,7 +191,7 @@ impl Probe {
             ebpf,
         };
         probe.fill_free_list()?;
-        probe.programs = programs::attach(&mut probe.ebpf, &btf, name)?;
+        probe.programs = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
         Ok(probe)
     }
 
@@ -242,7 +246,7 @@ impl Probe {
         let (totals, latest) = self.take_parts(ended, &mut facts)?;
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
-        let missed_now = missed.saturating_sub(self.missed_before);
+        let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         self.missed_before = missed;
         let owners = self.look_at_owners(&facts, latest, now)?;
         Ok(Epoch {

@@ -1,4 +1,4 @@
-//! The programs of the kernel half and what they hang on.
+//! Loads and attaches the programs of the kernel half.
 
 use std::{
     fs,
@@ -11,99 +11,16 @@ use aya::{
 };
 
 use super::ProbeError;
-
-/// One program of the kernel half.
-#[derive(Clone, Copy, Debug)]
-pub struct Program {
-    /// Its name in the object.
-    pub name: &'static str,
-    /// The tracepoint it is attached to; `iter/task` is run by us.
-    pub tracepoint: &'static str,
-    /// What it is for.
-    pub purpose: &'static str,
-    /// Why this hook and no other.
-    pub why: &'static str,
-}
+use crate::kernel::hooks::Hook;
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
-
-/// All programs, in the order in which they are attached: whatever clears tags
-/// comes before whatever sets them.
-pub const PROGRAMS: [Program; 11] = [
-    Program {
-        name: "task_exited",
-        tracepoint: "sched_process_exit",
-        purpose: "a task's last counters and name, and that it is gone",
-        why: "the one place that every exiting task passes",
-    },
-    Program {
-        name: TASK_COUNTERS,
-        tracepoint: "iter/task",
-        purpose: "all tasks' counters, those that changed",
-        why: "one pass without a system call a task, in any namespace",
-    },
-    Program {
-        name: "folio_added",
-        tracepoint: "mm_filemap_add_to_page_cache",
-        purpose: "page frames that begin anew",
-        why: "a page that is migrated leaves its tag behind, without an event",
-    },
-    Program {
-        name: "folio_dropped",
-        tracepoint: "mm_filemap_delete_from_page_cache",
-        purpose: "dirty pages that are dropped before they are written",
-        why: "a cancelled page has no tracepoint of its own; its live tag tells",
-    },
-    Program {
-        name: "folio_dirtied",
-        tracepoint: "writeback_dirty_folio",
-        purpose: "who makes a page dirty",
-        why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
-    },
-    Program {
-        name: "task_throttled",
-        tracepoint: "balance_dirty_pages",
-        purpose: "how long a task has to wait because too much is dirty",
-        why: "fires in the task that is made to wait, with how long",
-    },
-    Program {
-        name: "flush_queued",
-        tracepoint: "writeback_queue",
-        purpose: "who asks for a flush",
-        why: "fires in the task that asks, with the work that a worker then gets",
-    },
-    Program {
-        name: "flush_started",
-        tracepoint: "writeback_start",
-        purpose: "why a writeback worker runs",
-        why: "fires in the worker with its work, before it submits anything",
-    },
-    Program {
-        name: "flush_written",
-        tracepoint: "writeback_written",
-        purpose: "how far a writeback worker has come",
-        why: "fires in the worker after each round, with what is left of its work",
-    },
-    Program {
-        name: "flush_ended",
-        tracepoint: "writeback_pages_written",
-        purpose: "when a writeback worker has ended",
-        why: "fires in the worker when it has no work left",
-    },
-    Program {
-        name: "bio_submitted",
-        tracepoint: "block_bio_queue",
-        purpose: "whose pages a bio carries, and who submits it",
-        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
-    },
-];
 
 /// A program that is attached.
 #[derive(Debug)]
 pub struct Attached {
     /// Which one.
-    pub program: Program,
+    pub hook: Hook,
     /// Instructions the verifier looked at.
     pub verified_instructions: Option<u32>,
     fd: OwnedFd,
@@ -112,24 +29,25 @@ pub struct Attached {
 /// Loads every program, then attaches every program.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
+    hooks: &[Hook],
     btf: &Btf,
     object: &str,
 ) -> Result<Vec<Attached>, ProbeError> {
-    for program in &PROGRAMS {
-        let loaded = match find(ebpf, object, program)? {
-            Found::Btf(found) => found.load(program.tracepoint, btf),
+    for hook in hooks {
+        let loaded = match find(ebpf, object, hook)? {
+            Found::Btf(found) => found.load(hook.on.name(), btf),
             Found::Iter(found) => found.load("task", btf),
         };
-        loaded.map_err(|source| refused(program, source))?;
+        loaded.map_err(|source| refused(hook, source))?;
     }
-    PROGRAMS
+    hooks
         .iter()
-        .map(|program| attach_one(ebpf, object, program))
+        .map(|hook| attach_one(ebpf, object, hook))
         .collect()
 }
 
-fn attach_one(ebpf: &mut Ebpf, object: &str, program: &Program) -> Result<Attached, ProbeError> {
-    let (info, fd) = match find(ebpf, object, program)? {
+fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, ProbeError> {
+    let (info, fd) = match find(ebpf, object, hook)? {
         Found::Btf(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
@@ -138,18 +56,18 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, program: &Program) -> Result<Attach
             .info()
             .and_then(|info| Ok((info, found.fd()?.as_fd().try_clone_to_owned()?))),
     }
-    .map_err(|source| refused(program, source))?;
+    .map_err(|source| refused(hook, source))?;
     Ok(Attached {
-        program: *program,
+        hook: *hook,
         verified_instructions: info.verified_instruction_count(),
         fd,
     })
 }
 
-fn refused(program: &Program, source: ProgramError) -> ProbeError {
+fn refused(hook: &Hook, source: ProgramError) -> ProbeError {
     ProbeError::Program {
-        program: program.name,
-        tracepoint: program.tracepoint,
+        program: hook.program,
+        tracepoint: hook.on.name(),
         source,
     }
 }
@@ -159,15 +77,15 @@ enum Found<'a> {
     Iter(&'a mut Iter),
 }
 
-fn find<'a>(ebpf: &'a mut Ebpf, object: &str, program: &Program) -> Result<Found<'a>, ProbeError> {
-    match ebpf.program_mut(program.name) {
+fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, ProbeError> {
+    match ebpf.program_mut(hook.program) {
         Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Btf(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
         other => Err(ProbeError::Object {
             object: object.to_owned(),
             reason: match other {
-                None => format!("it has no program {}", program.name),
-                Some(_) => format!("its program {} is of another kind", program.name),
+                None => format!("it has no program {}", hook.program),
+                Some(_) => format!("its program {} is of another kind", hook.program),
             },
         }),
     }

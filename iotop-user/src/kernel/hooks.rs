@@ -1,0 +1,206 @@
+//! The kernel half's programs, and which of them this kernel runs.
+//!
+//! Every kernel from 5.10 on has the tracepoints, in places that are as good as
+//! the functions around them: they are in the task's own context, fire once and
+//! cost less than a probe on a function. What changes is their names and what
+//! a program on that kernel may do.
+
+use super::btf::Btf;
+
+/// One program of the kernel half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name in the object.
+    pub program: &'static str,
+    /// What it hangs on.
+    pub on: On,
+    /// Which kernels run it.
+    kernels: Kernels,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Why this hook and no other.
+    pub why: &'static str,
+}
+
+/// What a program hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// A tracepoint, by its name.
+    Tracepoint(&'static str),
+    /// Nothing: we have it pass over all tasks (`iter/task`).
+    TaskIterator,
+}
+
+impl On {
+    /// The tracepoint's name, or `iter/task`.
+    pub fn name(self) -> &'static str {
+        match self {
+            On::Tracepoint(name) => name,
+            On::TaskIterator => "iter/task",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernels {
+    All,
+    /// From 5.18 on: page-cache folios may have many pages, and `bpf_loop`
+    /// (5.17) walks them.
+    WithFolios,
+    /// Before that: page cache comes in single pages.
+    WithPages,
+}
+
+/// This kernel has not the tracepoint that a program needs.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("this kernel has no tracepoint {tracepoint}, for {purpose}")]
+pub struct NoTracepoint {
+    /// Its name.
+    pub tracepoint: &'static str,
+    /// What it is needed for.
+    pub purpose: &'static str,
+}
+
+/// The programs for this kernel, in the order in which they are attached:
+/// whatever clears tags comes before whatever sets them.
+///
+/// # Errors
+///
+/// A tracepoint is missing.
+pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
+    let has = |tracepoint: &str| btf.tracepoint_args(tracepoint).is_some();
+    let folios = has("writeback_dirty_folio");
+    let hooks: Vec<Hook> = HOOKS
+        .into_iter()
+        .filter(|hook| match hook.kernels {
+            Kernels::All => true,
+            Kernels::WithFolios => folios,
+            Kernels::WithPages => !folios,
+        })
+        .collect();
+    let missing = hooks
+        .iter()
+        .find(|hook| hook.on != On::TaskIterator && !has(hook.on.name()));
+    match missing {
+        Some(hook) => Err(NoTracepoint {
+            tracepoint: hook.on.name(),
+            purpose: hook.purpose,
+        }),
+        None => Ok(hooks),
+    }
+}
+
+const DIRTIED: &str = "who makes a page dirty";
+const ADDED: &str = "page frames that begin anew";
+const ADDED_WHY: &str = "a page that is migrated leaves its tag behind, without an event";
+const DROPPED: &str = "dirty pages that are dropped before they are written";
+const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
+const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
+
+const HOOKS: [Hook; 15] = [
+    Hook {
+        program: "task_exited",
+        on: On::Tracepoint("sched_process_exit"),
+        kernels: Kernels::All,
+        purpose: "a task's last counters and name, and that it is gone",
+        why: "the one place that every exiting task passes",
+    },
+    Hook {
+        program: "task_counters",
+        on: On::TaskIterator,
+        kernels: Kernels::All,
+        purpose: "all tasks' counters, those that changed",
+        why: "one pass without a system call a task, in any namespace",
+    },
+    Hook {
+        program: "folio_added",
+        on: On::Tracepoint("mm_filemap_add_to_page_cache"),
+        kernels: Kernels::WithFolios,
+        purpose: ADDED,
+        why: ADDED_WHY,
+    },
+    Hook {
+        program: "page_added",
+        on: On::Tracepoint("mm_filemap_add_to_page_cache"),
+        kernels: Kernels::WithPages,
+        purpose: ADDED,
+        why: ADDED_WHY,
+    },
+    Hook {
+        program: "folio_dropped",
+        on: On::Tracepoint("mm_filemap_delete_from_page_cache"),
+        kernels: Kernels::WithFolios,
+        purpose: DROPPED,
+        why: DROPPED_WHY,
+    },
+    Hook {
+        program: "page_dropped",
+        on: On::Tracepoint("mm_filemap_delete_from_page_cache"),
+        kernels: Kernels::WithPages,
+        purpose: DROPPED,
+        why: DROPPED_WHY,
+    },
+    Hook {
+        program: "folio_dirtied",
+        on: On::Tracepoint("writeback_dirty_folio"),
+        kernels: Kernels::WithFolios,
+        purpose: DIRTIED,
+        why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
+    },
+    Hook {
+        program: "page_dirtied",
+        on: On::Tracepoint("writeback_dirty_page"),
+        kernels: Kernels::WithPages,
+        purpose: DIRTIED,
+        why: "fires inside account_page_dirtied, clean to dirty only",
+    },
+    Hook {
+        program: "task_throttled",
+        on: On::Tracepoint("balance_dirty_pages"),
+        kernels: Kernels::All,
+        purpose: "how long a task has to wait because too much is dirty",
+        why: "fires in the task that is made to wait, with how long",
+    },
+    Hook {
+        program: "flush_queued",
+        on: On::Tracepoint("writeback_queue"),
+        kernels: Kernels::All,
+        purpose: "who asks for a flush",
+        why: "fires in the task that asks, with the work that a worker then gets",
+    },
+    Hook {
+        program: "flush_started",
+        on: On::Tracepoint("writeback_start"),
+        kernels: Kernels::All,
+        purpose: "why a writeback worker runs",
+        why: "fires in the worker with its work, before it submits anything",
+    },
+    Hook {
+        program: "flush_written",
+        on: On::Tracepoint("writeback_written"),
+        kernels: Kernels::All,
+        purpose: "how far a writeback worker has come",
+        why: "fires in the worker after each round, with what is left of its work",
+    },
+    Hook {
+        program: "flush_ended",
+        on: On::Tracepoint("writeback_pages_written"),
+        kernels: Kernels::All,
+        purpose: "when a writeback worker has ended",
+        why: "fires in the worker when it has no work left",
+    },
+    Hook {
+        program: "bio_submitted",
+        on: On::Tracepoint("block_bio_queue"),
+        kernels: Kernels::WithFolios,
+        purpose: SUBMITTED,
+        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
+    },
+    Hook {
+        program: "bio_of_pages_submitted",
+        on: On::Tracepoint("block_bio_queue"),
+        kernels: Kernels::WithPages,
+        purpose: SUBMITTED,
+        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
+    },
+];
