@@ -13,11 +13,14 @@ use anyhow::{Context, Result, bail};
 /// Set where the machine is so much slower than a real one: an emulated one.
 const SLOWER: &str = "IOTOP_TRACE_SLOWER";
 
-/// What all limits are multiplied with.
-fn factor() -> u32 {
+/// What all limits are multiplied with, 1 on a real machine.
+pub fn slower() -> u32 {
     static FACTOR: LazyLock<u32> = LazyLock::new(|| {
         let slower = env::var(SLOWER).ok();
-        slower.and_then(|text| text.parse().ok()).unwrap_or(1)
+        slower
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1)
+            .max(1)
     });
     *FACTOR
 }
@@ -29,7 +32,7 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// A deadline this far away on a real machine.
     pub fn after(time: Duration) -> Deadline {
-        Deadline(Instant::now() + time * factor())
+        Deadline(Instant::now() + time * slower())
     }
 
     /// What is left of the time.

@@ -71,6 +71,7 @@ fn work(line: &mut File) -> Result<()> {
     let plan = fs::read(FILE).with_context(|| format!("cannot read {FILE}"))?;
     let plan: Plan = serde_json::from_slice(&plan).with_context(|| FILE.to_owned())?;
     notes.extend(plan.modules.iter().map(|module| load(module)));
+    notes.extend(plan.settings.iter().map(|(name, value)| set(name, value)));
     for problem in notes.into_iter().filter_map(Result::err) {
         say(line, &Said::Note(format!("{problem:#}")))?;
     }
@@ -149,6 +150,11 @@ fn load(path: &str) -> Result<()> {
         (_, error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
         (_, error) => Err(error).with_context(|| format!("cannot load {path}")),
     }
+}
+
+fn set(name: &str, value: &str) -> Result<()> {
+    let file = Path::new("/proc/sys").join(name);
+    fs::write(&file, value).with_context(|| format!("cannot write {value} to {}", file.display()))
 }
 
 /// Runs a command to its end, and buries whatever else has died.

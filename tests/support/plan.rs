@@ -17,6 +17,8 @@ pub const MARK: &str = "=== vm: ";
 pub struct Plan {
     /// Modules to load, in this order.
     pub modules: Vec<String>,
+    /// Files below /proc/sys and what to write to them.
+    pub settings: BTreeMap<String, String>,
     pub environment: BTreeMap<String, String>,
     /// Programs with their arguments, run one after the other.
     pub commands: Vec<Vec<String>>,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{build_ebpf, privilege, process, setup, workspace};
 
 /// Tells the tests that a missing privilege or kernel feature is a failure.
-const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
+pub const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 
 #[derive(clap::Args)]
 pub struct Options {

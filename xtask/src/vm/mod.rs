@@ -15,7 +15,7 @@ mod plan;
 mod suite;
 mod table;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{process, workspace};
+use crate::{process, test, workspace};
 use build::Built;
 use kernels::Kernel;
 use machine::{End, Machine};
@@ -38,6 +38,14 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// What the tests' time limits are multiplied with: emulation is slow, and
 /// shares its CPUs.
 const SLOWER: &str = "8";
+/// What a tenth of a real machine's memory is: nothing is to be written back
+/// before a case has all its data dirty.
+const SETTINGS: [(&str, &str); 2] = [
+    ("vm/dirty_background_bytes", "536870912"),
+    ("vm/dirty_bytes", "1073741824"),
+];
+/// Runs the writers without a tracer.
+const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
 
 #[derive(clap::Args, Default)]
 pub struct Options {
@@ -129,14 +137,8 @@ fn prepare(
     let modules = modules::wanted(&unpacked.modules)?;
     let plan = Plan {
         modules: modules.iter().map(initramfs::module_path).collect(),
-        environment: [
-            ("PATH", initramfs::BIN),
-            ("HOME", "/root"),
-            ("IOTOP_TRACE_REQUIRE_EBPF", "1"),
-            ("IOTOP_TRACE_SLOWER", SLOWER),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
+        settings: SETTINGS.map(owned).into(),
+        environment: environment(),
         commands: commands(built, options),
     };
     let dir = logs();
@@ -153,6 +155,28 @@ fn prepare(
     };
     fs::write(&machine.initramfs, initramfs::of(common, &modules, &plan)?)?;
     Ok((unpacked.release, machine))
+}
+
+/// The guest's environment. Nothing may be left out there, but for the tracer,
+/// to check the harness itself, as on the host.
+fn environment() -> BTreeMap<String, String> {
+    let truth_only = std::env::var_os(TRUTH_ONLY).is_some();
+    let mode = if truth_only {
+        TRUTH_ONLY
+    } else {
+        test::REQUIRE_EBPF
+    };
+    let variables = [
+        ("PATH", initramfs::BIN),
+        ("HOME", "/root"),
+        ("IOTOP_TRACE_SLOWER", SLOWER),
+        (mode, "1"),
+    ];
+    variables.map(owned).into()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 /// What the guest runs: the tests or the doctor, and the doctor's facts for us.

@@ -14,7 +14,7 @@ pub fn of(outcomes: &[(Kernel, Outcome)]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{kernel:<32}{a:>8}{b:>8}{c:>8}{d:>9}{time:>8}  {machine}"
+            "{kernel:<36}{a:>8}{b:>8}{c:>8}{d:>9}{time:>8}  {machine}"
         );
     };
     line([
