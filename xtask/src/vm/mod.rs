@@ -63,6 +63,16 @@ pub struct Options {
     filter: Vec<String>,
 }
 
+impl Options {
+    /// The whole matrix, with these arguments of the tests.
+    pub fn all(filter: Vec<String>) -> Options {
+        Options {
+            filter,
+            ..Options::default()
+        }
+    }
+}
+
 pub fn run(options: &Options) -> Result<()> {
     if cfg!(not(target_arch = "x86_64")) {
         bail!("the kernels of the matrix are x86-64's, and so has to be this machine");
