@@ -18,6 +18,8 @@ use super::plan::{FILE, MARK, Plan, Said};
 
 /// On the kernel's command line, as systemd has it: version 1 of cgroups.
 const CGROUP_V1: &str = "systemd.unified_cgroup_hierarchy=0";
+/// On the kernel's command line: a kernel that says nothing of its types.
+const NO_BTF: &str = "iotop_trace.no_btf";
 
 /// Whether this process is to be a virtual machine's init.
 pub fn is_ours() -> bool {
@@ -68,6 +70,9 @@ fn work(line: &mut File) -> Result<()> {
         mount("securityfs", "/sys/kernel/security", "securityfs", ""),
         cgroups(),
     ];
+    if asked_for(NO_BTF)? {
+        notes.push(mount("tmpfs", "/sys/kernel/btf", "tmpfs", ""));
+    }
     let plan = fs::read(FILE).with_context(|| format!("cannot read {FILE}"))?;
     let plan: Plan = serde_json::from_slice(&plan).with_context(|| FILE.to_owned())?;
     notes.extend(plan.modules.iter().map(|module| load(module)));
@@ -88,10 +93,16 @@ fn say(line: &mut File, said: &Said) -> io::Result<()> {
     writeln!(line, "\n{MARK}{}", serde_json::to_string(said)?)
 }
 
+/// Whether the kernel's command line has this word.
+fn asked_for(word: &str) -> io::Result<bool> {
+    let line = fs::read_to_string("/proc/cmdline")?;
+    Ok(line.split_whitespace().any(|one| one == word))
+}
+
 /// Version 2 with its controllers, or version 1 as systemd lays it out.
 fn cgroups() -> Result<()> {
     let top = Path::new("/sys/fs/cgroup");
-    if fs::read_to_string("/proc/cmdline")?.contains(CGROUP_V1) {
+    if asked_for(CGROUP_V1)? {
         mount("tmpfs", "/sys/fs/cgroup", "tmpfs", "")?;
         for (name, kind, options) in [
             ("unified", "cgroup2", ""),

@@ -89,7 +89,6 @@ pub fn run(options: &Options) -> Result<()> {
         match prepare(kernel, &built, &common, options) {
             Ok((release, machine)) => machines.push_back((kernel, release, machine)),
             Err(error) => {
-                eprintln!("{}: {error:#}", kernel.name);
                 let mut outcome = Outcome::new("-");
                 outcome.problems.push(format!("{error:#}"));
                 outcomes.push((kernel, outcome));
