@@ -5,6 +5,8 @@
 //! devices or eBPF the trials are ignored and say why; with
 //! `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure. `IOTOP_TRACE_TRUTH_ONLY`
 //! runs the writers alone and checks the harness against the kernel's counters.
+//! `cargo xtask vm` runs it on other kernels, as the first process of a virtual
+//! machine.
 
 mod cases;
 mod support;
@@ -19,9 +21,12 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use cases::Case;
 use support::device::{Device, Fs};
 use support::needs::{self, Needs};
-use support::{selftest, writer};
+use support::{init, selftest, writer};
 
 fn main() -> ExitCode {
+    if init::is_ours() {
+        init::run();
+    }
     if let Ok(comm) = env::var(writer::WRITER) {
         let args: Vec<String> = env::args().skip(1).collect();
         return match writer::act(&comm, &args) {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{MIB, owner};
 use crate::support::checks::near;
+use crate::support::deadline::slower;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
@@ -106,12 +107,13 @@ pub fn threads(mut run: Run<'_>) -> Result<()> {
 
 /// A process that lives for milliseconds is seen, whole and by its own name.
 pub fn short_lived(mut run: Run<'_>) -> Result<()> {
-    const COUNT: usize = 500;
     const AT_ONCE: usize = 10;
+    // An emulated machine takes its time for each.
+    let count = 500 / slower() as usize;
     let len = 64 * 1024;
     run.trace()?;
     let mut pids = BTreeMap::new();
-    let comms: Vec<String> = (0..COUNT).map(|n| format!("gt-brief{n}")).collect();
+    let comms: Vec<String> = (0..count).map(|n| format!("gt-brief{n}")).collect();
     for comms in comms.chunks(AT_ONCE) {
         let mut writers = Vec::new();
         for comm in comms {
@@ -127,7 +129,7 @@ pub fn short_lived(mut run: Run<'_>) -> Result<()> {
         }
     }
     run.flush()?;
-    let Some(report) = run.finish(len * COUNT as u64, 0)? else {
+    let Some(report) = run.finish(len * count as u64, 0)? else {
         return Ok(());
     };
     let owners = report.owners()?;

@@ -197,7 +197,11 @@ pub fn sync_file_range(run: Run<'_>) -> Result<()> {
 pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
     let len = 256 * MIB;
     let hierarchies = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
-    let cgroup = Cgroup::new(&hierarchies, "gt-memory")?;
+    // Since 5.14 a loop device charges its backing file's pages to the cgroup
+    // that I/O is counted for, which has no memory to give: so that has to be
+    // another one, outside.
+    let outer = Cgroup::new(&hierarchies, "gt-memory")?;
+    let cgroup = outer.inner("gt-tight")?;
     let limit = (48 * MIB).to_string();
     cgroup.set(&["memory.limit_in_bytes", "memory.max"], &limit)?;
     run.trace()?;

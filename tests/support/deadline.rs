@@ -1,21 +1,38 @@
 //! Time limits: nothing a test waits for may hang it.
 
+use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// Set where the machine is so much slower than a real one: an emulated one.
+const SLOWER: &str = "IOTOP_TRACE_SLOWER";
+
+/// What all limits are multiplied with, 1 on a real machine.
+pub fn slower() -> u32 {
+    static FACTOR: LazyLock<u32> = LazyLock::new(|| {
+        let slower = env::var(SLOWER).ok();
+        slower
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1)
+            .max(1)
+    });
+    *FACTOR
+}
+
 /// The moment at which waiting ends.
 #[derive(Clone, Copy)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// A deadline this far away.
+    /// A deadline this far away on a real machine.
     pub fn after(time: Duration) -> Deadline {
-        Deadline(Instant::now() + time)
+        Deadline(Instant::now() + time * slower())
     }
 
     /// What is left of the time.

@@ -52,6 +52,17 @@ impl Cgroup {
         Ok(Cgroup(path))
     }
 
+    /// Makes one inside this one, which controls memory alone there.
+    pub fn inner(&self, name: &str) -> Result<Cgroup> {
+        let control = self.0.join("cgroup.subtree_control");
+        if control.exists() {
+            write(&control, "+memory")?;
+        }
+        let path = self.0.join(name);
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Cgroup(path))
+    }
+
     /// Sets the first of these files that is there.
     pub fn set(&self, files: &[&str], value: &str) -> Result<()> {
         let mut files = files.iter().map(|file| self.0.join(file));

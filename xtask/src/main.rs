@@ -19,6 +19,7 @@ mod svg;
 mod terminal;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Task {
     Run(run::Options),
     /// Install what is missing, build everything, run every test
     Test(test::Options),
+    /// Run the ground truth on other kernels, each in a virtual machine
+    Vm(vm::Options),
     /// Make the README's pictures: the real program's screens under a real load
     Screenshots(screenshots::Options),
     /// Measure what tracing costs
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Vm(options) => vm::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),
         Task::Bench(task) => bench::run(&task),
     };

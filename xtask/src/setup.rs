@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 12] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -27,6 +27,11 @@ const TESTS: [&str; 8] = [
     "mount",
     "iotop-c",
     "tmux",
+    // Other kernels: to boot them, to fetch them, to unpack their modules.
+    "qemu-system-x86",
+    "debian-archive-keyring",
+    "kmod",
+    "xz-utils",
 ];
 
 /// What the benchmarks compare with, where the distribution has it.

@@ -1,20 +1,23 @@
-//! Runs every test, those that need root and eBPF included.
+//! Runs every test, those that need root and eBPF included, and the ground
+//! truth on other kernels.
 
-use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{build_ebpf, privilege, process, setup, workspace};
+use crate::{build_ebpf, debian, privilege, process, setup, vm, workspace};
 
 /// Tells the tests that a missing privilege or kernel feature is a failure.
-const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
+pub const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// Only this machine's kernel, no virtual machines
+    #[arg(long)]
+    no_vm: bool,
     /// Run only the tests whose names contain this, after `--`
     #[arg(last = true)]
-    filter: Vec<OsString>,
+    filter: Vec<String>,
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -35,7 +38,20 @@ pub fn run(options: &Options) -> Result<()> {
         Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => return Err(error),
         Err(error) => eprintln!("Tests that need root are skipped: {error}"),
     }
-    process::run(&mut tests)
+    let here = process::run(&mut tests);
+    let elsewhere = other_kernels(options);
+    here.and(elsewhere)
+}
+
+fn other_kernels(options: &Options) -> Result<()> {
+    if options.no_vm {
+        return Ok(());
+    }
+    if !debian::is_here() || cfg!(not(target_arch = "x86_64")) {
+        eprintln!("Other kernels are Debian's for x86-64: they are not tested from here");
+        return Ok(());
+    }
+    vm::run(&vm::Options::all(options.filter.clone()))
 }
 
 /// The variable that holds the words cargo puts before what it runs.

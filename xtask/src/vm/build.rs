@@ -1,0 +1,50 @@
+//! What runs in the guest, built by cargo: the test binary and the program.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::workspace;
+
+/// Its executables, and the directory that the tests keep files in.
+pub struct Built {
+    pub test: PathBuf,
+    pub program: PathBuf,
+    pub kept: PathBuf,
+}
+
+/// Builds them as they are built for the host, with another profile: emulation
+/// is slow.
+pub fn build() -> Result<Built> {
+    eprintln!("building what runs in the virtual machines");
+    let mut cargo = workspace::cargo("test");
+    cargo.args(["--profile", "guest", "--package", "iotop-trace"]);
+    cargo.args(["--test", "ground_truth", "--no-run"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let out = cargo.stderr(Stdio::inherit()).output()?;
+    if !out.status.success() {
+        bail!("the tests do not build");
+    }
+    let messages = String::from_utf8_lossy(&out.stdout);
+    let executable = |kind, name| {
+        let path = messages
+            .lines()
+            .find_map(|line| executable(line, kind, name));
+        path.with_context(|| format!("cargo names no executable of {name}"))
+    };
+    Ok(Built {
+        test: executable("test", "ground_truth")?,
+        program: executable("bin", "iotop-trace")?,
+        kept: workspace::target().join("tmp"),
+    })
+}
+
+fn executable(line: &str, kind: &str, name: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let target = message.get("target")?;
+    let is_it = target["name"] == name && target["kind"][0] == kind;
+    let path = message.get("executable")?.as_str()?;
+    is_it.then(|| PathBuf::from(path))
+}

@@ -1,0 +1,237 @@
+//! Runs the ground truth on other kernels: boots the distribution's kernels in
+//! QEMU, two at a time, with the test binary as their first process.
+
+mod build;
+mod cpio;
+mod initramfs;
+mod kernel_log;
+mod kernels;
+mod machine;
+mod mirror;
+mod modules;
+mod outcome;
+#[path = "../../../tests/support/plan.rs"]
+mod plan;
+mod suite;
+mod table;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, test, workspace};
+use build::Built;
+use kernels::Kernel;
+use machine::{End, Machine};
+use outcome::Outcome;
+use plan::Plan;
+
+/// Each has one CPU.
+const AT_ONCE: usize = 2;
+/// How long one machine may run.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// What the tests' time limits are multiplied with: emulation is slow, and
+/// shares its CPUs.
+const SLOWER: &str = "8";
+/// What a tenth of a real machine's memory is: nothing is to be written back
+/// before a case has all its data dirty.
+const SETTINGS: [(&str, &str); 2] = [
+    ("vm/dirty_background_bytes", "536870912"),
+    ("vm/dirty_bytes", "1073741824"),
+];
+/// Runs the writers without a tracer.
+const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
+
+#[derive(clap::Args, Default)]
+pub struct Options {
+    /// Only this kernel: 5.10, 6.1, 6.12 or newest; more than once for several
+    #[arg(long = "kernel", value_name = "KERNEL", value_parser = kernels::named)]
+    kernels: Vec<Kernel>,
+    /// Print what `iotop-trace doctor` says there, instead of the tests
+    #[arg(long)]
+    doctor: bool,
+    /// Add arguments to the kernel's command line
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    append: Vec<String>,
+    /// Arguments of the tests, such as a part of their names, after `--`
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+impl Options {
+    /// The whole matrix, with these arguments of the tests.
+    pub fn all(filter: Vec<String>) -> Options {
+        Options {
+            filter,
+            ..Options::default()
+        }
+    }
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    if cfg!(not(target_arch = "x86_64")) {
+        bail!("the kernels of the matrix are x86-64's, and so has to be this machine");
+    }
+    let kernels = match &options.kernels[..] {
+        [] => kernels::ALL.to_vec(),
+        chosen => chosen.to_vec(),
+    };
+    let built = build::build()?;
+    let common = initramfs::common(&built)?;
+    let mut machines = VecDeque::new();
+    let mut outcomes = Vec::new();
+    for kernel in kernels {
+        match prepare(kernel, &built, &common, options) {
+            Ok((release, machine)) => machines.push_back((kernel, release, machine)),
+            Err(error) => {
+                let mut outcome = Outcome::new("-");
+                outcome.problems.push(format!("{error:#}"));
+                outcomes.push((kernel, outcome));
+            }
+        }
+    }
+    let (machines, ended) = (Mutex::new(machines), Mutex::new(outcomes));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let next = || locked(&machines).pop_front();
+                while let Some((kernel, release, machine)) = next() {
+                    let outcome = watch(kernel, &release, &machine);
+                    locked(&ended).push((kernel, outcome));
+                }
+            });
+        }
+    });
+    let mut outcomes = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcomes.sort_by_key(|(kernel, _)| kernels::ALL.iter().position(|one| one == kernel));
+    print!("{}", table::of(&outcomes));
+    match outcomes.iter().all(|(_, outcome)| outcome.is_good()) {
+        true => Ok(()),
+        false => bail!(
+            "not every kernel is good; their logs are in {}",
+            logs().display()
+        ),
+    }
+}
+
+/// Where archives and logs are kept.
+fn logs() -> PathBuf {
+    workspace::target().join("vm")
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A program in PATH or where root's are.
+fn program(name: &str) -> Result<PathBuf> {
+    let root = ["/usr/sbin", "/sbin"].map(|dir| PathBuf::from(dir).join(name));
+    let found = process::find(name).or_else(|| root.into_iter().find(|file| file.is_file()));
+    found.with_context(|| format!("{name} is not installed: `cargo xtask setup`"))
+}
+
+/// Fetches a kernel and makes its archive.
+fn prepare(
+    kernel: Kernel,
+    built: &Built,
+    common: &initramfs::Common,
+    options: &Options,
+) -> Result<(String, Machine)> {
+    let unpacked = suite::fetch(kernel)?;
+    let modules = modules::wanted(&unpacked.modules)?;
+    let plan = Plan {
+        modules: modules.iter().map(initramfs::module_path).collect(),
+        settings: SETTINGS.map(owned).into(),
+        environment: environment(),
+        commands: commands(built, options),
+    };
+    let dir = logs();
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let file = |ending: &str| dir.join(format!("{}.{ending}", kernel.name));
+    let machine = Machine {
+        image: unpacked.image,
+        initramfs: file("initramfs"),
+        append: options.append.clone(),
+        output: file("log"),
+        kernel_log: file("kernel.log"),
+        facts: file("doctor.json"),
+        limit: LIMIT,
+    };
+    fs::write(&machine.initramfs, initramfs::of(common, &modules, &plan)?)?;
+    Ok((unpacked.release, machine))
+}
+
+/// The guest's environment. Nothing may be left out there, but for the tracer,
+/// to check the harness itself, as on the host.
+fn environment() -> BTreeMap<String, String> {
+    let truth_only = std::env::var_os(TRUTH_ONLY).is_some();
+    let mode = if truth_only {
+        TRUTH_ONLY
+    } else {
+        test::REQUIRE_EBPF
+    };
+    let variables = [
+        ("PATH", initramfs::BIN),
+        ("HOME", "/root"),
+        ("IOTOP_TRACE_SLOWER", SLOWER),
+        (mode, "1"),
+    ];
+    variables.map(owned).into()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// What the guest runs: the tests or the doctor, and the doctor's facts for us.
+fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
+    let program = built.program.to_string_lossy();
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    let first = match options.doctor {
+        true => words(&[&program, "doctor"]),
+        false => {
+            let mut test: Vec<String> = words(&[initramfs::INIT, "--format", "json"]);
+            test.extend(options.filter.iter().cloned());
+            test
+        }
+    };
+    vec![first, words(&[&program, "doctor", "--format", "json"])]
+}
+
+/// Runs a machine to its end and tells on the way.
+fn watch(kernel: Kernel, release: &str, machine: &Machine) -> Outcome {
+    let mut outcome = Outcome::new(release);
+    let end = machine.run(|line| {
+        if let Some(shown) = outcome.line(line) {
+            println!("{}: {shown}", kernel.name);
+        }
+    });
+    match end {
+        Ok(End::Off) => {}
+        Ok(End::TooLate) => outcome.problems.push(format!(
+            "the machine ran for longer than {} min",
+            LIMIT.as_secs() / 60
+        )),
+        Err(error) => outcome.problems.push(format!("{error:#}")),
+    }
+    outcome.off();
+    // Parsed and written again: on one line.
+    let facts: serde_json::Value = serde_json::from_str(&outcome.doctor).unwrap_or_default();
+    if let Err(error) = fs::write(&machine.facts, format!("{facts}\n")) {
+        outcome
+            .problems
+            .push(format!("{}: {error}", machine.facts.display()));
+    }
+    let log = fs::read(&machine.kernel_log).unwrap_or_default();
+    if let Some(trouble) = kernel_log::trouble(&String::from_utf8_lossy(&log)) {
+        outcome
+            .problems
+            .push(format!("in the kernel's log:\n{trouble}"));
+    }
+    outcome
+}
