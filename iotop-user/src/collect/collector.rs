@@ -525,3 +525,43 @@ fn lost(epoch: &Epoch) -> Lost {
         missed_events: Some(epoch.missed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, thread};
+
+    use super::*;
+    use crate::taskstats::needs;
+
+    #[test]
+    fn without_ebpf_a_zombie_is_counted_once() {
+        let (Some(taskstats), Some(exits)) = (
+            needs::privilege(TaskstatsSocket::open()),
+            needs::privilege(ExitListener::open("/sys".as_ref())),
+        ) else {
+            return;
+        };
+        let sources = Sources {
+            probe: None,
+            taskstats: Some(taskstats),
+            exits: Some(exits),
+            proc_root: "/proc".into(),
+            sys_root: "/sys".into(),
+        };
+        let mut collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        let mut child = Command::new("true").spawn().expect("started");
+        let tid = child.id();
+        let of_child = |sample: Sample| -> Vec<Task> {
+            let tasks = sample.tasks.into_iter();
+            tasks.filter(|task| task.tid == tid).collect()
+        };
+        // It ends, and nobody waits for it.
+        thread::sleep(Duration::from_millis(300));
+        let rows = of_child(collector.sample().expect("a sample"));
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert!(rows[0].exited);
+        let rows = of_child(collector.sample().expect("a sample"));
+        assert!(rows.is_empty(), "{rows:?}");
+        child.wait().expect("ended");
+    }
+}
