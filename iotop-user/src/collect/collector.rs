@@ -21,7 +21,7 @@ use super::{
     devices::{self, DeviceNames},
     disks::Disks,
     flush::{self, flushes},
-    live::{self, Interval, Live, TaskState},
+    live::{self, Interval, Live},
     processes::processes,
     runs::{Now, Run, Runs},
     select,
@@ -79,6 +79,9 @@ pub struct Collector {
     wanted: Wanted,
     names: Names,
     device_names: DeviceNames,
+    /// With `wanted.processes`: those of the last sample whose leader is gone;
+    /// their threads' dirty pages may wait for long.
+    leaders_gone: HashMap<u32, Task>,
     files: Files,
     disks: Disks,
     runs: Runs,
@@ -111,6 +114,7 @@ impl Collector {
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
+            leaders_gone: HashMap::new(),
             page_size: clock::page_size(),
             seq: 0,
             delays: false,
@@ -244,6 +248,11 @@ impl Collector {
         self.select(&mut sample);
         self.name(&mut sample);
 
+        if self.wanted.processes {
+            let gone = |task: &&Task| self.live.find(&task.key()).is_none();
+            let gone = sample.tasks.iter().filter(gone);
+            self.leaders_gone = gone.map(|task| (task.pid, task.clone())).collect();
+        }
         self.live.end_interval(boottime);
         self.interval_start = now;
         self.seq += 1;
@@ -381,7 +390,10 @@ impl Collector {
     fn select(&self, sample: &mut Sample) {
         select::of_wanted(sample, &self.wanted);
         if self.wanted.processes {
-            processes(sample, |pid| self.live.by_tid(pid).map(TaskState::row));
+            processes(sample, |pid| match self.live.by_tid(pid) {
+                Some(state) if state.pid == pid => Some(state.row()),
+                _ => self.leaders_gone.get(&pid).cloned(),
+            });
         }
         select::worth_a_row(sample, self.wanted.rows);
         if self.wanted.leaders {
