@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn intervals_that_are_no_intervals_are_refused_in_words() {
-        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e300"] {
+        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e19", "1e300"] {
             let error = resolve(&["-d", delay]).expect_err(delay);
             assert_eq!(error.exit_code(), 2, "{delay}");
         }
