@@ -14,7 +14,7 @@ pub(crate) mod table;
 pub(crate) mod units;
 mod why;
 
-use std::io;
+use std::io::{self, Write as _};
 
 pub use csv::Csv;
 pub use escape::escape;
@@ -29,6 +29,11 @@ pub use table::Table;
 /// Whether a write failed because nobody reads any more.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// Says something on standard error. That nobody reads it is no reason to end.
+pub fn say(message: &str) {
+    let _ = writeln!(io::stderr(), "iotop-trace: {message}");
 }
 
 #[cfg(test)]
