@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{escape, units, why::why};
+use super::{escape, losses_named, units, why::why};
 use crate::collect::{Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, Unattributed};
 
 /// Flushes of one interval that have a block; the rest is summed up.
@@ -40,6 +40,10 @@ impl Explain {
         let mut text = String::new();
         for notice in self.notices.drain(..) {
             let _ = writeln!(text, "! {}", escape(&notice));
+        }
+        if let Some(lost) = losses_named(&sample.system.lost) {
+            let at = self.second(sample.time);
+            let _ = writeln!(text, "! {at} lost: {lost}; the figures are too low");
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);

@@ -24,7 +24,7 @@ pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
-pub use table::Table;
+pub use table::{Table, losses_named};
 
 /// Whether a write failed because nobody reads any more.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
