@@ -344,6 +344,7 @@ impl Collector {
             reasons: probe.reasons(),
             devices: &mut self.device_names,
             runs: &self.runs,
+            live: &self.live,
             now,
             nothing,
         };
@@ -474,6 +475,7 @@ struct FlushNames<'a> {
     reasons: &'a Reasons,
     devices: &'a mut DeviceNames,
     runs: &'a Runs,
+    live: &'a Live,
     now: Now,
     nothing: TaskCounters,
 }
@@ -494,7 +496,10 @@ impl flush::Names for FlushNames<'_> {
                 tid: asker.tid,
                 start_boottime: asker.start_boottime,
             };
-            owners_row(&key, asker, self.nothing)
+            Task {
+                exited: self.live.find(&key).is_none(),
+                ..owners_row(&key, asker, self.nothing)
+            }
         })
     }
 
@@ -542,8 +547,53 @@ fn lost(epoch: &Epoch) -> Lost {
 mod tests {
     use std::{process::Command, thread};
 
-    use super::*;
+    use iotop_common::FlushRun;
+
+    use super::{flush::Names as _, live::TaskState, *};
     use crate::taskstats::needs;
+
+    #[test]
+    fn who_asked_for_a_flush_has_exited_only_when_it_is_gone() {
+        let id = FlushId::NONE.next(2);
+        let worker = TaskKey {
+            tid: 0,
+            start_boottime: 0,
+        };
+        let (mut live, mut runs) = (Live::default(), Runs::default());
+        let mut asks = |live: &Live, tid| {
+            let asker = Owner {
+                tid,
+                generation: 1,
+                ..Owner::default()
+            };
+            let run = FlushRun {
+                id: id.0,
+                asker,
+                ..FlushRun::default()
+            };
+            runs.add(vec![run], Vec::new());
+            let mut names = FlushNames {
+                reasons: &Reasons::default(),
+                devices: &mut DeviceNames::new("/nonexistent".as_ref()),
+                runs: &runs,
+                live,
+                now: Now {
+                    time: Timestamp::UNIX_EPOCH,
+                    boottime: 0,
+                },
+                nothing: TaskCounters::default(),
+            };
+            let run = names.run(worker, id).expect("told");
+            run.asker.expect("somebody").task.exited
+        };
+        assert!(asks(&live, 5));
+        let daemon = TaskState {
+            tid: 5,
+            ..TaskState::default()
+        };
+        live.update(&mut Interval::default(), &daemon);
+        assert!(!asks(&live, 5));
+    }
 
     #[test]
     fn without_ebpf_a_zombie_is_counted_once() {
