@@ -236,6 +236,7 @@ impl Collector {
             interval: length,
             system,
             tasks: interval.rows,
+            exited: Vec::new(),
             facts,
             devices,
             paths,
@@ -396,6 +397,8 @@ impl Collector {
                 _ => self.leaders_gone.get(&pid).cloned(),
             });
         }
+        let exited = sample.tasks.iter().filter(|task| task.exited);
+        sample.exited = exited.map(Task::key).collect();
         select::worth_a_row(sample, self.wanted.rows);
         if self.wanted.leaders {
             self.add_leaders(sample);
