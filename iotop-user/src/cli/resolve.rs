@@ -211,6 +211,8 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
         (options.group_by.is_some(), "--group-by"),
         (!options.fields.is_empty(), "--fields"),
         (options.sort.is_some(), "--sort"),
+        // In text. NDJSON has tasks beside the flushes.
+        (options.accumulated && options.export.is_none(), "-a"),
     ];
     match other.into_iter().find(|(given, _)| *given) {
         Some((_, option)) if options.explain_writeback => Err(UsageError::Explain(option)),
