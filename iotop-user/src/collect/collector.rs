@@ -213,7 +213,7 @@ impl Collector {
                 for row in &mut interval.rows {
                     row.block = Some(TaskBlock::zero());
                 }
-                let task_of = self.add_owners(&mut interval, epoch);
+                let task_of = self.add_owners(&mut interval, epoch, boottime);
                 attribution::charge(epoch, &task_of, &mut interval.rows)
             }
             None => Vec::new(),
@@ -282,8 +282,14 @@ impl Collector {
     }
 
     /// The owners of the kernel half: found among the interval's rows, or added
-    /// while there is something to say of them.
-    fn add_owners(&mut self, interval: &mut Interval, epoch: &Epoch) -> HashMap<Slot, usize> {
+    /// while there is something to say of them. Whom the pass that began at
+    /// `passed` did not find is gone, or was born since.
+    fn add_owners(
+        &self,
+        interval: &mut Interval,
+        epoch: &Epoch,
+        passed: u64,
+    ) -> HashMap<Slot, usize> {
         let named: HashSet<Slot> = epoch
             .facts
             .iter()
@@ -302,7 +308,10 @@ impl Collector {
             };
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
-                None => owners_row(&key, owner, nothing),
+                None => Task {
+                    exited: key.start_boottime < passed,
+                    ..owners_row(&key, owner, nothing)
+                },
             });
             let row = &mut interval.rows[place];
             row.exited |= owner.flags & OWNER_EXITED != 0;
@@ -596,6 +605,47 @@ mod tests {
         };
         live.update(&mut Interval::default(), &daemon);
         assert!(!asks(&live, 5));
+    }
+
+    #[test]
+    fn an_owner_that_was_born_after_the_pass_has_not_exited() {
+        let sources = Sources {
+            probe: None,
+            taskstats: None,
+            exits: None,
+            proc_root: "/proc".into(),
+            sys_root: "/sys".into(),
+        };
+        let collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        let owner = |slot, start_boottime, flags| {
+            let owner = Owner {
+                tid: slot,
+                start_boottime,
+                flags,
+                ..Owner::default()
+            };
+            let wrote = PageDeltas {
+                dirtied: 1,
+                ..PageDeltas::default()
+            };
+            (slot, owner, wrote)
+        };
+        let epoch = Epoch {
+            facts: Vec::new(),
+            tick: Duration::ZERO,
+            totals: Default::default(),
+            lost: Default::default(),
+            missed: 0,
+            owners: vec![
+                owner(2, 99, 0),
+                owner(3, 101, 0),
+                owner(4, 102, OWNER_EXITED),
+            ],
+        };
+        let mut interval = Interval::default();
+        collector.add_owners(&mut interval, &epoch, 100);
+        let exited: Vec<bool> = interval.rows.iter().map(|row| row.exited).collect();
+        assert_eq!(exited, [true, false, true]);
     }
 
     #[test]
