@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     cli::{Batch, Export},
     collect::{Collector, Sample},
-    output::{Csv, Explain, Table, fields, is_closed_pipe, ndjson, sort},
+    output::{Csv, Explain, Table, fields, is_closed_pipe, losses_named, ndjson, say, sort},
     view::Viewer,
 };
 
@@ -104,8 +104,25 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// What the interval lost, where the form has no place for it.
+    fn unsaid(&self, sample: &Sample) -> Option<String> {
+        let has_place = match self.form {
+            Form::Text(_) => self.batch.text.quiet < 3,
+            Form::Explain(_) | Form::Ndjson => true,
+            Form::Csv(_) => false,
+        };
+        let lost = losses_named(&sample.system.lost).filter(|_| !has_place)?;
+        let seq = sample.seq;
+        Some(format!(
+            "lost in interval {seq}: {lost}; its figures are too low"
+        ))
+    }
+
     /// Whole lines in one write, so that whoever reads never sees half of one.
     fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
+        if let Some(lost) = self.unsaid(&sample) {
+            say(&lost);
+        }
         let sample = self.viewer.of(sample);
         let mut rows = sort::rows(&sample);
         match (&self.batch.sort, &self.form) {
@@ -133,4 +150,52 @@ impl<'a> Printer<'a> {
 fn terminal_width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Action, Cli},
+        output::golden,
+    };
+
+    /// What is printed of an interval that lost something, and what is said beside it.
+    fn printed(args: &[&str]) -> (String, Option<String>) {
+        let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
+        let config = cli.resolve(|_| None, |_| false, Vec::new, false);
+        let Action::Batch(batch) = config.expect("resolved").action else {
+            panic!("no batch");
+        };
+        let mut sample = golden::sample();
+        sample.system.lost.facts = Some(3);
+        let mut printer = Printer::new(&batch, Vec::new());
+        let said = printer.unsaid(&sample);
+        let mut out = Vec::new();
+        printer.print(sample, false, &mut out).expect("printed");
+        (String::from_utf8(out).expect("text"), said)
+    }
+
+    #[test]
+    fn what_was_lost_is_said_in_every_form() {
+        for args in [
+            &["-b"][..],
+            &["-b", "-qq"],
+            &["-b", "--explain-writeback"],
+            &["-b", "-o", "--explain-writeback"],
+        ] {
+            let (text, said) = printed(args);
+            assert!(text.contains("ost: facts 3;"), "{args:?}: {text}");
+            assert_eq!(said, None, "{args:?}");
+        }
+        let (text, _) = printed(&["--export", "ndjson"]);
+        assert!(text.contains(r#""facts":3"#), "{text}");
+        for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
+            let (_, said) = printed(args);
+            let said = said.expect("no place for it in the lines");
+            assert!(said.contains("facts 3"), "{args:?}: {said}");
+        }
+    }
 }

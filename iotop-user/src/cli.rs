@@ -20,6 +20,9 @@ use crate::{
 /// The shortest interval: a grace period and a pass over all tasks must fit in.
 const SHORTEST: f64 = 0.05;
 
+/// The longest: thirty years. The clock ends at some time beyond.
+const LONGEST: f64 = 1e9;
+
 /// Who really caused the disk writes.
 #[derive(Debug, Parser)]
 #[command(name = "iotop-trace", version, about, max_term_width = 100)]
@@ -223,8 +226,10 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;
-    if !seconds.is_finite() || seconds < SHORTEST {
-        return Err(format!("the interval must be at least {SHORTEST} seconds"));
+    if !(SHORTEST..=LONGEST).contains(&seconds) {
+        return Err(format!(
+            "the interval must be at least {SHORTEST} and at most {LONGEST} seconds"
+        ));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

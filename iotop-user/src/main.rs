@@ -16,7 +16,7 @@ use iotop_trace::{
     collect::{Collector, devices},
     doctor, identity,
     kernel::capabilities,
-    output::is_closed_pipe,
+    output::{is_closed_pipe, say},
     sources,
     tui::{self, Machine, Settings},
 };
@@ -45,14 +45,14 @@ fn main() -> ExitCode {
     ) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("iotop-trace: {error}");
+            say(&error.to_string());
             return ExitCode::from(USAGE);
         }
     };
     match run(config) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("iotop-trace: {}", with_causes(&*error));
+            say(&with_causes(&*error));
             ExitCode::from(FAILED)
         }
     }
@@ -81,7 +81,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     let settings = match settings_path.as_deref().map(Settings::read).transpose() {
         Ok(settings) => tui::with_options(settings.unwrap_or_default(), &live),
         Err(error) => {
-            eprintln!("iotop-trace: {}", with_causes(&error));
+            say(&with_causes(&error));
             return Ok(ExitCode::from(USAGE));
         }
     };
@@ -118,7 +118,7 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
         // Text says them above its first table.
         if batch.export.is_some() || batch.text.quiet > 2 {
             for notice in &opened.notices {
-                eprintln!("iotop-trace: {notice}");
+                say(notice);
             }
         }
         let collector = Collector::new(opened.sources, batch.wanted.clone())

@@ -1,6 +1,7 @@
 //! How a run ends: well, after whole lines, and with nothing left attached.
 
 use std::env;
+use std::fs::File;
 use std::io::Read;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -62,6 +63,29 @@ fn an_interrupt_ends_well_and_after_whole_lines() -> Result<()> {
     ensure!(status.success(), "{status}: {said}");
     while let Some(line) = soon().line(&lines)? {
         serde_json::from_str::<Value>(&line).with_context(|| line)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_that_nobody_reads_changes_no_status() -> Result<()> {
+    for (args, status) in [
+        (
+            &["--no-ebpf", "--export", "csv", "-n", "1", "-d", "0.1"][..],
+            0,
+        ),
+        (&["-u", "no-such-user"], 2),
+    ] {
+        let mut command = Command::new(BINARY);
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let mut child = command
+            .stderr(File::options().write(true).open("/dev/full")?)
+            .spawn()?;
+        let ended = soon().wait(&mut child)?;
+        ensure!(ended.code() == Some(status), "{args:?}: {ended}");
     }
     Ok(())
 }

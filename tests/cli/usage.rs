@@ -66,6 +66,7 @@ fn wrong_usage_names_the_way_out() -> Result<()> {
         (&["--no-ebpf", "--explain-writeback"], "leave out"),
         (&["--explain-writeback", "--export", "csv"], "leave one"),
         (&["--explain-writeback", "--filter", "x"], "leave one"),
+        (&["--explain-writeback", "-a"], "leave one"),
         (&["--device", "no-such-disk"], "there are"),
         (&["--device", "/dev/null"], "8:0"),
     ] {

@@ -211,6 +211,8 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
         (options.group_by.is_some(), "--group-by"),
         (!options.fields.is_empty(), "--fields"),
         (options.sort.is_some(), "--sort"),
+        // In text. NDJSON has tasks beside the flushes.
+        (options.accumulated && options.export.is_none(), "-a"),
     ];
     match other.into_iter().find(|(given, _)| *given) {
         Some((_, option)) if options.explain_writeback => Err(UsageError::Explain(option)),
@@ -345,7 +347,7 @@ mod tests {
 
     #[test]
     fn intervals_that_are_no_intervals_are_refused_in_words() {
-        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e300"] {
+        for delay in ["0", "-1", "x", "nan", "inf", "0.001", "1e19", "1e300"] {
             let error = resolve(&["-d", delay]).expect_err(delay);
             assert_eq!(error.exit_code(), 2, "{delay}");
         }

@@ -63,12 +63,13 @@ impl Accumulator {
         sum.time = sample.time;
         sum.interval += sample.interval;
         sum.system = sum_system(&sum.system, &sample.system);
-        let place = sum_tasks(sum, std::mem::take(&mut sample.tasks));
+        let place = sum_tasks(sum, std::mem::take(&mut sample.tasks), &sample.exited);
         sum_facts(sum, facts, &place);
         if self.kept == Kept::All {
             sum.paths.extend(std::mem::take(&mut sample.paths));
         }
         // These are of their interval.
+        sum.exited = std::mem::take(&mut sample.exited);
         sum.disks = std::mem::take(&mut sample.disks);
         sum.flushes = std::mem::take(&mut sample.flushes);
         sum.spikes = std::mem::take(&mut sample.spikes);
@@ -78,7 +79,7 @@ impl Accumulator {
 }
 
 /// Adds the tasks and says where each stands now.
-fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>) -> Vec<usize> {
+fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>, exited: &[TaskKey]) -> Vec<usize> {
     // Dirty pages are a level: those of a task that is not in this sample
     // have been written.
     for task in &mut sum.tasks {
@@ -106,6 +107,12 @@ fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>) -> Vec<usize> {
             None => sum.tasks.push(task),
         }
         place.push(at);
+    }
+    for key in exited {
+        if let Some(at) = index.get(key) {
+            sum.tasks[*at].exited = true;
+            sum.tasks[*at].prio = None;
+        }
     }
     place
 }
@@ -269,5 +276,19 @@ mod tests {
         // jbd2 (80) had no I/O of its own.
         assert_eq!(tids, [1200, 77, 900, 901, 666]);
         assert_eq!(BlockTotals::of(&sum.facts).write, (259 << 20) + 40960);
+    }
+
+    #[test]
+    fn a_task_that_exits_after_it_did_its_io_is_gone() {
+        let postgres = golden::sample().tasks[3].key();
+        let mut end = golden::sample();
+        end.tasks.clear();
+        end.facts.clear();
+        end.exited = vec![postgres];
+        let sum = sum(Kept::None, vec![golden::sample(), end]);
+        for task in &sum.tasks {
+            let gone = task.key() == postgres || task.tid == 1200;
+            assert_eq!(task.exited, gone, "{}", task.comm);
+        }
     }
 }

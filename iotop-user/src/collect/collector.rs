@@ -21,7 +21,7 @@ use super::{
     devices::{self, DeviceNames},
     disks::Disks,
     flush::{self, flushes},
-    live::{self, Interval, Live, TaskState},
+    live::{self, Interval, Live},
     processes::processes,
     runs::{Now, Run, Runs},
     select,
@@ -79,6 +79,9 @@ pub struct Collector {
     wanted: Wanted,
     names: Names,
     device_names: DeviceNames,
+    /// With `wanted.processes`: those of the last sample whose leader is gone;
+    /// their threads' dirty pages may wait for long.
+    leaders_gone: HashMap<u32, Task>,
     files: Files,
     disks: Disks,
     runs: Runs,
@@ -111,6 +114,7 @@ impl Collector {
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
+            leaders_gone: HashMap::new(),
             page_size: clock::page_size(),
             seq: 0,
             delays: false,
@@ -209,7 +213,7 @@ impl Collector {
                 for row in &mut interval.rows {
                     row.block = Some(TaskBlock::zero());
                 }
-                let task_of = self.add_owners(&mut interval, epoch);
+                let task_of = self.add_owners(&mut interval, epoch, boottime);
                 attribution::charge(epoch, &task_of, &mut interval.rows)
             }
             None => Vec::new(),
@@ -232,6 +236,7 @@ impl Collector {
             interval: length,
             system,
             tasks: interval.rows,
+            exited: Vec::new(),
             facts,
             devices,
             paths,
@@ -244,6 +249,11 @@ impl Collector {
         self.select(&mut sample);
         self.name(&mut sample);
 
+        if self.wanted.processes {
+            let gone = |task: &&Task| self.live.find(&task.key()).is_none();
+            let gone = sample.tasks.iter().filter(gone);
+            self.leaders_gone = gone.map(|task| (task.pid, task.clone())).collect();
+        }
         self.live.end_interval(boottime);
         self.interval_start = now;
         self.seq += 1;
@@ -272,8 +282,14 @@ impl Collector {
     }
 
     /// The owners of the kernel half: found among the interval's rows, or added
-    /// while there is something to say of them.
-    fn add_owners(&mut self, interval: &mut Interval, epoch: &Epoch) -> HashMap<Slot, usize> {
+    /// while there is something to say of them. Whom the pass that began at
+    /// `passed` did not find is gone, or was born since.
+    fn add_owners(
+        &self,
+        interval: &mut Interval,
+        epoch: &Epoch,
+        passed: u64,
+    ) -> HashMap<Slot, usize> {
         let named: HashSet<Slot> = epoch
             .facts
             .iter()
@@ -292,7 +308,10 @@ impl Collector {
             };
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
-                None => owners_row(&key, owner, nothing),
+                None => Task {
+                    exited: key.start_boottime < passed,
+                    ..owners_row(&key, owner, nothing)
+                },
             });
             let row = &mut interval.rows[place];
             row.exited |= owner.flags & OWNER_EXITED != 0;
@@ -335,6 +354,7 @@ impl Collector {
             reasons: probe.reasons(),
             devices: &mut self.device_names,
             runs: &self.runs,
+            live: &self.live,
             now,
             nothing,
         };
@@ -381,8 +401,13 @@ impl Collector {
     fn select(&self, sample: &mut Sample) {
         select::of_wanted(sample, &self.wanted);
         if self.wanted.processes {
-            processes(sample, |pid| self.live.by_tid(pid).map(TaskState::row));
+            processes(sample, |pid| match self.live.by_tid(pid) {
+                Some(state) if state.pid == pid => Some(state.row()),
+                _ => self.leaders_gone.get(&pid).cloned(),
+            });
         }
+        let exited = sample.tasks.iter().filter(|task| task.exited);
+        sample.exited = exited.map(Task::key).collect();
         select::worth_a_row(sample, self.wanted.rows);
         if self.wanted.leaders {
             self.add_leaders(sample);
@@ -462,6 +487,7 @@ struct FlushNames<'a> {
     reasons: &'a Reasons,
     devices: &'a mut DeviceNames,
     runs: &'a Runs,
+    live: &'a Live,
     now: Now,
     nothing: TaskCounters,
 }
@@ -482,7 +508,10 @@ impl flush::Names for FlushNames<'_> {
                 tid: asker.tid,
                 start_boottime: asker.start_boottime,
             };
-            owners_row(&key, asker, self.nothing)
+            Task {
+                exited: self.live.find(&key).is_none(),
+                ..owners_row(&key, asker, self.nothing)
+            }
         })
     }
 
@@ -523,5 +552,131 @@ fn lost(epoch: &Epoch) -> Lost {
         faults: lost(LostIndex::Faults),
         flushes: lost(LostIndex::Flushes),
         missed_events: Some(epoch.missed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, thread};
+
+    use iotop_common::FlushRun;
+
+    use super::{flush::Names as _, live::TaskState, *};
+    use crate::taskstats::needs;
+
+    #[test]
+    fn who_asked_for_a_flush_has_exited_only_when_it_is_gone() {
+        let id = FlushId::NONE.next(2);
+        let worker = TaskKey {
+            tid: 0,
+            start_boottime: 0,
+        };
+        let (mut live, mut runs) = (Live::default(), Runs::default());
+        let mut asks = |live: &Live, tid| {
+            let asker = Owner {
+                tid,
+                generation: 1,
+                ..Owner::default()
+            };
+            let run = FlushRun {
+                id: id.0,
+                asker,
+                ..FlushRun::default()
+            };
+            runs.add(vec![run], Vec::new());
+            let mut names = FlushNames {
+                reasons: &Reasons::default(),
+                devices: &mut DeviceNames::new("/nonexistent".as_ref()),
+                runs: &runs,
+                live,
+                now: Now {
+                    time: Timestamp::UNIX_EPOCH,
+                    boottime: 0,
+                },
+                nothing: TaskCounters::default(),
+            };
+            let run = names.run(worker, id).expect("told");
+            run.asker.expect("somebody").task.exited
+        };
+        assert!(asks(&live, 5));
+        let daemon = TaskState {
+            tid: 5,
+            ..TaskState::default()
+        };
+        live.update(&mut Interval::default(), &daemon);
+        assert!(!asks(&live, 5));
+    }
+
+    #[test]
+    fn an_owner_that_was_born_after_the_pass_has_not_exited() {
+        let sources = Sources {
+            probe: None,
+            taskstats: None,
+            exits: None,
+            proc_root: "/proc".into(),
+            sys_root: "/sys".into(),
+        };
+        let collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        let owner = |slot, start_boottime, flags| {
+            let owner = Owner {
+                tid: slot,
+                start_boottime,
+                flags,
+                ..Owner::default()
+            };
+            let wrote = PageDeltas {
+                dirtied: 1,
+                ..PageDeltas::default()
+            };
+            (slot, owner, wrote)
+        };
+        let epoch = Epoch {
+            facts: Vec::new(),
+            tick: Duration::ZERO,
+            totals: Default::default(),
+            lost: Default::default(),
+            missed: 0,
+            owners: vec![
+                owner(2, 99, 0),
+                owner(3, 101, 0),
+                owner(4, 102, OWNER_EXITED),
+            ],
+        };
+        let mut interval = Interval::default();
+        collector.add_owners(&mut interval, &epoch, 100);
+        let exited: Vec<bool> = interval.rows.iter().map(|row| row.exited).collect();
+        assert_eq!(exited, [true, false, true]);
+    }
+
+    #[test]
+    fn without_ebpf_a_zombie_is_counted_once() {
+        let (Some(taskstats), Some(exits)) = (
+            needs::privilege(TaskstatsSocket::open()),
+            needs::privilege(ExitListener::open("/sys".as_ref())),
+        ) else {
+            return;
+        };
+        let sources = Sources {
+            probe: None,
+            taskstats: Some(taskstats),
+            exits: Some(exits),
+            proc_root: "/proc".into(),
+            sys_root: "/sys".into(),
+        };
+        let mut collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        let mut child = Command::new("true").spawn().expect("started");
+        let tid = child.id();
+        let of_child = |sample: Sample| -> Vec<Task> {
+            let tasks = sample.tasks.into_iter();
+            tasks.filter(|task| task.tid == tid).collect()
+        };
+        // It ends, and nobody waits for it.
+        thread::sleep(Duration::from_millis(300));
+        let rows = of_child(collector.sample().expect("a sample"));
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert!(rows[0].exited);
+        let rows = of_child(collector.sample().expect("a sample"));
+        assert!(rows.is_empty(), "{rows:?}");
+        child.wait().expect("ended");
     }
 }

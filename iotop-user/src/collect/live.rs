@@ -87,12 +87,18 @@ impl Interval {
     }
 }
 
+/// How many exits are remembered at most.
+const MOST_GONE: usize = 1 << 16;
+
 /// Every live task.
 #[derive(Debug, Default)]
 pub struct Live {
     by_id: HashMap<u64, TaskState>,
     /// The id of the task that has a tid.
     ids: HashMap<u32, u64>,
+    /// Who has told its last counters, by id: a pass still finds it while its
+    /// memory and its files are given back.
+    gone: HashMap<u64, TaskKey>,
     /// Tasks that started before this existed when the interval began.
     began: Option<u64>,
 }
@@ -102,6 +108,9 @@ impl Live {
     /// interval is all it ever did; what one did that was not known before
     /// though it is older is not known.
     pub fn update(&mut self, interval: &mut Interval, state: &TaskState) {
+        if self.gone.get(&state.id) == Some(&state.key()) {
+            return;
+        }
         self.add(interval, state);
         if let Some(place) = interval.find(&state.key()) {
             interval.rows[place].exited = false;
@@ -121,6 +130,7 @@ impl Live {
         let place = interval.place(state.key(), || state.row());
         interval.rows[place].exited = !inherited;
         self.by_id.remove(&state.id);
+        self.gone.insert(state.id, state.key());
         self.release_tid(state);
     }
 
@@ -133,6 +143,10 @@ impl Live {
     /// Ends the interval.
     pub fn end_interval(&mut self, now_boottime: u64) {
         self.began = Some(now_boottime);
+        // Ids are used again, so it takes long to have so many.
+        if self.gone.len() > MOST_GONE {
+            self.gone.clear();
+        }
     }
 
     /// A task, if it lives.
@@ -242,6 +256,18 @@ mod tests {
         live.exited(&mut interval, &state(9, 100, 100));
         assert_eq!(written(&interval), [(9, Some(100), true)]);
         assert_eq!(live.by_tid(9), None);
+    }
+
+    #[test]
+    fn a_task_that_is_still_found_after_its_exit_stays_dead_and_says_nothing() {
+        let (mut live, mut interval) = (live(), Interval::default());
+        live.exited(&mut interval, &state(7, 10, 1001));
+        live.update(&mut interval, &state(7, 10, 1004));
+        assert_eq!(written(&interval), [(7, Some(1), true)]);
+        live.end_interval(200 * clock::TICK_NS);
+        let mut interval = Interval::default();
+        live.update(&mut interval, &state(7, 10, 1005));
+        assert_eq!((written(&interval), live.by_tid(7)), (vec![], None));
     }
 
     #[test]

@@ -72,8 +72,10 @@ struct Known {
 }
 
 impl Runs {
-    /// Takes in what the kernel half told: what is both has ended.
+    /// Takes in what the kernel half told: what is both has ended. Of a run that
+    /// is under way it tells every time, or its end was lost.
     pub fn add(&mut self, running: Vec<FlushRun>, ended: Vec<FlushRun>) {
+        self.known.retain(|_, known| known.ended);
         let told = |runs: Vec<FlushRun>, ended| runs.into_iter().map(move |run| (run, ended));
         for (run, ended) in told(running, false).chain(told(ended, true)) {
             let worker = TaskKey {
@@ -265,6 +267,16 @@ mod tests {
             vec![run(periodic, 1), asked_by(7, asked.next(3))],
         );
         assert_eq!(asker(&runs, periodic), None);
+    }
+
+    #[test]
+    fn a_run_whose_end_was_lost_is_not_kept_for_ever() {
+        let (mut runs, id) = (Runs::default(), FlushId::NONE.next(0));
+        runs.add(vec![run(id, 0)], Vec::new());
+        runs.end_interval();
+        runs.add(Vec::new(), Vec::new());
+        assert!(find(&runs, id).is_none());
+        assert_eq!(runs.begun_before(WORKER), None);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Sample {
     pub system: System,
     /// Every task with something to report, and every live task when all were asked for.
     pub tasks: Vec<Task>,
+    /// Who exited in the interval, with something to report or without.
+    pub exited: Vec<TaskKey>,
     /// Every (owner, submitter, device, inode, class) with bytes in the interval,
     /// as far as its owner is among the tasks.
     pub facts: Vec<BlockFact>,

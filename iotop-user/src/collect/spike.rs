@@ -114,6 +114,9 @@ impl Spike {
 pub struct Spikes {
     rule: SpikeRule,
     devices: BTreeMap<Number, Watched>,
+    /// The last one is cut off when the user ends it: what comes at once is no
+    /// rate.
+    shortest: Option<Duration>,
 }
 
 /// One device.
@@ -131,6 +134,7 @@ impl Spikes {
         Spikes {
             rule,
             devices: BTreeMap::new(),
+            shortest: None,
         }
     }
 
@@ -143,6 +147,8 @@ impl Spikes {
         devices: &[(Number, BlockTotals)],
         flushes: &[Flush],
     ) -> Vec<Spike> {
+        let over = interval.max(self.shortest.unwrap_or(interval));
+        self.shortest = Some(self.shortest.unwrap_or(interval).min(interval));
         for (device, _) in devices {
             self.devices.entry(*device).or_default();
         }
@@ -150,7 +156,7 @@ impl Spikes {
         for (device, watched) in &mut self.devices {
             let totals = devices.iter().find(|(other, _)| other == device);
             let bytes = totals.map_or(0, |(_, totals)| totals.write);
-            let rate = bytes as f64 / interval.as_secs_f64().max(f64::MIN_POSITIVE);
+            let rate = bytes as f64 / over.as_secs_f64().max(f64::MIN_POSITIVE);
             let begun = time.checked_sub(interval).unwrap_or(time);
             let of_device = |flush: &&Flush| flush.device == *device;
             let of_device: Vec<Flush> = flushes.iter().filter(of_device).cloned().collect();
@@ -312,6 +318,24 @@ mod tests {
         device.spikes([1; 600]);
         assert_eq!(device.spikes([100; 600]), 1);
         assert_eq!(device.spikes([100; 600]), 0);
+    }
+
+    #[test]
+    fn an_interval_that_was_cut_off_makes_no_spike_of_little() {
+        let mut device = Device::new();
+        device.spikes([1; 10]);
+        let totals = BlockTotals {
+            write: MIB,
+            ..BlockTotals::default()
+        };
+        let cut = Duration::from_millis(5);
+        let devices = [((8, 0), totals)];
+        assert!(
+            device
+                .spikes
+                .look(device.now, cut, &devices, &[])
+                .is_empty()
+        );
     }
 
     #[test]

@@ -107,6 +107,10 @@ fn listed(
         };
         let start_boottime = stat.start_ticks * clock::TICK_NS;
         seen.insert(thread.tid, start_boottime);
+        // Its exit record has all that it did, and is here or on its way.
+        if stat.exiting && sources.exits.is_some() {
+            continue;
+        }
         // A thread that gave no answer keeps what was known of it.
         let Some(counters) = counters else { continue };
         live.update(

@@ -35,6 +35,9 @@ fn choose(text: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
+/// How many ids are remembered; more are there only while there are so many cgroups.
+const MOST: usize = 16 * 1024;
+
 /// The paths of cgroup ids: an id is the inode number of the directory in the
 /// version 2 hierarchy.
 #[derive(Debug)]
@@ -60,6 +63,10 @@ impl Cgroups {
     pub fn path(&mut self, id: u64) -> Option<String> {
         if !self.paths.contains_key(&id) && !self.walked {
             self.walked = true;
+            // The walk finds anew those that there are.
+            if self.paths.len() >= MOST {
+                self.paths.clear();
+            }
             self.walk();
         }
         self.paths.entry(id).or_insert(None).clone()
@@ -109,6 +116,25 @@ mod tests {
         assert_eq!(chosen("3:cpu,cpuacct:/a:b\n2:memory:/m\n"), "/a:b");
         assert_eq!(chosen("0::/\n"), "/");
         assert_eq!(choose("nonsense"), None);
+    }
+
+    #[test]
+    fn ids_that_are_gone_are_not_remembered_for_ever() {
+        let root = tempfile::tempdir().expect("a directory");
+        let top = root.path().join("fs/cgroup");
+        fs::create_dir_all(top.join("a")).expect("made");
+        fs::write(top.join("cgroup.controllers"), "").expect("written");
+        let id = fs::metadata(top.join("a")).expect("there").ino();
+        let mut cgroups = Cgroups::new(root.path());
+        for gone in 0..2 * MOST as u64 {
+            cgroups.path(u64::MAX - gone);
+            if gone % 1000 == 0 {
+                cgroups.look_again();
+            }
+        }
+        assert!(cgroups.paths.len() < MOST + 1000, "{}", cgroups.paths.len());
+        cgroups.look_again();
+        assert_eq!(cgroups.path(id).as_deref(), Some("/a"));
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Files {
     pub fn path(&self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
         let fs = self.on_devices.get(&device).unwrap_or(&device);
         let path = self.paths.get(&(*fs, ino, file))?;
-        if path.contains(CUT_OFF) {
+        // What is not UTF-8 in a name has been replaced.
+        if path.contains([CUT_OFF, char::REPLACEMENT_CHARACTER]) {
             return Some(path.clone());
         }
         match fs::symlink_metadata(&**path) {
@@ -109,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn told(names: &[&str], ino: u64, dev: Number) -> FileName {
+    fn told(names: &[impl AsRef<[u8]>], ino: u64, dev: Number) -> FileName {
         let mut file = FileName {
             ino,
             dev: dev.0 << 20 | dev.1,
@@ -119,7 +120,8 @@ mod tests {
             names: [[0; NAME]; NAMES],
         };
         for (to, name) in file.names.iter_mut().zip(names.iter().rev()) {
-            to[..name.len()].copy_from_slice(name.as_bytes());
+            let name = name.as_ref();
+            to[..name.len()].copy_from_slice(name);
         }
         file
     }
@@ -152,6 +154,20 @@ mod tests {
         files.add(&[told(&[&long], 7, (8, 1))]);
         let path = files.path((8, 1), 7, 9);
         assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
+    }
+
+    #[test]
+    fn a_file_whose_name_is_not_utf_8_is_not_called_deleted() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
+        let name = b"caf\xe9";
+        let place = root.path().join(OsStr::from_bytes(name));
+        fs::write(&place, "x").expect("written");
+        let ino = fs::metadata(&place).expect("there").ino();
+        files.add(&[told(&[name], ino, (8, 1))]);
+        let path = files.path((8, 1), ino, 9).expect("known");
+        assert!(path.ends_with("/caf\u{fffd}"), "{path}");
     }
 
     #[test]

@@ -29,9 +29,9 @@ impl Mounts {
     ///
     /// The file can't be read.
     pub fn read(proc_root: &Path) -> io::Result<Mounts> {
-        Ok(Mounts::parse(&fs::read_to_string(
-            proc_root.join("self/mountinfo"),
-        )?))
+        // A mount point may hold any byte, and whoever may use FUSE can make one.
+        let text = fs::read(proc_root.join("self/mountinfo"))?;
+        Ok(Mounts::parse(&String::from_utf8_lossy(&text)))
     }
 
     /// Lines that are not understood are passed over.
@@ -126,6 +126,16 @@ mod tests {
         let mounts = Mounts::parse(MOUNTS);
         let xfs: Vec<_> = mounts.of_type("xfs").collect();
         assert_eq!(xfs, [((8, 2), "/dev/sda2"), ((8, 2), "/dev/sda2")]);
+    }
+
+    #[test]
+    fn a_mount_point_that_is_not_utf_8_hides_no_other_mount() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("self")).expect("made");
+        let text = b"40 22 0:50 / /home/u/\xff rw - fuse x rw\n22 1 8:1 / / rw - ext4 x rw\n";
+        fs::write(root.path().join("self/mountinfo"), text).expect("written");
+        let mounts = Mounts::read(root.path()).expect("readable");
+        assert_eq!(mounts.path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -202,12 +203,24 @@ fn boot_time(proc_root: &Path) -> Option<Timestamp> {
     Timestamp::from_second(line.trim().parse().ok()?).ok()
 }
 
+/// How much of a command line is read. Its process may move it to wherever its
+/// memory is, all of it (`PR_SET_MM_MAP` of prctl(2)).
+const LONGEST: u64 = 64 * 1024;
+
 /// The command line with spaces between the arguments; `None` for a process
-/// that has none (a kernel thread, one that is exiting or that cleared it).
+/// that has none (a kernel thread, one that is exiting or that cleared it). One
+/// that is longer ends with an ellipsis.
 fn command_line(process: &Path) -> Option<String> {
-    let bytes = fs::read(process.join("cmdline")).ok()?;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(process.join("cmdline")).ok()?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).ok()?;
+    let is_cut = bytes.len() as u64 > LONGEST;
+    bytes.truncate(LONGEST as usize);
     let text = String::from_utf8_lossy(&bytes);
-    let line = text.trim_end_matches('\0').replace('\0', " ");
+    let mut line = text.trim_end_matches('\0').replace('\0', " ");
+    if is_cut && !line.is_empty() {
+        line.push('…');
+    }
     (!line.is_empty()).then_some(line)
 }
 
@@ -334,6 +347,15 @@ mod tests {
         fake.write("7/cmdline", "never\0asked\0");
         let task = filled(&mut names, task(7, "sh", 250));
         assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
+    }
+
+    #[test]
+    fn a_command_line_without_end_takes_no_more_memory_than_a_long_one() {
+        let fake = FakeProc::new();
+        fake.write("7/cmdline", &"x".repeat(1 << 20));
+        let task = filled(&mut fake.names(), task(7, "sh", 250));
+        let line = task.cmdline.expect("there");
+        assert!(line.ends_with("x…") && line.len() < 1 << 17);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `/proc/PID/task/TID/stat` (proc_pid_stat(5)).
 
-/// `PF_KTHREAD` of include/linux/sched.h.
+// include/linux/sched.h
+const PF_EXITING: u64 = 0x4;
 const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// What is needed of a stat line.
@@ -14,6 +15,8 @@ pub struct Stat {
     pub nice: i64,
     /// A kernel thread.
     pub kthread: bool,
+    /// It is on its way out, or a zombie that nobody has waited for.
+    pub exiting: bool,
     /// Start time after boot, in clock ticks.
     pub start_ticks: u64,
 }
@@ -45,11 +48,13 @@ impl Stat {
                 .parse::<u64>()
                 .map_err(|_| StatError(name))
         };
+        let flags = number(9, "flags")?;
         Ok(Stat {
             comm: String::from_utf8_lossy(comm).into_owned(),
             ppid: number(4, "ppid")? as u32,
             nice: field(19, "nice")?.parse().map_err(|_| StatError("nice"))?,
-            kthread: number(9, "flags")? & PF_KTHREAD != 0,
+            kthread: flags & PF_KTHREAD != 0,
+            exiting: flags & PF_EXITING != 0,
             start_ticks: number(22, "starttime")?,
         })
     }
@@ -69,7 +74,14 @@ mod tests {
         let stat = Stat::parse(line).expect("whole");
         assert_eq!(stat.comm, "a) R (\nb");
         assert_eq!((stat.ppid, stat.nice, stat.start_ticks), (1, -5, 4711));
-        assert!(stat.kthread);
+        assert!(stat.kthread && !stat.exiting);
+    }
+
+    #[test]
+    fn a_zombie_is_told_from_a_live_task() {
+        let line = b"7 (a) Z 1 7 7 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let stat = Stat::parse(line).expect("whole");
+        assert!(stat.exiting && !stat.kthread);
     }
 
     #[test]

@@ -67,11 +67,12 @@ impl Scale {
     }
 }
 
-/// A name that moves no cursor; one word unless it may hold spaces.
+/// A name that moves no cursor; one word unless it may hold spaces. One of
+/// blanks alone would be no word at all.
 fn name(name: &str, spaces: bool) -> String {
     if name.is_empty() {
         units::UNKNOWN.to_owned()
-    } else if spaces {
+    } else if spaces && !name.trim().is_empty() {
         escape(name).into_owned()
     } else {
         escape(name).replace(char::is_whitespace, "_")
@@ -127,6 +128,12 @@ mod tests {
         fn any_name_is_one_word(text in any::<String>()) {
             let name = name(&text, false);
             prop_assert_eq!(name.split_whitespace().count(), 1, "{:?}", name);
+        }
+
+        #[test]
+        fn any_last_name_is_at_least_one_word(text in "\\PC*|[ \u{a0}\u{3000}]*") {
+            let name = name(&text, true);
+            prop_assert!(name.split_whitespace().count() >= 1, "{:?}", name);
         }
     }
 }

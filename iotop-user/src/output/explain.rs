@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{escape, units, why::why};
+use super::{escape, losses_named, units, why::why};
 use crate::collect::{Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, Unattributed};
 
 /// Flushes of one interval that have a block; the rest is summed up.
@@ -40,6 +40,10 @@ impl Explain {
         let mut text = String::new();
         for notice in self.notices.drain(..) {
             let _ = writeln!(text, "! {}", escape(&notice));
+        }
+        if let Some(lost) = losses_named(&sample.system.lost) {
+            let at = self.second(sample.time);
+            let _ = writeln!(text, "! {at} lost: {lost}; the figures are too low");
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);
@@ -229,8 +233,8 @@ impl Explain {
     }
 }
 
-/// Flushes of one device, reason and submitters' name as one, and of how many
-/// submitters it is; most bytes first.
+/// Flushes of one device, reason, submitters' name and cgroup that is charged as
+/// one, and of how many submitters it is; most bytes first.
 pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
     let mut alike: Vec<(Flush, usize)> = Vec::new();
     let comm = |flush: &Flush| flush.submitter.as_ref().map(|task| task.comm.clone());
@@ -239,6 +243,7 @@ pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
             known.device == flush.device
                 && known.reason == flush.reason
                 && comm(known) == comm(flush)
+                && charged_cgroup(known) == charged_cgroup(flush)
         };
         match alike.iter_mut().find(same) {
             Some((known, submitters)) => {
@@ -272,10 +277,16 @@ pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     }
 }
 
+/// The cgroup that the kernel charges.
+fn charged_cgroup(flush: &Flush) -> Option<&str> {
+    flush.runs.iter().find_map(|run| run.cgroup.as_deref())
+}
+
 /// The cgroup that the kernel charges, where another one made the pages dirty.
 fn charged(text: &mut String, flush: &Flush) {
-    let charged = flush.runs.iter().find_map(|run| run.cgroup.as_deref());
-    let Some(charged) = charged else { return };
+    let Some(charged) = charged_cgroup(flush) else {
+        return;
+    };
     let by_another = |owner: &&FlushOwner| owner.task.cgroup.as_deref() != Some(charged);
     let others: u64 = flush
         .written
@@ -394,4 +405,32 @@ fn share(part: u64, all: u64) -> String {
 
 fn bytes(n: u64) -> String {
     units::bytes(n as f64, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+
+    #[test]
+    fn what_is_charged_to_two_cgroups_is_not_charged_to_one() {
+        let flushed = golden::flushed();
+        let with_runs = |flush: &&Flush| !flush.runs.is_empty() && !flush.written.owners.is_empty();
+        let mut one = flushed.flushes.iter().find(with_runs).expect("one").clone();
+        let mut other = one.clone();
+        for owner in &mut other.written.owners {
+            owner.task.tid += 1;
+        }
+        for (flush, cgroup) in [(&mut one, "/a.service"), (&mut other, "/b.service")] {
+            let runs = flush.runs.iter_mut();
+            runs.for_each(|run| run.cgroup = Some(cgroup.into()));
+            let owners = flush.written.owners.iter_mut();
+            owners.for_each(|owner| owner.task.cgroup = Some(cgroup.into()));
+        }
+        let mut text = String::new();
+        for (flush, _) in alike(&[one.clone(), other, one]) {
+            charged(&mut text, &flush);
+        }
+        assert_eq!(text, "");
+    }
 }

@@ -229,6 +229,7 @@ pub fn sample() -> Sample {
         },
         tasks: vec![dd, kworker, jbd2, db, writer, hostile],
         devices: by_device(&facts),
+        exited: Vec::new(),
         facts,
         paths: HashMap::from([(((8, 1), 12, 0), "/srv/x".into())]),
         disks: vec![Disk {

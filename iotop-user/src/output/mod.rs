@@ -14,7 +14,7 @@ pub(crate) mod table;
 pub(crate) mod units;
 mod why;
 
-use std::io;
+use std::io::{self, Write as _};
 
 pub use csv::Csv;
 pub use escape::escape;
@@ -24,11 +24,16 @@ pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
-pub use table::Table;
+pub use table::{Table, losses_named};
 
 /// Whether a write failed because nobody reads any more.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// Says something on standard error. That nobody reads it is no reason to end.
+pub fn say(message: &str) {
+    let _ = writeln!(io::stderr(), "iotop-trace: {message}");
 }
 
 #[cfg(test)]

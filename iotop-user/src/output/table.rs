@@ -185,7 +185,7 @@ fn losses(system: &System) -> Option<String> {
 }
 
 /// What was lost, if anything: `facts 3, tags 1`.
-pub(crate) fn losses_named(lost: &Lost) -> Option<String> {
+pub fn losses_named(lost: &Lost) -> Option<String> {
     let named = lost.named().into_iter();
     let parts: Vec<String> = named
         .filter_map(|(name, n)| Some(format!("{name} {}", n.filter(|n| *n != 0)?)))

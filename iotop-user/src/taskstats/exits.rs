@@ -256,7 +256,6 @@ mod tests {
         drop(inbox);
         let ExitRecords { records, lost } = listener.drain().expect("drained");
         let received = records.iter().filter(|(tid, _)| pids.contains(tid)).count();
-        assert!(lost.overruns > 0, "{lost:?}");
         let dropped = lost.dropped.expect("counted since 4.12");
         assert!(dropped >= lost.overruns, "{lost:?}");
         // Other processes of this machine end, too.
@@ -265,6 +264,14 @@ mod tests {
 
         let again = listener.drain().expect("drained").lost;
         assert!(again.at_least() < dropped, "counted twice: {again:?}");
+        // Our thread may have been told of it, and counts it when it gets the lock.
+        let mut overruns = lost.overruns + again.overruns;
+        let start = Instant::now();
+        while overruns == 0 && start.elapsed() < TIMEOUT {
+            thread::sleep(TIMEOUT / 100);
+            overruns = listener.drain().expect("drained").lost.overruns;
+        }
+        assert!(overruns > 0, "{lost:?}, {again:?}");
     }
 
     #[test]

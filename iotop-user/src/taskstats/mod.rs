@@ -7,7 +7,7 @@ mod exits;
 mod inbox;
 mod message;
 #[cfg(test)]
-mod needs;
+pub(crate) mod needs;
 mod options;
 mod record;
 mod socket;
