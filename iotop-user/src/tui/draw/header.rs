@@ -86,7 +86,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let scope = &app.scope;
     let theme = canvas.theme;
     let said = [
-        tree.then(|| "tree".to_owned()),
+        (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
         only.then(|| "only active".to_owned()),
         (!scope.pids.is_empty()).then(|| format!("PID {:?}", scope.pids)),
         (!scope.uids.is_empty()).then(|| format!("UID {:?}", scope.uids)),
