@@ -9,10 +9,7 @@ use super::{
     recent::{Movement, Person, Recent},
     rows::RowKey,
 };
-use crate::{
-    cli::GroupBy,
-    collect::{By, FlushLag},
-};
+use crate::{cli::GroupBy, collect::FlushLag};
 
 /// What is said of a row.
 #[derive(Clone, Debug, Default)]
@@ -61,37 +58,19 @@ pub struct Target<'a> {
 impl Target<'_> {
     fn is(&self, person: &Person) -> bool {
         match (self.key, self.by) {
+            // Of a process's threads none has to be its leader.
             (RowKey::Task(key), GroupBy::Process) => person.pid == key.tid,
-            (RowKey::Task(key), _) => person.key == *key,
-            (RowKey::Group(name), by) => {
-                let of_person = match by.by() {
-                    Some(By::User) => &person.user,
-                    Some(By::Cgroup) => &person.cgroup,
-                    Some(By::Unit) => &person.unit,
-                    Some(By::Container) => &person.container,
-                    _ => return false,
-                };
-                of_person == name
-            }
+            (key, by) => RowKey::of_person(person, by).as_ref() == Some(key),
         }
     }
 
     /// Whether the bytes are the row's own, by whose they are or where they went.
     fn owns(&self, movement: &Movement) -> bool {
-        match (self.key, self.by.by()) {
-            (RowKey::Group(name), Some(By::Device)) => {
-                name.as_deref() == Some(&*movement.device_name)
-            }
-            (RowKey::Group(name), Some(By::File)) => name.as_deref() == Some(&*movement.file),
-            _ => movement
-                .owner
-                .as_deref()
-                .is_some_and(|owner| self.is(owner)),
+        match (RowKey::of_place(movement, self.by), &movement.owner) {
+            (Some(place), _) => place == *self.key,
+            (None, Some(owner)) => self.is(owner),
+            (None, None) => false,
         }
-    }
-
-    fn is_place(&self) -> bool {
-        self.by.by().is_some_and(By::is_of_facts)
     }
 }
 
@@ -123,7 +102,8 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
                 (Some(one), Some(other)) => Some(one.and(other)),
                 (one, other) => one.or(*other),
             };
-            if target.is_place() {
+            // A task is its bytes' only owner.
+            if matches!(target.key, RowKey::Group(_)) {
                 owners.add(owner(movement), movement);
             }
         } else if submitted && movement.class != Class::Read {
@@ -203,8 +183,8 @@ mod tests {
     fn of(key: RowKey, by: GroupBy) -> Detail {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
         let mut recent = Recent::default();
-        recent.add(&golden::sample(), &mut devices);
-        recent.add(&golden::sample(), &mut devices);
+        recent.add(&golden::sample(), &mut devices, false);
+        recent.add(&golden::sample(), &mut devices, false);
         detail(&recent, &Target { key: &key, by })
     }
 
@@ -246,6 +226,8 @@ mod tests {
         assert_eq!((db.written, db.for_others), (6 * MIB, 0));
         let user = of(RowKey::Group(Some("postgres".into())), GroupBy::User);
         assert_eq!(user.written, 6 * MIB);
+        let owners: u64 = user.owners.iter().map(|part| part.written).sum();
+        assert_eq!(owners, 6 * MIB, "which of its tasks it was");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, Effect, Machine, Page},
+    app::{App, Effect, Machine},
     draw::{draw, theme::Theme},
+    pages::Page,
     rows::{RowKey, Scope},
     sampler::Request,
     settings::{Colors, Settings},
@@ -121,7 +122,7 @@ fn an_exited_writer_stays_and_goes_when_it_is_not_wanted() {
     let mut app = after_two(Settings::default());
     check("after_two", &mut app, USUAL);
     press(&mut app, "x");
-    assert!(!text(&buffer(&mut app, PLAIN, USUAL)).contains("dd"));
+    assert!(!text(&buffer(&mut app, PLAIN, USUAL)).contains("(exited)"));
 }
 
 #[test]
@@ -404,6 +405,137 @@ fn ascii_is_all_that_is_drawn_where_there_is_nothing_else() {
         let screen = text(&buffer(&mut app, ascii, USUAL));
         assert!(screen.is_ascii(), "{keys}: {screen}");
     }
+}
+
+#[test]
+fn a_screen_that_stood_still_before_the_first_interval_goes_on() {
+    let mut app = app(Settings::default());
+    press(&mut app, "ss");
+    app.sample(golden::flushed());
+    assert_eq!(selected(&app), Some(1200));
+}
+
+#[test]
+fn graphs_and_details_stay_as_they_are_while_the_screen_stands_still() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "s\n");
+    let before = text(&buffer(&mut app, PLAIN, USUAL));
+    for _ in 0..100 {
+        app.sample(golden::flushed());
+        press(&mut app, "\u{1b}\n");
+        assert_eq!(text(&buffer(&mut app, PLAIN, USUAL)), before);
+    }
+    let dd = RowKey::Task(golden::sample().tasks[0].key());
+    press(&mut app, "s");
+    let graph = app.histories.of(&dd, app.graph(), 99);
+    assert_eq!(graph, [256 << 20; 30], "and what was held back is there");
+}
+
+#[test]
+fn other_rows_have_their_history_at_once() {
+    let mut app = after_two(Settings::default());
+    let caused = |app: &App, key: RowKey| app.histories.of(&key, app.graph(), 9);
+    let dd = RowKey::Task(golden::sample().tasks[0].key());
+    let before = caused(&app, dd.clone());
+    press(&mut app, "bbbbbb");
+    let device = RowKey::Group(Some("8:1".into()));
+    assert_eq!(caused(&app, device).len(), 2);
+    press(&mut app, "bb");
+    assert_eq!(app.settings.group_by, GroupBy::Thread);
+    assert_eq!(caused(&app, dd.clone()), before);
+    press(&mut app, "b");
+    assert_eq!(
+        caused(&app, dd.clone()),
+        before,
+        "a process is its leader's"
+    );
+    press(&mut app, "b");
+    let root = RowKey::Group(Some("root".into()));
+    assert_eq!(caused(&app, root), before);
+    press(&mut app, "BB/nosuch\u{1b}");
+    assert_eq!(caused(&app, dd), before, "and after a filter");
+}
+
+#[test]
+fn who_wrote_lately_stays_above_who_only_holds_dirty_pages() {
+    let mut app = after_two(Settings::default());
+    let mut third = golden::flushed();
+    third.facts.clear();
+    for task in &mut third.tasks {
+        task.stats = task.stats.nothing();
+        task.block = task.block.map(|_| crate::collect::TaskBlock::zero());
+    }
+    if let Some(block) = &mut third.tasks[5].block {
+        block.dirty_pending = Some(1 << 40);
+    }
+    third.tasks.remove(0);
+    app.sample(third);
+    let shown = app.shown.as_ref().expect("rows");
+    let tids: Vec<_> = shown
+        .rows
+        .iter()
+        .filter_map(|row| shown.row(row).task())
+        .collect();
+    assert_eq!(tids[0].tid, 77);
+}
+
+#[test]
+fn a_key_of_the_table_does_nothing_where_nothing_is_seen_of_it() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "\nb");
+    assert_eq!(app.settings.group_by, GroupBy::Thread);
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("Esc"))
+    );
+    // A terminal sends Esc and a key soon after it as one.
+    app.key(KeyEvent::new(KeyCode::Char('b'), KeyModifiers::ALT));
+    assert_eq!(app.place().page, Page::Table);
+    assert_eq!(app.settings.group_by, GroupBy::Process);
+}
+
+#[test]
+fn only_what_is_written_for_others_is_listed_when_that_is_wanted() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "wo");
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(
+        screen.contains("[kworker/u8:2]") && !screen.contains("postgres (PID 900)"),
+        "{screen}"
+    );
+    assert!(!app.settings.only, "the table is as it was");
+    press(&mut app, "o");
+    assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("postgres (PID 900)"));
+}
+
+#[test]
+fn eighty_columns_hold_the_header() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let screen = text(&buffer(&mut app, PLAIN, (80, 24)));
+    assert!(
+        screen.contains("(metadata)\n") && screen.contains("Writeback: 0B\n"),
+        "{screen}"
+    );
+    assert!(screen.contains("-> dd 100%"), "{screen}");
+}
+
+#[test]
+fn that_delays_are_not_counted_is_not_said_when_a_key_has_turned_it_on() {
+    let mut app = app(Settings::default());
+    app.machine.notices = vec!["SWAPIN and IO are unknown".to_owned()];
+    let mut said = |sample| {
+        app.sample(sample);
+        text(&buffer(&mut app, PLAIN, USUAL)).contains("! SWAPIN")
+    };
+    let mut uncounted = golden::flushed();
+    uncounted.system.counted.blkio_delay_ns = None;
+    assert!(said(uncounted));
+    assert!(!said(golden::flushed()));
 }
 
 proptest! {

@@ -85,6 +85,39 @@ pub enum Action {
     Suspend,
 }
 
+impl Action {
+    /// Whether it changes the table, so that nothing is seen of it elsewhere.
+    pub fn is_of_table(self) -> bool {
+        use Action::{
+            AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Graph, GroupNext,
+            GroupPrevious, Only, Pids, Processes, Reverse, SortLeft, SortRight, SortUsual, Tree,
+            Users,
+        };
+        matches!(
+            self,
+            AllColumns
+                | Column
+                | CommandLine
+                | Device
+                | Exited
+                | Figures
+                | Filter
+                | Graph
+                | GroupNext
+                | GroupPrevious
+                | Only
+                | Pids
+                | Processes
+                | Reverse
+                | SortLeft
+                | SortRight
+                | SortUsual
+                | Tree
+                | Users
+        )
+    }
+}
+
 /// Some keys that do the same.
 pub struct Key {
     codes: &'static [KeyCode],
@@ -123,13 +156,13 @@ keys! {
     GroupPrevious "B" "the same, the other way" [Char('B')];
     Processes "p" "processes or threads" [Char('p'), Char('P')];
     Tree "t" "tree: children below their parents" [Char('t'), F(5)];
-    Only "o" "only what does I/O or has dirty pages" [Char('o'), Char('O')];
+    Only "o" "only what does I/O or has dirty pages; in why: only writes for others" [Char('o'), Char('O')];
     Figures "a" "rates, totals from now on, or both" [Char('a'), Char('A')];
     Exited "x" "exited tasks stay in view (dimmed) for a while, or not" [Char('x'), Char('X')];
     SortLeft "Left <" "sort by the column to the left" [Left, Char('<')];
     SortRight "Right >" "sort by the column to the right" [Right, Char('>')];
     Reverse "r" "the other way around" [Char('r'), Char('R')];
-    SortUsual "m" "those that moved most first, whichever way" [Char('m')];
+    SortUsual "m" "those that move most first, and moved lately" [Char('m')];
     Filter "/" "only commands that match a regular expression" [Char('/'), F(4)];
     Users "u" "only these users' tasks" [Char('u'), Char('U')];
     Pids "f" "only these processes" [Char('f')];
@@ -160,9 +193,8 @@ keys! {
 /// What a key does, if anything.
 pub fn action(event: KeyEvent) -> Option<Action> {
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-    let alt = event.modifiers.contains(KeyModifiers::ALT);
     let is = |key: &&Key| key.ctrl == ctrl && key.codes.contains(&event.code);
-    KEYS.iter().find(is).filter(|_| !alt).map(|key| key.action)
+    KEYS.iter().find(is).map(|key| key.action)
 }
 
 #[cfg(test)]
@@ -190,7 +222,6 @@ mod tests {
         );
         assert_eq!(press(Char('c'), KeyModifiers::CONTROL), Some(Action::Quit));
         assert_eq!(press(Char('W'), KeyModifiers::SHIFT), Some(Action::Save));
-        assert_eq!(press(Char('q'), KeyModifiers::ALT), None);
         assert_eq!(press(F(9), KeyModifiers::NONE), None);
     }
 }

@@ -5,15 +5,16 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    collect::{Flush, Sample, Spike, Written, devices::Number},
+    collect::{Flush, FlushOwner, Sample, Spike, Written, devices::Number},
     output::{
         Explain, escape,
         explain::{FLUSHES, alike, who},
     },
 };
 
-/// How many are remembered.
+/// How many flushes are remembered, and how many spikes.
 const MOST: usize = 300;
+const MOST_SPIKES: usize = 100;
 
 /// One flush of an interval, those alike together, or a spike.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Entry {
     pub bytes: u64,
     /// Whose data it was, with shares.
     pub owners: String,
+    /// It is a spike, or at least in part not the own data of who wrote.
+    pub others: bool,
     /// It is a spike.
     pub spike: bool,
     /// All that there is to say.
@@ -76,8 +79,21 @@ impl Log {
                 }
             }
         }
-        self.entries.truncate(MOST);
+        self.forget();
         new
+    }
+
+    /// What happened at night is still there in the morning, under many flushes.
+    fn forget(&mut self) {
+        let (mut flushes, mut spikes) = (0, 0);
+        self.entries.retain(|entry| {
+            let (count, most) = match entry.spike {
+                true => (&mut spikes, MOST_SPIKES),
+                false => (&mut flushes, MOST),
+            };
+            *count += 1;
+            *count <= most
+        });
     }
 
     fn flush(&self, flush: &Flush, submitters: usize, sample: &Sample) -> Entry {
@@ -90,6 +106,7 @@ impl Log {
             reason: escape(flush.reason.name()).into_owned(),
             bytes: flush.written.totals.write,
             owners: owners(&flush.written),
+            others: !is_own(flush),
             spike: false,
             text: lines(&text),
             spike_on: None,
@@ -110,6 +127,7 @@ impl Log {
             reason: escape(reasons.unwrap_or("-")).into_owned(),
             bytes: spike.written.totals.write,
             owners: owners(&spike.written),
+            others: true,
             spike: true,
             text: lines(&text),
             spike_on: Some(spike.device),
@@ -119,6 +137,15 @@ impl Log {
 
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
+}
+
+/// A task writes nothing but what it made dirty itself.
+fn is_own(flush: &Flush) -> bool {
+    let written = &flush.written;
+    flush.submitter.as_ref().is_some_and(|submitter| {
+        let own = |owner: &FlushOwner| owner.task.pid == submitter.pid;
+        !submitter.kthread && written.owners.iter().all(own)
+    })
 }
 
 /// `dd 81%, rsyslogd 12%, metadata 7%`.
@@ -165,5 +192,28 @@ mod tests {
             log.add(&sample);
         }
         assert_eq!(log.entries.len(), MOST);
+    }
+
+    #[test]
+    fn a_spike_is_not_forgotten_for_many_flushes() {
+        let mut log = Log::new(TimeZone::UTC);
+        log.add(&golden::spiked(false));
+        for _ in 0..MOST {
+            log.add(&golden::flushed());
+        }
+        let oldest = log.entries.back().expect("some");
+        assert!(oldest.spike && log.entries.len() == MOST + 1);
+    }
+
+    #[test]
+    fn a_task_that_writes_its_own_data_writes_for_nobody_else() {
+        let mut log = Log::new(TimeZone::UTC);
+        log.add(&golden::flushed());
+        let others = |who: &str| {
+            let entry = log.entries.iter().find(|entry| entry.who.contains(who));
+            entry.expect("there").others
+        };
+        assert!(others("kworker") && others("jbd2"));
+        assert!(!others("postgres (PID 900)"));
     }
 }

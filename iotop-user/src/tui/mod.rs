@@ -3,6 +3,7 @@
 //! A thread samples, and the rest is one loop: a sample or a key changes the
 //! state, and then it is drawn. Nothing is looked up while drawing.
 
+mod actions;
 mod answers;
 mod app;
 mod detail;
@@ -13,6 +14,7 @@ mod gone;
 mod history;
 mod keys;
 mod log;
+mod pages;
 mod prompt;
 mod recent;
 mod rows;
@@ -32,8 +34,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::{app::Machine, settings::Settings};
 use self::{
-    app::{App, Effect, Page},
+    app::{App, Effect},
     draw::{draw, theme::Theme},
+    pages::Page,
     rows::{Scope, wanted_rows},
     sampler::Sampler,
     settings::Figures,

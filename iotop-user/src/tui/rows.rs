@@ -9,10 +9,10 @@ use std::{
 use super::{
     gone::Gone,
     history::Histories,
-    recent::Recent,
+    recent::{Movement, Person, Recent},
     settings::{Figures, Settings},
     tree::{tree, with_ancestors},
-    whom::for_whom,
+    whom::{Whom, WhomOf},
 };
 use crate::{
     cli::{GroupBy, OnDevice},
@@ -40,6 +40,30 @@ impl RowKey {
             Row::Group(group) => RowKey::Group(group.name.clone()),
         }
     }
+
+    /// Of the task or group that a person is or is in. A process is its leader's,
+    /// whom a person does not know; a device or file has nobody in it.
+    pub fn of_person(person: &Person, by: GroupBy) -> Option<RowKey> {
+        let group = match by {
+            GroupBy::Thread => return Some(RowKey::Task(person.key)),
+            GroupBy::Process | GroupBy::Device | GroupBy::File => return None,
+            GroupBy::User => &person.user,
+            GroupBy::Cgroup => &person.cgroup,
+            GroupBy::Unit => &person.unit,
+            GroupBy::Container => &person.container,
+        };
+        Some(RowKey::Group(group.clone()))
+    }
+
+    /// Of the device or file, where rows are those.
+    pub fn of_place(movement: &Movement, by: GroupBy) -> Option<RowKey> {
+        let place = match by {
+            GroupBy::Device => &movement.device_name,
+            GroupBy::File => &movement.file,
+            _ => return None,
+        };
+        Some(RowKey::Group(Some(place.clone())))
+    }
 }
 
 /// What of the machine is to be seen. Unlike the settings it is not remembered.
@@ -64,8 +88,8 @@ pub struct Shown {
     pub rows: Vec<ShownRow>,
     /// The same with totals, where both are shown.
     totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
-    /// For whom the tasks write, by place.
-    pub whom: HashMap<usize, String>,
+    /// For whom the tasks write.
+    pub whom: WhomOf,
 }
 
 /// One row.
@@ -83,12 +107,8 @@ impl Shown {
     }
 
     /// For whom it writes.
-    pub fn whom(&self, row: &ShownRow) -> Option<&str> {
-        let of_task = self.sample.groups.is_none();
-        self.whom
-            .get(&row.at)
-            .filter(|_| of_task)
-            .map(String::as_str)
+    pub fn whom(&self, row: &ShownRow) -> Option<&Whom> {
+        self.whom.of(self.row(row).task()?)
     }
 
     /// The same row's totals, where both are shown.
@@ -121,8 +141,6 @@ pub struct Show<'a> {
     pub scope: &'a Scope,
     /// The tasks that have exited lately.
     pub gone: &'a Gone,
-    /// What the rows did lately.
-    pub histories: &'a Histories,
     /// What moved lately.
     pub recent: &'a Recent,
     /// The devices' names.
@@ -130,34 +148,75 @@ pub struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// The rows of the interval, or of the totals where only those are shown.
-    pub fn rows(mut self, interval: &Arc<Sample>, totals: Option<&Arc<Sample>>) -> Shown {
+    /// The rows of the interval, or of the totals where only those are shown; in
+    /// no order yet.
+    pub fn look(
+        &mut self,
+        interval: &Arc<Sample>,
+        totals: Option<&Arc<Sample>>,
+        histories: &Histories,
+    ) -> Shown {
         let figures = self.settings.figures;
         let sample = match (figures, totals) {
-            (Figures::Totals, Some(totals)) => self.seen(totals),
-            _ => self.seen(interval),
+            (Figures::Totals, Some(totals)) => self.seen(totals, histories),
+            _ => self.seen(interval, histories),
         };
         let totals = totals.filter(|_| figures == Figures::Both).map(|totals| {
-            let sample = self.seen(totals);
+            let sample = self.seen(totals, histories);
             let keys = sort::rows(&sample).into_iter().map(RowKey::of);
             let places = keys.zip(0..).collect();
             (sample, places)
         });
         let whom = match sample.groups {
-            Some(_) => HashMap::new(),
-            None => for_whom(&sample, self.devices),
+            Some(_) => WhomOf::default(),
+            None => {
+                let processes = self.settings.group_by == GroupBy::Process;
+                WhomOf::new(self.recent, self.scope.device.as_ref(), processes)
+            }
         };
         Shown {
-            rows: self.order(&sample),
+            rows: Vec::new(),
             sample,
             totals,
             whom,
         }
     }
 
+    /// What the rows of a sample did lately, as far as it is remembered.
+    pub fn histories(&self, sample: &Sample) -> Histories {
+        let by = self.settings.group_by;
+        if by.by().is_some_and(By::is_of_facts) && !self.is_whole() {
+            // Whose command matches is not remembered.
+            return Histories::default();
+        }
+        let leaders: HashMap<u32, TaskKey> = match by {
+            GroupBy::Process => sample.tasks.iter().map(|t| (t.tid, t.key())).collect(),
+            _ => HashMap::new(),
+        };
+        let row = |person: &Person| match by {
+            GroupBy::Process => leaders.get(&person.pid).copied().map(RowKey::Task),
+            by => RowKey::of_person(person, by),
+        };
+        Histories::rebuilt(self.recent, self.scope.device.as_ref(), |movement| {
+            let owner = || movement.owner.as_deref().and_then(row);
+            [
+                RowKey::of_place(movement, by).or_else(owner),
+                movement.submitter.as_deref().and_then(row),
+            ]
+        })
+    }
+
+    /// No task is left out.
+    fn is_whole(&self) -> bool {
+        let Scope {
+            pids, uids, filter, ..
+        } = self.scope;
+        pids.is_empty() && uids.is_empty() && filter.is_none()
+    }
+
     /// The part of a sample that is to be seen: where that is all of it, there
     /// is no second one of ten thousand tasks.
-    fn seen(&mut self, all: &Arc<Sample>) -> Arc<Sample> {
+    fn seen(&mut self, all: &Arc<Sample>, histories: &Histories) -> Arc<Sample> {
         let mut sample = Arc::clone(all);
         let Settings {
             group_by,
@@ -201,11 +260,11 @@ impl Show<'_> {
             filter.apply(Arc::make_mut(&mut sample));
         }
         if let Some(by) = by {
-            let whole = pids.is_empty() && uids.is_empty() && filter.is_none();
+            let whole = self.is_whole();
             let sample = Arc::make_mut(&mut sample);
             group(sample, by, self.devices, whole);
             if by.is_of_facts() {
-                self.put_back(by, whole, sample);
+                self.put_back(by, whole, histories, sample);
             }
         }
         sample
@@ -213,7 +272,7 @@ impl Show<'_> {
 
     /// A device or file that is not written all the time stays in view for a
     /// while. Of some tasks only those are known that were in view.
-    fn put_back(&self, by: By, whole: bool, sample: &mut Sample) {
+    fn put_back(&self, by: By, whole: bool, histories: &Histories, sample: &mut Sample) {
         let Some(groups) = &mut sample.groups else {
             return;
         };
@@ -221,7 +280,7 @@ impl Show<'_> {
             true => self.recent.names(by),
             false => HashSet::new(),
         };
-        missing.extend(self.histories.keys().filter_map(|key| match key {
+        missing.extend(histories.keys().filter_map(|key| match key {
             RowKey::Group(name) => name.clone(),
             RowKey::Task(_) => None,
         }));
@@ -255,21 +314,25 @@ impl Show<'_> {
         self.settings.tree && self.settings.group_by.by().is_none()
     }
 
-    fn order(&self, sample: &Sample) -> Vec<ShownRow> {
+    /// Puts the rows in order.
+    pub fn order(&self, shown: &mut Shown, histories: &Histories) {
+        shown.rows = self.ordered(&shown.sample, histories);
+    }
+
+    fn ordered(&self, sample: &Sample, histories: &Histories) -> Vec<ShownRow> {
         let rows = sort::rows(sample);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         match &self.settings.sort {
             Some(key) if key.field.is_of(self.settings.group_by.by()) => {
                 order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
             }
-            // A flusher stands beside whom it writes for, and what moved lately
-            // above what did not.
+            // A flusher stands beside whom it writes for, and who moves
+            // something every few seconds stays where it is.
             _ => order.sort_by_cached_key(|at| {
                 let row = rows[*at];
-                let own = sort::weight(row);
-                let for_others = row.block().map_or(0, |block| block.submitted_for_others);
-                let lately = self.histories.moved(&RowKey::of(row));
-                let most = [own.max(for_others), own, lately].map(std::cmp::Reverse);
+                let (most, own) = histories.moves(&RowKey::of(row));
+                let pending = row.block().and_then(|block| block.dirty_pending);
+                let most = [most, own, pending.unwrap_or(0)].map(std::cmp::Reverse);
                 (most, sort::identity(row))
             }),
         }
@@ -329,16 +392,22 @@ mod tests {
 
     fn shown(settings: &Settings, scope: &Scope) -> Shown {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
-        let show = Show {
+        let sample = golden::sample();
+        let mut recent = Recent::default();
+        recent.add(&sample, &mut devices, false);
+        let mut show = Show {
             settings,
             scope,
             gone: &Gone::default(),
-            histories: &Histories::default(),
-            recent: &Recent::default(),
+            recent: &recent,
             devices: &mut devices,
         };
-        let sample = Arc::new(golden::sample());
-        show.rows(&sample, Some(&sample))
+        let sample = Arc::new(sample);
+        let mut histories = Histories::default();
+        let mut shown = show.look(&sample, Some(&sample), &histories);
+        histories.set(sort::rows(&shown.sample).into_iter());
+        show.order(&mut shown, &histories);
+        shown
     }
 
     fn tids(settings: &Settings, scope: &Scope) -> Vec<u32> {
@@ -386,7 +455,8 @@ mod tests {
             let totals = shown.totals(row).expect("there");
             assert_eq!(RowKey::of(totals), RowKey::of(shown.row(row)));
         }
-        assert_eq!(shown.whom.len(), 2);
+        let writers = shown.rows.iter().filter(|row| shown.whom(row).is_some());
+        assert_eq!(writers.count(), 2);
         let first = RowKey::of(shown.row(&shown.rows[0]));
         assert_eq!(shown.place(&first), Some(0));
     }

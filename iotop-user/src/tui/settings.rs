@@ -19,6 +19,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Seconds between two looks.
+    #[serde(deserialize_with = "delay")]
     pub delay: f64,
     /// What a row is.
     pub group_by: GroupBy,
@@ -192,15 +193,7 @@ impl Settings {
     }
 
     fn parse(text: &str) -> Result<Settings, String> {
-        let settings: Settings =
-            toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        crate::cli::seconds(&self.delay.to_string()).map_err(|error| format!("delay: {error}"))?;
-        Ok(())
+        toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())
     }
 
     /// Writes the file. What else stands in it, comments say, stays.
@@ -236,6 +229,12 @@ impl Settings {
         }
         fs::write(path, document.to_string()).map_err(file)
     }
+}
+
+fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let delay = f64::deserialize(from)?;
+    crate::cli::seconds(&delay.to_string()).map_err(de::Error::custom)?;
+    Ok(delay)
 }
 
 fn sort<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Sort>, D::Error> {
@@ -309,7 +308,7 @@ mod tests {
                 "nosuch",
             ),
             ("group_by = \"planet\"", "line 1, column 12", "planet"),
-            ("delay = 0.001", "delay", "at least"),
+            ("only = true\ndelay = 0.001", "line 2, column 9", "at least"),
         ] {
             let error = Settings::parse(text).expect_err(text);
             assert!(

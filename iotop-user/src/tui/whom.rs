@@ -1,58 +1,158 @@
-//! For whom a task writes: the owners of what it submits.
+//! For whom a task writes: the owners of what it submits, or did last.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use iotop_common::Class;
+use unicode_width::UnicodeWidthStr as _;
 
+use super::recent::{Interval, Person, Recent};
 use crate::{
-    collect::{Sample, devices::DeviceNames},
-    output::escape,
+    cli::OnDevice,
+    collect::Task,
+    output::{escape, units},
 };
 
 /// Owners that are named.
 const NAMED: usize = 3;
 
-/// `flush sda1 -> postgres 81%, rsyslog 12%` for each task, by its place in the
-/// sample, that submitted bytes of other owners.
-pub fn for_whom(sample: &Sample, devices: &mut DeviceNames) -> HashMap<usize, String> {
-    let mut by_submitter: HashMap<usize, BTreeMap<_, BTreeMap<&str, u64>>> = HashMap::new();
-    for fact in &sample.facts {
-        let (Some(submitter), Some(owner)) = (fact.submitter, fact.owner) else {
-            continue;
+/// For whom the tasks write.
+#[derive(Debug, Default)]
+pub struct WhomOf {
+    whom: HashMap<(u32, u64), Whom>,
+    processes: bool,
+}
+
+/// For whom one task writes.
+#[derive(Debug)]
+pub struct Whom {
+    kthread: bool,
+    /// How long ago; none: in the interval that is shown.
+    ago: Option<Duration>,
+    interval: Duration,
+    devices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
+}
+
+impl WhomOf {
+    /// Of each task, or process, the last interval in which it submitted bytes of
+    /// other owners.
+    pub fn new(recent: &Recent, device: Option<&OnDevice>, processes: bool) -> WhomOf {
+        let mut of = WhomOf {
+            whom: HashMap::new(),
+            processes,
         };
-        if submitter == owner || matches!(fact.class, Class::Read | Class::Stacked) {
-            continue;
+        let mut ago = None;
+        for interval in recent.intervals().rev() {
+            let mut now = HashMap::new();
+            for movement in interval.movements.iter().filter(|m| m.is_on(device)) {
+                let (Some(submitter), Some(owner)) = (&movement.submitter, &movement.owner) else {
+                    continue;
+                };
+                let key = of.key(
+                    submitter.pid,
+                    submitter.key.tid,
+                    submitter.key.start_boottime,
+                );
+                let its = of.key(owner.pid, owner.key.tid, owner.key.start_boottime);
+                if key == its || movement.class == Class::Read || of.whom.contains_key(&key) {
+                    continue;
+                }
+                let whom = now
+                    .entry(key)
+                    .or_insert_with(|| Whom::new(submitter, ago, interval));
+                let owners = whom
+                    .devices
+                    .entry(movement.device_name.clone())
+                    .or_default();
+                *owners.entry(owner.comm.clone()).or_default() += movement.bytes;
+            }
+            of.whom.extend(now);
+            ago = Some(ago.unwrap_or_default() + interval.length);
         }
-        let owners = by_submitter.entry(submitter).or_default();
-        let bytes = owners.entry(fact.device).or_default();
-        *bytes.entry(&*sample.tasks[owner].comm).or_default() += fact.bytes;
+        of
     }
-    let said = |(submitter, of_devices): (usize, BTreeMap<_, BTreeMap<&str, u64>>)| {
-        let verb = match sample.tasks[submitter].kthread {
-            true => "flush ",
-            false => "",
+
+    /// Of a task.
+    pub fn of(&self, task: &Task) -> Option<&Whom> {
+        self.whom
+            .get(&self.key(task.pid, task.tid, task.start_boottime))
+    }
+
+    /// A process is its number: the thread that submits is not its leader.
+    fn key(&self, pid: u32, tid: u32, start: u64) -> (u32, u64) {
+        match self.processes {
+            true => (pid, 0),
+            false => (tid, start),
+        }
+    }
+}
+
+impl Whom {
+    fn new(submitter: &Person, ago: Option<Duration>, interval: &Interval) -> Whom {
+        Whom {
+            kthread: submitter.kthread,
+            ago,
+            interval: interval.length,
+            devices: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it is so in the interval that is shown.
+    pub fn is_now(&self) -> bool {
+        self.ago.is_none()
+    }
+
+    /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`. The longest that has
+    /// room: the owners go last.
+    pub fn text(&self, room: usize, kilobytes: bool) -> String {
+        let verb = match (self.kthread, self.ago) {
+            (true, None) => "flush",
+            (true, Some(_)) => "flushed",
+            (false, None) => "writes",
+            (false, Some(_)) => "wrote",
         };
-        let parts: Vec<String> = of_devices
-            .into_iter()
-            .map(|(device, owners)| {
-                format!("{verb}{} -> {}", name(devices.name(device)), shares(owners))
-            })
-            .collect();
-        (submitter, parts.join("; "))
-    };
-    by_submitter.into_iter().map(said).collect()
+        let ago = self
+            .ago
+            .map(|ago| format!("{:.0}s ago ", ago.as_secs_f64().max(1.0)));
+        let ago = ago.unwrap_or_default();
+        let all = |rate: bool| {
+            let parts = self.devices.iter().map(|(device, owners)| {
+                let bytes: u64 = owners.values().sum();
+                let rate = match rate {
+                    true => format!("{} ", self.rate(bytes, kilobytes)),
+                    false => String::new(),
+                };
+                format!("{} {rate}{ago}-> {}", escape(device), shares(owners))
+            });
+            format!("{verb} {}", parts.collect::<Vec<_>>().join("; "))
+        };
+        let owners = |ago: &str| {
+            let mut sums: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+            for (owner, bytes) in self.devices.values().flatten() {
+                *sums.entry(owner.clone()).or_default() += bytes;
+            }
+            format!("{ago}-> {}", shares(&sums))
+        };
+        let fits = |text: &String| text.width() <= room;
+        Some(all(self.is_now()))
+            .filter(fits)
+            .or_else(|| Some(all(false)).filter(fits))
+            .or_else(|| Some(owners(&ago)).filter(fits))
+            .unwrap_or_else(|| owners(""))
+    }
+
+    fn rate(&self, bytes: u64, kilobytes: bool) -> String {
+        let seconds = self.interval.as_secs_f64().max(0.001);
+        format!("{}/s", units::bytes(bytes as f64 / seconds, kilobytes))
+    }
 }
 
-fn name(name: Arc<str>) -> String {
-    escape(&name).into_owned()
-}
-
-fn shares(owners: BTreeMap<&str, u64>) -> String {
+fn shares(owners: &BTreeMap<Arc<str>, u64>) -> String {
     let all: u64 = owners.values().sum();
-    let mut owners: Vec<(&str, u64)> = owners.into_iter().collect();
+    let mut owners: Vec<(&Arc<str>, u64)> = owners.iter().map(|(name, n)| (name, *n)).collect();
     owners.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     // Of what is next to nothing nobody wants to read.
     let least = all / 200;
@@ -77,24 +177,54 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::output::golden;
+    use crate::{
+        collect::{Sample, devices::DeviceNames},
+        output::golden,
+    };
+
+    fn said(samples: &[Sample], task: usize, room: usize) -> Option<String> {
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let mut recent = Recent::default();
+        for sample in samples {
+            recent.add(sample, &mut devices, false);
+        }
+        let of = WhomOf::new(&recent, None, false);
+        let whom = of.of(&golden::sample().tasks[task])?;
+        Some(whom.text(room, false))
+    }
 
     #[test]
-    fn a_flusher_says_for_whom() {
+    fn a_flusher_says_for_whom_and_how_much_as_far_as_there_is_room() {
         let mut sample = golden::sample();
         sample.facts[3].submitter = Some(1);
         sample.facts[3].bytes = 64 << 20;
-        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
-        let whom = for_whom(&sample, &mut devices);
-        assert_eq!(whom.len(), 1);
-        assert_eq!(whom[&1], "flush 8:1 -> dd 80%, postgres 20%");
+        for (room, text) in [
+            (50, "flush 8:1 160.00M/s -> dd 80%, postgres 20%"),
+            (40, "flush 8:1 -> dd 80%, postgres 20%"),
+            (20, "-> dd 80%, postgres 20%"),
+        ] {
+            let said = said(std::slice::from_ref(&sample), 1, room);
+            assert_eq!(said.as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn who_flushed_last_is_still_known_when_it_flushes_no_more() {
+        let mut later = golden::sample();
+        later.facts.clear();
+        let samples = [golden::sample(), later.clone(), later];
+        let said = said(&samples, 1, 60);
+        assert_eq!(said.as_deref(), Some("flushed 8:1 4s ago -> dd 100%"));
     }
 
     #[test]
     fn a_task_that_syncs_others_data_says_so_and_one_that_writes_its_own_does_not() {
-        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
-        let whom = for_whom(&golden::sample(), &mut devices);
-        assert_eq!(whom[&4], "8:1 -> postgres 100%");
-        assert!(!whom.contains_key(&3));
+        let sample = [golden::sample()];
+        let walwriter = said(&sample, 4, 60);
+        assert_eq!(
+            walwriter.as_deref(),
+            Some("writes 8:1 512.00K/s -> postgres 100%")
+        );
+        assert_eq!(said(&sample, 3, 60), None);
     }
 }

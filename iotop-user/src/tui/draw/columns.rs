@@ -34,8 +34,10 @@ const DISPENSABLE: [&str; 12] = [
 ];
 /// What the last column needs at least.
 const NAME: u16 = 14;
-/// What it is given before others have room, at most.
-const USUAL_NAME: u16 = 44;
+/// What it is given before others have room, at most: of a task with whom it
+/// writes for, and of what has short names.
+const USUAL_NAME: u16 = 38;
+const SHORT_NAME: u16 = 24;
 /// The narrowest graph, and the widest.
 const GRAPH: (u16, u16) = (8, 20);
 
@@ -95,7 +97,11 @@ pub fn usual_sort(columns: &[&'static Field]) -> usize {
 
 /// The columns that have room, with their widths. The last one has the rest.
 pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
-    let name = (width / 10 * 3).clamp(NAME, USUAL_NAME);
+    let most = match settings.group_by {
+        GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => SHORT_NAME,
+        GroupBy::Thread | GroupBy::Process | GroupBy::Cgroup | GroupBy::File => USUAL_NAME,
+    };
+    let name = (width / 10 * 4).clamp(NAME, most);
     let fields = fields(settings, known);
     let mut columns: Vec<(Column, u16)> = Vec::new();
     for field in &fields {

@@ -1,11 +1,14 @@
 //! What holds for the machine: the lines above the table.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
-    collect::{BlockTotals, Disk, Sample, Task, TaskCounters},
+    collect::{BlockTotals, Disk, Sample, Task, TaskCounters, Unattributed},
     output::{
         cell::Scale,
         table::{losses_named, reasons},
@@ -83,7 +86,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let scope = &app.scope;
     let theme = canvas.theme;
     let said = [
-        tree.then(|| "tree".to_owned()),
+        (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
         only.then(|| "only active".to_owned()),
         (!scope.pids.is_empty()).then(|| format!("PID {:?}", scope.pids)),
         (!scope.uids.is_empty()).then(|| format!("UID {:?}", scope.uids)),
@@ -165,6 +168,7 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
     let owned = canvas.tone(Tone::Owned);
     let none = canvas.tone(Tone::Nobodys);
     let shared = |block: &BlockTotals| block.shared;
+    let between = if roomy { "  |  " } else { " | " };
     let line = match wide {
         true => vec![
             Span::raw(on.unwrap_or_default()),
@@ -173,14 +177,16 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
                 format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
                 owned,
             ),
-            Span::raw("  |  Shared: "),
+            Span::raw(format!("{between}Shared: ")),
             Span::styled(format!("{}{}", rate(shared), share_if_roomy(shared)), owned),
-            Span::raw("  |  Unattributed: "),
+            Span::raw(format!("{between}Unattributed: ")),
             Span::styled(
                 format!("{}{}", rate(nobodys), share_if_roomy(nobodys)),
                 none,
             ),
-            Span::raw(block.map_or(String::new(), |block| reasons(&block.unattributed, scale))),
+            Span::raw(block.map_or(String::new(), |block| {
+                why_nobodys(&block.unattributed, scale)
+            })),
         ],
         false => vec![
             Span::raw("Attr "),
@@ -189,10 +195,20 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
                 owned,
             ),
             Span::raw(" nobody's "),
-            Span::styled(format!("{}{}", rate(nobodys), share(nobodys)), none),
+            Span::styled(rate(nobodys), none),
         ],
     };
     canvas.line(Line::from(line));
+}
+
+/// The reasons. Of a single one the figure has been said.
+fn why_nobodys(of: &Unattributed, scale: &Scale) -> String {
+    let reasons = reasons(of, scale);
+    let all = format!(" {})", scale.rate(Some(of.in_total())));
+    match reasons.strip_suffix(&all) {
+        Some(one) if of.stacked == 0 && !one.contains(',') => format!("{one})"),
+        _ => reasons,
+    }
 }
 
 /// Dirty page cache as a bar up to the limit at which writers are held back.
@@ -216,7 +232,8 @@ fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: boo
             dirty if dirty > background => canvas.tone(Tone::Alarm),
             _ => canvas.tone(Tone::Owned),
         };
-        let (filled, mark) = bar(dirty, background, limit);
+        let length = if canvas.area.width < ROOMY { 10 } else { 20 };
+        let (filled, mark) = bar(dirty, background, limit, length);
         let cell = |at: usize| match at {
             at if at == mark => '|',
             at if at < filled => '#',
@@ -224,7 +241,7 @@ fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: boo
         };
         let (before, after): (String, String) = (
             (0..filled).map(cell).collect(),
-            (filled..BAR).map(cell).collect(),
+            (filled..length).map(cell).collect(),
         );
         line.push(Span::raw(" ["));
         line.push(Span::styled(before, tone));
@@ -233,27 +250,29 @@ fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: boo
     }
     line.push(Span::raw(match wide {
         true => format!(
-            " background {}, limit {}  |  Writeback: {}",
+            " background {}, limit {}{}Writeback: {}",
             level(system.background_threshold_bytes),
             level(system.dirty_threshold_bytes),
+            if canvas.area.width < ROOMY {
+                " | "
+            } else {
+                "  |  "
+            },
             level(system.writeback_bytes),
         ),
         false => format!(
             " of {}, writeback {}",
-            level(system.background_threshold_bytes),
+            level(system.dirty_threshold_bytes),
             level(system.writeback_bytes),
         ),
     }));
     canvas.line(Line::from(line));
 }
 
-/// How long the bar is.
-const BAR: usize = 20;
-
-/// How much of the bar is filled, and where the background threshold is.
-fn bar(dirty: u64, background: u64, limit: u64) -> (usize, usize) {
-    let part = |bytes: u64| (bytes as f64 / limit.max(1) as f64 * BAR as f64).round() as usize;
-    (part(dirty).min(BAR), part(background).min(BAR - 1))
+/// How much of a bar is filled, and where the background threshold is.
+fn bar(dirty: u64, background: u64, limit: u64, length: usize) -> (usize, usize) {
+    let part = |bytes: u64| (bytes as f64 / limit.max(1) as f64 * length as f64).round() as usize;
+    (part(dirty).min(length), part(background).min(length - 1))
 }
 
 fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
@@ -263,8 +282,9 @@ fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
     let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, false));
     let idle = |disk: &&Disk| disk.read == 0 && disk.write == 0 && disk.busy.is_zero();
     let mut disks: Vec<_> = sample.disks.iter().filter(|disk| !idle(disk)).collect();
+    // The busiest have room, and none jumps from place to place.
     disks.sort_by_key(|disk| (std::cmp::Reverse(disk.busy), disk.number));
-    let mut line = vec![Span::raw("Disks: ")];
+    let mut said = Vec::new();
     let mut room = usize::from(canvas.area.width).saturating_sub(7);
     for disk in disks {
         let busy = (100.0 * disk.busy.as_secs_f64() / seconds).min(100.0);
@@ -281,12 +301,16 @@ fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
         } else {
             BOLD
         };
-        line.extend([
+        let spans = [
             Span::raw(name),
             Span::styled(percent, tone),
             Span::styled(moved, DIM),
-        ]);
+        ];
+        said.push((disk.number, spans));
     }
+    said.sort_by_key(|(number, _)| *number);
+    let mut line = vec![Span::raw("Disks: ")];
+    line.extend(said.into_iter().flat_map(|(_, spans)| spans));
     if line.len() == 1 {
         line.push(Span::styled("all idle", DIM));
     }
@@ -305,14 +329,11 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
         .collect();
     let most = writes.iter().copied().max().unwrap_or(0);
     let rows = graph::area(&writes, width, GRAPH, &canvas.theme.bars());
-    let span = app.history.len().min(width) as f64 * app.settings.delay;
+    let span = app.history.range(from..).map(|moment| moment.length).sum();
     let labels = [
         "Written".to_owned(),
         format!("max {}/s", units::bytes(most as f64, false)),
-        format!(
-            "last {}",
-            units::duration(std::time::Duration::from_secs_f64(span))
-        ),
+        format!("last {}", units::duration(span)),
     ];
     let owned = canvas.tone(Tone::Owned);
     let none = canvas.tone(Tone::Nobodys);
@@ -339,7 +360,11 @@ fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
     if let Some(lost) = losses_named(&app.lost) {
         said.push(format!("lost so far: {lost}; figures are too low"));
     }
-    said.extend(app.machine.notices.iter().cloned());
+    // No more after its key was pressed, and not where a row is worth more.
+    let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
+    let counted = |notice: &&String| counts && notice.starts_with("SWAPIN and IO are");
+    let notices = app.machine.notices.iter();
+    said.extend(notices.filter(|notice| !counted(notice)).cloned());
     let Some(first) = said.first() else { return };
     let more = match said.len() {
         1 => String::new(),
@@ -347,7 +372,7 @@ fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
     };
     let harmless = app.lost.is_nothing() && app.known().blocks;
     let style = match harmless {
-        true => BOLD,
+        true => Style::new(),
         false => canvas.tone(Tone::Alarm),
     };
     let text = canvas.theme.text(&format!("! {more}{first}")).into_owned();
@@ -365,9 +390,9 @@ mod tests {
 
     #[test]
     fn the_bar_ends_at_the_limit() {
-        assert_eq!(bar(0, 50, 100), (0, 10));
-        assert_eq!(bar(50, 50, 100), (10, 10));
-        assert_eq!(bar(500, 100, 100), (20, 19));
-        assert_eq!(bar(5, 0, 0), (20, 0));
+        assert_eq!(bar(0, 50, 100, 20), (0, 10));
+        assert_eq!(bar(50, 50, 100, 20), (10, 10));
+        assert_eq!(bar(500, 100, 100, 20), (20, 19));
+        assert_eq!(bar(5, 0, 0, 20), (20, 0));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     ));
     for (at, field) in columns::all(&app.settings, app.known()).iter().enumerate() {
         lines.push(Line::from(vec![
-            Span::styled(format!("  {:<2}{:<13}", at + 1, field.header), BOLD),
+            Span::styled(format!("  {:>2} {:<13}", at + 1, field.header), BOLD),
             Span::raw(field.about),
         ]));
     }

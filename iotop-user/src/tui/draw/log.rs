@@ -9,7 +9,10 @@ use crate::{
 };
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
-    let title = "WHY: flushes as they happen and spikes, newest first";
+    let title = match app.only_others {
+        true => "WHY: writes for others and spikes, newest first",
+        false => "WHY: flushes as they happen and spikes, newest first",
+    };
     canvas.line(Line::styled(title, BOLD));
     let head = match canvas.area.width {
         ..60 => format!(
@@ -27,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     };
     canvas.line(Line::styled(head, DIM));
     let lines = usize::from(bottom.saturating_sub(canvas.y));
-    let length = app.entries().len();
+    let length = app.entries().count();
     let at = app.place().at.min(length.saturating_sub(1));
     let mut places = Places {
         top: canvas.y,

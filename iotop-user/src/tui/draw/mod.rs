@@ -20,9 +20,11 @@ use ratatui::{
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use self::theme::{Theme, Tone};
-use super::app::{App, Page};
+use super::{app::App, pages::Page};
 use crate::output::Field;
 
+/// From this height on a detail has the whole header above it.
+const ROOMY: u16 = 30;
 /// The smallest screen that is drawn on.
 const SMALLEST: (u16, u16) = (40, 10);
 
@@ -74,6 +76,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     match app.place().page {
         // Texts need the room.
         Page::Entry(_) | Page::Help => header::brief(&mut canvas, app),
+        Page::Detail(..) if area.height < ROOMY => header::brief(&mut canvas, app),
         _ => header::draw(&mut canvas, app),
     }
     let bottom = area.bottom() - 1;
@@ -194,12 +197,25 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
         ],
         Page::Log => &[
             ("Enter", "all of it"),
+            (
+                "o",
+                if app.only_others {
+                    "all"
+                } else {
+                    "only for others"
+                },
+            ),
             ("Up Down", "choose"),
             ("Esc", "back"),
             ("?", "help"),
             ("q", "quit"),
         ],
-        _ => &[("Up Down", "move"), ("Esc", "back"), ("q", "quit")],
+        _ => &[
+            ("Up Down", "move"),
+            ("Esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
     };
     let mut spans = Vec::new();
     let mut taken = 0;

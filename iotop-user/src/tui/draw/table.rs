@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
-    output::{Direction, Field, Row, cell::Scale, units},
+    output::{Direction, Field, Row, cell::Scale, fields::Kind, units},
     tui::{
         app::App,
         rows::{RowKey, Shown, ShownRow},
@@ -172,13 +172,15 @@ fn figure(
         cell,
         "-" | "0B/s" | "0B" | "0.00%" | "0.0/s" | "0.00K/s" | "0.00K" | "0"
     );
+    // What a task did before it exited is not dimmed.
     let tone = match field.header {
         _ if field.is_word() => style,
         _ if nothing => style.patch(DIM),
-        "CAUSED" | "VIA_KERNEL" | "BLOCK_WRITE" => style.patch(canvas.tone(Tone::Owned)),
-        "UNATTRIBUTED" => style.patch(canvas.tone(Tone::Nobodys)),
-        "DISK_READ" | "BLOCK_READ" => style.patch(canvas.tone(Tone::Read)),
-        _ => style,
+        "CAUSED" | "VIA_KERNEL" | "BLOCK_WRITE" => canvas.tone(Tone::Owned),
+        "UNATTRIBUTED" => canvas.tone(Tone::Nobodys),
+        "DISK_READ" | "BLOCK_READ" => canvas.tone(Tone::Read),
+        _ if field.kind == Kind::Id => style,
+        _ => Style::new(),
     };
     Span::styled(text, tone)
 }
@@ -239,7 +241,15 @@ fn named(
     push(&name, style);
     if let Some(whom) = whom {
         push(" ", style);
-        push(&canvas.theme.text(whom), canvas.tone(Tone::Owned));
+        let taken: usize = spans.iter().map(Span::width).sum();
+        let text = whom.text(width - taken, app.settings.kilobytes);
+        let tone = match whom.is_now() {
+            true => canvas.tone(Tone::Owned),
+            false => DIM,
+        };
+        let text = canvas.theme.text(&text);
+        let (text, _) = start_of(&text, width - taken);
+        spans.push(Span::styled(text.to_owned(), tone));
     }
     spans
 }

@@ -1,0 +1,310 @@
+//! What the keys do.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    app::{App, Effect, Past},
+    draw::columns,
+    keys::{Action, action},
+    pages::Page,
+    prompt::{Asked, Prompt, Typed},
+    rows::wanted_rows,
+    sampler::Request,
+    settings::{Figures, Graph, Settings},
+};
+use crate::{
+    cli::GroupBy,
+    output::{Direction, FIELDS, Sort},
+};
+
+impl App {
+    /// Takes a key.
+    pub fn key(&mut self, event: KeyEvent) -> Option<Effect> {
+        if event.modifiers.contains(KeyModifiers::ALT) {
+            // Esc and a key soon after it arrive like this.
+            self.key(KeyCode::Esc.into());
+            let modifiers = event.modifiers.difference(KeyModifiers::ALT);
+            return self.key(KeyEvent { modifiers, ..event });
+        }
+        if self.prompt.is_some() {
+            return self.type_key(event);
+        }
+        self.message = None;
+        let action = action(event)?;
+        let page = &self.place().page;
+        if action == Action::Only && *page == Page::Log {
+            self.only_others = !self.only_others;
+            if let Some(log) = self.places.last_mut() {
+                log.at = 0;
+            }
+            return None;
+        }
+        if *page != Page::Table && action.is_of_table() {
+            self.say("that key is the table's: Esc goes back to it");
+            return None;
+        }
+        if action == Action::Column {
+            self.toggle_column(event);
+            return None;
+        }
+        self.act(action)
+    }
+
+    fn act(&mut self, action: Action) -> Option<Effect> {
+        match action {
+            Action::Quit => return Some(Effect::Quit),
+            Action::Redraw => return Some(Effect::Redraw),
+            Action::Suspend => return Some(Effect::Suspend),
+            Action::Refresh => return Some(Effect::Ask(Request::Now)),
+            Action::Help => self.toggle_page(Page::Help),
+            Action::Why => self.toggle_page(Page::Log),
+            Action::Back => self.back(),
+            Action::Open => self.enter(),
+            Action::Up => self.step(-1),
+            Action::Down => self.step(1),
+            Action::PageUp => self.step(-self.page_length()),
+            Action::PageDown => self.step(self.page_length()),
+            Action::First => self.step(isize::MIN),
+            Action::Last => self.step(isize::MAX),
+            Action::SortLeft => self.sort_by_neighbour(-1),
+            Action::SortRight => self.sort_by_neighbour(1),
+            Action::SortUsual => self.sort(None),
+            Action::Reverse => self.reverse(),
+            Action::Only => return self.set(|settings| settings.only = !settings.only),
+            Action::Processes => {
+                return self.group(|by| match by {
+                    GroupBy::Process => GroupBy::Thread,
+                    _ => GroupBy::Process,
+                });
+            }
+            Action::GroupNext => return self.group(|by| neighbour(by, 1)),
+            Action::GroupPrevious => return self.group(|by| neighbour(by, -1)),
+            Action::Tree => return self.set(|settings| settings.tree = !settings.tree),
+            Action::Exited => return self.set(|settings| settings.exited = !settings.exited),
+            Action::Figures => self.next_figures(),
+            Action::CommandLine => self.settings.command_line = !self.settings.command_line,
+            Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
+            Action::Graph => self.next_graph(),
+            Action::AllColumns => self.settings.hidden.clear(),
+            // Which one is in the key.
+            Action::Column => {}
+            Action::Filter => {
+                let filter = self.scope.filter.as_ref();
+                self.ask(
+                    Asked::Filter,
+                    filter.map_or(String::new(), ToString::to_string),
+                );
+            }
+            Action::Users => {
+                let names = self.scope.uids.iter();
+                let mut users = crate::identity::Users::default();
+                let names: Vec<String> = names.map(|uid| users.name(*uid).to_string()).collect();
+                self.ask(Asked::Users, names.join(", "));
+            }
+            Action::Pids => {
+                let pids: Vec<String> = self.scope.pids.iter().map(u32::to_string).collect();
+                self.ask(Asked::Pids, pids.join(", "));
+            }
+            Action::Device => {
+                let device = self.scope.device.as_ref();
+                self.ask(
+                    Asked::Device,
+                    device.map_or(String::new(), |d| d.name.clone()),
+                );
+            }
+            Action::Delay => self.ask(Asked::Delay, String::new()),
+            Action::Priority => match self.selected_task() {
+                Some(_) => self.ask(Asked::Priority, String::new()),
+                None => self.say("an I/O priority is of a task: go to one (b changes the rows)"),
+            },
+            Action::Freeze => {
+                if self.frozen {
+                    self.go_on(Past::Other);
+                }
+                self.frozen = !self.frozen;
+            }
+            Action::DelayAccounting => self.toggle_delays(),
+            Action::Save => self.save(),
+        }
+        None
+    }
+
+    /// Changes what is asked of the collector, too.
+    fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Option<Effect> {
+        let before = (wanted_rows(&self.settings), self.settings.group_by);
+        change(&mut self.settings);
+        let past = match before.1 == self.settings.group_by {
+            true => Past::Kept,
+            false => Past::Other,
+        };
+        self.show(past);
+        let now = wanted_rows(&self.settings);
+        (before.0 != now).then_some(Effect::Ask(Request::Rows(now)))
+    }
+
+    fn group(&mut self, next: impl FnOnce(GroupBy) -> GroupBy) -> Option<Effect> {
+        self.selected = None;
+        self.first = 0;
+        let by = next(self.settings.group_by);
+        self.set(|settings| settings.group_by = by)
+    }
+
+    fn next_figures(&mut self) {
+        self.settings.figures = match self.settings.figures {
+            Figures::Rates => Figures::Totals,
+            Figures::Totals => Figures::Both,
+            Figures::Both => Figures::Rates,
+        };
+        match self.settings.figures {
+            Figures::Rates => self.totals = None,
+            _ if self.totals.is_none() => self.count_from_now(),
+            _ => {}
+        }
+        self.show(Past::Kept);
+    }
+
+    fn next_graph(&mut self) {
+        self.settings.graph = match self.settings.graph {
+            Graph::Caused => Graph::Read,
+            Graph::Read => Graph::Dirtied,
+            Graph::Dirtied => Graph::Io,
+            Graph::Io => Graph::Off,
+            Graph::Off => Graph::Caused,
+        };
+        let shows = match self.graph() {
+            Graph::Caused => "bytes written because of it",
+            Graph::Read => "bytes read from storage",
+            Graph::Dirtied => "page cache made dirty, and direct writes",
+            Graph::Io => "time spent waiting for block I/O",
+            Graph::Off => "nothing",
+        };
+        self.say(format!("graphs show {shows}"));
+    }
+
+    pub(super) fn sort(&mut self, sort: Option<Sort>) {
+        self.settings.sort = sort;
+        self.selected = None;
+        self.first = 0;
+        self.show(Past::Kept);
+    }
+
+    fn sort_by_neighbour(&mut self, by: isize) {
+        let columns = columns::fields(&self.settings, self.known());
+        let now = self.settings.sort.as_ref().map(|sort| sort.field);
+        let now = now.and_then(|field| columns.iter().position(|column| *column == field));
+        let at = match now {
+            Some(at) => at.saturating_add_signed(by).min(columns.len() - 1),
+            None => columns::usual_sort(&columns),
+        };
+        if let Some(field) = columns.get(at) {
+            self.sort(Some(Sort {
+                field,
+                direction: None,
+            }));
+        }
+    }
+
+    pub(super) fn reverse(&mut self) {
+        let columns = columns::fields(&self.settings, self.known());
+        let usual = || Sort {
+            field: columns
+                .get(columns::usual_sort(&columns))
+                .copied()
+                .unwrap_or(&FIELDS[0]),
+            direction: None,
+        };
+        let sort = self.settings.sort.clone().unwrap_or_else(usual);
+        let direction = match sort.direction {
+            Some(Direction::Rising) => Direction::Falling,
+            Some(Direction::Falling) => Direction::Rising,
+            None if sort.field.is_word() => Direction::Falling,
+            None => Direction::Rising,
+        };
+        self.sort(Some(Sort {
+            direction: Some(direction),
+            ..sort
+        }));
+    }
+
+    fn toggle_column(&mut self, event: KeyEvent) {
+        let digit = match event.code {
+            KeyCode::Char(c) => c.to_digit(10),
+            _ => None,
+        };
+        let all = columns::all(&self.settings, self.known());
+        let at = digit.and_then(|digit| (digit as usize).checked_sub(1));
+        // The last one is the row's name.
+        let Some(field) = at
+            .and_then(|at| all.get(at))
+            .filter(|_| at != Some(all.len() - 1))
+        else {
+            self.say("there is no such column to hide");
+            return;
+        };
+        let hidden = &mut self.settings.hidden;
+        match hidden.iter().position(|hidden| hidden == field) {
+            Some(at) => {
+                hidden.remove(at);
+            }
+            None => hidden.push(field),
+        }
+        let hidden = hidden.contains(field);
+        self.say(format!(
+            "{} is {}; 0 shows all columns",
+            field.header,
+            if hidden { "hidden" } else { "shown" }
+        ));
+    }
+
+    fn ask(&mut self, asked: Asked, text: String) {
+        self.before_prompt = self.scope.clone();
+        self.prompt = Some(Prompt::new(asked, text));
+    }
+
+    fn type_key(&mut self, event: KeyEvent) -> Option<Effect> {
+        let prompt = self.prompt.as_mut()?;
+        let typed = prompt.key(event);
+        let prompt = prompt.clone();
+        self.message = None;
+        match typed {
+            Typed::More => {
+                // What is found so far is seen while one types.
+                if prompt.asked == Asked::Filter && self.answer(&prompt).is_ok() {
+                    self.message = None;
+                }
+                None
+            }
+            Typed::Cancelled => {
+                self.prompt = None;
+                let before = self.before_prompt.clone();
+                self.rescope(|scope| *scope = before);
+                None
+            }
+            Typed::Done => match self.answer(&prompt) {
+                Ok(effect) => {
+                    self.prompt = None;
+                    effect
+                }
+                Err(wrong) => {
+                    self.say(wrong);
+                    None
+                }
+            },
+        }
+    }
+}
+
+fn neighbour(by: GroupBy, step: isize) -> GroupBy {
+    const ALL: [GroupBy; 8] = [
+        GroupBy::Thread,
+        GroupBy::Process,
+        GroupBy::User,
+        GroupBy::Cgroup,
+        GroupBy::Unit,
+        GroupBy::Container,
+        GroupBy::Device,
+        GroupBy::File,
+    ];
+    let at = ALL.iter().position(|one| *one == by).unwrap_or(0);
+    ALL[(at + ALL.len()).wrapping_add_signed(step) % ALL.len()]
+}
