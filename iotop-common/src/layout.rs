@@ -117,8 +117,6 @@ pub struct Layout {
     pub task_pid: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
-    /// `task_struct.exit_state`.
-    pub task_exit_state: u32,
     /// `task_struct.on_cpu`; 0 where the kernel does not keep it.
     pub task_on_cpu: u32,
     /// `task_struct.nvcsw`.

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use iotop_common::{Seen, TaskRecord};
 
 use crate::{
-    kernel::{Typed, layout},
+    kernel::{PF_EXITING, Typed, layout},
     maps::SEEN,
     task,
 };
@@ -70,8 +70,8 @@ fn hand_over(meta: *const Meta, task: Typed) -> Option<()> {
     if same_task && seen.switches == switches && !running {
         return None;
     }
-    // `sched_process_exit` has told of it.
-    if task.field::<u32>(layout!(task_exit_state)) != 0 {
+    // `sched_process_exit` tells of it.
+    if task.field::<u32>(layout!(task_flags)) & PF_EXITING != 0 {
         return None;
     }
     let record = task::record(task, task.number(PASS.get_ptr_mut(0)?));

@@ -145,13 +145,10 @@ pub extern "C" fn walk_page() -> u32 {
     let Some(mut context) = Context::of_this_cpu() else {
         return 0;
     };
-    match context.page() {
-        Some(()) if context.walk.bio_left != 0 => 1,
-        _ => {
-            context.give_up();
-            0
-        }
+    if context.walk.bio_left != 0 && context.page().is_none() {
+        context.give_up();
     }
+    u32::from(context.walk.bio_left != 0)
 }
 
 /// One page.

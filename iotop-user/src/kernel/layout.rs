@@ -145,7 +145,6 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         task_start_boottime: member("task_struct", "start_boottime")?,
         task_pid: member("task_struct", "pid")?,
         task_comm: member("task_struct", "comm")?,
-        task_exit_state: member("task_struct", "exit_state")?,
         task_on_cpu: optional("task_struct", "on_cpu"),
         task_nvcsw: member("task_struct", "nvcsw")?,
         task_nivcsw: member("task_struct", "nivcsw")?,
