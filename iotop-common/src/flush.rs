@@ -105,6 +105,21 @@ pub struct FlushRun {
     pub asker: Owner,
 }
 
+/// In which run an inode was flushed last.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Flushed {
+    /// The run, a [`FlushId`].
+    pub flush: u32,
+    /// The worker's slot.
+    pub worker: u32,
+    /// That slot's `generation`: another value means the slot has a new tenant.
+    pub generation: u32,
+    /// When, on the tags' clock.
+    pub tick: u32,
+}
+
+const _: () = assert!(size_of::<Flushed>() == 16);
 const _: () = assert!(size_of::<FlushRun>() == 64 + size_of::<Owner>());
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub mod task;
 
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Totals, lag_class};
 pub use file::FileName;
-pub use flush::{FlushId, FlushRun};
+pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;
 pub use owner::{InodeKey, InodeOwner, Last, Owner};
 pub use tag::{Tag, Tick};

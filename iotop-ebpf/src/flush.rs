@@ -7,12 +7,16 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::BtfTracePointContext,
 };
-use iotop_common::{FlushId, FlushRun, Lost, Owner, tag::SLOT_FIRST};
+use iotop_common::{
+    FlushId, FlushRun, Flushed, Lost, Owner,
+    tag::{SLOT_FIRST, SUBMITTED_ANSWERS_TICKS, Slot},
+};
 
 use crate::{
+    charge::Known,
     count::{control, lose},
-    kernel::{Typed, layout},
-    maps::{FLUSHES, QUEUED, RUNS},
+    kernel::{BTRFS_SUPER_MAGIC, Typed, layout, now},
+    maps::{FLUSHED, FLUSHES, OWNERS, QUEUED, RUNS},
     owners::{self, Asker, Current},
 };
 
@@ -72,6 +76,51 @@ pub fn flush_ended(_: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Fires in whoever writes an inode back, a worker or not. btrfs has other
+/// workers submit what this one puts under writeback.
+#[btf_tracepoint(function = "writeback_single_inode_start")]
+pub fn inode_flushed(ctx: BtfTracePointContext) -> i32 {
+    let inode = Typed::arg(&ctx, 0);
+    let magic: u64 = inode
+        .pointer(layout!(inode_i_sb))
+        .field(layout!(sb_s_magic));
+    if magic == BTRFS_SUPER_MAGIC
+        && let Some(current) = owner(Asker::Inode)
+    {
+        // SAFETY: map values; the memory is this CPU's and only this program's.
+        let (last, worker) = unsafe { (&mut *current.last, &*current.owner) };
+        let flush = FlushId(worker.flush);
+        if flush.running() != FlushId::NONE {
+            let flushed = Flushed {
+                flush: flush.0,
+                worker: current.slot,
+                generation: worker.generation,
+                tick: now().0,
+            };
+            let inode = inode.number(&raw mut last.number);
+            let _ = FLUSHED.insert(inode, flushed, u64::from(BPF_ANY));
+        }
+    }
+    0
+}
+
+/// In whose run an inode is being written back whose pages somebody else
+/// submits, if that was just now.
+#[inline(always)]
+pub fn of_inode(known: &Known) -> Option<(Slot, FlushId)> {
+    if known.ino == 0 {
+        return None;
+    }
+    let inode = known.mapping.wrapping_sub(u64::from(layout!(inode_i_data)));
+    // SAFETY: a copy out of a map value; each field is one word.
+    let flushed = *unsafe { FLUSHED.get(inode) }?;
+    let worker = OWNERS.get_ptr(flushed.worker)?;
+    // SAFETY: a map value; one word is read.
+    let same_worker = unsafe { (*worker).generation } == flushed.generation;
+    let just_now = now().0.wrapping_sub(flushed.tick) <= SUBMITTED_ANSWERS_TICKS;
+    (same_worker && just_now).then_some((flushed.worker, FlushId(flushed.flush)))
+}
+
 /// The current task, where flushes are asked for and it has a slot of its own.
 #[inline(always)]
 fn owner(asker: Asker) -> Option<Current> {
@@ -100,7 +149,7 @@ fn end(current: &Current) {
 /// Where each CPU puts a run together, for each program of its own: it is too
 /// large for the stack.
 #[map]
-static NEW_RUN: PerCpuArray<FlushRun> = PerCpuArray::with_max_entries(7, 0);
+static NEW_RUN: PerCpuArray<FlushRun> = PerCpuArray::with_max_entries(Asker::COUNT, 0);
 
 /// A worker and its work.
 struct Worker {

@@ -1,12 +1,14 @@
 //! The maps. The user half sizes `TAGS` and `SEEN` and fills `FREE` and
 //! `LOWER_DEVICES`.
 
+use crate::owners::Asker;
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FlushRun, InodeKey, InodeOwner, Last, Lost, Owner, Seen,
+    Control, EpochPart, Fact, FactKey, FlushRun, Flushed, InodeKey, InodeOwner, Last, Lost, Owner,
+    Seen,
     tag::{SLOTS, TagChunk},
 };
 
@@ -50,7 +52,7 @@ pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
 /// The task each CPU saw last, for each program of its own: the kernel never
 /// runs one program twice at once on one CPU.
 #[map]
-pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(7, 0);
+pub static LAST: PerCpuArray<Last> = PerCpuArray::with_max_entries(Asker::COUNT, 0);
 
 /// Tasks that exited, one [`iotop_common::TaskRecord`] each.
 #[map]
@@ -73,6 +75,10 @@ pub static FLUSHES: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
 /// Work may be dropped without a word.
 #[map]
 pub static QUEUED: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(256, 0);
+
+/// In which run each btrfs inode was flushed last, by its address.
+#[map]
+pub static FLUSHED: LruHashMap<u64, Flushed> = LruHashMap::with_max_entries(512, 0);
 
 /// In which state each task was handed to the user half. Two tasks may share a
 /// place: they are only handed over more often than they need be.

@@ -29,6 +29,11 @@ pub enum Asker {
     Ended = 4,
     Queue = 5,
     Throttled = 6,
+    Inode = 7,
+}
+
+impl Asker {
+    pub const COUNT: u32 = 8;
 }
 
 /// The current task as an owner.

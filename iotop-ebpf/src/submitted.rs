@@ -10,6 +10,7 @@ use iotop_common::{Class, FactKey, FlushId, Last, tag::Slot};
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, Waited},
     count::{Part, control},
+    flush,
     inode::{Inode, TypedInode},
     kernel::{Typed, layout, now, read},
     maps::LOWER_DEVICES,
@@ -54,6 +55,24 @@ impl Submitter {
             return syscall().0;
         }
         self.flush.0
+    }
+
+    /// Who writes a page of the page cache, and what for. btrfs has its checksum
+    /// workers submit the bios of a flusher: they are the flusher's.
+    #[inline(always)]
+    pub fn of_cache(&self, known: &Known, part: &Part) -> (Slot, u32) {
+        if self.may_be_for_a_flusher(part)
+            && let Some((worker, flush)) = flush::of_inode(known)
+        {
+            return (worker, flush.0);
+        }
+        (self.slot, self.flush(part))
+    }
+
+    /// Whether it may be for a flusher that it submits.
+    #[inline(always)]
+    pub fn may_be_for_a_flusher(&self, part: &Part) -> bool {
+        self.kthread && self.flush == FlushId::NONE && part.wants_flushes()
     }
 }
 
@@ -250,16 +269,16 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         waited: Waited::No,
     });
     // Direct I/O is a reason by itself.
-    let flush = match charged.charge.class() == Class::Direct as u32 {
-        true => FlushId::NONE.0,
-        false => submitter.flush(part),
+    let (submitter, flush) = match charged.charge.class() == Class::Direct as u32 {
+        true => (submitter.slot, FlushId::NONE.0),
+        false => submitter.of_cache(&charged.known, part),
     };
     part.turn_to(&FactKey {
         ino: charged.known.ino,
         dev: bio.dev,
         class: charged.charge.class(),
         owner: charged.charge.owner(),
-        submitter: submitter.slot,
+        submitter,
         flush,
         file: charged.known.file,
     });

@@ -9,6 +9,7 @@ use iotop_common::{Control, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
     count::{Part, lose},
+    flush,
     kernel::{Words, layout, now},
     page::Folio,
     submitted::{Bio, Submitter},
@@ -48,6 +49,8 @@ pub struct Walk {
     dev: u32,
     submitter: Slot,
     flush: u32,
+    /// 1: its first page of the page cache may tell of a flusher that it is for.
+    for_a_flusher: u32,
     /// 0 before the first bytes are charged.
     begun: u32,
     now: u32,
@@ -92,6 +95,7 @@ pub fn begin(part: &Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opt
         dev: bio.dev,
         submitter: submitter.slot,
         flush: submitter.flush(part),
+        for_a_flusher: u32::from(submitter.may_be_for_a_flusher(part)),
         begun: 0,
         now: now.0,
         control: part.control(),
@@ -211,7 +215,7 @@ impl Context<'_> {
         Some(())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
         let by_tag = charge::by_tag(walk.page, walk.known.mapping, Tick(walk.now))?;
@@ -256,7 +260,7 @@ impl Context<'_> {
 }
 
 impl Walk {
-    #[inline(always)]
+    #[inline(never)]
     fn enter_bvec(&mut self) -> Option<()> {
         let bvec = Words::<{ BVEC_BYTES as usize / 8 }>::read(self.bvec)?;
         let len: u32 = bvec.at(layout!(bvec_bv_len));
@@ -276,12 +280,19 @@ impl Walk {
         Some(())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn enter_folio(&mut self) -> Option<()> {
         let folio = Folio::of(self.page)?;
         let passed = ((self.page - folio.head) >> layout!(page_struct_shift)) as u32;
         self.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         self.what = charge::look(&folio, &mut self.known)?;
+        if self.for_a_flusher != 0 && self.what == CACHE {
+            self.for_a_flusher = 0;
+            if let Some((worker, flush)) = flush::of_inode(&self.known) {
+                self.submitter = worker;
+                self.flush = flush.0;
+            }
+        }
         Some(())
     }
 }

@@ -171,6 +171,7 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
         tasks_seen: 1 << 16,
+        version: Settings::read(proc_root, sys_root).version(),
     };
     let layout = layout::resolve(&btf, &machine)?;
     let hooks = hooks::choose(&btf)?;

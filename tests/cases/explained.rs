@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::MIB;
 use crate::support::checks::near;
 use crate::support::command;
+use crate::support::device::Fs;
 use crate::support::ndjson::{Part, Report};
+use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 use crate::support::settings::{Cgroup, Setting};
@@ -64,10 +66,10 @@ pub fn background(mut run: Run<'_>) -> Result<()> {
     ensure!(background > len / 2, "{background} bytes in the background");
     let throttled = report.sum_of("gt-back", pid, "throttled_ns")?;
     let throttles = report.sum_of("gt-back", pid, "throttle_count")?;
-    ensure!(throttles > 0, "gt-back was never held back");
+    ensure!(throttles > 0 || emulated(), "gt-back was never held back");
     ensure!(
-        throttled > 0 && u128::from(throttled) <= took.as_nanos(),
-        "held back for {throttled} ns of {took:?}"
+        (throttled > 0) == (throttles > 0) && u128::from(throttled) <= took.as_nanos(),
+        "held back {throttles} times, {throttled} ns of {took:?}"
     );
     Ok(())
 }
@@ -110,7 +112,7 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
 /// syncfs(2) by another task is named as who asked for the run, and the run has
 /// a start, an end and its pages.
 pub fn syncfs(mut run: Run<'_>) -> Result<()> {
-    let len = 96 * MIB;
+    let (fs, len) = (run.fs(), 96 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
@@ -136,7 +138,11 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
             pages = pages.max(run["written_pages"].as_u64().context("pages")?);
         }
     }
-    near("the run's pages", pages * 4096, len)?;
+    match fs {
+        // It counts a large folio as one page.
+        Fs::Btrfs => ensure!(pages > 0 && pages * 4096 < 2 * len, "{pages} pages"),
+        Fs::Ext4 | Fs::Xfs => near("the run's pages", pages * 4096, len)?,
+    }
     Ok(())
 }
 
@@ -166,7 +172,7 @@ pub fn sync(mut run: Run<'_>) -> Result<()> {
 
 /// A task that writes in its own system call has that for a reason.
 fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
-    let len = 32 * MIB;
+    let (fs, len) = (run.fs(), 32 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-call", &[work, &file, &len.to_string()])?;
@@ -176,6 +182,11 @@ fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
     };
     let parts = report.parts("gt-call", pid)?;
     near("written", Part::sum(&parts)?, len)?;
+    // Where checksums are slow, and always before 6.2 but for fsync(2), btrfs has
+    // workers submit for a task, and nothing tells which call they are for.
+    if fs == Fs::Btrfs && work == "range" && emulated() {
+        return Ok(());
+    }
     let own = bytes_for(&parts, &[reason])?;
     near(reason, own, len)?;
     let by_itself = |part: &Part<'_>| Ok(part.flush.field("submitter")?["pid"] == pid);
@@ -221,7 +232,8 @@ pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
     near("flushed", Part::sum(&parts)?, len)?;
     let tight = bytes_for(&parts, &["vmscan", "background", "foreign_flush"])?;
     ensure!(tight > 32 * MIB, "{tight} bytes for want of memory");
-    ensure!(bytes_for(&parts, &["vmscan"])? > 0, "none by reclaim");
+    let by_reclaim = bytes_for(&parts, &["vmscan"])?;
+    ensure!(by_reclaim > 0 || emulated(), "none by reclaim");
     Ok(())
 }
 
@@ -404,7 +416,12 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
             .filter_map(|owner| owner["bytes"].as_u64());
         sum += bytes.sum::<u64>();
     }
-    near("gt-spike's part of the spikes", sum, len)
+    // On a slow machine some intervals may lie below what is a spike.
+    match emulated() {
+        true => ensure!((len / 4..=len + len / 100).contains(&sum), "{sum} of {len}"),
+        false => near("gt-spike's part of the spikes", sum, len)?,
+    }
+    Ok(())
 }
 
 fn run_file(dir: &str, n: usize) -> String {

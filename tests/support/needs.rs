@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::command::run;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, slower};
 use super::device::{Fs, own_mount_namespace};
 use super::tracer::Tracer;
 
@@ -28,6 +28,13 @@ pub fn required() -> bool {
 
 pub fn truth_only() -> bool {
     env::var_os(TRUTH_ONLY).is_some()
+}
+
+/// Whether the machine is emulated: its device is no slower than its writers,
+/// and its tasks are switched at any place, so what depends on either may not
+/// come about.
+pub fn emulated() -> bool {
+    slower() > 1
 }
 
 /// What this machine offers; asked once, when the first trial runs.

@@ -97,7 +97,7 @@ const DROPPED: &str = "dirty pages that are dropped before they are written";
 const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
 const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
 
-const HOOKS: [Hook; 15] = [
+const HOOKS: [Hook; 16] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -174,6 +174,13 @@ const HOOKS: [Hook; 15] = [
         kernels: Kernels::All,
         purpose: "why a writeback worker runs",
         why: "fires in the worker with its work, before it submits anything",
+    },
+    Hook {
+        program: "inode_flushed",
+        on: On::Tracepoint("writeback_single_inode_start"),
+        kernels: Kernels::All,
+        purpose: "for which worker btrfs's checksum workers submit",
+        why: "fires in the worker with the inode, before its pages are under writeback",
     },
     Hook {
         program: "flush_written",

@@ -41,6 +41,8 @@ pub struct Machine {
     pub jiffy: Duration,
     /// How many tasks' states the kernel half remembers, a power of two.
     pub tasks_seen: u32,
+    /// The kernel's version, where it can be told.
+    pub version: Option<(u32, u32)>,
 }
 
 impl Machine {
@@ -133,7 +135,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         inode_i_ino: member("inode", "i_ino")?,
         inode_i_sb: member("inode", "i_sb")?,
         inode_i_state: member("inode", "i_state")?,
-        i_dirty_pages: i_dirty_pages(btf),
+        i_dirty_pages: i_dirty_pages(btf, machine.version),
         sb_s_dev: member("super_block", "s_dev")?,
         sb_s_type: member("super_block", "s_type")?,
         sb_s_magic: member("super_block", "s_magic")?,
@@ -252,17 +254,19 @@ fn pause_arg(btf: &Btf) -> Result<u32, LayoutError> {
     }
 }
 
-/// `I_DIRTY_PAGES` of include/linux/fs.h: bit 2 until inode states were
-/// renumbered in 6.12, an enum since 6.18, and in between a macro that BTF does
-/// not have: 0.
-fn i_dirty_pages(btf: &Btf) -> u32 {
-    let renumbered = btf.enum_variants("inode_state_bits").is_some();
+/// `I_DIRTY_PAGES` of include/linux/fs.h: an enum since 6.18. Before that it was
+/// a macro, which BTF does not have: bit 2, and bit 5 in 6.12, which renumbered
+/// inode states. What it was in between is not known: 0.
+fn i_dirty_pages(btf: &Btf, version: Option<(u32, u32)>) -> u32 {
     ["inode_state_flags_t", "inode_state_flags_enum"]
         .iter()
         .find_map(|of| btf.enum_value(of, "I_DIRTY_PAGES"))
-        .or((!renumbered).then_some(1 << 2))
         .and_then(|flag| u32::try_from(flag).ok())
-        .unwrap_or(0)
+        .unwrap_or(match version {
+            Some(version) if version < (6, 12) => 1 << 2,
+            Some((6, 12)) => 1 << 5,
+            _ => 0,
+        })
 }
 
 /// The byte that holds a large folio's order, which lies in its second page:
@@ -288,6 +292,7 @@ mod tests {
         tags: 1 << 20,
         jiffy: Duration::from_millis(4),
         tasks_seen: 1 << 16,
+        version: None,
     };
 
     #[test]

@@ -43,6 +43,12 @@ impl Settings {
         }
     }
 
+    /// The kernel's version, by its release.
+    pub fn version(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.release.as_deref()?.split(['.', '-', '+']);
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }
+
     /// Whether delays are counted for tasks that start now.
     pub fn counts_delays(&self) -> bool {
         self.task_delayacct.unwrap_or(true)
