@@ -154,6 +154,17 @@ pub struct Control {
     pub _reserved: u32,
 }
 
+impl EpochPart {
+    /// How many there are for each CPU.
+    pub const COUNT: u32 = 4;
+
+    /// Where a program's part of an epoch lies.
+    #[inline(always)]
+    pub const fn index(epoch: u32, again: bool) -> u32 {
+        epoch & 1 | (again as u32) << 1
+    }
+}
+
 /// The index of each counter in the `LOST` array.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,11 +189,14 @@ pub enum Lost {
     Flushes = 8,
     /// Bios submitted amid the submission of another one (before 6.1).
     Nested = 9,
+    /// No loss: bios that `bio_submitted` was kept from and
+    /// `bio_submitted_again` has taken.
+    Recovered = 10,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 11;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

@@ -30,6 +30,9 @@ pub struct Layout {
     /// 1 where the kernel itself keeps a program from running twice at once on
     /// a CPU (6.1, `bpf_prog_inc_misses_counter`).
     pub runs_once: u32,
+    /// 1 where a task may be preempted inside of a tracepoint (7.x): another one's
+    /// event on that CPU is then kept from the program.
+    pub preemptible: u32,
     /// 1 where `bpf_get_current_task_btf` is there (5.11).
     pub current_is_typed: u32,
 

@@ -29,7 +29,10 @@ pub struct Owner {
     /// Jiffies that `balance_dirty_pages` had it sleep, because too much was dirty.
     pub throttled: u64,
     /// How many times.
-    pub throttles: u64,
+    pub throttles: u32,
+    /// Written by the task itself alone: bits of the address of the bio that
+    /// `bio_submitted` has taken and `bio_submitted_again` has not met yet.
+    pub submitted: u32,
     /// Thread id.
     pub tid: u32,
     /// Thread group id, what userspace calls PID.

@@ -51,8 +51,8 @@ pub fn control() -> Control {
     CONTROL.get(0).copied().unwrap_or_default()
 }
 
-/// This CPU's part of an epoch. Only `bio_submitted` writes to it, and the
-/// kernel never runs a program twice at once on one CPU: plain additions do.
+/// This CPU's part of an epoch. Only one program writes to it, and the kernel
+/// never runs a program twice at once on one CPU: plain additions do.
 pub struct Part {
     control: Control,
     part: *mut EpochPart,
@@ -61,8 +61,8 @@ pub struct Part {
 impl Part {
     /// The current CPU's.
     #[inline(always)]
-    pub fn of(control: Control) -> Option<Part> {
-        let part = EPOCHS.get_ptr_mut(control.epoch & 1)?;
+    pub fn of(control: Control, again: bool) -> Option<Part> {
+        let part = EPOCHS.get_ptr_mut(EpochPart::index(control.epoch, again))?;
         Some(Part { control, part })
     }
 

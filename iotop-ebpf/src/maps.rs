@@ -45,9 +45,10 @@ pub static FACTS_EVEN: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS,
 #[map]
 pub static FACTS_ODD: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
 
-/// Each CPU's part of even and of odd epochs.
+/// Each CPU's part of even and of odd epochs, and those of
+/// `bio_submitted_again`.
 #[map]
-pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(2, 0);
+pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(EpochPart::COUNT, 0);
 
 /// The task each CPU saw last, for each program of its own: the kernel never
 /// runs one program twice at once on one CPU.

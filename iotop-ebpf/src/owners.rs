@@ -30,10 +30,11 @@ pub enum Asker {
     Queue = 5,
     Throttled = 6,
     Inode = 7,
+    SubmittedAgain = 8,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 /// The current task as an owner.

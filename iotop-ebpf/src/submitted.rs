@@ -5,17 +5,20 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use iotop_common::{Class, FactKey, FlushId, Last, tag::Slot};
+use iotop_common::{
+    Class, FactKey, FlushId, Last, Lost,
+    tag::{SLOT_FIRST, Slot},
+};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, Waited},
-    count::{Part, control},
+    count::{Part, control, lose},
     flush,
     inode::{Inode, TypedInode},
     kernel::{Typed, layout, now, read},
     maps::LOWER_DEVICES,
     once,
-    owners::{self, Asker, is_kthread},
+    owners::{self, Asker, Current, is_kthread},
     page::{Folio, LARGE, SINGLE},
     walk,
 };
@@ -80,7 +83,15 @@ impl Submitter {
 /// enters at the top adds up to `pgpgin` and `pgpgout`.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
-    submitted::<LARGE>(Typed::arg(&ctx, 0));
+    submitted::<LARGE, false>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// Comes after it where a task may be preempted inside of a tracepoint: the
+/// kernel then keeps `bio_submitted` from other tasks' bios on that CPU.
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn bio_submitted_again(ctx: BtfTracePointContext) -> i32 {
+    submitted::<LARGE, true>(Typed::arg(&ctx, 0));
     0
 }
 
@@ -102,11 +113,11 @@ pub fn bio_of_pages_submitted(ctx: BtfTracePointContext) -> i32 {
 /// Apart from the walk: together they exceed the stack.
 #[inline(never)]
 fn submitted_of_pages(bio: Typed) {
-    submitted::<SINGLE>(bio);
+    submitted::<SINGLE, false>(bio);
 }
 
 #[inline(always)]
-fn submitted<const FOLIOS: bool>(bio: Typed) -> Option<()> {
+fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     let op = opf & REQ_OP_MASK;
@@ -122,8 +133,14 @@ fn submitted<const FOLIOS: bool>(bio: Typed) -> Option<()> {
     if op == REQ_OP_READ && stacked {
         return None;
     }
-    let part = Part::of(control)?;
-    let current = owners::current(Asker::Submitted)?;
+    let part = Part::of(control, AGAIN)?;
+    let current = owners::current(match AGAIN {
+        true => Asker::SubmittedAgain,
+        false => Asker::Submitted,
+    })?;
+    if layout!(preemptible) != 0 && is_taken::<AGAIN>(&current, bio) {
+        return None;
+    }
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
     let flush = match kthread {
@@ -162,14 +179,35 @@ fn submitted<const FOLIOS: bool>(bio: Typed) -> Option<()> {
                 one_page(&part, &bio, &submitter, &page, last);
             }
             _ => {
-                walk::begin(&part, &bio, &submitter, last.mapping)?;
+                walk::begin::<AGAIN>(&part, &bio, &submitter, last.mapping)?;
                 if FOLIOS == LARGE {
-                    walk::all()?;
+                    walk::all::<AGAIN>()?;
                 }
             }
         }
     }
     Some(())
+}
+
+/// Whether `bio_submitted` has taken a bio before: it leaves word in the task's
+/// slot. A slot that many tasks share can't tell.
+#[inline(always)]
+fn is_taken<const AGAIN: bool>(current: &Current, bio: Typed) -> bool {
+    // SAFETY: map values; the memory is this CPU's and only this program's.
+    let address = bio.number(unsafe { &raw mut (*current.last).number });
+    let mark = (address >> 4) as u32;
+    // SAFETY: a map value; nobody but the task itself writes this field.
+    let submitted = unsafe { &mut (*current.owner).submitted };
+    if !AGAIN {
+        *submitted = mark;
+        return false;
+    }
+    if current.slot < SLOT_FIRST || *submitted == mark {
+        *submitted = 0;
+        return true;
+    }
+    lose(Lost::Recovered, 1);
+    false
 }
 
 /// The device of a bio. Before 5.12 that is the whole disk: what is left of

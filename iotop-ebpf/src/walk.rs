@@ -58,11 +58,11 @@ pub struct Walk {
     control: Control,
 }
 
-/// The walk of each CPU. It lies in a map because the verifier forgets what is
+/// The walk of each CPU, and that of `bio_submitted_again`. It lies in a map because the verifier forgets what is
 /// written there: on the stack it would follow every value through every page.
 /// The kernel never runs a program twice at once on one CPU.
 #[map]
-static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(2, 0);
 
 /// What a step is given.
 struct Context<'a> {
@@ -73,8 +73,13 @@ struct Context<'a> {
 /// Begins the walk over a write's pages. `mapping` is one that was found to be
 /// the page cache's before.
 #[inline(always)]
-pub fn begin(part: &Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Option<()> {
-    let place = WALK.get_ptr_mut(0)?;
+pub fn begin<const AGAIN: bool>(
+    part: &Part,
+    bio: &Bio,
+    submitter: &Submitter,
+    mapping: u64,
+) -> Option<()> {
+    let place = WALK.get_ptr_mut(AGAIN as u32)?;
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
     let now = now();
@@ -106,8 +111,8 @@ pub fn begin(part: &Part, bio: &Bio, submitter: &Submitter, mapping: u64) -> Opt
 
 /// Charges every page of the write that was begun.
 #[inline(always)]
-pub fn all() -> Option<()> {
-    let mut context = Context::of_this_cpu()?;
+pub fn all<const AGAIN: bool>() -> Option<()> {
+    let mut context = Context::of_this_cpu(AGAIN)?;
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {
@@ -125,7 +130,7 @@ pub fn all_by_calls() -> Option<()> {
             return Some(());
         }
     }
-    Context::of_this_cpu()?.give_up();
+    Context::of_this_cpu(false)?.give_up();
     Some(())
 }
 
@@ -146,7 +151,7 @@ pub extern "C" fn walk_row() -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn walk_page() -> u32 {
-    let Some(mut context) = Context::of_this_cpu() else {
+    let Some(mut context) = Context::of_this_cpu(false) else {
         return 0;
     };
     if context.walk.bio_left != 0 && context.page().is_none() {
@@ -167,11 +172,11 @@ extern "C" fn step(_: u32, context: *mut Context) -> i64 {
 
 impl Context<'_> {
     #[inline(always)]
-    fn of_this_cpu() -> Option<Self> {
-        let place = WALK.get_ptr_mut(0)?;
+    fn of_this_cpu(again: bool) -> Option<Self> {
+        let place = WALK.get_ptr_mut(again as u32)?;
         // SAFETY: this CPU's element, which only this program uses.
         let walk = unsafe { &mut *place };
-        let part = Part::of(walk.control)?;
+        let part = Part::of(walk.control, again)?;
         Some(Context { walk, part })
     }
 

@@ -49,6 +49,14 @@ enum Kernels {
     WithFolios,
     /// Before that: page cache comes in single pages.
     WithPages,
+    /// Where a task may be preempted inside of a tracepoint.
+    Preemptible,
+}
+
+/// Whether a task may be preempted inside of a tracepoint: the kernel guards
+/// them by SRCU since 7.x, by no preemption before (include/linux/tracepoint.h).
+pub fn tracepoints_are_preemptible(btf: &Btf) -> bool {
+    btf.struct_size("class_srcu_fast_notrace_t").is_some()
 }
 
 /// This kernel has not the tracepoint that a program needs.
@@ -76,6 +84,7 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
             Kernels::All => true,
             Kernels::WithFolios => folios,
             Kernels::WithPages => !folios,
+            Kernels::Preemptible => folios && tracepoints_are_preemptible(btf),
         })
         .collect();
     let missing = hooks
@@ -90,6 +99,9 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
     }
 }
 
+/// What it was kept from is lost only if the program before it was, too.
+pub const AGAIN: &str = "bio_submitted_again";
+
 const DIRTIED: &str = "who makes a page dirty";
 const ADDED: &str = "page frames that begin anew";
 const ADDED_WHY: &str = "a page that is migrated leaves its tag behind, without an event";
@@ -97,7 +109,7 @@ const DROPPED: &str = "dirty pages that are dropped before they are written";
 const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
 const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
 
-const HOOKS: [Hook; 16] = [
+const HOOKS: [Hook; 17] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -202,6 +214,14 @@ const HOOKS: [Hook; 16] = [
         kernels: Kernels::WithFolios,
         purpose: SUBMITTED,
         why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
+    },
+    Hook {
+        program: AGAIN,
+        on: On::Tracepoint("block_bio_queue"),
+        kernels: Kernels::Preemptible,
+        purpose: "bios that the program before it was kept from",
+        why: "this kernel may preempt a task inside of a tracepoint, and keeps a program \
+              from running a second time on that CPU",
     },
     Hook {
         program: "bio_of_pages_submitted",

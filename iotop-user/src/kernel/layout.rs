@@ -8,7 +8,7 @@ use iotop_common::{
     tag::TICK_AT_LEAST_NS,
 };
 
-use super::btf::Btf;
+use super::{btf::Btf, hooks};
 
 /// What the running kernel's BTF does not have, or has in a shape that the
 /// kernel half can't read.
@@ -98,6 +98,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         bio_arg: bio_arg(btf)?,
 
         runs_once: u32::from(btf.has_function("bpf_prog_inc_misses_counter")),
+        preemptible: u32::from(hooks::tracepoints_are_preemptible(btf)),
         current_is_typed: u32::from(helper("BPF_FUNC_get_current_task_btf")),
 
         bio_bi_bdev: optional("bio", "bi_bdev"),

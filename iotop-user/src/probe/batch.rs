@@ -1,11 +1,13 @@
 //! Batched map calls, which aya does not have.
 
 use std::{
-    io, mem,
+    io,
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
 use aya::{Pod, maps::MapData};
+
+use super::bpf;
 
 /// `BPF_MAP_LOOKUP_AND_DELETE_BATCH` of include/uapi/linux/bpf.h (5.6).
 const BPF_MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
@@ -59,15 +61,7 @@ pub fn drain<K: Pod + Default, V: Pod + Default>(
         // SAFETY: the attribute points to buffers of `count` keys and values
         // of the map's own sizes (`K` and `V` are the types it was declared
         // with), all alive during the call.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_bpf,
-                BPF_MAP_LOOKUP_AND_DELETE_BATCH,
-                &raw mut attr,
-                mem::size_of::<BatchAttr>(),
-            )
-        };
-        let error = (result < 0).then(io::Error::last_os_error);
+        let error = unsafe { bpf::call(BPF_MAP_LOOKUP_AND_DELETE_BATCH, &mut attr) }.err();
         match error.as_ref().and_then(io::Error::raw_os_error) {
             None | Some(libc::ENOENT) => {
                 let count = attr.count as usize;
@@ -84,7 +78,7 @@ pub fn drain<K: Pod + Default, V: Pod + Default>(
                 values.resize(chunk, V::default());
             }
             Some(libc::EINTR) => {}
-            Some(_) => return Err(io::Error::last_os_error()),
+            Some(_) => return error.map_or(Ok(drained), Err),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The kernel half as seen from here: load it, attach it, read its maps.
 
 mod batch;
+mod bpf;
 mod error;
 mod flushes;
 mod grace;
@@ -32,6 +33,7 @@ pub use slots::PageDeltas;
 pub use tasks::Counted;
 
 use crate::kernel::{hooks::Hook, memory, reasons::Reasons};
+use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
 use slots::{Slots, Step};
@@ -70,6 +72,7 @@ pub struct Probe {
     counted: Counted,
     tags: MapData,
     slots: Slots,
+    grace: Grace,
     epoch: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
@@ -181,6 +184,11 @@ impl Probe {
             counted: Counted::by(layout),
             tags,
             slots: Slots::new(now),
+            grace: Grace::new().map_err(|source| ProbeError::Call {
+                call: "BPF_MAP_CREATE",
+                map: "of maps",
+                source,
+            })?,
             epoch: Control::default(),
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
@@ -232,7 +240,11 @@ impl Probe {
     ///
     /// A map call failed.
     pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
-        grace::wait();
+        self.grace.wait().map_err(|source| ProbeError::Call {
+            call: "BPF_MAP_UPDATE_ELEM",
+            map: "of maps",
+            source,
+        })?;
         let mut facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
             .map_err(|source| ProbeError::Call {
                 call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
@@ -247,6 +259,7 @@ impl Probe {
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
+        let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
         let owners = self.look_at_owners(&facts, latest, now)?;
         Ok(Epoch {
@@ -303,35 +316,43 @@ impl Probe {
         ended: u32,
         facts: &mut Vec<(FactKey, Fact)>,
     ) -> Result<(Totals, Option<Tick>), ProbeError> {
-        let map = "EPOCHS";
-        let parts = typed(map, self.parts.get(&ended, 0))?;
         let mut sum = Totals::default();
         let mut latest = None;
-        for part in parts.iter() {
-            let EpochPart {
-                totals, key, fact, ..
-            } = part;
-            sum.read_bytes += totals.read_bytes;
-            sum.write_bytes += totals.write_bytes;
-            sum.stacked_bytes += totals.stacked_bytes;
-            sum.read_overflow_bytes += totals.read_overflow_bytes;
-            sum.write_overflow_bytes += totals.write_overflow_bytes;
-            sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
-            if fact.bytes != 0 {
-                facts.push((*key, *fact));
-            }
-            if totals.write_bytes != 0 {
-                latest = Some(Tick(part.tick));
+        for again in [false, true] {
+            let index = EpochPart::index(ended, again);
+            for part in self.take_part(index)?.iter() {
+                let EpochPart {
+                    totals, key, fact, ..
+                } = part;
+                sum.read_bytes += totals.read_bytes;
+                sum.write_bytes += totals.write_bytes;
+                sum.stacked_bytes += totals.stacked_bytes;
+                sum.read_overflow_bytes += totals.read_overflow_bytes;
+                sum.write_overflow_bytes += totals.write_overflow_bytes;
+                sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
+                if fact.bytes != 0 {
+                    facts.push((*key, *fact));
+                }
+                if totals.write_bytes != 0 {
+                    latest = Some(Tick(part.tick));
+                }
             }
         }
+        Ok((sum, latest))
+    }
+
+    /// All CPUs' parts at an index, which begin anew.
+    fn take_part(&mut self, index: u32) -> Result<PerCpuValues<EpochPart>, ProbeError> {
+        let map = "EPOCHS";
+        let parts = typed(map, self.parts.get(&index, 0))?;
         let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
         let empty = empty.map_err(|source| ProbeError::Call {
             call: "counting CPUs",
             map,
             source,
         })?;
-        typed(map, self.parts.set(ended, empty, 0))?;
-        Ok((sum, latest))
+        typed(map, self.parts.set(index, empty, 0))?;
+        Ok(parts)
     }
 
     fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {

@@ -11,7 +11,7 @@ use aya::{
 };
 
 use super::ProbeError;
-use crate::kernel::hooks::Hook;
+use crate::kernel::hooks::{AGAIN, Hook};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
@@ -96,6 +96,7 @@ fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, 
 pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
+        .filter(|attached| attached.hook.program != AGAIN)
         .filter_map(|attached| {
             let path = format!("/proc/self/fdinfo/{}", attached.fd.as_raw_fd());
             let text = fs::read_to_string(path).ok()?;

@@ -48,7 +48,7 @@ struct Record {
     submitted: u64,
     cancelled: u64,
     throttled: u64,
-    throttles: u64,
+    throttles: u32,
     /// Live tags that were found to exist no longer (page migration).
     lost_tags: u64,
     since: Instant,
@@ -169,7 +169,7 @@ impl Slots {
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
             throttled: owner.throttled.saturating_sub(record.throttled),
-            throttles: owner.throttles.saturating_sub(record.throttles),
+            throttles: owner.throttles.wrapping_sub(record.throttles).into(),
         };
         record.dirtied = dirtied;
         record.cancelled = owner.cancelled_pages;
