@@ -182,8 +182,8 @@ fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
     };
     let parts = report.parts("gt-call", pid)?;
     near("written", Part::sum(&parts)?, len)?;
-    // Where checksums are slow, and always before 6.2 but for fsync(2), btrfs has
-    // workers submit for a task, and nothing tells which call they are for.
+    // Where checksums are slow, and on older kernels always but for fsync(2), btrfs
+    // has workers submit for a task, and nothing tells which call they are for.
     if fs == Fs::Btrfs && work == "range" && emulated() {
         return Ok(());
     }

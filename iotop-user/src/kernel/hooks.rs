@@ -231,3 +231,43 @@ const HOOKS: [Hook; 17] = [
         why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// One program for each purpose, and none that this kernel would refuse.
+    #[test]
+    fn each_kernel_has_one_program_for_each_purpose() {
+        let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
+            eprintln!("this kernel has no BTF: nothing to choose from");
+            return;
+        };
+        let hooks = choose(&btf).expect("every kernel from 5.10 on has the tracepoints");
+        let mut purposes: Vec<&str> = hooks.iter().map(|hook| hook.purpose).collect();
+        purposes.sort_unstable();
+        purposes.dedup();
+        assert_eq!(purposes.len(), hooks.len());
+        for purpose in [DIRTIED, ADDED, DROPPED, SUBMITTED] {
+            assert!(purposes.contains(&purpose), "{purpose}");
+        }
+        let last = hooks.last().map(|hook| hook.on.name());
+        assert_eq!(
+            last,
+            Some("block_bio_queue"),
+            "tags are set before they are read"
+        );
+    }
+
+    #[test]
+    fn a_tracepoint_that_is_missing_is_named() {
+        let empty = [0xeb9fu32 | 1 << 16, 24, 0, 0, 0, 1]
+            .map(u32::to_ne_bytes)
+            .concat();
+        let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
+        let error = choose(&btf).expect_err("nothing in it").to_string();
+        assert!(error.contains("sched_process_exit"), "{error}");
+    }
+}
