@@ -1,6 +1,7 @@
 //! Many owners at once.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use anyhow::{Context, Result, ensure};
 
@@ -38,8 +39,11 @@ pub fn one_file(mut run: Run<'_>) -> Result<()> {
     // btrfs reserves metadata for every other page as for an extent of its own,
     // runs out of it, and writes back what it has: fragments, and their items.
     run.metadata = 64 * MIB;
-    run.trace()?;
     let (file, len) = (run.file("file"), half.to_string());
+    // Who writes behind the end of a file first fills the pages before it on xfs,
+    // and so owns the other one's.
+    File::create(&file)?.set_len(2 * half)?;
+    run.trace()?;
     let pids = together(
         &run,
         [
