@@ -20,7 +20,7 @@ use crate::{
         reasons::Reasons,
         settings::Settings,
     },
-    probe::{OBJECT, Probe, ProbeError},
+    probe::{OBJECT, Probe, ProbeError, Refused},
     taskstats::{ExitListener, TaskstatsSocket},
 };
 
@@ -85,7 +85,10 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
     let settings = Settings::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
     let probe = match (attach(ebpf, &proc_root, &sys_root), ebpf) {
-        (Ok(probe), _) => Some(probe),
+        (Ok(probe), _) => {
+            notices.extend(probe.refused().iter().map(without));
+            Some(probe)
+        }
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
             notices.push(format!(
@@ -141,6 +144,14 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
         notices,
         own_pids: settings.first_pid_namespace != Some(false),
     })
+}
+
+/// What is not known without a program.
+pub fn without(refused: &Refused) -> String {
+    let why = with_causes(&refused.error);
+    // The verifier was not asked.
+    let why = why.trim_end().trim_end_matches(". Verifier output:");
+    format!("{} is unknown: {why}", refused.hook.purpose)
 }
 
 /// Loads and attaches the kernel half.

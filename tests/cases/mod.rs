@@ -40,6 +40,7 @@ pub const ALL: &[(&str, Case)] = &[
     ),
     ("own_fsync", own_submission::fsync),
     ("direct_io", own_submission::direct),
+    ("direct_io_held_back_by_io_max", own_submission::held_back),
     ("mapped_stores", other_ways::mapped),
     ("reader_before_writer", other_ways::reader_first),
     ("dirty_before_the_trace", other_ways::dirty_before_the_trace),

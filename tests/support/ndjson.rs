@@ -140,6 +140,20 @@ impl Report {
         self.0.iter().map(|now| now.system.number(field)).sum()
     }
 
+    /// What has no owner for this reason, all system lines added up.
+    pub fn unattributed(&self, reason: &str) -> Result<u64> {
+        let mut sum = 0;
+        for interval in &self.0 {
+            let reasons = interval.system.numbers("unattributed")?;
+            sum += reasons
+                .get(reason)
+                .copied()
+                .flatten()
+                .context("not known")?;
+        }
+        Ok(sum)
+    }
+
     /// A process's parts of all flushes.
     pub fn parts(&self, comm: &str, pid: u64) -> Result<Vec<Part<'_>>> {
         let mut parts = Vec::new();

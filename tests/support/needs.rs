@@ -9,11 +9,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::command::run;
 use super::deadline::{Deadline, slower};
 use super::device::{Fs, own_mount_namespace};
-use super::tracer::Tracer;
+use super::tracer::{BINARY, Tracer};
 
 /// Set where the trials have to run (CI): what is missing is a failure, never a skip.
 const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
@@ -35,6 +36,28 @@ pub fn truth_only() -> bool {
 /// come about.
 pub fn emulated() -> bool {
     slower() > 1
+}
+
+/// Whether the doctor says that the kernel takes a program on a function.
+pub fn functions_can_be_hooked() -> Result<bool> {
+    let mut doctor = Command::new(BINARY);
+    let facts = run(doctor.args(["doctor", "--format", "json"]), soon())?;
+    let facts: Value = serde_json::from_str(&facts)?;
+    let hooks = facts["hooks"].as_array().context("no hooks")?;
+    let taken = hooks.iter().any(|hook| hook["program"] == "bio_held_back");
+    let told = facts["missing"]
+        .as_array()
+        .context("no list of what is missing")?;
+    let told = told
+        .iter()
+        .any(|line| line.to_string().contains("bio_held_back"));
+    ensure!(
+        taken != told,
+        "the doctor has to say one or the other: {facts}"
+    );
+    // The kernels of the matrix all do.
+    ensure!(taken || !emulated(), "refused here: {facts}");
+    Ok(taken)
 }
 
 /// What this machine offers; asked once, when the first trial runs.
