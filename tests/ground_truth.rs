@@ -10,6 +10,7 @@
 
 mod cases;
 mod support;
+mod without;
 
 use std::env;
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
                 trial(&needs, fs, &device, name, case)
             }));
         }
+    }
+    if init::is_guest() {
+        trials.extend(without::trials());
     }
     trials
 }

@@ -69,6 +69,12 @@ pub enum EbpfError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The kernel lets no program read its memory.
+    #[error(
+        "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
+         eBPF program may read its memory; with lockdown=integrity, or none, it may"
+    )]
+    LockedDown,
     /// The kernel half can't be loaded or attached.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -177,22 +183,23 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
     let btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;
+    let settings = Settings::read(proc_root, sys_root);
     let machine = Machine {
         page_size,
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
         tasks_seen: 1 << 16,
-        version: Settings::read(proc_root, sys_root).version(),
+        version: settings.version(),
     };
     let layout = layout::resolve(&btf, &machine)?;
     let hooks = hooks::choose(&btf)?;
     let reasons = Reasons::of(&btf);
-    Ok(Probe::attach(
-        &object,
-        &name,
-        &layout,
-        &hooks,
-        reasons,
-        machine.tick(),
-    )?)
+    let tick = machine.tick();
+    match Probe::attach(&object, &name, &layout, &hooks, reasons, tick) {
+        Ok(probe) => Ok(probe),
+        Err(_) if settings.lockdown.as_deref() == Some("confidentiality") => {
+            Err(EbpfError::LockedDown)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -15,7 +15,7 @@ pub struct Trial {
 }
 
 /// The number of the command that is `iotop-trace doctor --format json`.
-pub const DOCTOR: usize = 1;
+pub const DOCTOR: usize = 0;
 
 /// Gathered while the machine runs.
 pub struct Outcome {
@@ -26,7 +26,7 @@ pub struct Outcome {
     running: Option<(String, Instant)>,
     /// The command that runs.
     command: usize,
-    /// The first command's exit status.
+    /// The exit status of the command that was asked for.
     end: Option<i32>,
     over: bool,
     /// What went wrong beside the trials.
@@ -43,7 +43,7 @@ impl Outcome {
             release: release.to_owned(),
             trials: Vec::new(),
             running: None,
-            command: 0,
+            command: DOCTOR,
             end: None,
             over: false,
             problems: Vec::new(),
@@ -159,8 +159,12 @@ mod tests {
         format!("{MARK}{said}")
     }
 
+    const TESTS: usize = 1;
+
+    /// Where no command is named, these are the tests' lines.
     fn fed(lines: &[&str]) -> Outcome {
         let mut outcome = Outcome::new("6.1.0");
+        outcome.command = TESTS;
         for line in lines {
             outcome.line(line);
         }
@@ -175,11 +179,16 @@ mod tests {
 
     #[test]
     fn a_run_that_goes_to_its_end_is_good() {
-        let (end, over) = (line_of(&Said::End(0, 0)), line_of(&Said::Over));
-        let doctor = line_of(&Said::Begin(DOCTOR));
+        let said = [
+            Said::Begin(DOCTOR),
+            Said::Begin(TESTS),
+            Said::End(TESTS, 0),
+            Said::Over,
+        ];
+        let [doctor, tests, end, over] = said.map(|said| line_of(&said));
         let facts = ["{", r#""kernel":"6.1"}"#];
         let outcome = fed(&[
-            PASSED[0], PASSED[1], &end, &doctor, facts[0], facts[1], &over,
+            &doctor, facts[0], facts[1], &tests, PASSED[0], PASSED[1], &end, &over,
         ]);
         assert!(outcome.is_good(), "{:?}", outcome.problems);
         assert_eq!(outcome.of_group("ext4"), (1, 1));
@@ -189,7 +198,11 @@ mod tests {
     #[test]
     fn a_failure_has_its_message() {
         let failed = r#"{ "type": "test", "name": "xfs::b", "event": "failed", "stdout": "Error: \"1 is not 2\"\n" }"#;
-        let outcome = fed(&[failed, &line_of(&Said::End(0, 101)), &line_of(&Said::Over)]);
+        let outcome = fed(&[
+            failed,
+            &line_of(&Said::End(TESTS, 101)),
+            &line_of(&Said::Over),
+        ]);
         assert!(outcome.problems.is_empty() && !outcome.is_good());
         assert_eq!(
             outcome.failed().next().map(|trial| trial.message.as_str()),
@@ -206,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_without_a_failed_trial_is_a_problem() {
-        let outcome = fed(&[&line_of(&Said::End(0, 139)), &line_of(&Said::Over)]);
+        let outcome = fed(&[&line_of(&Said::End(TESTS, 139)), &line_of(&Said::Over)]);
         assert_eq!(outcome.problems, ["the command ended with status 139"]);
     }
 }
