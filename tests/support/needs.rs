@@ -85,7 +85,7 @@ impl Needs {
         }
         let mut mkfs = Command::new(fs.mkfs().get_program());
         run(mkfs.arg("-V"), soon())?;
-        kernel_has(fs)?;
+        kernel_has(fs.name())?;
         if let Err(missing) = self.alone.get_or_init(alone) {
             anyhow::bail!("{missing:#}");
         }
@@ -96,14 +96,51 @@ impl Needs {
     }
 }
 
-fn kernel_has(fs: Fs) -> Result<()> {
+/// What some trials need of the kernel beside a file system to write to. Where
+/// it lacks that they are ignored, required or not: the kernels of the virtual
+/// machines have all of it.
+#[derive(Clone, Copy)]
+pub enum Feature {
+    /// A file system without a device.
+    Fs(&'static str),
+    /// A target of the device mapper.
+    Target(&'static str),
+}
+
+impl Feature {
+    /// An error that says what the kernel has not.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Feature::Fs(name) => kernel_has(name),
+            Feature::Target(name) => {
+                let _ = run(Command::new("modprobe").arg(format!("dm_{name}")), soon());
+                let misc = fs::read_to_string("/proc/misc")?;
+                let mapper = misc.contains("device-mapper");
+                ensure!(mapper, "the kernel has no device mapper");
+                // Without the program it is that which is missing.
+                let targets = run(Command::new("dmsetup").arg("targets"), soon());
+                let known = targets.map(|all| all.lines().any(|line| line.starts_with(name)));
+                let known = known.unwrap_or(true);
+                ensure!(known, "the kernel's device mapper has no target {name}");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An error where the program is not installed.
+pub fn program(name: &str) -> Result<()> {
+    run(Command::new(name).arg("--version"), soon()).map(|_| ())
+}
+
+fn kernel_has(fs: &str) -> Result<()> {
     let known = || -> Result<bool> {
         let all = fs::read_to_string("/proc/filesystems")?;
-        Ok(all.split_whitespace().any(|word| word == fs.name()))
+        Ok(all.split_whitespace().any(|word| word == fs))
     };
     if !known()? {
         // Whether it is a module that can be loaded shows in the list.
-        let _ = run(Command::new("modprobe").arg(fs.name()), soon());
+        let _ = run(Command::new("modprobe").arg(fs), soon());
     }
     ensure!(known()?, "the kernel does not know {fs}");
     Ok(())

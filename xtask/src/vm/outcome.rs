@@ -134,10 +134,13 @@ impl Outcome {
         self.problems.is_empty() && self.failed().count() == 0
     }
 
-    /// Passed and all trials of a group, such as `ext4`.
-    pub fn of_group(&self, group: &str) -> (usize, usize) {
-        let of_it = |trial: &&Trial| trial.name.split("::").next() == Some(group);
-        let all = self.trials.iter().filter(of_it);
+    /// Passed and all trials of some groups, such as `ext4`.
+    pub fn of_groups(&self, groups: &[&str]) -> (usize, usize) {
+        let of_them = |trial: &&Trial| {
+            let group = trial.name.split("::").next();
+            group.is_some_and(|group| groups.contains(&group))
+        };
+        let all = self.trials.iter().filter(of_them);
         (
             all.clone().filter(|trial| trial.passed).count(),
             all.count(),
@@ -191,7 +194,7 @@ mod tests {
             &doctor, facts[0], facts[1], &tests, PASSED[0], PASSED[1], &end, &over,
         ]);
         assert!(outcome.is_good(), "{:?}", outcome.problems);
-        assert_eq!(outcome.of_group("ext4"), (1, 1));
+        assert_eq!(outcome.of_groups(&["ext4", "xfs"]), (1, 1));
         assert_eq!(outcome.doctor, r#"{"kernel":"6.1"}"#);
     }
 
