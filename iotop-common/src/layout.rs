@@ -40,6 +40,8 @@ pub struct Layout {
     pub bio_bi_bdev: u32,
     /// `bio.bi_disk`.
     pub bio_bi_disk: u32,
+    /// `bio.bi_partno`; 0 where there is `bi_bdev`.
+    pub bio_bi_partno: u32,
     /// `gendisk.major`.
     pub disk_major: u32,
     /// `gendisk.first_minor`.

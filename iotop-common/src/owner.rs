@@ -26,13 +26,17 @@ pub struct Owner {
     pub cleaned_pages: u64,
     /// Of the tagged pages those dropped before they were submitted.
     pub cancelled_pages: u64,
-    /// Jiffies that `balance_dirty_pages` had it sleep, because too much was dirty.
-    pub throttled: u64,
+    /// Jiffies that `balance_dirty_pages` had it sleep, because too much was
+    /// dirty. It may begin anew at 0.
+    pub throttled: u32,
     /// How many times.
     pub throttles: u32,
     /// Written by the task itself alone: bits of the address of the bio that
-    /// `bio_submitted` has taken and `bio_submitted_again` has not met yet.
+    /// `bio_submitted` has taken and `bio_submitted_again` has not met yet. Before
+    /// 5.12, of the bio that `bio_remapped` has seen last.
     pub submitted: u32,
+    /// Written by the task itself alone: that bio's partition.
+    pub partition: u32,
     /// Thread id.
     pub tid: u32,
     /// Thread group id, what userspace calls PID.

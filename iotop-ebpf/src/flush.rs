@@ -26,13 +26,12 @@ use crate::{
 pub fn flush_queued(ctx: BtfTracePointContext) -> i32 {
     if let Some(current) = owner(Asker::Queue) {
         // SAFETY: map values; the memory is this CPU's and only this program's.
-        let (last, owner) = unsafe { (&mut *current.last, *current.owner) };
+        let (last, mut asker) = unsafe { (&mut *current.last, *current.owner) };
         let work = Typed::arg(&ctx, 1).number(&raw mut last.number);
-        let asker = Owner {
-            // It may have executed a program since it was first seen.
-            comm: bpf_get_current_comm().unwrap_or(owner.comm),
-            ..owner
-        };
+        // It may have executed a program since it was first seen.
+        if let Ok(comm) = bpf_get_current_comm() {
+            asker.comm = comm;
+        }
         let _ = QUEUED.insert(work, asker, u64::from(BPF_ANY));
     }
     0

@@ -13,6 +13,7 @@ use crate::{
     kernel::{Typed, layout},
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
+    remapped,
     submitted::{Submitter, syscall},
 };
 
@@ -24,10 +25,12 @@ struct HeldBack {
     start_boottime: u64,
     slot: Slot,
     flush: FlushId,
+    partition: u32,
     kthread: u32,
     /// The bio's bytes. One that ends without being submitted leaves its address
     /// to another.
     size: u32,
+    _pad: u32,
 }
 
 /// By the bio's address.
@@ -59,7 +62,9 @@ fn remember(bio: Typed) -> Option<()> {
             true => FlushId(owner.flush).running(),
             false => syscall(),
         },
+        partition: remapped::partition(&current, bio),
         kthread: u32::from(kthread),
+        _pad: 0,
         size: bio.field(layout!(bio_bi_size)),
     };
     let address = bio.number(&raw mut last.number);
@@ -82,5 +87,6 @@ pub fn take(address: u64, size: u32) -> Option<Submitter> {
         slot: held_back.slot,
         kthread: held_back.kthread != 0,
         flush: held_back.flush,
+        partition: held_back.partition,
     })
 }

@@ -23,6 +23,7 @@ mod names;
 mod once;
 mod owners;
 mod page;
+mod remapped;
 mod submitted;
 mod task;
 mod tasks;

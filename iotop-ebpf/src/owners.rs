@@ -32,10 +32,11 @@ pub enum Asker {
     Inode = 7,
     SubmittedAgain = 8,
     HeldBack = 9,
+    Remapped = 10,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 11;
 }
 
 /// The current task as an owner.
@@ -130,11 +131,17 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     if task_flags & PF_EXITING != 0 {
         flags |= OWNER_EXITED;
     }
+    // A kernel without cgroups has no such helper.
+    let cgroup_id = match layout!(task_cgroups) {
+        0 => 0,
+        // SAFETY: a helper without arguments.
+        _ => unsafe { bpf_get_current_cgroup_id() },
+    };
     // SAFETY: the slot was free, so nobody else writes to its element.
     unsafe {
         *owner = Owner {
             start_boottime,
-            cgroup_id: bpf_get_current_cgroup_id(),
+            cgroup_id,
             tid,
             tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
             ppid,

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use iotop_common::{
-    Class, FactKey, FlushId, Last, Lost,
+    Class, Control, FactKey, FlushId, Last, Lost,
     tag::{SLOT_FIRST, Slot},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     once,
     owners::{self, Asker, Current, is_kthread},
     page::{Folio, LARGE, SINGLE},
-    walk,
+    remapped, walk,
 };
 
 /// `REQ_OP_MASK`, `REQ_OP_READ` and `REQ_OP_WRITE` of include/linux/blk_types.h.
@@ -49,9 +49,35 @@ pub struct Submitter {
     /// The run that a worker is in. Of a task whose bio was held back, the system
     /// call.
     pub flush: FlushId,
+    /// The partition that the bio has left behind; 0 where it says so itself.
+    pub partition: u32,
 }
 
 impl Submitter {
+    /// Who handed the bio to the block layer: the current task, or one whose bio
+    /// was held back.
+    #[inline(always)]
+    fn of(current: &Current, bio: Typed, size: u32, control: &Control) -> Submitter {
+        // SAFETY: map values; the memory is this CPU's and only this program's.
+        let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+        if kthread
+            && control.held_back != 0
+            && let Some(submitter) = held_back::take(bio.number(&raw mut last.number), size)
+        {
+            return submitter;
+        }
+        Submitter {
+            slot: current.slot,
+            kthread,
+            flush: match kthread {
+                // SAFETY: as above.
+                true => FlushId(unsafe { (*current.owner).flush }).running(),
+                false => FlushId::NONE,
+            },
+            partition: remapped::partition(current, bio),
+        }
+    }
+
     /// What it writes page cache for, see `FactKey::flush`.
     #[inline(always)]
     pub fn flush(&self, part: &Part) -> u32 {
@@ -127,14 +153,6 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
         return None;
     }
     let control = control();
-    let dev = device(bio);
-    // BIO_CLONED says nothing: btrfs clones the bios of its mirrors, and those
-    // enter at the top.
-    let stacked = control.lower_devices != 0 && is_lower(dev);
-    if op == REQ_OP_READ && stacked {
-        return None;
-    }
-    let part = Part::of(control, AGAIN)?;
     let current = owners::current(match AGAIN {
         true => Asker::SubmittedAgain,
         false => Asker::Submitted,
@@ -142,22 +160,20 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
     if layout!(preemptible) != 0 && is_taken::<AGAIN>(&current, bio) {
         return None;
     }
-    // SAFETY: map values; the memory is this CPU's and only this program's.
-    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
-    let flush = match kthread {
-        // SAFETY: as above.
-        true => FlushId(unsafe { (*current.owner).flush }).running(),
-        false => FlushId::NONE,
+    let submitter = Submitter::of(&current, bio, size, &control);
+    let dev = match submitter.partition {
+        0 => device(bio),
+        partition => partition,
     };
-    let mut submitter = Submitter {
-        slot: current.slot,
-        kthread,
-        flush,
-    };
-    if kthread && control.held_back != 0 {
-        let address = bio.number(&raw mut last.number);
-        submitter = held_back::take(address, size).unwrap_or(submitter);
+    // BIO_CLONED says nothing: btrfs clones the bios of its mirrors, and those
+    // enter at the top.
+    let stacked = control.lower_devices != 0 && is_lower(dev);
+    if op == REQ_OP_READ && stacked {
+        return None;
     }
+    let part = Part::of(control, AGAIN)?;
+    // SAFETY: a map value of this CPU, and only this program's.
+    let last = unsafe { &mut *current.last };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
     let bvec_done: u32 = bio.field(layout!(bio_bi_bvec_done));
@@ -198,9 +214,7 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
 /// slot. A slot that many tasks share can't tell.
 #[inline(always)]
 fn is_taken<const AGAIN: bool>(current: &Current, bio: Typed) -> bool {
-    // SAFETY: map values; the memory is this CPU's and only this program's.
-    let address = bio.number(unsafe { &raw mut (*current.last).number });
-    let mark = (address >> 4) as u32;
+    let mark = remapped::mark(current, bio);
     // SAFETY: a map value; nobody but the task itself writes this field.
     let submitted = unsafe { &mut (*current.owner).submitted };
     if !AGAIN {
@@ -215,8 +229,7 @@ fn is_taken<const AGAIN: bool>(current: &Current, bio: Typed) -> bool {
     false
 }
 
-/// The device of a bio. Before 5.12 that is the whole disk: what is left of
-/// the partition by then is the sector.
+/// The device of a bio.
 #[inline(always)]
 fn device(bio: Typed) -> u32 {
     if layout!(bio_bi_bdev) != 0 {

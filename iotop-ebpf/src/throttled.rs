@@ -23,7 +23,8 @@ pub fn task_throttled(ctx: BtfTracePointContext) -> i32 {
     {
         // SAFETY: a map value; nobody but the task itself writes these fields.
         unsafe {
-            (*current.owner).throttled += pause;
+            let slept = &mut (*current.owner).throttled;
+            *slept = slept.wrapping_add(pause as u32);
             (*current.owner).throttles += 1;
         }
     }

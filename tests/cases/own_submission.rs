@@ -53,7 +53,14 @@ pub fn direct(mut run: Run<'_>) -> Result<()> {
 /// has nobody for it.
 pub fn held_back(mut run: Run<'_>) -> Result<()> {
     let (len, rate) = (32 * MIB, 64 * MIB);
-    let device = fs::read_to_string(format!("/sys/block/{}/dev", run.device_name()))?;
+    let device = format!("/sys/class/block/{}", run.device_name());
+    let device = fs::canonicalize(device)?;
+    // A limit is a whole disk's.
+    let disk = match device.join("partition").exists() {
+        true => device.join("../dev"),
+        false => device.join("dev"),
+    };
+    let device = fs::read_to_string(disk)?;
     let device = device.trim();
     let cgroup = Cgroup::new(&["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"], "gt-limited")?;
     cgroup

@@ -15,7 +15,7 @@ use crate::support::needs::Feature;
 use crate::support::run::Run;
 
 /// All of them. What the device mapper copies is checked at the end of each run.
-pub const GROUPS: [Group; 7] = [
+pub const GROUPS: [Group; 9] = [
     encrypted(
         Fs::Ext4,
         &[
@@ -32,6 +32,28 @@ pub const GROUPS: [Group; 7] = [
         Fs::Btrfs,
         &[("foreign_sync_on_btrfs", flushed_by_others::foreign_sync)],
     ),
+    Group {
+        name: "dm_crypt",
+        fs: Fs::Ext4,
+        on: On::CryptOnPartition,
+        feature: Some(Feature::Target("crypt")),
+        program: Some("dmsetup"),
+        cases: &[(
+            "foreign_sync_on_a_partition",
+            flushed_by_others::foreign_sync,
+        )],
+    },
+    Group {
+        name: "partition",
+        fs: Fs::Ext4,
+        on: On::Partition,
+        feature: None,
+        program: None,
+        cases: &[
+            ("foreign_sync", flushed_by_others::foreign_sync),
+            ("direct_io_held_back_by_io_max", own_submission::held_back),
+        ],
+    },
     Group {
         name: "raid1",
         fs: Fs::Ext4,

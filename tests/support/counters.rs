@@ -51,7 +51,9 @@ pub struct DeviceStat {
 
 impl DeviceStat {
     pub fn of(device: &str) -> Result<DeviceStat> {
-        DeviceStat::parse(&fs::read_to_string(format!("/sys/block/{device}/stat"))?)
+        DeviceStat::parse(&fs::read_to_string(format!(
+            "/sys/class/block/{device}/stat"
+        ))?)
     }
 
     /// Fields 3 and 7 of Documentation/block/stat.rst, in sectors of 512 bytes.

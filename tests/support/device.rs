@@ -69,6 +69,10 @@ pub enum On {
     Crypt,
     /// raid1 on two of the first.
     Mirror,
+    /// A partition of the first.
+    Partition,
+    /// dm-crypt on a partition.
+    CryptOnPartition,
 }
 
 const MEMORY: &str = "/dev/shm";
@@ -126,28 +130,38 @@ impl Device {
     }
 
     fn disks_on(&self, on: On, deadline: Deadline) -> Result<Vec<Disk>> {
-        let first = self.attach(deadline)?;
-        Ok(match on {
-            On::Memory | On::File => vec![first],
-            On::Crypt => vec![Disk::encrypted(&first, SIZE, deadline)?, first],
+        let whole = || self.attach(Disk::on_file, deadline);
+        let partition = || self.attach(|image, end| Disk::partition(image, SIZE, end), deadline);
+        let encrypted = |lower: Disk, size| {
+            let upper = Disk::encrypted(&lower, size, deadline)?;
+            Ok(vec![upper, lower])
+        };
+        match on {
+            On::Memory | On::File => Ok(vec![whole()?]),
+            On::Partition => Ok(vec![partition()?]),
+            On::Crypt => encrypted(whole()?, SIZE),
+            On::CryptOnPartition => encrypted(partition()?, SIZE / 2),
             On::Mirror => {
-                let second = self.attach(deadline)?;
+                let [first, second] = [whole()?, whole()?];
                 let mirror = Disk::mirrored([&first, &second], SIZE, deadline)?;
-                vec![mirror, first, second]
+                Ok(vec![mirror, first, second])
             }
-        })
+        }
     }
 
-    fn attach(&self, deadline: Deadline) -> Result<Disk> {
-        if let Some(below) = &self.below {
-            let image = below.dir.join(IMAGE);
-            File::create_new(&image)?.set_len(SIZE)?;
-            return Disk::on_file(&image, deadline);
-        }
-        let image = self.dir.join(IMAGE);
+    /// A backing file, and what is made of it.
+    fn attach(
+        &self,
+        disk: impl Fn(&Path, Deadline) -> Result<Disk>,
+        deadline: Deadline,
+    ) -> Result<Disk> {
+        let place = self.below.as_ref().map_or(&self.dir, |below| &below.dir);
+        let image = place.join(IMAGE);
         File::create_new(&image)?.set_len(SIZE)?;
-        let disk = Disk::on_file(&image, deadline);
-        fs::remove_file(&image)?;
+        let disk = disk(&image, deadline);
+        if self.below.is_none() {
+            fs::remove_file(&image)?;
+        }
         disk
     }
 

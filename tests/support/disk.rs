@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use super::command::run;
 use super::deadline::Deadline;
 
+const MIB: u64 = 1 << 20;
 /// Of 512 bytes, whatever the device's own are.
 const SECTOR: u64 = 512;
 /// Any will do; XTS wants two keys that differ.
@@ -19,7 +20,7 @@ const CLEANUP: Duration = Duration::from_secs(10);
 
 /// A block device. Dropping it frees it, with its last user where it has one.
 pub struct Disk {
-    /// As in /sys/block.
+    /// As in /sys/class/block.
     name: String,
     /// Until it has been run.
     free: Option<Command>,
@@ -39,6 +40,24 @@ impl Disk {
             name,
             free: Some(free),
         })
+    }
+
+    /// A partition of one: all of it but its first and its last MiB.
+    pub fn partition(image: &Path, size: u64, deadline: Deadline) -> Result<Disk> {
+        let mut losetup = Command::new("losetup");
+        losetup.args(["--find", "--show", "--partscan"]).arg(image);
+        let whole = run(&mut losetup, deadline)?;
+        let whole = whole.trim();
+        let mut free = Command::new("losetup");
+        free.args(["--detach", whole]);
+        let disk = Disk {
+            name: format!("{}p1", whole.trim_start_matches("/dev/")),
+            free: Some(free),
+        };
+        let mut add = Command::new("addpart");
+        let [start, length] = [MIB, size - 2 * MIB].map(|bytes| (bytes / SECTOR).to_string());
+        run(add.args([whole, "1", &start, &length]), deadline)?;
+        Ok(disk)
     }
 
     /// An encrypted device on another one.

@@ -54,6 +54,8 @@ enum Kernels {
     WithFolios,
     /// Before that: page cache comes in single pages.
     WithPages,
+    /// Before 5.12: a bio names the whole disk.
+    WithDisks,
     /// Where a task may be preempted inside of a tracepoint.
     Preemptible,
 }
@@ -89,6 +91,7 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
             Kernels::All => true,
             Kernels::WithFolios => folios,
             Kernels::WithPages => !folios,
+            Kernels::WithDisks => btf.member_offset("bio", "bi_disk").is_some(),
             Kernels::Preemptible => folios && tracepoints_are_preemptible(btf),
         };
         match hook.on {
@@ -123,7 +126,7 @@ const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
 const HELD_BACK_WHY: &str = "a worker submits it later; fires in the task's own context, \
                              where the bio's cgroup has a limit";
 
-const HOOKS: [Hook; 19] = [
+const HOOKS: [Hook; 20] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -221,6 +224,13 @@ const HOOKS: [Hook; 19] = [
         kernels: Kernels::All,
         purpose: "when a writeback worker has ended",
         why: "fires in the worker when it has no work left",
+    },
+    Hook {
+        program: "bio_remapped",
+        on: On::Tracepoint("block_bio_remap"),
+        kernels: Kernels::WithDisks,
+        purpose: "of which partition a bio is",
+        why: "fires where a bio leaves its partition behind, before it is submitted",
     },
     Hook {
         program: "bio_held_back",

@@ -103,6 +103,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
 
         bio_bi_bdev: optional("bio", "bi_bdev"),
         bio_bi_disk: optional("bio", "bi_disk"),
+        bio_bi_partno: optional("bio", "bi_partno"),
         disk_major: optional("gendisk", "major"),
         disk_first_minor: member("gendisk", "first_minor")?,
         bio_bi_opf: member("bio", "bi_opf")?,

@@ -47,7 +47,7 @@ struct Record {
     /// Pages that the facts say were submitted.
     submitted: u64,
     cancelled: u64,
-    throttled: u64,
+    throttled: u32,
     throttles: u32,
     /// Live tags that were found to exist no longer (page migration).
     lost_tags: u64,
@@ -168,7 +168,7 @@ impl Slots {
             dirtied: dirtied.saturating_sub(record.dirtied),
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
-            throttled: owner.throttled.saturating_sub(record.throttled),
+            throttled: owner.throttled.wrapping_sub(record.throttled).into(),
             throttles: owner.throttles.wrapping_sub(record.throttles).into(),
         };
         record.dirtied = dirtied;

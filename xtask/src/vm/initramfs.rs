@@ -15,7 +15,7 @@ use super::plan::{self, Plan};
 use crate::process;
 
 /// The programs that the tests run.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     "sh",
     "rm",
     "mkdir",
@@ -23,6 +23,7 @@ const PROGRAMS: [&str; 12] = [
     "mount",
     "umount",
     "losetup",
+    "addpart",
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",

@@ -1,0 +1,56 @@
+//! Before 5.12 a bio has left its partition behind when `block_bio_queue` fires:
+//! it names the whole disk.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use crate::{
+    kernel::{Typed, arg, layout},
+    owners::{self, Asker, Current},
+};
+
+/// Fires right before, in the same task, with the partition.
+#[btf_tracepoint(function = "block_bio_remap")]
+pub fn bio_remapped(ctx: BtfTracePointContext) -> i32 {
+    if layout!(bio_arg) == 0 {
+        remapped(Typed::arg_of::<0>(&ctx), arg::<1>(&ctx));
+    } else {
+        remapped(Typed::arg_of::<1>(&ctx), arg::<2>(&ctx));
+    }
+    0
+}
+
+#[inline(always)]
+fn remapped(bio: Typed, partition: u64) {
+    // The device mapper says so of its own device, before or without a partition.
+    if bio.field::<u8>(layout!(bio_bi_partno)) == 0 {
+        return;
+    }
+    if let Some(current) = owners::current(Asker::Remapped) {
+        let mark = mark(&current, bio);
+        // SAFETY: a map value; nobody but the task itself writes these fields.
+        unsafe {
+            (*current.owner).submitted = mark;
+            (*current.owner).partition = partition as u32;
+        }
+    }
+}
+
+/// The partition that a bio has left behind; 0 where it has not.
+#[inline(always)]
+pub fn partition(current: &Current, bio: Typed) -> u32 {
+    if layout!(bio_bi_partno) == 0 {
+        return 0;
+    }
+    let mark = mark(current, bio);
+    // SAFETY: as above.
+    let (submitted, partition) =
+        unsafe { ((*current.owner).submitted, (*current.owner).partition) };
+    if submitted == mark { partition } else { 0 }
+}
+
+/// Bits of its address.
+#[inline(always)]
+pub fn mark(current: &Current, bio: Typed) -> u32 {
+    // SAFETY: a map value; the memory is this CPU's and only this program's.
+    (bio.number(unsafe { &raw mut (*current.last).number }) >> 4) as u32
+}
