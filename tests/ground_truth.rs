@@ -10,7 +10,6 @@
 
 mod cases;
 mod support;
-mod without;
 
 use std::env;
 use std::process::ExitCode;
@@ -58,8 +57,9 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
             }));
         }
     }
+    trials.extend(cases::cost::trials());
     if init::is_guest() {
-        trials.extend(without::trials());
+        trials.extend(cases::without::trials());
     }
     trials
 }

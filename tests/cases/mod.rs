@@ -2,11 +2,13 @@
 //! system, and some of them on what is stacked above or below one.
 
 mod at_the_same_time;
+pub mod cost;
 mod explained;
 mod flushed_by_others;
 mod other_ways;
 mod own_submission;
 mod stacked;
+pub mod without;
 
 use anyhow::{Context, Result, ensure};
 

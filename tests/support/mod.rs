@@ -16,5 +16,8 @@ pub mod process;
 pub mod run;
 pub mod selftest;
 pub mod settings;
+#[expect(unused_imports, reason = "its own tests run in xtask")]
+#[path = "../../xtask/src/bench/stats.rs"]
+pub mod stats;
 pub mod tracer;
 pub mod writer;

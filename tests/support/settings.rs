@@ -29,6 +29,14 @@ impl Setting {
         write(&vm.join(name), &value.to_string())?;
         Ok(setting)
     }
+
+    /// Changes a setting of /proc/sys/kernel.
+    pub fn kernel(name: &str, value: u64) -> Result<Setting> {
+        let path = Path::new("/proc/sys/kernel").join(name);
+        let before = read(&path)?;
+        write(&path, &value.to_string())?;
+        Ok(Setting { path, before })
+    }
 }
 
 impl Drop for Setting {

@@ -64,6 +64,11 @@ impl Tracer {
         Ok(tracer)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// True when the first interval has numbers of the kernel half.
     pub fn has_ebpf(&self) -> Result<bool> {
         let first = Line::parse(&self.seen[0])?;

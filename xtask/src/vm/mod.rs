@@ -2,7 +2,9 @@
 //! QEMU, two at a time, with the test binary as their first process.
 
 mod build;
+mod capabilities;
 mod cpio;
+mod here;
 mod initramfs;
 mod kernel_log;
 mod kernels;
@@ -12,6 +14,7 @@ mod modules;
 mod outcome;
 #[path = "../../../tests/support/plan.rs"]
 mod plan;
+mod record;
 mod suite;
 mod table;
 
@@ -30,6 +33,8 @@ use kernels::Kernel;
 use machine::{End, Machine};
 use outcome::Outcome;
 use plan::Plan;
+use record::Proven;
+use suite::Unpacked;
 
 /// Each has one CPU.
 const AT_ONCE: usize = 2;
@@ -44,6 +49,8 @@ const SETTINGS: [(&str, &str); 2] = [
     ("vm/dirty_background_bytes", "536870912"),
     ("vm/dirty_bytes", "1073741824"),
 ];
+/// Has the tests tell what the programs cost.
+const COST: &str = "IOTOP_TRACE_COST";
 /// Runs the writers without a tracer.
 const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
 
@@ -55,6 +62,10 @@ pub struct Options {
     /// Print what `iotop-trace doctor` says there, instead of the tests
     #[arg(long)]
     doctor: bool,
+    /// Run every case here too, and record what each kernel can do in
+    /// tests/kernels.json and README
+    #[arg(long, conflicts_with_all = ["kernels", "doctor", "append", "filter"])]
+    record: bool,
     /// Add arguments to the kernel's command line
     #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
     append: Vec<String>,
@@ -70,6 +81,11 @@ impl Options {
             filter,
             ..Options::default()
         }
+    }
+
+    /// Whether it is the matrix that is asked for, not a part of it.
+    fn is_whole(&self) -> bool {
+        self.kernels.is_empty() && !self.doctor && self.append.is_empty()
     }
 }
 
@@ -87,12 +103,8 @@ pub fn run(options: &Options) -> Result<()> {
     let mut outcomes = Vec::new();
     for kernel in kernels {
         match prepare(kernel, &built, &common, options) {
-            Ok((release, machine)) => machines.push_back((kernel, release, machine)),
-            Err(error) => {
-                let mut outcome = Outcome::new("-");
-                outcome.problems.push(format!("{error:#}"));
-                outcomes.push((kernel, outcome));
-            }
+            Ok((unpacked, machine)) => machines.push_back((kernel, unpacked, machine)),
+            Err(error) => outcomes.push((kernel.name, failed("-", &error))),
         }
     }
     let (machines, ended) = (Mutex::new(machines), Mutex::new(outcomes));
@@ -100,23 +112,68 @@ pub fn run(options: &Options) -> Result<()> {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 let next = || locked(&machines).pop_front();
-                while let Some((kernel, release, machine)) = next() {
-                    let outcome = watch(kernel, &release, &machine);
-                    locked(&ended).push((kernel, outcome));
+                while let Some((kernel, unpacked, machine)) = next() {
+                    let outcome = watch(kernel, &unpacked, &machine);
+                    locked(&ended).push((kernel.name, outcome));
                 }
             });
         }
     });
     let mut outcomes = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_by_key(|(kernel, _)| kernels::ALL.iter().position(|one| one == kernel));
+    if options.is_whole() {
+        let tests = options.record.then_some(&options.filter[..]);
+        let here = here::run(&built, tests).unwrap_or_else(|error| failed("-", &error));
+        outcomes.push((here::NAME, here));
+    }
+    outcomes.sort_by_key(|(_, outcome)| version(outcome));
+    let recorded = record::read()?;
+    for (kernel, outcome) in &mut outcomes {
+        match record::grown(&recorded, kernel, outcome) {
+            // A new record is what a growth that has to be is told by.
+            Ok(_) if options.record => {}
+            Ok(grown) => outcome.problems.extend(grown),
+            Err(error) => outcome.problems.push(format!("{error:#}")),
+        }
+    }
     print!("{}", table::of(&outcomes));
-    match outcomes.iter().all(|(_, outcome)| outcome.is_good()) {
-        true => Ok(()),
-        false => bail!(
+    if !outcomes.iter().all(|(_, outcome)| outcome.is_good()) {
+        bail!(
             "not every kernel is good; their logs are in {}",
             logs().display()
-        ),
+        );
     }
+    match options.record {
+        true => keep(&outcomes),
+        false => Ok(()),
+    }
+}
+
+fn failed(release: &str, error: &anyhow::Error) -> Outcome {
+    let mut outcome = Outcome::new(release);
+    outcome.problems.push(format!("{error:#}"));
+    outcome
+}
+
+/// A kernel's version, to be compared.
+fn version(outcome: &Outcome) -> Vec<u32> {
+    let numbers = outcome.version.split('.');
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+/// Records what was proved, and tells it in README.
+fn keep(outcomes: &[(&str, Outcome)]) -> Result<()> {
+    let record = outcomes
+        .iter()
+        .map(|(kernel, outcome)| Proven::by(kernel, &outcome.version, outcome))
+        .collect::<Result<Vec<_>>>()?;
+    record::write(&record)?;
+    let path = workspace::root().join("README.md");
+    let readme = fs::read_to_string(&path)?;
+    fs::write(
+        &path,
+        capabilities::put(&readme, &capabilities::table(&record))?,
+    )?;
+    Ok(())
 }
 
 /// Where archives and logs are kept.
@@ -141,7 +198,7 @@ fn prepare(
     built: &Built,
     common: &initramfs::Common,
     options: &Options,
-) -> Result<(String, Machine)> {
+) -> Result<(Unpacked, Machine)> {
     let unpacked = suite::fetch(kernel)?;
     let modules = modules::wanted(&unpacked.modules)?;
     let plan = Plan {
@@ -154,7 +211,7 @@ fn prepare(
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let file = |ending: &str| dir.join(format!("{}.{ending}", kernel.name));
     let machine = Machine {
-        image: unpacked.image,
+        image: unpacked.image.clone(),
         initramfs: file("initramfs"),
         append: options.append.clone(),
         output: file("log"),
@@ -163,7 +220,7 @@ fn prepare(
         limit: LIMIT,
     };
     fs::write(&machine.initramfs, initramfs::of(common, &modules, &plan)?)?;
-    Ok((unpacked.release, machine))
+    Ok((unpacked, machine))
 }
 
 /// The guest's environment. Nothing may be left out there, but for the tracer,
@@ -179,6 +236,7 @@ fn environment() -> BTreeMap<String, String> {
         ("PATH", initramfs::BIN),
         ("HOME", "/root"),
         ("IOTOP_TRACE_SLOWER", SLOWER),
+        (COST, "1"),
         (mode, "1"),
     ];
     variables.map(owned).into()
@@ -205,8 +263,9 @@ fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
 }
 
 /// Runs a machine to its end and tells on the way.
-fn watch(kernel: Kernel, release: &str, machine: &Machine) -> Outcome {
-    let mut outcome = Outcome::new(release);
+fn watch(kernel: Kernel, unpacked: &Unpacked, machine: &Machine) -> Outcome {
+    let mut outcome = Outcome::new(&unpacked.release);
+    outcome.version.clone_from(&unpacked.version);
     let end = machine.run(|line| {
         if let Some(shown) = outcome.line(line) {
             println!("{}: {shown}", kernel.name);

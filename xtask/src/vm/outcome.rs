@@ -11,6 +11,8 @@ use super::plan::{MARK, Said};
 pub struct Trial {
     pub name: String,
     pub passed: bool,
+    /// It was left out for what this kernel has not, where that is no failure.
+    pub lacking: bool,
     pub message: String,
 }
 
@@ -21,6 +23,10 @@ pub const DOCTOR: usize = 0;
 pub struct Outcome {
     /// As `uname -r` has it.
     pub release: String,
+    /// The kernel's own version.
+    pub version: String,
+    /// Whether trials may be left out.
+    may_lack: bool,
     pub trials: Vec<Trial>,
     /// The trial that has begun, and when.
     running: Option<(String, Instant)>,
@@ -33,14 +39,19 @@ pub struct Outcome {
     pub problems: Vec<String>,
     /// What `iotop-trace doctor --format json` printed.
     pub doctor: String,
+    /// What the programs cost, by tracepoint.
+    pub cost: Value,
     begun: Instant,
     pub time: Duration,
 }
 
 impl Outcome {
     pub fn new(release: &str) -> Outcome {
+        let version = release.split(['-', '+']).next().unwrap_or(release);
         Outcome {
             release: release.to_owned(),
+            version: version.to_owned(),
+            may_lack: false,
             trials: Vec::new(),
             running: None,
             command: DOCTOR,
@@ -48,8 +59,20 @@ impl Outcome {
             over: false,
             problems: Vec::new(),
             doctor: String::new(),
+            cost: Value::Null,
             begun: Instant::now(),
             time: Duration::ZERO,
+        }
+    }
+
+    /// Of tests that run right here, without a guest around them. What this
+    /// kernel lacks, those of the guests have.
+    pub fn of_this_machine(release: &str) -> Outcome {
+        Outcome {
+            may_lack: true,
+            command: DOCTOR + 1,
+            over: true,
+            ..Outcome::new(release)
         }
     }
 
@@ -73,6 +96,10 @@ impl Outcome {
             }
             ("test", event) => Some(self.ended(text("name"), event, text("stdout"))),
             ("suite", _) => None,
+            ("cost", _) => {
+                self.cost = event.get("programs").cloned().unwrap_or_default();
+                None
+            }
             _ => Some(line.to_owned()),
         }
     }
@@ -100,12 +127,18 @@ impl Outcome {
         self.trials.push(Trial {
             name: name.to_owned(),
             passed: event == "ok",
+            lacking: event == "ignored" && self.may_lack,
             message: match event {
                 "ignored" => "ignored, and nothing may be left out here".to_owned(),
                 _ => message.to_owned(),
             },
         });
         format!("{name}: {event}, {:.1} s", time.as_secs_f64())
+    }
+
+    /// The tests have ended by themselves.
+    pub fn ended_with(&mut self, status: i32) {
+        self.end = Some(status);
     }
 
     /// The machine is off.
@@ -127,7 +160,9 @@ impl Outcome {
     }
 
     pub fn failed(&self) -> impl Iterator<Item = &Trial> {
-        self.trials.iter().filter(|trial| !trial.passed)
+        self.trials
+            .iter()
+            .filter(|trial| !trial.passed && !trial.lacking)
     }
 
     pub fn is_good(&self) -> bool {

@@ -25,6 +25,8 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Unpacked {
     /// As `uname -r` has it.
     pub release: String,
+    /// Its package's version without the distribution's part: the kernel's own.
+    pub version: String,
     pub image: PathBuf,
     /// `lib/modules/RELEASE`, with `modules.dep`.
     pub modules: PathBuf,
@@ -110,7 +112,11 @@ fn found_in(place: &Path) -> Result<Unpacked> {
         modules.join("vmlinuz"),
     ];
     let image = image.into_iter().find(|image| image.exists());
+    let package = place.file_name().unwrap_or_default().to_string_lossy();
+    let version = package.rsplit('_').next().unwrap_or_default();
+    let version = version.split(['-', '+']).next().unwrap_or(version);
     Ok(Unpacked {
+        version: version.to_owned(),
         image: image.with_context(|| format!("no vmlinuz in {}", place.display()))?,
         modules,
         release,

@@ -2,26 +2,29 @@
 
 use std::fmt::Write;
 
-use super::kernels::Kernel;
 use super::outcome::Outcome;
 
 /// The columns, and the groups that each adds up.
-const COLUMNS: [(&str, &[&str]); 5] = [
+const COLUMNS: [(&str, &[&str]); 6] = [
     ("EXT4", &["ext4"]),
     ("XFS", &["xfs"]),
     ("BTRFS", &["btrfs"]),
-    ("STACKS", &["dm_crypt", "raid1", "loop", "fuse", "overlay"]),
+    (
+        "STACKS",
+        &["partition", "dm_crypt", "raid1", "loop", "fuse", "overlay"],
+    ),
+    ("WITHOUT", &["without"]),
     ("HARNESS", &["harness"]),
 ];
 
-pub fn of(outcomes: &[(Kernel, Outcome)]) -> String {
+pub fn of(outcomes: &[(&'static str, Outcome)]) -> String {
     let mut text = String::from("\n");
-    let mut line = |kernel: &str, columns: [&str; 5], time: &str, machine: &str| {
-        let [a, b, c, d, e] = columns;
+    let mut line = |kernel: &str, columns: [&str; 6], time: &str, machine: &str| {
+        let [a, b, c, d, e, f] = columns;
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{kernel:<36}{a:>8}{b:>8}{c:>8}{d:>8}{e:>9}{time:>8}  {machine}"
+            "{kernel:<36}{a:>8}{b:>8}{c:>8}{d:>8}{e:>9}{f:>9}{time:>8}  {machine}"
         );
     };
     line("KERNEL", COLUMNS.map(|(name, _)| name), "TIME", "MACHINE");
@@ -30,7 +33,7 @@ pub fn of(outcomes: &[(Kernel, Outcome)]) -> String {
             (_, 0) => "-".to_owned(),
             (passed, all) => format!("{passed}/{all}"),
         });
-        let name = format!("{} ({})", kernel.name, outcome.release);
+        let name = format!("{} ({})", kernel, outcome.release);
         let time = format!("{} s", outcome.time.as_secs());
         let machine = match outcome.problems.len() {
             0 => "ok",
@@ -48,13 +51,13 @@ pub fn of(outcomes: &[(Kernel, Outcome)]) -> String {
             let _ = writeln!(
                 text,
                 "\n{}: {} FAILED\n  {}",
-                kernel.name,
+                kernel,
                 trial.name,
                 indented(&trial.message)
             );
         }
         for problem in &outcome.problems {
-            let _ = writeln!(text, "\n{}: FAILED\n  {}", kernel.name, indented(problem));
+            let _ = writeln!(text, "\n{}: FAILED\n  {}", kernel, indented(problem));
         }
     }
     text

@@ -1,0 +1,60 @@
+//! What the programs of the kernel half cost, by the kernel's own statistics: a
+//! line of JSON that `cargo xtask vm` keeps. No limit is held here.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::support::device::{Device, Fs};
+use crate::support::run::Run;
+use crate::support::settings::Setting;
+use crate::support::stats;
+use crate::support::tracer::Tracer;
+
+/// Set where the line is wanted.
+const WANTED: &str = "IOTOP_TRACE_COST";
+
+pub fn trials() -> Vec<Trial> {
+    if std::env::var_os(WANTED).is_none() {
+        return Vec::new();
+    }
+    let trial = || cost().map_err(|error| format!("{error:#}").into());
+    vec![Trial::test("cost::of_each_event", trial)]
+}
+
+/// Page cache that others flush, the writer's own fsync, direct I/O.
+fn cost() -> Result<()> {
+    let _stats = Setting::kernel("bpf_stats_enabled", 1)?;
+    let device = Device::create(Fs::Ext4)?;
+    let run = Run::new(&device, "cost")?;
+    let tracer = Tracer::start(&["-d", "0.5"])?;
+    let len = (16 << 20).to_string();
+    for (comm, work) in [
+        ("gt-write", ["write", &run.file("a"), "0", &len].as_slice()),
+        ("gt-fsync", &["fsync", &run.file("b"), &len]),
+        ("gt-direct", &["direct", &run.file("c"), &len]),
+    ] {
+        run.to_end(comm, work)?;
+    }
+    run.flush()?;
+    let mut costs = BTreeMap::new();
+    for program in stats::of_process(tracer.pid())? {
+        if let Some(mean) = program.run_time_ns.checked_div(program.runs) {
+            costs.insert(
+                program.tracepoint,
+                json!({"runs": program.runs, "mean_ns": mean}),
+            );
+        }
+    }
+    for tracepoint in ["block_bio_queue", "mm_filemap_add_to_page_cache"] {
+        ensure!(
+            costs.contains_key(tracepoint),
+            "{tracepoint} has not run: {costs:?}"
+        );
+    }
+    tracer.stop("cost")?;
+    println!("{}", json!({"type": "cost", "programs": costs}));
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! README's table of what is proven: kernel by capability by file system. It is
+//! made of the record, never by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::outcome::Outcome;
+use super::record::Proven;
+
+/// What the trials of one kind prove.
+struct Capability {
+    name: &'static str,
+    /// How it is called in the table.
+    shown: &'static str,
+    /// How the names of its trials begin; the first capability that fits has it.
+    trials: &'static [&'static str],
+    /// The program without which a kernel's trials show that it is not there.
+    program: Option<&'static str>,
+}
+
+const CAPABILITIES: [Capability; 6] = [
+    Capability {
+        name: "held_back",
+        shown: "direct I/O that `io.max` holds back",
+        trials: &["direct_io_held_back"],
+        program: Some("bio_held_back"),
+    },
+    Capability {
+        name: "page_cache",
+        shown: "page cache, mapped or not, exact, whoever submits it",
+        trials: &[
+            "writer_",
+            "foreign_sync",
+            "second_writer_",
+            "two_writers_",
+            "threads_of_",
+            "processes_that_",
+            "own_fsync",
+            "mapped_stores",
+            "server_",
+            "client_",
+        ],
+        program: None,
+    },
+    Capability {
+        name: "direct",
+        shown: "direct I/O",
+        trials: &["direct_io"],
+        program: None,
+    },
+    Capability {
+        name: "pages",
+        shown: "pages dropped, moved by compaction, read before, dirty before the start",
+        trials: &["unlinked_", "moved_by_", "reader_before_", "dirty_before_"],
+        program: None,
+    },
+    Capability {
+        name: "explained",
+        shown: "why, for whom, which files, since when; spikes",
+        trials: &["explained_"],
+        program: None,
+    },
+    Capability {
+        name: "without",
+        shown: "said, and the rest works, without",
+        trials: &["btf", "capabilities", "kprobes", "cgroup_v2", "lockdown_"],
+        program: None,
+    },
+];
+
+/// In which order the table has them.
+const ROWS: [&str; 6] = [
+    "page_cache",
+    "direct",
+    "held_back",
+    "pages",
+    "explained",
+    "without",
+];
+
+/// Groups that prove nothing of a kernel.
+const OTHERS: [&str; 2] = ["harness", "cost"];
+
+/// For each capability the groups of which all trials have passed; of the lacks
+/// themselves each.
+pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<String>>> {
+    let hooks = facts["hooks"].as_array().context("no hooks")?;
+    let runs = |program| hooks.iter().any(|hook| hook["program"] == program);
+    let (mut good, mut bad): (BTreeMap<_, BTreeSet<_>>, BTreeSet<_>) = Default::default();
+    for trial in &outcome.trials {
+        let (group, case) = trial.name.split_once("::").context("a trial of no group")?;
+        if OTHERS.contains(&group) {
+            continue;
+        }
+        let capability = CAPABILITIES
+            .iter()
+            .find(|one| one.trials.iter().any(|begin| case.starts_with(begin)))
+            .with_context(|| format!("{} proves nothing that README's table has", trial.name))?;
+        let shown = if group == "without" { case } else { group };
+        let there = trial.passed && capability.program.is_none_or(runs);
+        match there {
+            true => _ = good.entry(capability.name).or_default().insert(shown),
+            false => _ = bad.insert((capability.name, shown)),
+        }
+    }
+    let owned = |name: &str, groups: BTreeSet<&str>| {
+        let whole = groups
+            .into_iter()
+            .filter(|group| !bad.contains(&(name, group)));
+        (name.to_owned(), whole.map(str::to_owned).collect())
+    };
+    Ok(good
+        .into_iter()
+        .map(|(name, groups)| owned(name, groups))
+        .collect())
+}
+
+/// In the order in which the table has groups; others come behind.
+const ORDER: [&str; 3] = ["ext4", "xfs", "btrfs"];
+
+/// The table, in Markdown.
+pub fn table(record: &[Proven]) -> String {
+    let mut text = String::from("| |");
+    let columns = record.iter().map(|one| format!(" {} |", one.version));
+    text.extend(columns);
+    text.push_str("\n|---|");
+    text.extend(record.iter().map(|_| "---|"));
+    text.push('\n');
+    for name in ROWS {
+        let capability = CAPABILITIES.iter().find(|one| one.name == name);
+        let shown = capability.map_or(name, |one| one.shown);
+        let cells = record.iter().map(|one| cell(one.capabilities.get(name)));
+        line(&mut text, shown, cells);
+    }
+    let most = record.iter().map(|one| {
+        let most = one.verified_instructions.values().flatten().max();
+        most.map_or("not told".to_owned(), |most| thousands(*most))
+    });
+    line(&mut text, "instructions verified, of one million", most);
+    text
+}
+
+fn line(text: &mut String, shown: &str, cells: impl Iterator<Item = String>) {
+    let cells: Vec<String> = cells.collect();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "| {shown} | {} |", cells.join(" | "));
+}
+
+fn cell(groups: Option<&Vec<String>>) -> String {
+    let mut groups: Vec<&str> = groups.into_iter().flatten().map(String::as_str).collect();
+    if groups.is_empty() {
+        return "-".to_owned();
+    }
+    groups.sort_by_key(|group| {
+        ORDER
+            .iter()
+            .position(|one| one == group)
+            .unwrap_or(ORDER.len())
+    });
+    groups.join(", ").replace('_', "-")
+}
+
+fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
+    }
+}
+
+/// Where the table stands in README.
+const BEGIN: &str = "<!-- made by `cargo xtask vm --record` -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// README with this table in place of the one it has.
+pub fn put(readme: &str, table: &str) -> Result<String> {
+    let (before, rest) = readme
+        .split_once(BEGIN)
+        .context("README has no place for the table")?;
+    let (_, behind) = rest
+        .split_once(END)
+        .context("the table in README does not end")?;
+    ensure!(!behind.contains(BEGIN), "README has two tables");
+    Ok(format!("{before}{BEGIN}{table}{END}{behind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::outcome::Trial;
+    use super::super::record;
+    use super::*;
+    use crate::workspace;
+
+    #[test]
+    fn readme_has_the_table_of_the_record() -> Result<()> {
+        let readme = std::fs::read_to_string(workspace::root().join("README.md"))?;
+        let made = put(&readme, &table(&record::read()?))?;
+        ensure!(readme == made, "`cargo xtask vm --record` makes the table");
+        Ok(())
+    }
+
+    fn outcome(trials: &[(&str, bool)]) -> Outcome {
+        let trial = |&(name, passed): &(&str, bool)| Trial {
+            name: name.to_owned(),
+            passed,
+            lacking: !passed,
+            message: String::new(),
+        };
+        let mut outcome = Outcome::new("6.1.0");
+        outcome.trials = trials.iter().map(trial).collect();
+        outcome
+    }
+
+    #[test]
+    fn a_group_with_a_trial_that_did_not_run_proves_nothing() -> Result<()> {
+        let outcome = outcome(&[
+            ("ext4::foreign_sync", true),
+            ("xfs::foreign_sync", true),
+            ("xfs::own_fsync", false),
+            ("ext4::direct_io_held_back_by_io_max", true),
+            ("without::btf", true),
+            ("harness::a_cut_off_line_is_caught", true),
+        ]);
+        let proven = of(&outcome, &json!({"hooks": [{"program": "bio_submitted"}]}))?;
+        let expected = [("page_cache", "ext4"), ("without", "btf")];
+        let expected = expected.map(|(name, group)| (name.to_owned(), vec![group.to_owned()]));
+        assert_eq!(proven, BTreeMap::from(expected));
+        Ok(())
+    }
+
+    #[test]
+    fn a_trial_that_no_row_has_is_an_error() {
+        let unheard_of = outcome(&[("ext4::unheard_of", true)]);
+        assert!(of(&unheard_of, &json!({"hooks": []})).is_err());
+    }
+
+    #[test]
+    fn numbers_are_read_in_groups_of_three() {
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_002_003), "1,002,003");
+    }
+}

@@ -1,0 +1,169 @@
+//! What the last whole run proved of each kernel, committed in
+//! `tests/kernels.json`: README's table is made of it, and later runs are held
+//! against its counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::capabilities;
+use super::outcome::Outcome;
+use crate::workspace;
+
+/// Half of what the verifier looks at before it gives up
+/// (`BPF_COMPLEXITY_LIMIT_INSNS` of include/linux/bpf.h).
+const MOST_INSTRUCTIONS: u64 = 500_000;
+/// How many percent more than recorded a program's may be: a kernel's update
+/// moves them a little.
+const GROWTH: u64 = 10;
+
+/// One kernel's.
+#[derive(Serialize, Deserialize, Debug, Default, PartialEq)]
+pub struct Proven {
+    /// What the kernel is called in the matrix.
+    pub kernel: String,
+    /// Its version, such as 6.1.176.
+    pub version: String,
+    /// For each capability the groups of trials of which every one has passed.
+    pub capabilities: BTreeMap<String, Vec<String>>,
+    /// Instructions that the verifier looked at, by program; unknown before 5.16.
+    pub verified_instructions: BTreeMap<String, Option<u64>>,
+    /// Mean time of a program's run in ns, by tracepoint, with the statistics' own
+    /// cost; on an emulated machine but for this one's own kernel.
+    pub mean_ns: BTreeMap<String, u64>,
+}
+
+impl Proven {
+    /// What a run without a failure proved.
+    pub fn by(kernel: &str, version: &str, outcome: &Outcome) -> Result<Proven> {
+        ensure!(outcome.is_good(), "{kernel}: only a good run is recorded");
+        let facts = facts(outcome)?;
+        let means = outcome.cost.as_object().into_iter().flatten();
+        Ok(Proven {
+            kernel: kernel.to_owned(),
+            version: version.to_owned(),
+            capabilities: capabilities::of(outcome, &facts)?,
+            verified_instructions: instructions(&facts),
+            mean_ns: means
+                .filter_map(|(name, cost)| Some((name.clone(), cost["mean_ns"].as_u64()?)))
+                .collect(),
+        })
+    }
+}
+
+/// What the doctor said.
+fn facts(outcome: &Outcome) -> Result<Value> {
+    serde_json::from_str(&outcome.doctor).context("the doctor's facts")
+}
+
+fn instructions(facts: &Value) -> BTreeMap<String, Option<u64>> {
+    let hooks = facts["hooks"].as_array().into_iter().flatten();
+    hooks
+        .filter_map(|hook| {
+            let program = hook["program"].as_str()?.to_owned();
+            Some((program, hook["verified_instructions"].as_u64()))
+        })
+        .collect()
+}
+
+fn file() -> PathBuf {
+    workspace::root().join("tests/kernels.json")
+}
+
+/// The record as it is committed.
+pub fn read() -> Result<Vec<Proven>> {
+    let path = file();
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+pub fn write(record: &[Proven]) -> Result<()> {
+    let path = file();
+    let mut text = serde_json::to_string_pretty(record)?;
+    text.push('\n');
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Programs that have come near the verifier's limit, or that have grown.
+pub fn grown(record: &[Proven], kernel: &str, outcome: &Outcome) -> Result<Vec<String>> {
+    let recorded = record.iter().find(|one| one.kernel == kernel);
+    let mut problems = Vec::new();
+    for (program, now) in instructions(&facts(outcome)?) {
+        let Some(now) = now else { continue };
+        if now > MOST_INSTRUCTIONS {
+            problems.push(format!(
+                "{program}: the verifier looks at {now} instructions, \
+                 more than half of the million it bears"
+            ));
+        }
+        let before = recorded.and_then(|one| *one.verified_instructions.get(&program)?);
+        if let Some(before) = before
+            && now > before + before * GROWTH / 100
+        {
+            problems.push(format!(
+                "{program}: the verifier looks at {now} instructions, and at {before} when it was \
+                 recorded; where that has to be, `cargo xtask vm --record`"
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn outcome(instructions: u64) -> Outcome {
+        let hook = json!({"program": "bio_submitted", "verified_instructions": instructions});
+        let mut outcome = Outcome::new("6.1.0");
+        outcome.doctor = json!({"hooks": [hook]}).to_string();
+        outcome
+    }
+
+    fn record(instructions: u64) -> Vec<Proven> {
+        vec![Proven {
+            kernel: "6.1".to_owned(),
+            verified_instructions: instructions_of(instructions),
+            ..Proven::default()
+        }]
+    }
+
+    fn instructions_of(count: u64) -> BTreeMap<String, Option<u64>> {
+        BTreeMap::from([("bio_submitted".to_owned(), Some(count))])
+    }
+
+    #[test]
+    fn a_program_that_grows_is_a_problem() -> Result<()> {
+        assert!(grown(&record(1000), "6.1", &outcome(1100))?.is_empty());
+        assert_eq!(grown(&record(1000), "6.1", &outcome(1101))?.len(), 1);
+        assert!(grown(&record(1000), "5.10", &outcome(2000))?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn half_of_the_verifiers_limit_is_the_end() -> Result<()> {
+        assert_eq!(grown(&record(500_000), "6.1", &outcome(500_001))?.len(), 1);
+        assert_eq!(grown(&[], "6.1", &outcome(500_001))?.len(), 1);
+        Ok(())
+    }
+
+    /// The committed record itself.
+    #[test]
+    fn no_recorded_program_comes_near_the_limit() -> Result<()> {
+        for proven in read()? {
+            for (program, count) in proven.verified_instructions {
+                let kernel = &proven.kernel;
+                assert!(
+                    count.is_none_or(|count| count <= MOST_INSTRUCTIONS),
+                    "{kernel} {program}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
