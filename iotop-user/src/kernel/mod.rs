@@ -4,6 +4,7 @@
 pub mod btf;
 pub mod capabilities;
 pub mod clock;
+pub mod counted;
 pub mod frames;
 pub mod hooks;
 pub mod layout;

@@ -30,9 +30,8 @@ use iotop_common::{
 pub use error::ProbeError;
 pub use programs::Attached;
 pub use slots::PageDeltas;
-pub use tasks::Counted;
 
-use crate::kernel::{hooks::Hook, memory, reasons::Reasons};
+use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
@@ -181,7 +180,7 @@ impl Probe {
                 "FLUSHES",
                 RingBuf::try_from(aya_map(&mut ebpf, name, "FLUSHES")?),
             )?,
-            counted: Counted::by(layout),
+            counted: Counted::by_layout(layout),
             tags,
             slots: Slots::new(now),
             grace: Grace::new().map_err(|source| ProbeError::Call {
