@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -27,11 +27,13 @@ const TESTS: [&str; 12] = [
     "mount",
     "iotop-c",
     "tmux",
-    // Other kernels: to boot them, to fetch them, to unpack their modules.
+    // Other kernels: to boot them, to fetch them, to unpack them and their modules.
     "qemu-system-x86",
     "debian-archive-keyring",
     "kmod",
     "xz-utils",
+    "lz4",
+    "zstd",
 ];
 
 /// What the benchmarks compare with, where the distribution has it.

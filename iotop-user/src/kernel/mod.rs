@@ -12,3 +12,6 @@ pub mod memory;
 pub mod reasons;
 pub mod settings;
 pub mod syscalls;
+
+#[cfg(test)]
+mod recorded;

@@ -2,17 +2,18 @@
 //! QEMU, two at a time, with the test binary as their first process.
 
 mod build;
+pub mod bzimage;
 mod cpio;
 mod initramfs;
 mod kernel_log;
-mod kernels;
+pub mod kernels;
 mod machine;
 mod mirror;
 mod modules;
 mod outcome;
 #[path = "../../../tests/support/plan.rs"]
 mod plan;
-mod suite;
+pub mod suite;
 mod table;
 
 use std::collections::{BTreeMap, VecDeque};
