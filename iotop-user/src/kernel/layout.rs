@@ -204,7 +204,29 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
     }
     within_reach(&layout)?;
-    Ok(layout)
+    Ok(only_whole(layout))
+}
+
+/// The kernel half follows these pointers without asking what lies behind them,
+/// and the verifier would refuse it as a whole.
+fn only_whole(mut layout: Layout) -> Layout {
+    let delays = [
+        layout.delays_blkio_delay,
+        layout.delays_swapin_delay,
+        layout.delays_blkio_count,
+        layout.delays_swapin_count,
+    ];
+    if delays.contains(&0) {
+        layout.task_delays = 0;
+    }
+    if [layout.cgroup_kn, layout.kernfs_node_id].contains(&0) {
+        layout.task_cgroups = 0;
+        layout.wb_memcg_css = 0;
+    }
+    if layout.css_set_dfl_cgrp == 0 {
+        layout.task_cgroups = 0;
+    }
+    layout
 }
 
 /// The kernel half copies the first bytes of some structs and takes its fields

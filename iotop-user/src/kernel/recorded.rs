@@ -324,3 +324,18 @@ fn without_config_cgroup_writeback_no_cgroup_is_charged() {
         assert_eq!(kernel.without(&["memcg_css"]).layout(), layout);
     }
 }
+
+#[test]
+fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
+    for kernel in recorded() {
+        for renamed in ["blkio_delay", "swapin_delay", "blkio_count", "swapin_count"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_delays, 0);
+        }
+        for renamed in ["css_set", "dfl_cgrp", "kn", "kernfs_node"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_cgroups, 0);
+        }
+        for renamed in ["kn", "kernfs_node"] {
+            assert_eq!(kernel.without(&[renamed]).layout().wb_memcg_css, 0);
+        }
+    }
+}
