@@ -10,6 +10,7 @@
 
 mod cases;
 mod support;
+mod without;
 
 use std::env;
 use std::process::ExitCode;
@@ -18,9 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use cases::Case;
-use support::device::{Device, Fs};
-use support::needs::{self, Needs};
+use cases::{Case, Group};
+use support::device::Device;
+use support::needs::{self, Feature, Needs};
 use support::{init, selftest, writer};
 
 fn main() -> ExitCode {
@@ -46,27 +47,35 @@ fn main() -> ExitCode {
 
 fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
     let mut trials = selftest::trials();
-    for fs in Fs::ALL {
-        // The trials of a file system share its device; the last one frees it.
+    for group in cases::groups() {
+        // The trials of a group share its device; the last one frees it.
         let device = Arc::new(Mutex::new(None));
-        for &(name, case) in cases::ALL {
+        for &(case_name, case) in group.cases {
             let (needs, device) = (Arc::clone(needs), Arc::clone(&device));
-            trials.push(Trial::ignorable_test(format!("{fs}::{name}"), move || {
-                trial(&needs, fs, &device, name, case)
+            let name = format!("{}::{case_name}", group.name);
+            trials.push(Trial::ignorable_test(name.clone(), move || {
+                trial(&needs, &group, &device, &name, case)
             }));
         }
+    }
+    if init::is_guest() {
+        trials.extend(without::trials());
     }
     trials
 }
 
 fn trial(
     needs: &Needs,
-    fs: Fs,
+    group: &Group,
     device: &Mutex<Option<Device>>,
     name: &str,
     case: Case,
 ) -> Result<Completion, Failed> {
-    match needs.check(fs) {
+    if let Some(Err(lacking)) = group.feature.map(Feature::check) {
+        return Ok(Completion::ignored_with(format!("{lacking:#}")));
+    }
+    let program = group.program.map_or(Ok(()), needs::program);
+    match program.and_then(|()| needs.check(group.fs)) {
         Ok(()) => {}
         Err(missing) if needs::required() => return Err(format!("{missing:#}").into()),
         Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
@@ -75,7 +84,7 @@ fn trial(
     // Taken out, so that a failure or a panic leaves no spoilt device to the next.
     let fresh = match device.take() {
         Some(used) => used,
-        None => Device::create(fs).map_err(describe)?,
+        None => Device::create_on(group.fs, group.on).map_err(describe)?,
     };
     cases::run(name, case, &fresh).map_err(describe)?;
     *device = Some(fresh);

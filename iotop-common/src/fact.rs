@@ -150,8 +150,8 @@ pub struct Control {
     pub lower_devices: u32,
     /// 1: flushes are wanted, and the paths of files.
     pub flushes: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// 1: bios that a cgroup's limit holds back are looked for.
+    pub held_back: u32,
 }
 
 impl EpochPart {

@@ -1,8 +1,8 @@
 //! The kernel half of iotop-trace: follows each dirty page from the task that
 //! dirtied it to the bio that wrote it.
 //!
-//! All programs hang on tracepoints. Those of hot paths are BTF tracepoints:
-//! what their arguments point to can be read without a helper.
+//! All programs but one hang on tracepoints. Those of hot paths are BTF
+//! tracepoints: what their arguments point to can be read without a helper.
 
 #![no_std]
 #![no_main]
@@ -15,6 +15,7 @@ mod dirtied;
 mod dropped;
 mod exited;
 mod flush;
+mod held_back;
 mod inode;
 mod kernel;
 mod maps;

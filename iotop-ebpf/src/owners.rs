@@ -31,10 +31,11 @@ pub enum Asker {
     Throttled = 6,
     Inode = 7,
     SubmittedAgain = 8,
+    HeldBack = 9,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }
 
 /// The current task as an owner.

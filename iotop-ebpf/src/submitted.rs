@@ -13,7 +13,7 @@ use iotop_common::{
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, Waited},
     count::{Part, control, lose},
-    flush,
+    flush, held_back,
     inode::{Inode, TypedInode},
     kernel::{Typed, layout, now, read},
     maps::LOWER_DEVICES,
@@ -46,15 +46,16 @@ pub struct Bio {
 pub struct Submitter {
     pub slot: Slot,
     pub kthread: bool,
-    /// The run that a worker is in.
-    flush: FlushId,
+    /// The run that a worker is in. Of a task whose bio was held back, the system
+    /// call.
+    pub flush: FlushId,
 }
 
 impl Submitter {
     /// What it writes page cache for, see `FactKey::flush`.
     #[inline(always)]
     pub fn flush(&self, part: &Part) -> u32 {
-        if !self.kthread && part.wants_flushes() {
+        if !self.kthread && self.flush == FlushId::NONE && part.wants_flushes() {
             return syscall().0;
         }
         self.flush.0
@@ -148,11 +149,15 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
         true => FlushId(unsafe { (*current.owner).flush }).running(),
         false => FlushId::NONE,
     };
-    let submitter = Submitter {
+    let mut submitter = Submitter {
         slot: current.slot,
         kthread,
         flush,
     };
+    if kthread && control.held_back != 0 {
+        let address = bio.number(&raw mut last.number);
+        submitter = held_back::take(address, size).unwrap_or(submitter);
+    }
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
     let bvec_done: u32 = bio.field(layout!(bio_bi_bvec_done));
@@ -225,7 +230,7 @@ fn device(bio: Typed) -> u32 {
 
 /// The system call that the current task is in.
 #[inline(always)]
-fn syscall() -> FlushId {
+pub fn syscall() -> FlushId {
     if layout!(regs_syscall) == 0 {
         return FlushId::NONE;
     }

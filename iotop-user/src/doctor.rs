@@ -17,7 +17,7 @@ use crate::{
         capabilities::Capabilities, clock, counted::Counted, frames::Frames, settings::Settings,
     },
     probe::Probe,
-    sources::{VMLINUX_BTF, attach},
+    sources::{VMLINUX_BTF, attach, without},
     taskstats::TaskstatsSocket,
 };
 
@@ -66,7 +66,7 @@ struct CapabilityLine {
 #[derive(Debug, Serialize)]
 struct Hook {
     program: &'static str,
-    tracepoint: &'static str,
+    on: String,
     purpose: &'static str,
     why: &'static str,
     verified_instructions: Option<u32>,
@@ -96,6 +96,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     match &attached {
         Ok(probe) => {
             hooks = attached_hooks(probe);
+            missing.extend(probe.refused().iter().map(without));
             let all = map_memory(proc_root);
             memory.other_maps_bytes = all
                 .zip(memory.tags_bytes)
@@ -162,7 +163,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
 fn attached_hooks(probe: &Probe) -> Vec<Hook> {
     let hook = |attached: &crate::probe::Attached| Hook {
         program: attached.hook.program,
-        tracepoint: attached.hook.on.name(),
+        on: attached.hook.on.to_string(),
         purpose: attached.hook.purpose,
         why: attached.hook.why,
         verified_instructions: attached.verified_instructions,
@@ -269,7 +270,7 @@ impl Report {
             writeln!(
                 out,
                 "  {:<35}{} ({verified} instructions verified)",
-                hook.tracepoint, hook.purpose
+                hook.on, hook.purpose
             )?;
             writeln!(out, "  {:<35}{}", "", hook.why)?;
         }

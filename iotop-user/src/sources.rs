@@ -21,7 +21,7 @@ use crate::{
         reasons::Reasons,
         settings::Settings,
     },
-    probe::{OBJECT, Probe, ProbeError},
+    probe::{OBJECT, Probe, ProbeError, Refused},
     taskstats::{ExitListener, TaskstatsSocket},
 };
 
@@ -70,6 +70,12 @@ pub enum EbpfError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The kernel lets no program read its memory.
+    #[error(
+        "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
+         eBPF program may read its memory; with lockdown=integrity, or none, it may"
+    )]
+    LockedDown,
     /// The kernel half can't be loaded or attached.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -86,7 +92,10 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
     let settings = Settings::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
     let probe = match (attach(ebpf, &proc_root, &sys_root), ebpf) {
-        (Ok(probe), _) => Some(probe),
+        (Ok(probe), _) => {
+            notices.extend(probe.refused().iter().map(without));
+            Some(probe)
+        }
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
             notices.push(format!(
@@ -153,6 +162,14 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
     })
 }
 
+/// What is not known without a program.
+pub fn without(refused: &Refused) -> String {
+    let why = with_causes(&refused.error);
+    // The verifier was not asked.
+    let why = why.trim_end().trim_end_matches(". Verifier output:");
+    format!("{} is unknown: {why}", refused.hook.purpose)
+}
+
 /// Loads and attaches the kernel half.
 ///
 /// # Errors
@@ -176,22 +193,23 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
     let btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;
+    let settings = Settings::read(proc_root, sys_root);
     let machine = Machine {
         page_size,
         tags: frames.tags,
         jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
         tasks_seen: 1 << 16,
-        version: Settings::read(proc_root, sys_root).version(),
+        version: settings.version(),
     };
     let layout = layout::resolve(&btf, &machine)?;
     let hooks = hooks::choose(&btf)?;
     let reasons = Reasons::of(&btf);
-    Ok(Probe::attach(
-        &object,
-        &name,
-        &layout,
-        &hooks,
-        reasons,
-        machine.tick(),
-    )?)
+    let tick = machine.tick();
+    match Probe::attach(&object, &name, &layout, &hooks, reasons, tick) {
+        Ok(probe) => Ok(probe),
+        Err(_) if settings.lockdown.as_deref() == Some("confidentiality") => {
+            Err(EbpfError::LockedDown)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

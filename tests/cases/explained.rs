@@ -2,18 +2,17 @@
 //! promises.
 
 use std::fs;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::MIB;
+use super::{MIB, files_are};
 use crate::support::checks::near;
-use crate::support::command;
 use crate::support::device::Fs;
-use crate::support::ndjson::{Part, Report};
+use crate::support::mount::Mount;
+use crate::support::ndjson::Part;
 use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
@@ -334,13 +333,9 @@ pub fn links_and_mounts(mut run: Run<'_>) -> Result<()> {
     let (inside, bind) = (run.file("inside"), run.file("bind"));
     fs::create_dir(&inside)?;
     fs::create_dir(&bind)?;
-    command::run(
-        Command::new("mount").args(["--bind", &inside, &bind]),
-        run.deadline,
-    )?;
-    let bound = write(&run, "gt-bind", &format!("{bind}/file"));
-    command::run(Command::new("umount").arg(&bind), run.deadline)?;
-    let bound = bound?;
+    let mount = Mount::new(&["--bind", &inside], &bind, run.deadline)?;
+    let bound = write(&run, "gt-bind", &format!("{bind}/file"))?;
+    drop(mount);
     run.flush()?;
     let Some(report) = run.finish(4 * len, 0)? else {
         return Ok(());
@@ -408,7 +403,7 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
         if spike.field("device")?["name"] != dev {
             continue;
         }
-        let owners = spike.field("owners")?.as_array().context("owners")?;
+        let owners = spike.owners()?;
         let ours = |owner: &&Value| owner["comm"] == "gt-spike" && owner["pid"] == pid;
         let bytes = owners
             .iter()
@@ -426,18 +421,6 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
 
 fn run_file(dir: &str, n: usize) -> String {
     format!("{}/{n}", dir.trim_end_matches('/'))
-}
-
-/// A writer has these files with these bytes, and no others.
-fn files_are(report: &Report, comm: &str, pid: u64, expected: &[(String, u64)]) -> Result<()> {
-    let files = report.files(comm, pid)?;
-    for (path, len) in expected {
-        let found = files.get(path);
-        let found = found.with_context(|| format!("{comm}: {path} is not among {files:?}"))?;
-        near(path, *found, *len)?;
-    }
-    ensure!(files.len() == expected.len(), "{comm}: {files:?}");
-    Ok(())
 }
 
 fn run_over() -> crate::support::deadline::Deadline {

@@ -1,16 +1,19 @@
 //! The cases: each is a promise about who owns which bytes, kept on every file
-//! system.
+//! system, and some of them on what is stacked above or below one.
 
 mod at_the_same_time;
 mod explained;
 mod flushed_by_others;
 mod other_ways;
 mod own_submission;
+mod stacked;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::support::device::Device;
+use crate::support::checks::near;
+use crate::support::device::{Device, Fs, On};
 use crate::support::ndjson::{Owner, Report};
+use crate::support::needs::Feature;
 use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
@@ -18,8 +21,33 @@ const MIB: u64 = 1 << 20;
 /// A case does all its work in one run.
 pub type Case = fn(Run<'_>) -> Result<()>;
 
-/// Every case by its name.
-pub const ALL: &[(&str, Case)] = &[
+/// Cases that share a device.
+#[derive(Clone, Copy)]
+pub struct Group {
+    pub name: &'static str,
+    pub fs: Fs,
+    pub on: On,
+    /// What the kernel may lack, and the program that it takes.
+    pub feature: Option<Feature>,
+    pub program: Option<&'static str>,
+    pub cases: &'static [(&'static str, Case)],
+}
+
+/// Every case on every file system, then the stacks.
+pub fn groups() -> impl Iterator<Item = Group> {
+    let plain = Fs::ALL.map(|fs| Group {
+        name: fs.name(),
+        fs,
+        on: On::Memory,
+        feature: None,
+        program: None,
+        cases: ALL,
+    });
+    plain.into_iter().chain(stacked::GROUPS)
+}
+
+/// Every case of a file system by its name.
+const ALL: &[(&str, Case)] = &[
     (
         "writer_exits_before_its_pages_are_flushed",
         flushed_by_others::writer_exits,
@@ -40,6 +68,7 @@ pub const ALL: &[(&str, Case)] = &[
     ),
     ("own_fsync", own_submission::fsync),
     ("direct_io", own_submission::direct),
+    ("direct_io_held_back_by_io_max", own_submission::held_back),
     ("mapped_stores", other_ways::mapped),
     ("reader_before_writer", other_ways::reader_first),
     ("dirty_before_the_trace", other_ways::dirty_before_the_trace),
@@ -79,4 +108,16 @@ fn owner(report: &Report, comm: &str, pid: u64) -> Result<Owner> {
 fn written_for(report: &Report, comm: &str, pid: u64) -> Result<u64> {
     let owners = report.owners()?;
     Ok(owners.get(&(comm, pid)).map_or(0, |owner| owner.written))
+}
+
+/// A writer has these files with these bytes, and no others.
+fn files_are(report: &Report, comm: &str, pid: u64, expected: &[(String, u64)]) -> Result<()> {
+    let files = report.files(comm, pid)?;
+    for (path, len) in expected {
+        let found = files.get(path);
+        let found = found.with_context(|| format!("{comm}: {path} is not among {files:?}"))?;
+        near(path, *found, *len)?;
+    }
+    ensure!(files.len() == expected.len(), "{comm}: {files:?}");
+    Ok(())
 }

@@ -58,7 +58,7 @@ pub fn conservation(report: &Report, inner: Vmstat, outer: Vmstat) -> Result<()>
 
 /// A flush's owners and what has none are all of it.
 fn flush_adds_up(flush: &Line) -> Result<()> {
-    let owners = flush.field("owners")?.as_array().context("no owners")?;
+    let owners = flush.owners()?;
     let owned: u64 = owners
         .iter()
         .filter_map(|owner| owner["bytes"].as_u64())
@@ -71,6 +71,35 @@ fn flush_adds_up(flush: &Line) -> Result<()> {
         flush.number("bytes")?,
         owned + rest,
     )
+}
+
+/// What was written to lower devices are copies: told as that, and part of no sum.
+pub fn copied(report: &Report, lower: &[&str], written: u64) -> Result<()> {
+    let mut copies = 0;
+    for interval in &report.0 {
+        let reasons = interval.system.numbers("unattributed")?;
+        copies += reasons.get("stacked").copied().flatten().unwrap_or(0);
+    }
+    for device in lower {
+        let flushes = report.flushes_on(device)?;
+        ensure!(
+            flushes.is_empty(),
+            "a copy on {device} is counted as written"
+        );
+    }
+    near("copied to lower devices", copies, written)
+}
+
+/// Whoever owns something on a device is a writer, and none of the workers that
+/// encrypt, copy or submit it.
+pub fn owners_are_writers(report: &Report, device: &str) -> Result<()> {
+    for flush in report.flushes_on(device)? {
+        for owner in flush.owners()? {
+            let comm = owner["comm"].as_str().context("no comm")?;
+            ensure!(comm.starts_with("gt-"), "{comm} owns {}", owner["bytes"]);
+        }
+    }
+    Ok(())
 }
 
 fn interval_adds_up(interval: &Interval) -> Result<()> {

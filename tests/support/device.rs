@@ -1,8 +1,9 @@
-//! A real file system on a loop device whose backing file is in memory.
+//! A real file system on a block device whose bytes end up in memory.
 //!
 //! The harness has a mount namespace of its own, the backing file is unlinked
-//! as soon as the loop device holds it, and the loop device detaches itself
-//! with the unmount: nothing stays behind however the harness ends.
+//! as soon as the loop device holds it, and the loop device, and what stands on
+//! it, frees itself with the unmount: nothing stays behind however the harness
+//! ends.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -13,11 +14,12 @@ use std::process::{self, Command};
 use std::ptr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::command::run;
 use super::counters::DeviceStat;
 use super::deadline::Deadline;
+use super::disk::Disk;
 
 /// The file systems every case runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +58,21 @@ impl fmt::Display for Fs {
     }
 }
 
+/// What the block device of a file system is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum On {
+    /// A loop device whose backing file is in memory.
+    Memory,
+    /// A loop device whose backing file is on another file system.
+    File,
+    /// dm-crypt on the first.
+    Crypt,
+    /// raid1 on two of the first.
+    Mirror,
+}
+
 const MEMORY: &str = "/dev/shm";
+const IMAGE: &str = "image";
 const SIZE: u64 = 1 << 30;
 const SETUP: Duration = Duration::from_secs(30);
 
@@ -64,55 +80,96 @@ const SETUP: Duration = Duration::from_secs(30);
 pub struct Device {
     /// What is on it.
     pub fs: Fs,
-    name: String,
     dir: PathBuf,
     mounted: bool,
-    /// Has to be detached by us: the unmount does not do it yet.
-    attached: bool,
+    /// The one that the file system is on, and behind it those it stands on.
+    disks: Vec<Disk>,
+    /// Where the backing file is, if not in memory.
+    below: Option<Box<Device>>,
 }
 
 impl Device {
     /// Makes and mounts a new file system.
     pub fn create(fs: Fs) -> Result<Device> {
+        Device::create_on(fs, On::Memory)
+    }
+
+    /// The same on another device.
+    pub fn create_on(fs: Fs, on: On) -> Result<Device> {
         let deadline = Deadline::after(SETUP);
-        let dir = Path::new(MEMORY).join(format!("iotop-trace-{fs}-{}", process::id()));
+        let below = match on {
+            On::File => Some(Box::new(Device::create(fs)?)),
+            _ => None,
+        };
+        let dir = format!("iotop-trace-{fs}-{on:?}-{}", process::id()).to_lowercase();
+        let dir = Path::new(MEMORY).join(dir);
         fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let mut device = Device {
             fs,
-            name: String::new(),
             dir,
             mounted: false,
-            attached: false,
+            disks: Vec::new(),
+            below,
         };
-        let path = device.attach(deadline)?;
+        device.disks = device.disks_on(on, deadline)?;
+        let path = device.disks[0].path();
         run(fs.mkfs().arg(&path), deadline)?;
         // noatime: a reader must not have anything written for it.
         let mut mount = Command::new("mount");
         mount.args(["-t", fs.name(), "-o", "noatime", &path]);
         run(mount.arg(&device.dir), deadline)?;
         device.mounted = true;
-        // While it is mounted this only says "with the last user".
-        run(Command::new("losetup").args(["--detach", &path]), deadline)?;
-        device.attached = false;
+        for disk in &mut device.disks {
+            disk.free(deadline)?;
+        }
         Ok(device)
     }
 
-    fn attach(&mut self, deadline: Deadline) -> Result<String> {
-        let image = self.dir.join("image");
+    fn disks_on(&self, on: On, deadline: Deadline) -> Result<Vec<Disk>> {
+        let first = self.attach(deadline)?;
+        Ok(match on {
+            On::Memory | On::File => vec![first],
+            On::Crypt => vec![Disk::encrypted(&first, SIZE, deadline)?, first],
+            On::Mirror => {
+                let second = self.attach(deadline)?;
+                let mirror = Disk::mirrored([&first, &second], SIZE, deadline)?;
+                vec![mirror, first, second]
+            }
+        })
+    }
+
+    fn attach(&self, deadline: Deadline) -> Result<Disk> {
+        if let Some(below) = &self.below {
+            let image = below.dir.join(IMAGE);
+            File::create_new(&image)?.set_len(SIZE)?;
+            return Disk::on_file(&image, deadline);
+        }
+        let image = self.dir.join(IMAGE);
         File::create_new(&image)?.set_len(SIZE)?;
-        let mut losetup = Command::new("losetup");
-        let path = run(losetup.args(["--find", "--show"]).arg(&image), deadline);
+        let disk = Disk::on_file(&image, deadline);
         fs::remove_file(&image)?;
-        let path = path?.trim().to_owned();
-        self.attached = true;
-        self.name = path.trim_start_matches("/dev/").to_owned();
-        ensure!(self.name.starts_with("loop"), "losetup gave {path}");
-        Ok(path)
+        disk
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.disks[0].name()
+    }
+
+    /// The names of the devices that it stands on.
+    pub fn lower(&self) -> impl Iterator<Item = &str> {
+        self.disks[1..].iter().map(Disk::name)
+    }
+
+    /// All that has been written to those.
+    pub fn written_below(&self) -> Result<u64> {
+        let stats = self.lower().map(DeviceStat::of);
+        stats.map(|stat| Ok(stat?.written)).sum()
+    }
+
+    /// What its backing file is on, if not in memory.
+    pub fn below(&self) -> Option<&Device> {
+        self.below.as_deref()
     }
 
     /// Where it is mounted.
@@ -120,9 +177,11 @@ impl Device {
         &self.dir
     }
 
-    /// What the block layer says was read and written.
+    /// What the block layer says was written, and read where it stands on no
+    /// other. Else it is the first of those that is asked: md counts a write
+    /// once more for the device that dm has counted it for.
     pub fn stat(&self) -> Result<DeviceStat> {
-        DeviceStat::of(&self.name)
+        DeviceStat::of(self.lower().next().unwrap_or(self.name()))
     }
 }
 
@@ -132,11 +191,6 @@ impl Drop for Device {
         let mut problems = Vec::new();
         if self.mounted {
             problems.extend(run(Command::new("umount").arg(&self.dir), deadline).err());
-        }
-        if self.attached {
-            let path = format!("/dev/{}", self.name);
-            let mut losetup = Command::new("losetup");
-            problems.extend(run(losetup.args(["--detach", &path]), deadline).err());
         }
         problems.extend(fs::remove_dir(&self.dir).err().map(Into::into));
         for problem in problems {

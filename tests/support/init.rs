@@ -23,7 +23,12 @@ const NO_BTF: &str = "iotop_trace.no_btf";
 
 /// Whether this process is to be a virtual machine's init.
 pub fn is_ours() -> bool {
-    process::id() == 1 && Path::new(FILE).exists()
+    process::id() == 1 && is_guest()
+}
+
+/// Whether this is a virtual machine with nothing but us in it.
+pub fn is_guest() -> bool {
+    Path::new(FILE).exists()
 }
 
 /// Does all that and powers off; never returns.

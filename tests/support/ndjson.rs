@@ -56,6 +56,11 @@ impl Line {
             .with_context(|| format!("{name} is {value}, not true or false"))
     }
 
+    /// The owners of a flush or a spike.
+    pub fn owners(&self) -> Result<&Vec<Value>> {
+        self.field("owners")?.as_array().context("no owners")
+    }
+
     /// An object of numbers, as `lost` and `unattributed` are.
     pub fn numbers(&self, name: &str) -> Result<BTreeMap<&str, Option<u64>>> {
         let fields = self.field(name)?.as_object();
@@ -140,13 +145,37 @@ impl Report {
         self.0.iter().map(|now| now.system.number(field)).sum()
     }
 
+    /// What has no owner for this reason, all system lines added up.
+    pub fn unattributed(&self, reason: &str) -> Result<u64> {
+        let mut sum = 0;
+        for interval in &self.0 {
+            let reasons = interval.system.numbers("unattributed")?;
+            sum += reasons
+                .get(reason)
+                .copied()
+                .flatten()
+                .context("not known")?;
+        }
+        Ok(sum)
+    }
+
+    /// All flushes of one device.
+    pub fn flushes_on(&self, device: &str) -> Result<Vec<&Line>> {
+        let mut flushes = Vec::new();
+        for flush in self.0.iter().flat_map(|interval| &interval.flushes) {
+            if flush.field("device")?["name"] == device {
+                flushes.push(flush);
+            }
+        }
+        Ok(flushes)
+    }
+
     /// A process's parts of all flushes.
     pub fn parts(&self, comm: &str, pid: u64) -> Result<Vec<Part<'_>>> {
         let mut parts = Vec::new();
         for flush in self.0.iter().flat_map(|interval| &interval.flushes) {
-            let owners = flush.field("owners")?.as_array();
             let ours = |owner: &&Value| owner["comm"] == comm && owner["pid"] == pid;
-            let owners = owners.context("no owners")?.iter().filter(ours);
+            let owners = flush.owners()?.iter().filter(ours);
             parts.extend(owners.map(|owner| Part { flush, owner }));
         }
         Ok(parts)

@@ -9,11 +9,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::command::run;
 use super::deadline::{Deadline, slower};
 use super::device::{Fs, own_mount_namespace};
-use super::tracer::Tracer;
+use super::tracer::{BINARY, Tracer};
 
 /// Set where the trials have to run (CI): what is missing is a failure, never a skip.
 const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
@@ -35,6 +36,28 @@ pub fn truth_only() -> bool {
 /// come about.
 pub fn emulated() -> bool {
     slower() > 1
+}
+
+/// Whether the doctor says that the kernel takes a program on a function.
+pub fn functions_can_be_hooked() -> Result<bool> {
+    let mut doctor = Command::new(BINARY);
+    let facts = run(doctor.args(["doctor", "--format", "json"]), soon())?;
+    let facts: Value = serde_json::from_str(&facts)?;
+    let hooks = facts["hooks"].as_array().context("no hooks")?;
+    let taken = hooks.iter().any(|hook| hook["program"] == "bio_held_back");
+    let told = facts["missing"]
+        .as_array()
+        .context("no list of what is missing")?;
+    let told = told
+        .iter()
+        .any(|line| line.to_string().contains("bio_held_back"));
+    ensure!(
+        taken != told,
+        "the doctor has to say one or the other: {facts}"
+    );
+    // The kernels of the matrix all do.
+    ensure!(taken || !emulated(), "refused here: {facts}");
+    Ok(taken)
 }
 
 /// What this machine offers; asked once, when the first trial runs.
@@ -62,7 +85,7 @@ impl Needs {
         }
         let mut mkfs = Command::new(fs.mkfs().get_program());
         run(mkfs.arg("-V"), soon())?;
-        kernel_has(fs)?;
+        kernel_has(fs.name())?;
         if let Err(missing) = self.alone.get_or_init(alone) {
             anyhow::bail!("{missing:#}");
         }
@@ -73,14 +96,51 @@ impl Needs {
     }
 }
 
-fn kernel_has(fs: Fs) -> Result<()> {
+/// What some trials need of the kernel beside a file system to write to. Where
+/// it lacks that they are ignored, required or not: the kernels of the virtual
+/// machines have all of it.
+#[derive(Clone, Copy)]
+pub enum Feature {
+    /// A file system without a device.
+    Fs(&'static str),
+    /// A target of the device mapper.
+    Target(&'static str),
+}
+
+impl Feature {
+    /// An error that says what the kernel has not.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Feature::Fs(name) => kernel_has(name),
+            Feature::Target(name) => {
+                let _ = run(Command::new("modprobe").arg(format!("dm_{name}")), soon());
+                let misc = fs::read_to_string("/proc/misc")?;
+                let mapper = misc.contains("device-mapper");
+                ensure!(mapper, "the kernel has no device mapper");
+                // Without the program it is that which is missing.
+                let targets = run(Command::new("dmsetup").arg("targets"), soon());
+                let known = targets.map(|all| all.lines().any(|line| line.starts_with(name)));
+                let known = known.unwrap_or(true);
+                ensure!(known, "the kernel's device mapper has no target {name}");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An error where the program is not installed.
+pub fn program(name: &str) -> Result<()> {
+    run(Command::new(name).arg("--version"), soon()).map(|_| ())
+}
+
+fn kernel_has(fs: &str) -> Result<()> {
     let known = || -> Result<bool> {
         let all = fs::read_to_string("/proc/filesystems")?;
-        Ok(all.split_whitespace().any(|word| word == fs.name()))
+        Ok(all.split_whitespace().any(|word| word == fs))
     };
     if !known()? {
         // Whether it is a module that can be loaded shows in the list.
-        let _ = run(Command::new("modprobe").arg(fs.name()), soon());
+        let _ = run(Command::new("modprobe").arg(fs), soon());
     }
     ensure!(known()?, "the kernel does not know {fs}");
     Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::checks::{conservation, near};
+use super::checks::{conservation, copied, near, owners_are_writers};
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::Deadline;
@@ -32,7 +32,7 @@ pub struct Spoiled(u64);
 
 /// A trial that is under way.
 pub struct Run<'a> {
-    /// The file system's and the case's.
+    /// The group's and the case's.
     name: String,
     device: &'a Device,
     dir: PathBuf,
@@ -48,6 +48,8 @@ struct Traced {
     outer: Vmstat,
     inner: Vmstat,
     device: DeviceStat,
+    /// All that was written to the devices that it stands on.
+    lower: u64,
 }
 
 impl<'a> Run<'a> {
@@ -58,7 +60,7 @@ impl<'a> Run<'a> {
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
-            name: format!("{}-{name}", device.fs),
+            name: name.replace("::", "-"),
             device,
             dir,
             deadline,
@@ -86,9 +88,17 @@ impl<'a> Run<'a> {
         writer.exit(self.deadline)
     }
 
-    /// Has another process, `gt-flush`, write back all that is dirty here.
+    /// Has another process, `gt-flush`, write back all that is dirty here, and
+    /// then what that makes dirty below.
     pub fn flush(&self) -> Result<u64> {
-        self.to_end("gt-flush", &["syncfs", &self.file("")])
+        let dir = self.file("");
+        let below = self
+            .device
+            .below()
+            .map(|below| below.dir().to_string_lossy());
+        let mut work = vec!["syncfs", &dir];
+        work.extend(below.as_deref());
+        self.to_end("gt-flush", &work)
     }
 
     /// From here on the tracer watches. All the case promises happens after it.
@@ -108,6 +118,7 @@ impl<'a> Run<'a> {
             outer,
             inner: Vmstat::now()?,
             device: self.device.stat()?,
+            lower: self.device.written_below()?,
         });
         Ok(())
     }
@@ -126,6 +137,12 @@ impl<'a> Run<'a> {
         self.device.name().to_owned()
     }
 
+    /// The name of the device that its backing file is on.
+    pub fn name_below(&self) -> Result<String> {
+        let below = self.device.below().context("nothing is below")?;
+        Ok(below.name().to_owned())
+    }
+
     /// Fails as [`Spoiled`] when data has been written since the trace began.
     pub fn nothing_written_yet(&self) -> Result<()> {
         let written = self.device.stat()?.since(self.traced()?.device).written;
@@ -140,6 +157,7 @@ impl<'a> Run<'a> {
         let mut traced = self.traced.take().context("the case does not trace")?;
         let device = self.device.stat()?.since(traced.device);
         let inner = Vmstat::now()?.since(traced.inner);
+        let copies = self.device.written_below()? - traced.lower;
         ensure!(
             (written..=written + self.metadata).contains(&device.written),
             "the case is wrong: the device wrote {}, not {written} and metadata",
@@ -154,6 +172,11 @@ impl<'a> Run<'a> {
         let report = tracer.stop(&self.name)?;
         let outer = Vmstat::now()?.since(traced.outer);
         conservation(&report, inner, outer)?;
+        let lower: Vec<&str> = self.device.lower().collect();
+        if !lower.is_empty() {
+            copied(&report, &lower, copies)?;
+            owners_are_writers(&report, self.device.name())?;
+        }
         Ok(Some(report))
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::checks::{conservation, near};
+use super::checks::{conservation, copied, near, owners_are_writers};
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::{Deadline, lines_of};
@@ -17,9 +17,10 @@ use super::ndjson::Report;
 type Selftest = fn() -> Result<()>;
 
 pub fn trials() -> Vec<Trial> {
-    let trials: [(&str, Selftest); 6] = [
+    let trials: [(&str, Selftest); 7] = [
         ("a_sound_report_passes", sound_report),
         ("every_broken_promise_is_caught", broken_promises),
+        ("copies_and_their_makers_are_told_apart", copies),
         ("owners_add_up_over_intervals", owners),
         ("kernel_counters_are_read_as_bytes", counters),
         ("a_cut_off_line_is_caught", cut_off),
@@ -71,7 +72,7 @@ fn task(seq: u64) -> Value {
 fn flush(seq: u64) -> Value {
     json!({
         "v": 1, "type": "flush", "seq": seq, "time": "2026-01-01T00:00:00.000000Z",
-        "bytes": 13 * MIB,
+        "device": {"name": "dm-0"}, "bytes": 13 * MIB,
         "owners": [{"pid": 7, "comm": "w", "bytes": 10 * MIB},
                    {"pid": null, "comm": null, "bytes": MIB}],
         "unattributed": {"pre_trace": MIB, "metadata": MIB, "swap": 0,
@@ -168,6 +169,25 @@ fn must_say(end: Result<()>, complaint: &str) -> Result<()> {
         "{said:?} does not say {complaint:?}"
     );
     Ok(())
+}
+
+fn copies() -> Result<()> {
+    let mut lines = lines();
+    let parse = |lines: &[Value]| {
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        Report::parse(&lines)
+    };
+    let report = parse(&lines)?;
+    copied(&report, &["loop0"], 14 * MIB)?;
+    must_say(copied(&report, &["loop0"], 13 * MIB), "copied to lower")?;
+    must_say(copied(&report, &["dm-0"], 14 * MIB), "counted as written")?;
+    owners_are_writers(&report, "loop0")?;
+    must_say(owners_are_writers(&report, "dm-0"), "w owns")?;
+    for line in [2, 5] {
+        lines[line]["owners"][0]["comm"] = json!("gt-w");
+        lines[line]["owners"][1]["comm"] = json!("gt-x");
+    }
+    owners_are_writers(&parse(&lines)?, "dm-0")
 }
 
 fn owners() -> Result<()> {

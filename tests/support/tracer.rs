@@ -73,7 +73,12 @@ impl Tracer {
 
     /// Interrupts it as ^C does; it ends well, and its last interval is whole.
     /// All lines are kept in a file of this name, to look into a failure.
-    pub fn stop(mut self, kept_as: &str) -> Result<Report> {
+    pub fn stop(self, kept_as: &str) -> Result<Report> {
+        Ok(self.stop_and_tell(kept_as)?.0)
+    }
+
+    /// The same, with what it said on standard error.
+    pub fn stop_and_tell(mut self, kept_as: &str) -> Result<(Report, String)> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been reaped, so the pid is its own.
         let sent = unsafe { libc::kill(pid, libc::SIGINT) };
@@ -93,7 +98,8 @@ impl Tracer {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kept_as}.ndjson"));
         fs::write(&kept, self.seen.join("\n"))
             .with_context(|| format!("cannot write {}", kept.display()))?;
-        Report::parse(&self.seen)
+        let said = self.complaint.take().and_then(|thread| thread.join().ok());
+        Ok((Report::parse(&self.seen)?, said.unwrap_or_default()))
     }
 
     /// An error that says what the tracer said.

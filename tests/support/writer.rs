@@ -86,7 +86,12 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
         }
         ["evict", path] => evict(&File::open(path)?),
         ["unlink", path] => Ok(remove_file(path)?),
-        ["syncfs", path] => syncfs(&File::open(path)?),
+        ["syncfs", ref paths @ ..] => {
+            for path in paths {
+                syncfs(&File::open(path)?)?;
+            }
+            Ok(())
+        }
         ["sync"] => {
             // SAFETY: sync(2) takes nothing and always succeeds.
             unsafe { libc::sync() };

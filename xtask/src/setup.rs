@@ -18,13 +18,15 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 16] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
     "fio",
     "util-linux",
     "mount",
+    "dmsetup",
+    "bindfs",
     "iotop-c",
     "tmux",
     // Other kernels: to boot them, to fetch them, to unpack them and their modules.
@@ -40,13 +42,15 @@ const TESTS: [&str; 14] = [
 const PEERS: [&str; 2] = ["iotop", "iotop-c"];
 
 /// What tells on another distribution that [`TESTS`] are there.
-const TEST_PROGRAMS: [&str; 8] = [
+const TEST_PROGRAMS: [&str; 10] = [
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",
     "fio",
     "losetup",
     "mount",
+    "dmsetup",
+    "bindfs",
     "iotop-c",
     "tmux",
 ];
@@ -113,7 +117,7 @@ fn test_programs() -> Result<()> {
     if !missing.is_empty() {
         bail!(
             "the tests need {}, and only Debian's packages can be installed from here: \
-             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux, iotop-c and tmux by hand",
+             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux, dmsetup, bindfs, iotop-c and tmux by hand",
             missing.join(" ")
         );
     }

@@ -3,7 +3,10 @@
 //! Every kernel from 5.10 on has the tracepoints, in places that are as good as
 //! the functions around them: they are in the task's own context, fire once and
 //! cost less than a probe on a function. What changes is their names and what
-//! a program on that kernel may do.
+//! a program on that kernel may do. One thing happens where no tracepoint is: its
+//! program hangs on a function, which a kernel may refuse.
+
+use std::fmt;
 
 use super::btf::Btf;
 
@@ -29,14 +32,16 @@ pub enum On {
     Tracepoint(&'static str),
     /// Nothing: we have it pass over all tasks (`iter/task`).
     TaskIterator,
+    /// The end of a function, by its name (`fexit`). Without it the rest works.
+    Function(&'static str),
 }
 
-impl On {
-    /// The tracepoint's name, or `iter/task`.
-    pub fn name(self) -> &'static str {
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            On::Tracepoint(name) => name,
-            On::TaskIterator => "iter/task",
+            On::Tracepoint(name) => f.pad(name),
+            On::TaskIterator => f.pad("iter/task"),
+            On::Function(name) => f.pad(&format!("fexit/{name}")),
         }
     }
 }
@@ -82,25 +87,30 @@ pub struct NoTracepoint {
 pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
     let has = |tracepoint: &str| btf.tracepoint_args(tracepoint).is_some();
     let folios = has("writeback_dirty_folio");
-    let hooks: Vec<Hook> = HOOKS
-        .into_iter()
-        .filter(|hook| match hook.kernels {
+    let mut chosen: Vec<Hook> = Vec::new();
+    for hook in HOOKS {
+        let runs = match hook.kernels {
             Kernels::All => true,
             Kernels::WithFolios => folios,
             Kernels::WithPages => !folios,
             Kernels::Preemptible => folios && tracepoints_are_preemptible(btf),
-        })
-        .collect();
-    let missing = hooks
-        .iter()
-        .find(|hook| hook.on != On::TaskIterator && !has(hook.on.name()));
-    match missing {
-        Some(hook) => Err(NoTracepoint {
-            tracepoint: hook.on.name(),
-            purpose: hook.purpose,
-        }),
-        None => Ok(hooks),
+        };
+        match hook.on {
+            _ if !runs => {}
+            On::Tracepoint(tracepoint) if !has(tracepoint) => {
+                return Err(NoTracepoint {
+                    tracepoint,
+                    purpose: hook.purpose,
+                });
+            }
+            // A function has one name on each kernel, or is not built in.
+            On::Function(name)
+                if !btf.has_function(name)
+                    || chosen.iter().any(|other| other.program == hook.program) => {}
+            _ => chosen.push(hook),
+        }
     }
+    Ok(chosen)
 }
 
 /// What it was kept from is lost only if the program before it was, too.
@@ -113,7 +123,11 @@ const DROPPED: &str = "dirty pages that are dropped before they are written";
 const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
 const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
 
-const HOOKS: [Hook; 17] = [
+const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
+const HELD_BACK_WHY: &str = "a worker submits it later; fires in the task's own context, \
+                             where the bio's cgroup has a limit";
+
+const HOOKS: [Hook; 19] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -213,6 +227,20 @@ const HOOKS: [Hook; 17] = [
         why: "fires in the worker when it has no work left",
     },
     Hook {
+        program: "bio_held_back",
+        on: On::Function("__blk_throtl_bio"),
+        kernels: Kernels::All,
+        purpose: HELD_BACK,
+        why: HELD_BACK_WHY,
+    },
+    Hook {
+        program: "bio_held_back",
+        on: On::Function("blk_throtl_bio"),
+        kernels: Kernels::All,
+        purpose: HELD_BACK,
+        why: "a worker submits it later; fires in the task's own context for every bio",
+    },
+    Hook {
         program: "bio_submitted",
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::WithFolios,
@@ -257,10 +285,10 @@ mod tests {
         for purpose in [DIRTIED, ADDED, DROPPED, SUBMITTED] {
             assert!(purposes.contains(&purpose), "{purpose}");
         }
-        let last = hooks.last().map(|hook| hook.on.name());
+        let last = hooks.last().map(|hook| hook.on);
         assert_eq!(
             last,
-            Some("block_bio_queue"),
+            Some(On::Tracepoint("block_bio_queue")),
             "tags are set before they are read"
         );
     }

@@ -167,7 +167,7 @@ fn the_hooks_of_each_kernel() {
     let mut text = String::new();
     for kernel in recorded() {
         for hook in kernel.hooks() {
-            let (program, on) = (hook.program, hook.on.name());
+            let (program, on) = (hook.program, hook.on);
             text += &format!("{:<6}{program:<24}{on}\n", kernel.name());
         }
     }

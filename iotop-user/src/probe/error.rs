@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::causes::with_causes;
+use crate::{causes::with_causes, kernel::hooks::On};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 /// Why the kernel half could not be loaded, attached or read.
@@ -26,12 +26,12 @@ pub enum ProbeError {
     #[error("the kernel's BTF: {0}")]
     Btf(#[source] aya::BtfError),
     /// The kernel refused a program.
-    #[error("the kernel did not take the program {program} ({tracepoint}): {source}")]
+    #[error("the kernel did not take the program {program} ({on}): {source}")]
     Program {
         /// The program's name.
         program: &'static str,
-        /// The tracepoint it belongs to.
-        tracepoint: &'static str,
+        /// What it hangs on.
+        on: On,
         /// The kernel's answer, with the verifier's log.
         source: ProgramError,
     },

@@ -28,10 +28,15 @@ use iotop_common::{
 };
 
 pub use error::ProbeError;
-pub use programs::Attached;
+pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
 
-use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
+use crate::kernel::{
+    counted::Counted,
+    hooks::{Hook, On},
+    memory,
+    reasons::Reasons,
+};
 use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
@@ -76,6 +81,7 @@ pub struct Probe {
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
     programs: Vec<Attached>,
+    refused: Vec<Refused>,
     last_audit: Instant,
     tick: Duration,
     reasons: Reasons,
@@ -192,13 +198,18 @@ impl Probe {
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
             programs: Vec::new(),
+            refused: Vec::new(),
             last_audit: now,
             tick,
             reasons,
             ebpf,
         };
         probe.fill_free_list()?;
-        probe.programs = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
+        let (attached, refused) = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
+        let on_function = |attached: &Attached| matches!(attached.hook.on, On::Function(_));
+        probe.epoch.held_back = u32::from(attached.iter().any(on_function));
+        (probe.programs, probe.refused) = (attached, refused);
+        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
         Ok(probe)
     }
 
@@ -298,6 +309,11 @@ impl Probe {
     /// The programs and what they are attached to.
     pub fn attached(&self) -> &[Attached] {
         &self.programs
+    }
+
+    /// The programs that the kernel did not take.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     fn fill_free_list(&mut self) -> Result<(), ProbeError> {

@@ -7,11 +7,11 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, Iter, ProgramError},
+    programs::{BtfTracePoint, FExit, Iter, ProgramError},
 };
 
 use super::ProbeError;
-use crate::kernel::hooks::{AGAIN, Hook};
+use crate::kernel::hooks::{AGAIN, Hook, On};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
@@ -26,29 +26,66 @@ pub struct Attached {
     fd: OwnedFd,
 }
 
+/// A program that the kernel did not take, and that the others can do without.
+#[derive(Debug)]
+pub struct Refused {
+    /// Which one.
+    pub hook: Hook,
+    /// The kernel's answer.
+    pub error: ProbeError,
+}
+
 /// Loads every program, then attaches every program.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     hooks: &[Hook],
     btf: &Btf,
     object: &str,
-) -> Result<Vec<Attached>, ProbeError> {
+) -> Result<(Vec<Attached>, Vec<Refused>), ProbeError> {
+    let (mut loaded, mut attached, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for hook in hooks {
-        let loaded = match find(ebpf, object, hook)? {
-            Found::Btf(found) => found.load(hook.on.name(), btf),
-            Found::Iter(found) => found.load("task", btf),
-        };
-        loaded.map_err(|source| refused(hook, source))?;
+        match load(ebpf, object, hook, btf) {
+            Ok(()) => loaded.push(hook),
+            Err(error) => give_up(hook, error, &mut refused)?,
+        }
     }
-    hooks
-        .iter()
-        .map(|hook| attach_one(ebpf, object, hook))
-        .collect()
+    for hook in loaded {
+        match attach_one(ebpf, object, hook) {
+            Ok(done) => attached.push(done),
+            Err(error) => give_up(hook, error, &mut refused)?,
+        }
+    }
+    Ok((attached, refused))
+}
+
+/// Only a function may be refused.
+fn give_up(hook: &Hook, error: ProbeError, refused: &mut Vec<Refused>) -> Result<(), ProbeError> {
+    match hook.on {
+        On::Function(_) => {
+            refused.push(Refused { hook: *hook, error });
+            Ok(())
+        }
+        On::Tracepoint(_) | On::TaskIterator => Err(error),
+    }
+}
+
+fn load(ebpf: &mut Ebpf, object: &str, hook: &Hook, btf: &Btf) -> Result<(), ProbeError> {
+    match (find(ebpf, object, hook)?, hook.on) {
+        (Found::Tracepoint(found), On::Tracepoint(name)) => found.load(name, btf),
+        (Found::Function(found), On::Function(name)) => found.load(name, btf),
+        (Found::Iter(found), On::TaskIterator) => found.load("task", btf),
+        _ => return Err(of_another_kind(object, hook)),
+    }
+    .map_err(|source| not_taken(hook, source))
 }
 
 fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, ProbeError> {
-    let (info, fd) = match find(ebpf, object, hook)? {
-        Found::Btf(found) => found
+    let found = find(ebpf, object, hook)?;
+    let (info, fd) = match found {
+        Found::Tracepoint(found) => found
+            .attach()
+            .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        Found::Function(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
         // Each pass attaches it anew.
@@ -56,7 +93,7 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
             .info()
             .and_then(|info| Ok((info, found.fd()?.as_fd().try_clone_to_owned()?))),
     }
-    .map_err(|source| refused(hook, source))?;
+    .map_err(|source| not_taken(hook, source))?;
     Ok(Attached {
         hook: *hook,
         verified_instructions: info.verified_instruction_count(),
@@ -64,30 +101,37 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
     })
 }
 
-fn refused(hook: &Hook, source: ProgramError) -> ProbeError {
+fn not_taken(hook: &Hook, source: ProgramError) -> ProbeError {
     ProbeError::Program {
         program: hook.program,
-        tracepoint: hook.on.name(),
+        on: hook.on,
         source,
     }
 }
 
 enum Found<'a> {
-    Btf(&'a mut BtfTracePoint),
+    Tracepoint(&'a mut BtfTracePoint),
+    Function(&'a mut FExit),
     Iter(&'a mut Iter),
 }
 
 fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, ProbeError> {
     match ebpf.program_mut(hook.program) {
-        Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Btf(found)),
+        Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Tracepoint(found)),
+        Some(aya::programs::Program::FExit(found)) => Ok(Found::Function(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
-        other => Err(ProbeError::Object {
+        Some(_) => Err(of_another_kind(object, hook)),
+        None => Err(ProbeError::Object {
             object: object.to_owned(),
-            reason: match other {
-                None => format!("it has no program {}", hook.program),
-                Some(_) => format!("its program {} is of another kind", hook.program),
-            },
+            reason: format!("it has no program {}", hook.program),
         }),
+    }
+}
+
+fn of_another_kind(object: &str, hook: &Hook) -> ProbeError {
+    ProbeError::Object {
+        object: object.to_owned(),
+        reason: format!("its program {} is of another kind", hook.program),
     }
 }
 

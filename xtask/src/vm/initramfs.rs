@@ -15,7 +15,7 @@ use super::plan::{self, Plan};
 use crate::process;
 
 /// The programs that the tests run.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 12] = [
     "sh",
     "rm",
     "mkdir",
@@ -26,6 +26,8 @@ const PROGRAMS: [&str; 10] = [
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",
+    "dmsetup",
+    "bindfs",
 ];
 
 /// Where they lie in the guest.

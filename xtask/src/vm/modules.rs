@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// What the cases need where the kernel has it not built in.
-const WANTED: [&str; 8] = [
-    "loop", "xfs", "btrfs", "dm_mod", "dm_crypt", "xts", "fuse", "overlay",
+const WANTED: [&str; 10] = [
+    "loop", "xfs", "btrfs", "dm_crypt", "ecb", "xts", "dm_raid", "raid1", "fuse", "overlay",
 ];
 
 /// A module's file name in the guest, and what is in it.

@@ -15,7 +15,7 @@ pub struct Trial {
 }
 
 /// The number of the command that is `iotop-trace doctor --format json`.
-pub const DOCTOR: usize = 1;
+pub const DOCTOR: usize = 0;
 
 /// Gathered while the machine runs.
 pub struct Outcome {
@@ -26,7 +26,7 @@ pub struct Outcome {
     running: Option<(String, Instant)>,
     /// The command that runs.
     command: usize,
-    /// The first command's exit status.
+    /// The exit status of the command that was asked for.
     end: Option<i32>,
     over: bool,
     /// What went wrong beside the trials.
@@ -43,7 +43,7 @@ impl Outcome {
             release: release.to_owned(),
             trials: Vec::new(),
             running: None,
-            command: 0,
+            command: DOCTOR,
             end: None,
             over: false,
             problems: Vec::new(),
@@ -134,10 +134,13 @@ impl Outcome {
         self.problems.is_empty() && self.failed().count() == 0
     }
 
-    /// Passed and all trials of a group, such as `ext4`.
-    pub fn of_group(&self, group: &str) -> (usize, usize) {
-        let of_it = |trial: &&Trial| trial.name.split("::").next() == Some(group);
-        let all = self.trials.iter().filter(of_it);
+    /// Passed and all trials of some groups, such as `ext4`.
+    pub fn of_groups(&self, groups: &[&str]) -> (usize, usize) {
+        let of_them = |trial: &&Trial| {
+            let group = trial.name.split("::").next();
+            group.is_some_and(|group| groups.contains(&group))
+        };
+        let all = self.trials.iter().filter(of_them);
         (
             all.clone().filter(|trial| trial.passed).count(),
             all.count(),
@@ -159,8 +162,12 @@ mod tests {
         format!("{MARK}{said}")
     }
 
+    const TESTS: usize = 1;
+
+    /// Where no command is named, these are the tests' lines.
     fn fed(lines: &[&str]) -> Outcome {
         let mut outcome = Outcome::new("6.1.0");
+        outcome.command = TESTS;
         for line in lines {
             outcome.line(line);
         }
@@ -175,21 +182,30 @@ mod tests {
 
     #[test]
     fn a_run_that_goes_to_its_end_is_good() {
-        let (end, over) = (line_of(&Said::End(0, 0)), line_of(&Said::Over));
-        let doctor = line_of(&Said::Begin(DOCTOR));
+        let said = [
+            Said::Begin(DOCTOR),
+            Said::Begin(TESTS),
+            Said::End(TESTS, 0),
+            Said::Over,
+        ];
+        let [doctor, tests, end, over] = said.map(|said| line_of(&said));
         let facts = ["{", r#""kernel":"6.1"}"#];
         let outcome = fed(&[
-            PASSED[0], PASSED[1], &end, &doctor, facts[0], facts[1], &over,
+            &doctor, facts[0], facts[1], &tests, PASSED[0], PASSED[1], &end, &over,
         ]);
         assert!(outcome.is_good(), "{:?}", outcome.problems);
-        assert_eq!(outcome.of_group("ext4"), (1, 1));
+        assert_eq!(outcome.of_groups(&["ext4", "xfs"]), (1, 1));
         assert_eq!(outcome.doctor, r#"{"kernel":"6.1"}"#);
     }
 
     #[test]
     fn a_failure_has_its_message() {
         let failed = r#"{ "type": "test", "name": "xfs::b", "event": "failed", "stdout": "Error: \"1 is not 2\"\n" }"#;
-        let outcome = fed(&[failed, &line_of(&Said::End(0, 101)), &line_of(&Said::Over)]);
+        let outcome = fed(&[
+            failed,
+            &line_of(&Said::End(TESTS, 101)),
+            &line_of(&Said::Over),
+        ]);
         assert!(outcome.problems.is_empty() && !outcome.is_good());
         assert_eq!(
             outcome.failed().next().map(|trial| trial.message.as_str()),
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_without_a_failed_trial_is_a_problem() {
-        let outcome = fed(&[&line_of(&Said::End(0, 139)), &line_of(&Said::Over)]);
+        let outcome = fed(&[&line_of(&Said::End(TESTS, 139)), &line_of(&Said::Over)]);
         assert_eq!(outcome.problems, ["the command ended with status 139"]);
     }
 }

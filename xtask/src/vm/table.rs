@@ -1,38 +1,47 @@
-//! The end of the run as text: kernel by file system, then what failed.
+//! The end of the run as text: kernel by groups of trials, then what failed.
 
 use std::fmt::Write;
 
 use super::kernels::Kernel;
 use super::outcome::Outcome;
 
-const GROUPS: [&str; 4] = ["ext4", "xfs", "btrfs", "harness"];
+/// The columns, and the groups that each adds up.
+const COLUMNS: [(&str, &[&str]); 5] = [
+    ("EXT4", &["ext4"]),
+    ("XFS", &["xfs"]),
+    ("BTRFS", &["btrfs"]),
+    ("STACKS", &["dm_crypt", "raid1", "loop", "fuse", "overlay"]),
+    ("HARNESS", &["harness"]),
+];
 
 pub fn of(outcomes: &[(Kernel, Outcome)]) -> String {
     let mut text = String::from("\n");
-    let mut line = |words: [&str; 7]| {
-        let [kernel, a, b, c, d, time, machine] = words;
+    let mut line = |kernel: &str, columns: [&str; 5], time: &str, machine: &str| {
+        let [a, b, c, d, e] = columns;
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{kernel:<36}{a:>8}{b:>8}{c:>8}{d:>9}{time:>8}  {machine}"
+            "{kernel:<36}{a:>8}{b:>8}{c:>8}{d:>8}{e:>9}{time:>8}  {machine}"
         );
     };
-    line([
-        "KERNEL", "EXT4", "XFS", "BTRFS", "HARNESS", "TIME", "MACHINE",
-    ]);
+    line("KERNEL", COLUMNS.map(|(name, _)| name), "TIME", "MACHINE");
     for (kernel, outcome) in outcomes {
-        let groups = GROUPS.map(|group| match outcome.of_group(group) {
+        let columns = COLUMNS.map(|(_, groups)| match outcome.of_groups(groups) {
             (_, 0) => "-".to_owned(),
             (passed, all) => format!("{passed}/{all}"),
         });
-        let [a, b, c, d] = groups.each_ref().map(String::as_str);
         let name = format!("{} ({})", kernel.name, outcome.release);
         let time = format!("{} s", outcome.time.as_secs());
         let machine = match outcome.problems.len() {
             0 => "ok",
             _ => "FAILED",
         };
-        line([&name, a, b, c, d, &time, machine]);
+        line(
+            &name,
+            columns.each_ref().map(String::as_str),
+            &time,
+            machine,
+        );
     }
     for (kernel, outcome) in outcomes {
         for trial in outcome.failed() {

@@ -1,0 +1,252 @@
+//! What stands above or below a file system: who writes still owns the bytes, at
+//! the level it writes to.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Case, Group, MIB, explained, files_are, flushed_by_others, own_submission, owner};
+use crate::support::checks::near;
+use crate::support::device::{Fs, On};
+use crate::support::fuse::{BINDFS, Server};
+use crate::support::mount::Mount;
+use crate::support::ndjson::Report;
+use crate::support::needs::Feature;
+use crate::support::run::Run;
+
+/// All of them. What the device mapper copies is checked at the end of each run.
+pub const GROUPS: [Group; 7] = [
+    encrypted(
+        Fs::Ext4,
+        &[
+            ("foreign_sync", flushed_by_others::foreign_sync),
+            ("explained_background", explained::background),
+            ("direct_io", own_submission::direct),
+        ],
+    ),
+    encrypted(
+        Fs::Xfs,
+        &[("foreign_sync_on_xfs", flushed_by_others::foreign_sync)],
+    ),
+    encrypted(
+        Fs::Btrfs,
+        &[("foreign_sync_on_btrfs", flushed_by_others::foreign_sync)],
+    ),
+    Group {
+        name: "raid1",
+        fs: Fs::Ext4,
+        on: On::Mirror,
+        feature: Some(Feature::Target("raid")),
+        program: Some("dmsetup"),
+        cases: &[
+            ("foreign_sync", flushed_by_others::foreign_sync),
+            ("direct_io", own_submission::direct),
+        ],
+    },
+    Group {
+        name: "loop",
+        fs: Fs::Ext4,
+        on: On::File,
+        feature: None,
+        program: None,
+        cases: &[
+            ("writer_owns_above_and_loop_worker_below", both_levels),
+            ("direct_io", own_submission::direct),
+        ],
+    },
+    Group {
+        name: "fuse",
+        fs: Fs::Ext4,
+        on: On::Memory,
+        feature: Some(Feature::Fs("fuse")),
+        program: Some(BINDFS),
+        cases: &[
+            ("server_owns_what_its_clients_write", served),
+            ("server_submits_what_its_clients_sync", synced),
+            ("client_owns_no_writes_of_what_it_maps", mapped),
+        ],
+    },
+    Group {
+        name: "overlay",
+        fs: Fs::Ext4,
+        on: On::Memory,
+        feature: Some(Feature::Fs("overlay")),
+        program: None,
+        cases: &[
+            ("writer_owns_its_bytes_by_their_real_path", overlaid),
+            ("writer_owns_what_is_copied_up_for_it", copied_up),
+        ],
+    },
+];
+
+const fn encrypted(fs: Fs, cases: &'static [(&'static str, Case)]) -> Group {
+    Group {
+        name: "dm_crypt",
+        fs,
+        on: On::Crypt,
+        feature: Some(Feature::Target("crypt")),
+        program: Some("dmsetup"),
+        cases,
+    }
+}
+
+/// A file system in a file: its writer owns what is written to the loop device;
+/// who dirties the file is the loop device's worker, and owns that. The machine
+/// counts both.
+fn both_levels(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-above", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let (above, below) = (run.device_name(), run.name_below()?);
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let mut written = 0;
+    for part in report.parts("gt-above", pid)? {
+        let device = &part.flush.field("device")?["name"];
+        ensure!(*device == above, "gt-above owns bytes on {device}");
+        written += part.bytes()?;
+    }
+    near("written for gt-above", written, len)?;
+    let mut rewritten = 0;
+    for flush in report.flushes_on(&below)? {
+        for owner in flush.owners()? {
+            let comm = owner["comm"].as_str().context("no comm")?;
+            // Before 5.14 it is a thread of the device's name.
+            let worker = comm.starts_with("kworker/") || comm == above;
+            ensure!(worker, "{comm} owns {} below", owner["bytes"]);
+            rewritten += owner["bytes"].as_u64().context("no bytes")?;
+        }
+    }
+    near("written for the loop device's worker", rewritten, len)
+}
+
+/// What a client writes through FUSE its server writes to the file below: the
+/// server owns it, as in the kernel's own accounting, and the client nothing.
+fn served(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let (server, file) = serve(&run)?;
+    run.trace()?;
+    let client = run.to_end("gt-client", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let pid = server.pid();
+    drop(server);
+    let below = run.file("below/file");
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let server = owner(&report, BINDFS, pid)?;
+    near("written for the server", server.written, len)?;
+    near("dirtied by the server", server.dirtied, len)?;
+    files_are(&report, BINDFS, pid, &[(below, len)])?;
+    owns_nothing(&report, client)
+}
+
+/// Its clients' fsync is the server's own.
+fn synced(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let (server, file) = serve(&run)?;
+    run.trace()?;
+    let client = run.to_end("gt-client", &["fsync", &file, &len.to_string()])?;
+    let pid = server.pid();
+    drop(server);
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let server = owner(&report, BINDFS, pid)?;
+    near("submitted by the server", server.written_self, len)?;
+    owns_nothing(&report, client)
+}
+
+/// The pages that a client maps are its own and are dirtied by it, but it is the
+/// server to whom they are written, by no bio: none of them stays pending.
+fn mapped(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let (server, file) = serve(&run)?;
+    run.trace()?;
+    let client = run.to_end("gt-client", &["mmap", &file, &len.to_string()])?;
+    run.flush()?;
+    let pid = server.pid();
+    drop(server);
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let server = owner(&report, BINDFS, pid)?;
+    near("written for the server", server.written, len)?;
+    let client = owner(&report, "gt-client", client)?;
+    near("dirtied by the client", client.dirtied, len)?;
+    let nothing = client.written + client.shared + client.cancelled + client.pending == 0;
+    ensure!(nothing, "the client is charged: {client:?}");
+    Ok(())
+}
+
+/// A server that shows a directory of the trial, and a file in what it shows.
+fn serve(run: &Run<'_>) -> Result<(Server, String)> {
+    let (below, shown) = (run.file("below"), run.file("shown"));
+    fs::create_dir(&below)?;
+    fs::create_dir(&shown)?;
+    let server = Server::start(&below, &shown, run.deadline)?;
+    Ok((server, format!("{shown}/file")))
+}
+
+fn owns_nothing(report: &Report, client: u64) -> Result<()> {
+    let client = owner(report, "gt-client", client)?;
+    let nothing = client.written + client.shared + client.dirtied == 0;
+    ensure!(nothing, "the client is charged: {client:?}");
+    Ok(())
+}
+
+/// What is written through an overlay is written to its upper directory, by the
+/// writer.
+fn overlaid(mut run: Run<'_>) -> Result<()> {
+    let len = 64 * MIB;
+    let overlay = overlay(&run)?;
+    run.trace()?;
+    let (file, real) = (run.file("merged/file"), run.file("upper/file"));
+    let pid = run.to_end("gt-over", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    drop(overlay);
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let owner = owner(&report, "gt-over", pid)?;
+    near("written for gt-over", owner.written, len)?;
+    near("dirtied by gt-over", owner.dirtied, len)?;
+    files_are(&report, "gt-over", pid, &[(real, len)])
+}
+
+/// Who writes a page to a file of the lower directory has all of it copied.
+fn copied_up(mut run: Run<'_>) -> Result<()> {
+    let len = 32 * MIB;
+    let overlay = overlay(&run)?;
+    let lower = run.file("lower/file");
+    run.to_end("gt-before", &["write", &lower, "0", &len.to_string()])?;
+    run.flush()?;
+    run.trace()?;
+    let file = run.file("merged/file");
+    let pid = run.to_end("gt-page", &["write", &file, "0", "4096"])?;
+    run.flush()?;
+    drop(overlay);
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    let owner = owner(&report, "gt-page", pid)?;
+    near("written for gt-page", owner.written, len)?;
+    near("submitted by gt-page itself", owner.written_self, len)
+}
+
+fn overlay(run: &Run<'_>) -> Result<Mount> {
+    let [lower, upper, work, merged] =
+        ["lower", "upper", "work", "merged"].map(|dir| run.file(dir));
+    for dir in [&lower, &upper, &work, &merged] {
+        fs::create_dir(dir)?;
+    }
+    let dirs = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    let arguments = ["-t", "overlay", "overlay", "-o", &dirs];
+    Mount::new(&arguments, &merged, run.deadline)
+}
