@@ -339,3 +339,17 @@ fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
         }
     }
 }
+
+#[test]
+fn a_function_that_is_missing_costs_its_program_alone() {
+    for kernel in recorded() {
+        let mut hooks = kernel.hooks();
+        let functions = hooks.iter().filter_map(|hook| match hook.on {
+            On::Function(name) => Some(name),
+            _ => None,
+        });
+        let lacking = kernel.without(&functions.collect::<Vec<_>>());
+        hooks.retain(|hook| !matches!(hook.on, On::Function(_)));
+        assert_eq!(lacking.hooks(), hooks);
+    }
+}
