@@ -10,6 +10,7 @@ use std::{env, io, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use caps::CapSet;
+use iotop_trace::kernel::counted::Counted;
 use iotop_trace::taskstats::{
     ExitListener, ExitLosses, Taskstats, TaskstatsError, TaskstatsSocket,
 };
@@ -75,7 +76,7 @@ fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
     for (tid, stats) in ours {
         // The kernel rounds down to whole KiB.
         let expected = written[tid] / 1024 * 1024;
-        let counters = stats.counters(true);
+        let counters = stats.counters(Counted::ALL);
         ensure!(
             counters.write_char == Some(expected),
             "{expected}: {counters:?}"

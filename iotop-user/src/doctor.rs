@@ -13,7 +13,9 @@ use serde::Serialize;
 use crate::{
     causes::with_causes,
     cli::{DoctorFormat, Ebpf},
-    kernel::{capabilities::Capabilities, clock, frames::Frames, settings::Settings},
+    kernel::{
+        capabilities::Capabilities, clock, counted::Counted, frames::Frames, settings::Settings,
+    },
     probe::Probe,
     sources::{VMLINUX_BTF, attach, without},
     taskstats::TaskstatsSocket,
@@ -117,7 +119,15 @@ pub fn examine(ebpf: &Ebpf) -> Report {
             "/proc, of our own tasks"
         }
     };
-    if !settings.counts_delays() {
+    let counted = match (&attached, &taskstats) {
+        (Ok(probe), _) => probe.counted(),
+        (Err(_), Ok(_)) => Counted::by_proc(proc_root, &settings),
+        (Err(_), Err(_)) => Counted::NONE,
+    };
+    if attached.is_ok() || taskstats.is_ok() {
+        missing.extend(counted.unknown().map(str::to_owned));
+    }
+    if counted.delays && !settings.counts_delays() {
         missing.push(
             "SWAPIN and IO: kernel.task_delayacct is 0; `sysctl kernel.task_delayacct=1` counts \
              delays of tasks that start afterwards, `delayacct` on the kernel's command line those \

@@ -13,6 +13,7 @@ use crate::{
         btf::{Btf, BtfError},
         capabilities::Capabilities,
         clock,
+        counted::Counted,
         frames::{Frames, FramesError},
         hooks::{self, NoTracepoint},
         layout::{self, LayoutError, Machine},
@@ -124,7 +125,15 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
             Err(_) => {}
         }
     }
-    if (probe.is_some() || taskstats.is_some()) && !settings.counts_delays() {
+    let counted = match (&probe, &taskstats) {
+        (Some(probe), _) => probe.counted(),
+        (None, Some(_)) => Counted::by_proc(&proc_root, &settings),
+        (None, None) => Counted::NONE,
+    };
+    if probe.is_some() || taskstats.is_some() {
+        notices.extend(counted.unknown().map(str::to_owned));
+    }
+    if counted.delays && !settings.counts_delays() {
         notices.push(
             "SWAPIN and IO are unknown, the kernel does not count delays; \
              `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards"
@@ -144,6 +153,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
             probe,
             taskstats,
             exits,
+            counted,
             proc_root,
             sys_root,
         },

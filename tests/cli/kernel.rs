@@ -2,7 +2,7 @@
 //! goes on.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSection as _};
@@ -13,6 +13,9 @@ use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
 
 /// A program of the kernel half, by its section.
 const DIRTIED: &str = "tp_btf/writeback_dirty_folio";
+
+/// Where a kernel says what its types are.
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 #[test]
 fn a_kernel_without_btf_leaves_the_rest_working() -> Result<()> {
@@ -30,6 +33,68 @@ fn a_kernel_without_btf_leaves_the_rest_working() -> Result<()> {
     let lines = json_lines(&output)?;
     let system = lines.first().context("no lines")?;
     ensure!(system["pgpgout_bytes"].is_u64(), "no vmstat: {system}");
+    ensure!(system["block_write_bytes"] == Value::Null, "{system}");
+    Ok(())
+}
+
+/// The program as on a kernel whose types have no such name.
+fn without(name: &str, args: &[&str]) -> Result<Output> {
+    let mut types = fs::read(VMLINUX)?;
+    let whole = format!("\0{name}\0").into_bytes();
+    let found = types.windows(whole.len()).position(|part| part == whole);
+    types[found.with_context(|| format!("no {name} in {VMLINUX}"))? + 1] = b'~';
+    let dir = TempDir::new()?;
+    let hidden = dir.path().join("vmlinux");
+    fs::write(&hidden, types)?;
+    let script = format!("mount --bind \"$0\" {VMLINUX} && exec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]).arg(&hidden);
+    soon().output(command.arg(BINARY).args(args))
+}
+
+#[test]
+fn counters_that_a_kernel_is_built_without_are_unknown() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: hiding types needs root");
+        return Ok(());
+    }
+    let output = without("ioac", &[&NDJSON[..], &["-n", "1"]].concat())?;
+    let said = complaint(&output);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    ensure!(said.contains("CONFIG_TASK_IO_ACCOUNTING"), "{said:?}");
+    let lines = json_lines(&output)?;
+    let system = lines.first().context("no lines")?;
+    ensure!(system["block_write_bytes"].is_u64(), "no eBPF: {system}");
+    let tasks = || lines.iter().filter(|line| line["type"] == "task");
+    ensure!(tasks().count() > 0, "no tasks: {lines:?}");
+    for task in tasks() {
+        for counter in ["read_bytes", "write_bytes", "read_char", "write_syscalls"] {
+            ensure!(task[counter] == Value::Null, "{counter} is known: {task}");
+        }
+    }
+    let doctor = without("ioac", &["doctor", "--format", "json"])?;
+    let facts: Value = serde_json::from_slice(&doctor.stdout)?;
+    ensure!(facts["ebpf"] == true, "{facts}");
+    let missing = facts["missing"].to_string();
+    ensure!(missing.contains("CONFIG_TASK_IO_ACCOUNTING"), "{missing}");
+    ensure!(missing.contains("CONFIG_TASK_XACCT"), "{missing}");
+    Ok(())
+}
+
+#[test]
+fn a_kernel_without_a_tracepoint_leaves_the_rest_working() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: hiding types needs root");
+        return Ok(());
+    }
+    let args = [&NDJSON[..], &["-n", "1"]].concat();
+    let output = without("btf_trace_writeback_queue", &args)?;
+    let said = complaint(&output);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    ensure!(said.contains("no tracepoint writeback_queue"), "{said:?}");
+    ensure!(said.contains("CONFIG_BPF_EVENTS"), "{said:?}");
+    let lines = json_lines(&output)?;
+    let system = lines.first().context("no lines")?;
     ensure!(system["block_write_bytes"] == Value::Null, "{system}");
     Ok(())
 }

@@ -10,6 +10,7 @@ mod elf;
 mod object;
 mod privilege;
 mod process;
+mod record_btf;
 mod run;
 mod screenshots;
 mod setup;
@@ -46,6 +47,8 @@ enum Task {
     Test(test::Options),
     /// Run the ground truth on other kernels, each in a virtual machine
     Vm(vm::Options),
+    /// Keep what the matrix' kernels say of their types, for the unit tests
+    RecordBtf(record_btf::Options),
     /// Make the README's pictures: the real program's screens under a real load
     Screenshots(screenshots::Options),
     /// Measure what tracing costs
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Vm(options) => vm::run(&options),
+        Task::RecordBtf(options) => record_btf::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),
         Task::Bench(task) => bench::run(&task),
     };

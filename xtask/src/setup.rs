@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 16] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -29,11 +29,13 @@ const TESTS: [&str; 14] = [
     "bindfs",
     "iotop-c",
     "tmux",
-    // Other kernels: to boot them, to fetch them, to unpack their modules.
+    // Other kernels: to boot them, to fetch them, to unpack them and their modules.
     "qemu-system-x86",
     "debian-archive-keyring",
     "kmod",
     "xz-utils",
+    "lz4",
+    "zstd",
 ];
 
 /// What the benchmarks compare with, where the distribution has it.

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     identity::{Files, Names},
-    kernel::{clock, reasons::Reasons, settings},
+    kernel::{clock, counted::Counted, reasons::Reasons, settings},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -48,6 +48,8 @@ pub struct Sources {
     pub taskstats: Option<TaskstatsSocket>,
     /// Its exit records.
     pub exits: Option<ExitListener>,
+    /// Which counters they tell.
+    pub counted: Counted,
     /// `/proc`.
     pub proc_root: PathBuf,
     /// `/sys`.
@@ -89,7 +91,8 @@ pub struct Collector {
     page_size: u64,
     jiffy: Duration,
     seq: u64,
-    delays: bool,
+    /// At the moment: delays may be switched on and off.
+    counted: Counted,
     interval_start: Instant,
     interval: Interval,
     live: Live,
@@ -117,7 +120,7 @@ impl Collector {
             leaders_gone: HashMap::new(),
             page_size: clock::page_size(),
             seq: 0,
-            delays: false,
+            counted: Counted::NONE,
             interval_start: Instant::now(),
             interval: Interval::default(),
             live: Live::default(),
@@ -164,7 +167,7 @@ impl Collector {
     /// Takes in what can't wait for the interval's end: tasks that exited.
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
-            tasks::exits(probe, self.delays, &mut self.live, &mut self.interval);
+            tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
             self.files.add(&probe.new_files());
         }
     }
@@ -188,10 +191,11 @@ impl Collector {
         let now = Instant::now();
         let time = Timestamp::now();
         let boottime = clock::boottime();
-        self.delays = settings::counts_delays(&self.sources.proc_root);
+        self.counted = self.sources.counted;
+        self.counted.delays &= settings::counts_delays(&self.sources.proc_root);
         let passed = tasks::pass(
             &mut self.sources,
-            self.delays,
+            self.counted,
             &mut self.live,
             &mut self.interval,
         )?;
@@ -295,7 +299,7 @@ impl Collector {
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
-        let nothing = tasks::counted(&self.sources);
+        let nothing = tasks::nothing(self.counted);
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
             let busy = named.contains(slot) || *deltas != PageDeltas::default();
@@ -344,7 +348,7 @@ impl Collector {
         now: Now,
     ) -> Result<Vec<Flush>, CollectError> {
         let wanted = self.wanted.flushes;
-        let nothing = tasks::counted(&self.sources);
+        let nothing = tasks::nothing(self.counted);
         let Some(probe) = self.sources.probe.as_mut().filter(|_| wanted) else {
             return Ok(Vec::new());
         };
@@ -471,7 +475,7 @@ impl Collector {
                 exit_records: passed.lost_exits,
                 ..epoch.map(lost).unwrap_or_default()
             },
-            counted: tasks::counted(&self.sources),
+            counted: tasks::nothing(self.counted),
             tasks_total: passed.total,
             tasks_running_io: count(|task| task.did_io()),
             tasks_exited: passed
@@ -613,6 +617,7 @@ mod tests {
             probe: None,
             taskstats: None,
             exits: None,
+            counted: Counted::NONE,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
         };
@@ -660,6 +665,7 @@ mod tests {
             probe: None,
             taskstats: Some(taskstats),
             exits: Some(exits),
+            counted: Counted::ALL,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
         };

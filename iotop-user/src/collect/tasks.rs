@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     identity,
-    kernel::clock,
-    probe::{Counted, Epoch, Probe},
+    kernel::{clock, counted::Counted},
+    probe::{Epoch, Probe},
     taskstats::Taskstats,
 };
 
@@ -42,7 +42,7 @@ impl Passed {
 /// Looks at all tasks once.
 pub fn pass(
     sources: &mut Sources,
-    delays: bool,
+    counted: Counted,
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
@@ -50,25 +50,23 @@ pub fn pass(
         Some(probe) => {
             // Those that exited before the pass are heard of before it, so
             // that whoever has their tids now is not taken for them.
-            exits(probe, delays, live, interval);
-            let counted = probe.counted();
+            exits(probe, counted, live, interval);
             let total = probe.changed_tasks(|record| {
-                live.update(interval, &state(record, counted, delays));
+                live.update(interval, &state(record, counted));
             })?;
-            exits(probe, delays, live, interval);
+            exits(probe, counted, live, interval);
             Ok(Passed {
                 total,
                 lost_exits: None,
             })
         }
-        None => listed(sources, delays, live, interval),
+        None => listed(sources, counted, live, interval),
     }
 }
 
 /// Takes in the tasks that exited.
-pub fn exits(probe: &mut Probe, delays: bool, live: &mut Live, interval: &mut Interval) {
-    let counted = probe.counted();
-    probe.exited_tasks(|record| live.exited(interval, &state(record, counted, delays)));
+pub fn exits(probe: &mut Probe, counted: Counted, live: &mut Live, interval: &mut Interval) {
+    probe.exited_tasks(|record| live.exited(interval, &state(record, counted)));
 }
 
 /// Exits were lost: finds out by itself who is gone.
@@ -82,17 +80,17 @@ pub fn forget_the_gone(proc_root: &Path, live: &mut Live) -> Result<(), CollectE
 /// Every thread that /proc lists, asked for one by one.
 fn listed(
     sources: &mut Sources,
-    delays: bool,
+    counted: Counted,
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
-    let mut lost = heard(sources, delays, live, interval)?;
+    let mut lost = heard(sources, counted, live, interval)?;
     let threads = listing(&sources.proc_root)?;
     let mut counters: HashMap<u32, TaskCounters> = HashMap::new();
     if let Some(taskstats) = &mut sources.taskstats {
         let tids: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
         for (tid, stats) in taskstats.query(&tids)? {
-            counters.insert(tid, stats.counters(delays));
+            counters.insert(tid, stats.counters(counted));
         }
     }
     let mut seen = HashMap::new();
@@ -130,7 +128,7 @@ fn listed(
         );
     }
     // Whoever is not listed any more had sent its record by then.
-    lost += heard(sources, delays, live, interval)?;
+    lost += heard(sources, counted, live, interval)?;
     live.keep(|state| seen.get(&state.tid) == Some(&state.start_boottime));
     Ok(Passed {
         total: Some(seen.len() as u64),
@@ -142,7 +140,7 @@ fn listed(
 /// least.
 fn heard(
     sources: &mut Sources,
-    delays: bool,
+    counted: Counted,
     live: &mut Live,
     interval: &mut Interval,
 ) -> Result<u64, CollectError> {
@@ -151,7 +149,7 @@ fn heard(
     };
     let heard = listener.drain()?;
     for (tid, stats) in heard.records {
-        live.exited(interval, &last_state(tid, &stats, delays, live));
+        live.exited(interval, &last_state(tid, &stats, counted, live));
     }
     Ok(heard.lost.at_least())
 }
@@ -159,7 +157,7 @@ fn heard(
 /// A record tells how long the task lived, without the time the machine slept,
 /// and it has waited for us since: the start that follows is too late if
 /// anything.
-fn last_state(tid: u32, stats: &Taskstats, delays: bool, live: &Live) -> TaskState {
+fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &Live) -> TaskState {
     let lived = stats.etime_us.unwrap_or(0).saturating_mul(1000);
     let started = clock::boottime().saturating_sub(lived);
     let known = live
@@ -176,7 +174,7 @@ fn last_state(tid: u32, stats: &Taskstats, delays: bool, live: &Live) -> TaskSta
         ppid: stats.ppid,
         uid: stats.uid,
         comm: stats.comm().map(|name| comm(&name)).unwrap_or_default(),
-        counters: stats.counters(delays),
+        counters: stats.counters(counted),
         ..known.copied().unwrap_or(told)
     }
 }
@@ -197,23 +195,20 @@ fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {
     })
 }
 
-/// 0 for each counter that is known of every task.
-pub fn counted(sources: &Sources) -> TaskCounters {
-    let counted = match (&sources.probe, &sources.taskstats) {
-        (Some(probe), _) => probe.counted(),
-        (None, Some(_)) => Counted {
-            calls: true,
-            bytes: true,
-        },
-        (None, None) => return TaskCounters::default(),
+/// 0 for each counter that is known.
+pub fn nothing(counted: Counted) -> TaskCounters {
+    let nothing = TaskRecord {
+        flags: TASK_DELAYS,
+        ..TaskRecord::default()
     };
-    state(&TaskRecord::default(), counted, false).counters
+    state(&nothing, counted).counters
 }
 
-fn state(record: &TaskRecord, counted: Counted, delays: bool) -> TaskState {
+fn state(record: &TaskRecord, counted: Counted) -> TaskState {
     let calls = |value: u64| counted.calls.then_some(value);
     let bytes = |value: u64| counted.bytes.then_some(value);
-    let delays = delays && record.flags & TASK_DELAYS != 0;
+    // A task that was born while delays were not counted has none.
+    let delays = counted.delays && record.flags & TASK_DELAYS != 0;
     TaskState {
         id: record.task,
         start_boottime: record.start_boottime,
@@ -237,5 +232,35 @@ fn state(record: &TaskRecord, counted: Counted, delays: bool) -> TaskState {
             swapin_count: delays.then_some(u64::from(record.swapin_count)),
             swapin_delay_ns: delays.then_some(record.swapin_delay),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel half has 0 for what its kernel does not count.
+    #[test]
+    fn what_is_not_counted_is_unknown_not_zero() {
+        let record = TaskRecord {
+            flags: TASK_DELAYS,
+            ..TaskRecord::default()
+        };
+        let counters = |counted| state(&record, counted).counters;
+        assert_eq!(counters(Counted::NONE), TaskCounters::default());
+        assert_eq!(counters(Counted::ALL), TaskCounters::zero());
+        let counters = counters(Counted {
+            bytes: false,
+            ..Counted::ALL
+        });
+        assert_eq!(counters.write_bytes, None);
+        assert_eq!(counters.write_char, Some(0));
+    }
+
+    #[test]
+    fn a_task_without_delays_has_waited_for_an_unknown_time() {
+        let counters = state(&TaskRecord::default(), Counted::ALL).counters;
+        assert_eq!(counters.blkio_delay_ns, None);
+        assert_eq!(nothing(Counted::ALL).blkio_delay_ns, Some(0));
     }
 }

@@ -4,6 +4,11 @@
 //! The bytes are walked once, to learn where each type starts and what it is
 //! called; everything else is read in place. Arbitrary bytes never panic.
 
+#[cfg(test)]
+mod reduced;
+
+#[cfg(test)]
+use std::{cell::RefCell, collections::BTreeSet};
 use std::{collections::HashMap, io, path::Path};
 
 const MAGIC: u16 = 0xeb9f;
@@ -60,6 +65,9 @@ pub struct Btf {
     types: Vec<u32>,
     /// Types that have a name, by kind and a hash of the name.
     named: HashMap<(u32, u64), u32>,
+    /// What was asked for by name: the tests' kernels are reduced to that.
+    #[cfg(test)]
+    asked: RefCell<BTreeSet<u32>>,
 }
 
 #[derive(Clone, Copy)]
@@ -129,6 +137,8 @@ impl Btf {
             strings_end,
             types,
             named: HashMap::new(),
+            #[cfg(test)]
+            asked: RefCell::default(),
         };
         btf.index_names();
         Ok(btf)
@@ -194,9 +204,14 @@ impl Btf {
     /// Whether the kernel has a function of this name. Functions are too many to
     /// index for the few that are asked for.
     pub fn has_function(&self, name: &str) -> bool {
-        (1..self.types.len() as u32)
-            .filter_map(|id| self.at(id))
-            .any(|ty| ty.kind == KIND_FUNC && self.string(ty.name) == Some(name.as_bytes()))
+        let found = (1..self.types.len() as u32).find(|id| {
+            self.at(*id).is_some_and(|ty| {
+                ty.kind == KIND_FUNC && self.string(ty.name) == Some(name.as_bytes())
+            })
+        });
+        #[cfg(test)]
+        self.asked.borrow_mut().extend(found);
+        found.is_some()
     }
 
     fn index_names(&mut self) {
@@ -217,7 +232,10 @@ impl Btf {
 
     fn find(&self, kind: u32, name: &str) -> Option<u32> {
         let id = *self.named.get(&(kind, hash(name.as_bytes())))?;
-        (self.string(self.at(id)?.name)? == name.as_bytes()).then_some(id)
+        let found = (self.string(self.at(id)?.name)? == name.as_bytes()).then_some(id);
+        #[cfg(test)]
+        self.asked.borrow_mut().extend(found);
+        found
     }
 
     fn composite(&self, name: &str) -> Option<u32> {
@@ -436,6 +454,8 @@ mod tests {
         let proto = b.add("", KIND_FUNC_PROTO, 3, 0, &[0, int, 0, int, 0, int]);
         let pointer = b.add("", KIND_PTR, 0, proto, &[]);
         b.add("btf_trace_block_bio_queue", KIND_TYPEDEF, 0, pointer, &[]);
+        let global = 1;
+        b.add("submit_bio", KIND_FUNC, global, proto, &[]);
         b.finish()
     }
 
@@ -465,6 +485,26 @@ mod tests {
         let btf = Btf::parse(blob()).expect("well-formed");
         assert_eq!(btf.tracepoint_args("block_bio_queue"), Some(2));
         assert_eq!(btf.tracepoint_args("nosuch"), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept_with_what_it_holds_and_nothing_else() {
+        let whole = Btf::parse(blob()).expect("well-formed");
+        whole.struct_size("bio");
+        whole.enum_value("wide", "HIGH");
+        whole.tracepoint_args("block_bio_queue");
+        assert!(whole.has_function("submit_bio"));
+        assert!(!whole.has_function("submit_bio_noacct"));
+        let reduced = Btf::parse(whole.reduced()).expect("well-formed");
+        assert_eq!(reduced.struct_size("bio"), Some(64));
+        assert_eq!(reduced.member_offset("bio", "bi_opf"), Some(16));
+        assert_eq!(reduced.member_offset("bio", "bi_iter.bi_size"), Some(48));
+        assert_eq!(reduced.enum_value("wide", "HIGH"), Some(5 | 1 << 32));
+        assert_eq!(reduced.tracepoint_args("block_bio_queue"), Some(2));
+        assert!(reduced.has_function("submit_bio"));
+        assert!(!reduced.has_function("submit_bio_noacct"));
+        assert_eq!(reduced.struct_size("page"), None);
+        assert_eq!(reduced.enum_value("req_op", "WRITE"), None);
     }
 
     #[test]

@@ -66,9 +66,13 @@ pub fn tracepoints_are_preemptible(btf: &Btf) -> bool {
     btf.struct_size("class_srcu_fast_notrace_t").is_some()
 }
 
+/// What a kernel without one of the tracepoints lacks.
+pub const NEEDED: &str = "run Linux 5.10 or later, built with CONFIG_BLOCK and CONFIG_BPF_EVENTS; \
+    if this one is, please report it with the output of `iotop-trace doctor`";
+
 /// This kernel has not the tracepoint that a program needs.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("this kernel has no tracepoint {tracepoint}, for {purpose}")]
+#[error("this kernel has no tracepoint {tracepoint}, for {purpose}; {NEEDED}")]
 pub struct NoTracepoint {
     /// Its name.
     pub tracepoint: &'static str,

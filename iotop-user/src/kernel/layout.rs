@@ -20,14 +20,20 @@ pub enum LayoutError {
     )]
     Missing(String),
     /// A field lies beyond what the kernel half copies.
-    #[error("this kernel keeps {0} at byte {1}, farther than this iotop-trace looks")]
+    #[error(
+        "this kernel keeps {0} at byte {1}, farther than this iotop-trace looks; \
+         please report it with the output of `iotop-trace doctor`"
+    )]
     OutOfReach(&'static str, u32),
     /// A struct page whose size is no power of two.
-    #[error("sizeof(struct page) is {0}; page tags need a power of two")]
+    #[error(
+        "sizeof(struct page) is {0}, and page tags need a power of two; \
+         please report it with the output of `iotop-trace doctor`"
+    )]
     PageSize(u32),
     /// A tracepoint that we need.
-    #[error("this kernel has no tracepoint {0}, which came with Linux {1}")]
-    Tracepoint(&'static str, &'static str),
+    #[error("this kernel has no tracepoint {0}; {NEEDED}", NEEDED = hooks::NEEDED)]
+    Tracepoint(&'static str),
 }
 
 /// What BTF does not tell.
@@ -199,7 +205,29 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
     }
     within_reach(&layout)?;
-    Ok(layout)
+    Ok(only_whole(layout))
+}
+
+/// The kernel half follows these pointers without asking what lies behind them,
+/// and the verifier would refuse it as a whole.
+fn only_whole(mut layout: Layout) -> Layout {
+    let delays = [
+        layout.delays_blkio_delay,
+        layout.delays_swapin_delay,
+        layout.delays_blkio_count,
+        layout.delays_swapin_count,
+    ];
+    if delays.contains(&0) {
+        layout.task_delays = 0;
+    }
+    if [layout.cgroup_kn, layout.kernfs_node_id].contains(&0) {
+        layout.task_cgroups = 0;
+        layout.wb_memcg_css = 0;
+    }
+    if layout.css_set_dfl_cgrp == 0 {
+        layout.task_cgroups = 0;
+    }
+    layout
 }
 
 /// The kernel half copies the first bytes of some structs and takes its fields
@@ -236,10 +264,9 @@ fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
 /// Which argument of `block_bio_queue` is the bio: before 5.11 the request
 /// queue came first.
 fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
-    let missing = LayoutError::Tracepoint("block_bio_queue", "2.6.31");
     match btf.tracepoint_args("block_bio_queue") {
         Some(args) => Ok(u32::from(args > 1)),
-        None => Err(missing),
+        None => Err(LayoutError::Tracepoint("block_bio_queue")),
     }
 }
 
@@ -252,7 +279,7 @@ fn pause_arg(btf: &Btf) -> Result<u32, LayoutError> {
         Some(_) => Err(LayoutError::Missing(
             "the pause of balance_dirty_pages".to_owned(),
         )),
-        None => Err(LayoutError::Tracepoint("balance_dirty_pages", "3.1")),
+        None => Err(LayoutError::Tracepoint("balance_dirty_pages")),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod btf;
 pub mod capabilities;
 pub mod clock;
+pub mod counted;
 pub mod frames;
 pub mod hooks;
 pub mod layout;
@@ -11,3 +12,6 @@ pub mod memory;
 pub mod reasons;
 pub mod settings;
 pub mod syscalls;
+
+#[cfg(test)]
+mod recorded;

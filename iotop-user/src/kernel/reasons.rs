@@ -8,7 +8,7 @@ use super::btf::Btf;
 const PREFIX: &str = "WB_REASON_";
 
 /// The names of the reasons, as the kernel's own tracepoints print them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reasons(HashMap<u32, Arc<str>>);
 
 impl Reasons {

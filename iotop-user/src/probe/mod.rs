@@ -30,9 +30,9 @@ use iotop_common::{
 pub use error::ProbeError;
 pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
-pub use tasks::Counted;
 
 use crate::kernel::{
+    counted::Counted,
     hooks::{Hook, On},
     memory,
     reasons::Reasons,
@@ -186,7 +186,7 @@ impl Probe {
                 "FLUSHES",
                 RingBuf::try_from(aya_map(&mut ebpf, name, "FLUSHES")?),
             )?,
-            counted: Counted::by(layout),
+            counted: Counted::by_layout(layout),
             tags,
             slots: Slots::new(now),
             grace: Grace::new().map_err(|source| ProbeError::Call {

@@ -7,31 +7,14 @@ use std::{
 };
 
 use aya::programs::Iter;
-use iotop_common::{Layout, TaskRecord};
+use iotop_common::TaskRecord;
 
 use super::{Probe, ProbeError, plain::plain, programs::TASK_COUNTERS};
+use crate::kernel::counted::Counted;
 
 /// What one read of the kernel's buffer returns at most (`bpf_seq_read` of
 /// kernel/bpf/bpf_iter.c).
 const BUFFER: usize = 32 * 1024;
-
-/// Which counters this kernel keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// CONFIG_TASK_XACCT: bytes and calls of system calls.
-    pub calls: bool,
-    /// CONFIG_TASK_IO_ACCOUNTING: bytes of storage.
-    pub bytes: bool,
-}
-
-impl Counted {
-    pub(super) fn by(layout: &Layout) -> Counted {
-        Counted {
-            calls: layout.task_rchar != 0,
-            bytes: layout.task_read_bytes != 0,
-        }
-    }
-}
 
 impl Probe {
     /// Which counters the tasks' records hold.

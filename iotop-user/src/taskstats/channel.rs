@@ -59,7 +59,7 @@ impl Channel {
         options::set_receive_timeout(&socket, TIMEOUT).map_err(failed("SO_RCVTIMEO"))?;
         options::set_receive_buffer(&socket, receive_buffer).map_err(failed("SO_RCVBUF"))?;
         let mut channel = Channel { socket, family: 0 };
-        channel.family = channel.resolve()?;
+        channel.family = channel.resolve(TASKSTATS_GENL_NAME)?;
         Ok(channel)
     }
 
@@ -98,12 +98,13 @@ impl Channel {
         }
     }
 
-    fn resolve(&self) -> Result<u16, TaskstatsError> {
+    /// A family's number.
+    fn resolve(&self, family: &str) -> Result<u16, TaskstatsError> {
         let request = Command {
             family: GenlId::Ctrl.into(),
             command: CtrlCmd::Getfamily.into(),
             attribute: CtrlAttr::FamilyName.into(),
-            payload: TASKSTATS_GENL_NAME,
+            payload: family,
             ack: false,
         };
         self.send(&request.bytes(0)?)?;
@@ -144,6 +145,14 @@ mod tests {
         channel
             .send(&request.bytes(1).expect("a request"))
             .expect("sent");
+    }
+
+    /// As taskstats is of a kernel without it.
+    #[test]
+    fn a_family_that_is_not_there_is_told_with_the_option_that_brings_it() {
+        let error = open().resolve("NO_SUCH").expect_err("no such family");
+        assert!(matches!(error, TaskstatsError::NoFamily), "{error}");
+        assert!(error.to_string().contains("CONFIG_TASKSTATS"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::RecordError;
 #[derive(Debug, thiserror::Error)]
 pub enum TaskstatsError {
     /// The kernel has no such family.
-    #[error("this kernel has no taskstats (CONFIG_TASKSTATS is off)")]
+    #[error("this kernel has no taskstats; one built with CONFIG_TASKSTATS has")]
     NoFamily,
     /// We may not ask.
     #[error("taskstats needs CAP_NET_ADMIN: run it with sudo")]

@@ -145,6 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::counted::Counted;
 
     // As Linux 6.18 sent them on x86-64, where numbers begin with the lowest byte.
     const REPLY: &[u8] = include_bytes!("recorded/reply.bin");
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!((stats.tgid, stats.ppid), (Some(10588), Some(10547)));
         assert_eq!(stats.uid, Some(0));
         assert_eq!(stats.comm().as_deref(), Some("sleep"));
-        let counters = stats.counters(true);
+        let counters = stats.counters(Counted::ALL);
         assert_eq!(
             (counters.read_char, counters.write_char),
             (Some(6144), Some(0))
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!((tid, stats.tid), (10589, Some(10589)));
         assert_eq!(stats.comm().as_deref(), Some("python3"));
         // 300,000 bytes, in KiB; a group's record has none.
-        assert_eq!(stats.counters(true).write_char, Some(299_008));
+        assert_eq!(stats.counters(Counted::ALL).write_char, Some(299_008));
     }
 
     #[test]

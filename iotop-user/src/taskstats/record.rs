@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Buf as _;
 
-use crate::collect::TaskCounters;
+use crate::{collect::TaskCounters, kernel::counted::Counted};
 
 /// What is needed of a record. `None`: the record ends before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,17 +112,23 @@ impl Taskstats {
         Some(String::from_utf8_lossy(name))
     }
 
-    /// The counters since the task's start. Delays that the kernel does not
-    /// count are unknown, not 0.
-    pub fn counters(&self, delays_counted: bool) -> TaskCounters {
-        let mut counters = self.counters;
-        if !delays_counted {
-            counters.blkio_count = None;
-            counters.blkio_delay_ns = None;
-            counters.swapin_count = None;
-            counters.swapin_delay_ns = None;
+    /// The counters since the task's start. What the kernel does not count is
+    /// unknown, not 0.
+    pub fn counters(&self, counted: Counted) -> TaskCounters {
+        let of = |counted: bool, value: Option<u64>| value.filter(|_| counted);
+        TaskCounters {
+            read_bytes: of(counted.bytes, self.counters.read_bytes),
+            write_bytes: of(counted.bytes, self.counters.write_bytes),
+            cancelled_write_bytes: of(counted.bytes, self.counters.cancelled_write_bytes),
+            read_char: of(counted.calls, self.counters.read_char),
+            write_char: of(counted.calls, self.counters.write_char),
+            read_syscalls: of(counted.calls, self.counters.read_syscalls),
+            write_syscalls: of(counted.calls, self.counters.write_syscalls),
+            blkio_count: of(counted.delays, self.counters.blkio_count),
+            blkio_delay_ns: of(counted.delays, self.counters.blkio_delay_ns),
+            swapin_count: of(counted.delays, self.counters.swapin_count),
+            swapin_delay_ns: of(counted.delays, self.counters.swapin_delay_ns),
         }
-        counters
     }
 }
 
@@ -153,7 +159,7 @@ mod tests {
 
     /// Everything that a record may lack, as numbers.
     fn fields(stats: &Taskstats) -> [Option<u64>; 18] {
-        let counters = stats.counters(true);
+        let counters = stats.counters(Counted::ALL);
         let comm = stats.comm.map(|name| name.into_iter().map(u64::from).sum());
         [
             stats.tid.map(u64::from),
@@ -189,7 +195,7 @@ mod tests {
             (40, 4096),
         ] {
             let stats = Taskstats::parse(&record(length, version)).expect("long enough");
-            let counters = stats.counters(true);
+            let counters = stats.counters(Counted::ALL);
             assert_eq!(stats.version, version);
             assert_eq!((stats.tid, stats.uid), (Some(128), Some(120)));
             assert_eq!((stats.btime_s, stats.etime_us), (Some(344), Some(144)));
@@ -203,7 +209,7 @@ mod tests {
     #[test]
     fn version_15_has_its_maxima_in_the_middle() {
         let stats = Taskstats::parse(&record(560, 15)).expect("long enough");
-        let counters = stats.counters(true);
+        let counters = stats.counters(Counted::ALL);
         assert_eq!((stats.tid, stats.uid), (Some(176), Some(168)));
         assert_eq!((stats.btime_s, stats.tgid), (Some(424), Some(464)));
         assert_eq!(
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn what_a_short_record_does_not_have_is_unknown() {
         let stats = Taskstats::parse(&record(256, 8)).expect("long enough");
-        let counters = stats.counters(true);
+        let counters = stats.counters(Counted::ALL);
         assert_eq!(counters.read_bytes, Some(248));
         assert_eq!(counters.write_bytes, None);
         assert_eq!(stats.tgid, None);
@@ -241,12 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn delays_that_are_not_counted_are_unknown_not_zero() {
-        let counters = Taskstats::parse(&record(560, 16))
-            .expect("long enough")
-            .counters(false);
+    fn what_is_not_counted_is_unknown_not_zero() {
+        let stats = Taskstats::parse(&record(560, 16)).expect("long enough");
+        assert_eq!(stats.counters(Counted::NONE), TaskCounters::default());
+        let counters = stats.counters(Counted {
+            calls: true,
+            ..Counted::NONE
+        });
         assert_eq!(
-            (counters.blkio_delay_ns, counters.swapin_count),
+            (counters.blkio_delay_ns, counters.write_bytes),
             (None, None)
         );
         assert_eq!(counters.write_char, Some(224));

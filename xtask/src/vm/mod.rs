@@ -2,12 +2,13 @@
 //! QEMU, two at a time, with the test binary as their first process.
 
 mod build;
+pub mod bzimage;
 mod capabilities;
 mod cpio;
 mod here;
 mod initramfs;
 mod kernel_log;
-mod kernels;
+pub mod kernels;
 mod machine;
 mod mirror;
 mod modules;
@@ -15,7 +16,7 @@ mod outcome;
 #[path = "../../../tests/support/plan.rs"]
 mod plan;
 mod record;
-mod suite;
+pub mod suite;
 mod table;
 
 use std::collections::{BTreeMap, VecDeque};

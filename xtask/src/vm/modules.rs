@@ -62,7 +62,8 @@ fn name_of(path: &str) -> String {
     name.replace('-', "_")
 }
 
-fn unpacked(program: &str, file: &Path) -> Result<Vec<u8>> {
+/// A file's content by a program such as xz.
+pub fn unpacked(program: &str, file: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
     let out = command.arg("-dc").arg(file).output();
     let out = out.with_context(|| format!("cannot start {program}: `cargo xtask setup`"))?;
