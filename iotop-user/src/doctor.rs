@@ -14,7 +14,8 @@ use crate::{
     causes::with_causes,
     cli::{DoctorFormat, Ebpf},
     kernel::{
-        capabilities::Capabilities, clock, counted::Counted, frames::Frames, settings::Settings,
+        self, capabilities::Capabilities, clock, counted::Counted, frames::Frames,
+        settings::Settings,
     },
     probe::Probe,
     sources::{VMLINUX_BTF, attach, without},
@@ -53,6 +54,7 @@ pub struct Report {
     memory: Memory,
     task_counters: &'static str,
     taskstats_version: Option<u16>,
+    limits: Vec<&'static str>,
     missing: Vec<String>,
 }
 
@@ -86,6 +88,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     let capabilities = Capabilities::effective();
     let frames = Frames::read(proc_root, clock::page_size()).ok();
     let mut missing = Vec::new();
+    let mut limits = Vec::new();
     let mut hooks = Vec::new();
     let mut memory = Memory {
         tags_bytes: frames.map(|frames| frames.table_bytes()),
@@ -96,6 +99,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     match &attached {
         Ok(probe) => {
             hooks = attached_hooks(probe);
+            limits = kernel::limits::of(probe.layout());
             missing.extend(probe.refused().iter().map(without));
             let all = map_memory(proc_root);
             memory.other_maps_bytes = all
@@ -156,6 +160,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         memory,
         task_counters,
         taskstats_version: taskstats.ok().flatten(),
+        limits,
         missing,
     }
 }
@@ -302,12 +307,18 @@ impl Report {
             "  all else            {}",
             mib(self.memory.other_maps_bytes)
         )?;
-        writeln!(out, "\nmissing")?;
-        if self.missing.is_empty() {
-            writeln!(out, "  nothing")?;
-        }
-        for line in &self.missing {
-            writeln!(out, "  {line}")?;
+        let limits = self.limits.iter().map(|line| (*line).to_owned()).collect();
+        for (heading, lines) in [
+            ("limits of this kernel", &limits),
+            ("missing", &self.missing),
+        ] {
+            writeln!(out, "\n{heading}")?;
+            if lines.is_empty() {
+                writeln!(out, "  nothing")?;
+            }
+            for line in lines {
+                writeln!(out, "  {line}")?;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod counted;
 pub mod frames;
 pub mod hooks;
 pub mod layout;
+pub mod limits;
 pub mod memory;
 pub mod reasons;
 pub mod settings;

@@ -14,6 +14,7 @@ use super::{
     counted::Counted,
     hooks::{self, Hook, NoTracepoint, On},
     layout::{self, LayoutError, Machine},
+    limits,
     reasons::Reasons,
     settings::Settings,
 };
@@ -139,6 +140,24 @@ fn recorded() -> Vec<Kernel> {
 
 fn check(name: &str, text: &str) {
     golden::compare(&format!("src/kernel/golden/{name}"), text);
+}
+
+/// What a kernel can't tell is what its types say, no more.
+#[test]
+fn the_limits_of_each_kernel_are_said() {
+    for kernel in recorded() {
+        let limits = limits::of(&kernel.layout());
+        let preempted = limits.iter().filter(|line| line.contains("preempted"));
+        let expected = usize::from(kernel.version >= (7, 0));
+        assert_eq!(preempted.count(), expected, "{}", kernel.name());
+        assert_eq!(limits.len(), expected, "{}: {limits:?}", kernel.name());
+    }
+    let unknown = Layout::default();
+    assert_eq!(
+        limits::of(&unknown).len(),
+        3,
+        "nothing is known but that it is not preemptible"
+    );
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub struct Probe {
     epoch: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
+    layout: Layout,
     programs: Vec<Attached>,
     refused: Vec<Refused>,
     last_audit: Instant,
@@ -197,6 +198,7 @@ impl Probe {
             epoch: Control::default(),
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
+            layout: *layout,
             programs: Vec::new(),
             refused: Vec::new(),
             last_audit: now,
@@ -309,6 +311,11 @@ impl Probe {
     /// The programs and what they are attached to.
     pub fn attached(&self) -> &[Attached] {
         &self.programs
+    }
+
+    /// The running kernel's layout.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The programs that the kernel did not take.

@@ -1,0 +1,30 @@
+//! What this kernel can't tell us, though everything runs.
+
+use iotop_common::Layout;
+
+/// In words, for `doctor`.
+pub fn of(layout: &Layout) -> Vec<&'static str> {
+    [
+        (
+            layout.i_dirty_pages == 0,
+            "whether a file had dirty pages before the start is not known: a page that lost its tag \
+             by migration is pre-trace, never Shared",
+        ),
+        (
+            layout.preemptible != 0,
+            "a task may be preempted inside of a tracepoint, and then other tasks' events on that \
+             CPU are missed, but for the bios they submit: missed_events counts them",
+        ),
+        (
+            layout.regs_syscall == 0,
+            "which system call a task is in is not known, so why it writes is not either",
+        ),
+        (
+            layout.wb_memcg_css == 0,
+            "which cgroup a flush is charged to is not known",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, words)| is_so.then_some(words))
+    .collect()
+}
