@@ -134,7 +134,12 @@ fn owner(asker: Asker) -> Option<Current> {
 fn end(current: &Current) {
     if let Some(run) = RUNS.get_ptr(current.slot) {
         // SAFETY: a map value that only this worker writes to.
-        let ended = FLUSHES.output::<FlushRun>(unsafe { &*run }, u64::from(BPF_RB_NO_WAKEUP));
+        let run = unsafe { &*run };
+        let flags = u64::from(BPF_RB_NO_WAKEUP);
+        let ended = match run.asker.generation {
+            0 => FLUSHES.output::<[u8; FlushRun::WITHOUT_ASKER]>(without_asker(run), flags),
+            _ => FLUSHES.output::<FlushRun>(run, flags),
+        };
         if ended.is_err() {
             lose(Lost::Flushes, 1);
         }
@@ -143,6 +148,13 @@ fn end(current: &Current) {
     // SAFETY: a map value; nobody but the task itself writes this field.
     let flush = unsafe { &mut (*current.owner).flush };
     *flush = FlushId(*flush).ended().0;
+}
+
+/// What comes before the asker.
+#[inline(always)]
+fn without_asker(run: &FlushRun) -> &[u8; FlushRun::WITHOUT_ASKER] {
+    // SAFETY: so many bytes lie before a field of it, and none is padding.
+    unsafe { &*core::ptr::from_ref(run).cast() }
 }
 
 /// Where each CPU puts a run together, for each program of its own: it is too

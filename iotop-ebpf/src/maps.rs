@@ -68,9 +68,10 @@ pub static FILES: RingBuf = RingBuf::with_byte_size(FILES_BYTES, 0);
 #[map]
 pub static RUNS: HashMap<u32, FlushRun> = HashMap::with_max_entries(256, 0);
 
-/// Runs that have ended, one [`FlushRun`] each.
+/// Runs that have ended, one [`FlushRun`] each, without the asker where there is
+/// none.
 #[map]
-pub static FLUSHES: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
+pub static FLUSHES: RingBuf = RingBuf::with_byte_size(128 << 10, 0);
 
 /// Who queued each piece of work that no worker has begun, by its address.
 /// Work may be dropped without a word.

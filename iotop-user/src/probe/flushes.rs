@@ -28,8 +28,32 @@ impl Probe {
         }
         let mut ended = Vec::new();
         while let Some(item) = self.flushes.next() {
-            ended.extend(plain::<FlushRun>(&item));
+            ended.extend(run(&item));
         }
         Ok((running, ended))
+    }
+}
+
+/// A run that has ended; of most only what comes before the asker is handed over.
+fn run(bytes: &[u8]) -> Option<FlushRun> {
+    let mut whole = [0; size_of::<FlushRun>()];
+    let known = bytes.len().min(whole.len());
+    whole[..known].copy_from_slice(&bytes[..known]);
+    match known >= FlushRun::WITHOUT_ASKER {
+        true => plain(&whole),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_nobody_asked_for_has_no_asker() {
+        let bytes = [1; FlushRun::WITHOUT_ASKER];
+        let run = run(&bytes).expect("a run");
+        assert_eq!((run.asker.generation, run.worker_tid), (0, 0x0101_0101));
+        assert!(super::run(&bytes[1..]).is_none());
     }
 }
