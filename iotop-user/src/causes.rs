@@ -17,6 +17,15 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
+/// The last of its causes.
+pub fn root(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +44,6 @@ mod tests {
     fn every_cause_is_said_once() {
         let error = Nested::Repeats(Box::new(Nested::Hides(Box::new(Nested::Inner))));
         assert_eq!(with_causes(&error), "outer: middle: inner");
+        assert_eq!(root(&error), "inner");
     }
 }

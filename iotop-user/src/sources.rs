@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    causes::with_causes,
+    causes::{root, with_causes},
     cli::Ebpf,
     collect::Sources,
     kernel::{
@@ -92,10 +92,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
     let settings = Settings::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
     let probe = match (attach(ebpf, &proc_root, &sys_root), ebpf) {
-        (Ok(probe), _) => {
-            notices.extend(probe.refused().iter().map(without));
-            Some(probe)
-        }
+        (Ok(probe), _) => Some(probe),
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
             notices.push(format!(
@@ -147,6 +144,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
                 .to_owned(),
         );
     }
+    notices.extend(probe.iter().flat_map(Probe::refused).map(without));
     memory::return_free();
     Ok(Opened {
         sources: Sources {
@@ -164,10 +162,13 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
 
 /// What is not known without a program.
 pub fn without(refused: &Refused) -> String {
-    let why = with_causes(&refused.error);
-    // The verifier was not asked.
-    let why = why.trim_end().trim_end_matches(". Verifier output:");
-    format!("{} is unknown: {why}", refused.hook.purpose)
+    let Refused { hook, error } = refused;
+    format!(
+        "{} is unknown: this kernel refuses {} ({})",
+        hook.purpose,
+        hook.on,
+        root(error)
+    )
 }
 
 /// Loads and attaches the kernel half.

@@ -50,7 +50,7 @@ pub fn functions_can_be_hooked() -> Result<bool> {
         .context("no list of what is missing")?;
     let told = told
         .iter()
-        .any(|line| line.to_string().contains("bio_held_back"));
+        .any(|line| line.to_string().contains("blk_throtl_bio"));
     ensure!(
         taken != told,
         "the doctor has to say one or the other: {facts}"
