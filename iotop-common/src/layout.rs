@@ -42,6 +42,11 @@ pub struct Layout {
     pub bio_bi_disk: u32,
     /// `bio.bi_partno`; 0 where there is `bi_bdev`.
     pub bio_bi_partno: u32,
+    /// `bio.bi_flags`, of two bytes.
+    pub bio_bi_flags: u32,
+    /// Its bit `BIO_TRACE_COMPLETION`: `block_bio_queue` has fired. Beyond it where
+    /// it is not known.
+    pub bio_queued: u32,
     /// `gendisk.major`.
     pub disk_major: u32,
     /// `gendisk.first_minor`.

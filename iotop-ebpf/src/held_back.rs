@@ -3,9 +3,9 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    macros::{fexit, map},
+    macros::{fentry, fexit, map},
     maps::LruHashMap,
-    programs::FExitContext,
+    programs::{FEntryContext, FExitContext},
 };
 use iotop_common::{FlushId, tag::Slot};
 
@@ -13,7 +13,7 @@ use crate::{
     kernel::{Typed, layout},
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
-    remapped,
+    remapped::{self, is_queued},
     submitted::{Submitter, syscall},
 };
 
@@ -37,20 +37,50 @@ struct HeldBack {
 #[map]
 static HELD_BACK: LruHashMap<u64, HeldBack> = LruHashMap::with_max_entries(2 * 1024, 0);
 
-/// Fires in the task's own context, with whether the bio is held back.
-/// (`blk_throtl_bio` before 5.18.)
+/// Fires in the task's own context for a bio whose cgroup has a limit. When the
+/// function ends a held back one is a worker's already.
+#[fentry(function = "__blk_throtl_bio")]
+pub fn bio_offered(ctx: FEntryContext) -> i32 {
+    remember(Typed::from_helper(ctx.arg::<*const u8>(0)));
+    0
+}
+
+/// It was not held back: the task itself submits it now.
 #[fexit(function = "__blk_throtl_bio")]
+pub fn bio_let_through(ctx: FExitContext) -> i32 {
+    if !is_true(ctx.arg(1)) {
+        let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
+        if let Some(current) = owners::current(Asker::HeldBack) {
+            // SAFETY: a map value of this CPU, and only this program's.
+            let address = bio.number(unsafe { &raw mut (*current.last).number });
+            let _ = HELD_BACK.remove(address);
+        }
+    }
+    0
+}
+
+/// Before there was that function its like is called for every bio: only those
+/// that are held back are worth the look-up.
+#[fexit(function = "blk_throtl_bio")]
 pub fn bio_held_back(ctx: FExitContext) -> i32 {
-    // A bool is a register's lowest byte.
-    if ctx.arg::<u64>(1) & 0xff != 0 {
+    if is_true(ctx.arg(1)) {
         remember(Typed::from_helper(ctx.arg::<*const u8>(0)));
     }
     0
 }
 
+/// A bool is a register's lowest byte.
+#[inline(always)]
+fn is_true(result: u64) -> bool {
+    result & 0xff != 0
+}
+
 #[inline(always)]
 fn remember(bio: Typed) -> Option<()> {
-    let current = owners::current(Asker::HeldBack)?;
+    if is_queued(bio) {
+        return None;
+    }
+    let current = owners::current(Asker::Offered)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, owner) = unsafe { (&mut *current.last, &*current.owner) };
     // SAFETY: an element of `OWNERS`.
@@ -62,7 +92,7 @@ fn remember(bio: Typed) -> Option<()> {
             true => FlushId(owner.flush).running(),
             false => syscall(),
         },
-        partition: remapped::partition(&current, bio),
+        partition: remapped::take(&current, bio),
         kthread: u32::from(kthread),
         _pad: 0,
         size: bio.field(layout!(bio_bi_size)),
@@ -73,20 +103,35 @@ fn remember(bio: Typed) -> Option<()> {
         .ok()
 }
 
-/// Who handed the bio of this address to the block layer, if it was held back.
+/// Who handed the bio of this address to the block layer: somebody else, if it
+/// was held back.
 #[inline(always)]
-pub fn take(address: u64, size: u32) -> Option<Submitter> {
+pub fn take(address: u64, size: u32, worker: Submitter) -> Submitter {
     // SAFETY: a copy; nobody else submits this bio.
-    let held_back = unsafe { HELD_BACK.get(address) }.copied()?;
+    let Some(held_back) = (unsafe { HELD_BACK.get(address) }).copied() else {
+        return worker;
+    };
     let _ = HELD_BACK.remove(address);
-    let owner = OWNERS.get_ptr(held_back.slot)?;
+    if held_back.size != size {
+        return worker;
+    }
+    let partition = held_back.partition;
+    let Some(owner) = OWNERS.get_ptr(held_back.slot) else {
+        return worker;
+    };
     // SAFETY: a map value; the user half writes `retired`.
-    let same =
-        unsafe { (*owner).start_boottime == held_back.start_boottime && (*owner).retired == 0 };
-    (same && held_back.size == size).then_some(Submitter {
+    let (start_boottime, retired) = unsafe { ((*owner).start_boottime, (*owner).retired) };
+    if start_boottime != held_back.start_boottime || retired != 0 {
+        return Submitter {
+            partition,
+            ..worker
+        };
+    }
+    Submitter {
         slot: held_back.slot,
         kthread: held_back.kthread != 0,
         flush: held_back.flush,
-        partition: held_back.partition,
-    })
+        partition,
+        absent: true,
+    }
 }

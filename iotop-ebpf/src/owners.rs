@@ -33,10 +33,11 @@ pub enum Asker {
     SubmittedAgain = 8,
     HeldBack = 9,
     Remapped = 10,
+    Offered = 11,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 12;
 }
 
 /// The current task as an owner.

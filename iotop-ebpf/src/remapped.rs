@@ -3,6 +3,8 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
+use iotop_common::tag::SLOT_FIRST;
+
 use crate::{
     kernel::{Typed, arg, layout},
     owners::{self, Asker, Current},
@@ -22,10 +24,13 @@ pub fn bio_remapped(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn remapped(bio: Typed, partition: u64) {
     // The device mapper says so of its own device, before or without a partition.
-    if bio.field::<u8>(layout!(bio_bi_partno)) == 0 {
+    if bio.field::<u8>(layout!(bio_bi_partno)) == 0 || is_queued(bio) {
         return;
     }
-    if let Some(current) = owners::current(Asker::Remapped) {
+    // A slot that many tasks share can't tell.
+    if let Some(current) = owners::current(Asker::Remapped)
+        && current.slot >= SLOT_FIRST
+    {
         let mark = mark(&current, bio);
         // SAFETY: a map value; nobody but the task itself writes these fields.
         unsafe {
@@ -35,17 +40,26 @@ fn remapped(bio: Typed, partition: u64) {
     }
 }
 
-/// The partition that a bio has left behind; 0 where it has not.
+/// The partition that the bio the current task submits has left behind; 0 where
+/// it has not. Told once: its address may be another bio's next.
 #[inline(always)]
-pub fn partition(current: &Current, bio: Typed) -> u32 {
-    if layout!(bio_bi_partno) == 0 {
+pub fn take(current: &Current, bio: Typed) -> u32 {
+    if layout!(bio_bi_partno) == 0 || current.slot < SLOT_FIRST {
         return 0;
     }
     let mark = mark(current, bio);
     // SAFETY: as above.
-    let (submitted, partition) =
-        unsafe { ((*current.owner).submitted, (*current.owner).partition) };
-    if submitted == mark { partition } else { 0 }
+    let owner = unsafe { &mut *current.owner };
+    let same = owner.submitted == mark;
+    owner.submitted = 0;
+    if same { owner.partition } else { 0 }
+}
+
+/// Whether `block_bio_queue` has fired for it: what is left of a bio that was
+/// split passes by here again, and does not fire.
+#[inline(always)]
+pub fn is_queued(bio: Typed) -> bool {
+    u32::from(bio.field::<u16>(layout!(bio_bi_flags))) & layout!(bio_queued) != 0
 }
 
 /// Bits of its address.

@@ -51,6 +51,8 @@ pub struct Submitter {
     pub flush: FlushId,
     /// The partition that the bio has left behind; 0 where it says so itself.
     pub partition: u32,
+    /// It is not the current task.
+    pub absent: bool,
 }
 
 impl Submitter {
@@ -60,13 +62,7 @@ impl Submitter {
     fn of(current: &Current, bio: Typed, size: u32, control: &Control) -> Submitter {
         // SAFETY: map values; the memory is this CPU's and only this program's.
         let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
-        if kthread
-            && control.held_back != 0
-            && let Some(submitter) = held_back::take(bio.number(&raw mut last.number), size)
-        {
-            return submitter;
-        }
-        Submitter {
+        let submitter = Submitter {
             slot: current.slot,
             kthread,
             flush: match kthread {
@@ -74,14 +70,19 @@ impl Submitter {
                 true => FlushId(unsafe { (*current.owner).flush }).running(),
                 false => FlushId::NONE,
             },
-            partition: remapped::partition(current, bio),
+            partition: remapped::take(current, bio),
+            absent: false,
+        };
+        match kthread && control.held_back != 0 {
+            true => held_back::take(bio.number(&raw mut last.number), size, submitter),
+            false => submitter,
         }
     }
 
     /// What it writes page cache for, see `FactKey::flush`.
     #[inline(always)]
     pub fn flush(&self, part: &Part) -> u32 {
-        if !self.kthread && self.flush == FlushId::NONE && part.wants_flushes() {
+        if !self.kthread && !self.absent && part.wants_flushes() {
             return syscall().0;
         }
         self.flush.0

@@ -100,7 +100,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         Ok(probe) => {
             hooks = attached_hooks(probe);
             limits = kernel::limits::of(probe.layout());
-            missing.extend(probe.refused().iter().map(without));
+            missing.extend(probe.refused().iter().take(1).map(without));
             let all = map_memory(proc_root);
             memory.other_maps_bytes = all
                 .zip(memory.tags_bytes)

@@ -144,7 +144,7 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
                 .to_owned(),
         );
     }
-    notices.extend(probe.iter().flat_map(Probe::refused).map(without));
+    notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
     memory::return_free();
     Ok(Opened {
         sources: Sources {

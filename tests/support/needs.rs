@@ -44,7 +44,11 @@ pub fn functions_can_be_hooked() -> Result<bool> {
     let facts = run(doctor.args(["doctor", "--format", "json"]), soon())?;
     let facts: Value = serde_json::from_str(&facts)?;
     let hooks = facts["hooks"].as_array().context("no hooks")?;
-    let taken = hooks.iter().any(|hook| hook["program"] == "bio_held_back");
+    let taken = hooks.iter().any(|hook| {
+        ["bio_offered", "bio_held_back"]
+            .iter()
+            .any(|&name| hook["program"] == name)
+    });
     let told = facts["missing"]
         .as_array()
         .context("no list of what is missing")?;

@@ -201,6 +201,23 @@ impl Btf {
             .then(|| proto.vlen.checked_sub(1))?
     }
 
+    /// The value of an enumerator, of whatever enum: some have no name.
+    pub fn enumerator(&self, name: &str) -> Option<u32> {
+        for id in 1..self.types.len() as u32 {
+            let Some(ty) = self.at(id).filter(|ty| ty.kind == KIND_ENUM) else {
+                continue;
+            };
+            for at in (0..ty.vlen as usize).map(|n| ty.data + n * 8) {
+                if self.string(self.word(at)?)? == name.as_bytes() {
+                    #[cfg(test)]
+                    self.asked.borrow_mut().insert(id);
+                    return self.word(at + 4);
+                }
+            }
+        }
+        None
+    }
+
     /// Whether the kernel has a function of this name. Functions are too many to
     /// index for the few that are asked for.
     pub fn has_function(&self, name: &str) -> bool {

@@ -32,8 +32,18 @@ pub enum On {
     Tracepoint(&'static str),
     /// Nothing: we have it pass over all tasks (`iter/task`).
     TaskIterator,
-    /// The end of a function, by its name (`fexit`). Without it the rest works.
-    Function(&'static str),
+    /// The beginning of a function, by its name (`fentry`). Without it the rest
+    /// works.
+    Entry(&'static str),
+    /// Its end (`fexit`).
+    Exit(&'static str),
+}
+
+impl On {
+    /// Whether it is a function: the kernel may refuse that.
+    pub fn is_function(self) -> bool {
+        matches!(self, On::Entry(_) | On::Exit(_))
+    }
 }
 
 impl fmt::Display for On {
@@ -41,7 +51,8 @@ impl fmt::Display for On {
         match self {
             On::Tracepoint(name) => f.pad(name),
             On::TaskIterator => f.pad("iter/task"),
-            On::Function(name) => f.pad(&format!("fexit/{name}")),
+            On::Entry(name) => f.pad(&format!("fentry/{name}")),
+            On::Exit(name) => f.pad(&format!("fexit/{name}")),
         }
     }
 }
@@ -106,10 +117,9 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
                     purpose: hook.purpose,
                 });
             }
-            // A function has one name on each kernel, or is not built in.
-            On::Function(name)
-                if !btf.has_function(name)
-                    || chosen.iter().any(|other| other.program == hook.program) => {}
+            On::Entry(name) | On::Exit(name) if !btf.has_function(name) => {}
+            // Of two functions of one purpose newer kernels may have both names.
+            On::Exit(OLD) if chosen.iter().any(|other| other.on.is_function()) => {}
             _ => chosen.push(hook),
         }
     }
@@ -127,10 +137,11 @@ const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its li
 const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
 
 const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
-const HELD_BACK_WHY: &str = "a worker submits it later; fires in the task's own context, \
-                             where the bio's cgroup has a limit";
+/// What decides whether a bio is held back, and what did before it (block/blk-throttle.c).
+const NEW: &str = "__blk_throtl_bio";
+const OLD: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 20] = [
+const HOOKS: [Hook; 21] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -237,18 +248,26 @@ const HOOKS: [Hook; 20] = [
         why: "fires where a bio leaves its partition behind, before it is submitted",
     },
     Hook {
-        program: "bio_held_back",
-        on: On::Function("__blk_throtl_bio"),
+        program: "bio_offered",
+        on: On::Entry(NEW),
         kernels: Kernels::All,
         purpose: HELD_BACK,
-        why: HELD_BACK_WHY,
+        why: "a worker submits it later; fires in the task's own context, for bios of cgroups \
+              with a limit",
+    },
+    Hook {
+        program: "bio_let_through",
+        on: On::Exit(NEW),
+        kernels: Kernels::All,
+        purpose: "that a cgroup's io.max did not hold a bio back",
+        why: "by then a worker may have one that was",
     },
     Hook {
         program: "bio_held_back",
-        on: On::Function("blk_throtl_bio"),
+        on: On::Exit(OLD),
         kernels: Kernels::All,
         purpose: HELD_BACK,
-        why: "a worker submits it later; fires in the task's own context for every bio",
+        why: "a worker submits it later; fires in the task's own context, for every bio",
     },
     Hook {
         program: "bio_submitted",

@@ -113,6 +113,9 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         disk_major: optional("gendisk", "major"),
         disk_first_minor: member("gendisk", "first_minor")?,
         bio_bi_opf: member("bio", "bi_opf")?,
+        bio_bi_flags: member("bio", "bi_flags")?,
+        // An enumerator since 5.0 (include/linux/blk_types.h).
+        bio_queued: 1 << btf.enumerator("BIO_TRACE_COMPLETION").unwrap_or(31),
         bio_bi_size: member("bio", "bi_iter.bi_size")?,
         bio_bi_idx: member("bio", "bi_iter.bi_idx")?,
         bio_bi_bvec_done: member("bio", "bi_iter.bi_bvec_done")?,

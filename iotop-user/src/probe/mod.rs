@@ -31,12 +31,7 @@ pub use error::ProbeError;
 pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
 
-use crate::kernel::{
-    counted::Counted,
-    hooks::{Hook, On},
-    memory,
-    reasons::Reasons,
-};
+use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
@@ -208,8 +203,10 @@ impl Probe {
         };
         probe.fill_free_list()?;
         let (attached, refused) = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
-        let on_function = |attached: &Attached| matches!(attached.hook.on, On::Function(_));
-        probe.epoch.held_back = u32::from(attached.iter().any(on_function));
+        // One of two would leave word of what was not held back.
+        let on_function = |attached: &Attached| attached.hook.on.is_function();
+        let looks = refused.is_empty() && attached.iter().any(on_function);
+        probe.epoch.held_back = u32::from(looks);
         (probe.programs, probe.refused) = (attached, refused);
         typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
         Ok(probe)

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FExit, Iter, ProgramError},
+    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError},
 };
 
 use super::ProbeError;
@@ -60,19 +60,18 @@ pub(super) fn attach(
 
 /// Only a function may be refused.
 fn give_up(hook: &Hook, error: ProbeError, refused: &mut Vec<Refused>) -> Result<(), ProbeError> {
-    match hook.on {
-        On::Function(_) => {
-            refused.push(Refused { hook: *hook, error });
-            Ok(())
-        }
-        On::Tracepoint(_) | On::TaskIterator => Err(error),
+    if !hook.on.is_function() {
+        return Err(error);
     }
+    refused.push(Refused { hook: *hook, error });
+    Ok(())
 }
 
 fn load(ebpf: &mut Ebpf, object: &str, hook: &Hook, btf: &Btf) -> Result<(), ProbeError> {
     match (find(ebpf, object, hook)?, hook.on) {
         (Found::Tracepoint(found), On::Tracepoint(name)) => found.load(name, btf),
-        (Found::Function(found), On::Function(name)) => found.load(name, btf),
+        (Found::Entry(found), On::Entry(name)) => found.load(name, btf),
+        (Found::Exit(found), On::Exit(name)) => found.load(name, btf),
         (Found::Iter(found), On::TaskIterator) => found.load("task", btf),
         _ => return Err(of_another_kind(object, hook)),
     }
@@ -85,7 +84,10 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
         Found::Tracepoint(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
-        Found::Function(found) => found
+        Found::Entry(found) => found
+            .attach()
+            .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        Found::Exit(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
         // Each pass attaches it anew.
@@ -111,14 +113,16 @@ fn not_taken(hook: &Hook, source: ProgramError) -> ProbeError {
 
 enum Found<'a> {
     Tracepoint(&'a mut BtfTracePoint),
-    Function(&'a mut FExit),
+    Entry(&'a mut FEntry),
+    Exit(&'a mut FExit),
     Iter(&'a mut Iter),
 }
 
 fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, ProbeError> {
     match ebpf.program_mut(hook.program) {
         Some(aya::programs::Program::BtfTracePoint(found)) => Ok(Found::Tracepoint(found)),
-        Some(aya::programs::Program::FExit(found)) => Ok(Found::Function(found)),
+        Some(aya::programs::Program::FEntry(found)) => Ok(Found::Entry(found)),
+        Some(aya::programs::Program::FExit(found)) => Ok(Found::Exit(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
         Some(_) => Err(of_another_kind(object, hook)),
         None => Err(ProbeError::Object {
@@ -140,7 +144,8 @@ fn of_another_kind(object: &str, hook: &Hook) -> ProbeError {
 pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
-        .filter(|attached| attached.hook.program != AGAIN)
+        // A function's program loses no bytes.
+        .filter(|attached| attached.hook.program != AGAIN && !attached.hook.on.is_function())
         .filter_map(|attached| {
             let path = format!("/proc/self/fdinfo/{}", attached.fd.as_raw_fd());
             let text = fs::read_to_string(path).ok()?;

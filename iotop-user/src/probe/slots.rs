@@ -168,8 +168,8 @@ impl Slots {
             dirtied: dirtied.saturating_sub(record.dirtied),
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
-            throttled: owner.throttled.wrapping_sub(record.throttled).into(),
-            throttles: owner.throttles.wrapping_sub(record.throttles).into(),
+            throttled: grown(owner.throttled, record.throttled),
+            throttles: grown(owner.throttles, record.throttles),
         };
         record.dirtied = dirtied;
         record.cancelled = owner.cancelled_pages;
@@ -197,6 +197,15 @@ impl Slots {
         for (record, live) in self.records.iter_mut().zip(live_tags) {
             record.lost_tags = record.waiting().saturating_sub(u64::from(*live));
         }
+    }
+}
+
+/// How much a counter has grown that may begin anew at 0. One that has fallen
+/// was read while its slot had a new tenant.
+fn grown(now: u32, before: u32) -> u64 {
+    match now.wrapping_sub(before) {
+        grown @ 0..=0x7fff_ffff => grown.into(),
+        _ => 0,
     }
 }
 

@@ -17,8 +17,9 @@ struct Capability {
     shown: &'static str,
     /// How the names of its trials begin; the first capability that fits has it.
     trials: &'static [&'static str],
-    /// The program without which a kernel's trials show that it is not there.
-    program: Option<&'static str>,
+    /// The programs without any of which a kernel's trials show that it is not
+    /// there; none are needed where there are none.
+    programs: &'static [&'static str],
 }
 
 const CAPABILITIES: [Capability; 6] = [
@@ -26,7 +27,7 @@ const CAPABILITIES: [Capability; 6] = [
         name: "held_back",
         shown: "direct I/O that `io.max` holds back",
         trials: &["direct_io_held_back"],
-        program: Some("bio_held_back"),
+        programs: &["bio_offered", "bio_held_back"],
     },
     Capability {
         name: "page_cache",
@@ -43,31 +44,31 @@ const CAPABILITIES: [Capability; 6] = [
             "server_",
             "client_",
         ],
-        program: None,
+        programs: &[],
     },
     Capability {
         name: "direct",
         shown: "direct I/O",
         trials: &["direct_io"],
-        program: None,
+        programs: &[],
     },
     Capability {
         name: "pages",
         shown: "pages dropped, moved by compaction, read before, dirty before the start",
         trials: &["unlinked_", "moved_by_", "reader_before_", "dirty_before_"],
-        program: None,
+        programs: &[],
     },
     Capability {
         name: "explained",
         shown: "why, for whom, which files, since when; spikes",
         trials: &["explained_"],
-        program: None,
+        programs: &[],
     },
     Capability {
         name: "without",
         shown: "said, and the rest works, without",
         trials: &["btf", "capabilities", "kprobes", "cgroup_v2", "lockdown_"],
-        program: None,
+        programs: &[],
     },
 ];
 
@@ -88,7 +89,7 @@ const OTHERS: [&str; 2] = ["harness", "cost"];
 /// themselves each.
 pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<String>>> {
     let hooks = facts["hooks"].as_array().context("no hooks")?;
-    let runs = |program| hooks.iter().any(|hook| hook["program"] == program);
+    let runs = |program: &&str| hooks.iter().any(|hook| hook["program"] == *program);
     let (mut good, mut bad): (BTreeMap<_, BTreeSet<_>>, BTreeSet<_>) = Default::default();
     for trial in &outcome.trials {
         let (group, case) = trial.name.split_once("::").context("a trial of no group")?;
@@ -100,7 +101,8 @@ pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<Strin
             .find(|one| one.trials.iter().any(|begin| case.starts_with(begin)))
             .with_context(|| format!("{} proves nothing that README's table has", trial.name))?;
         let shown = if group == "without" { case } else { group };
-        let there = trial.passed && capability.program.is_none_or(runs);
+        let programs = capability.programs;
+        let there = trial.passed && (programs.is_empty() || programs.iter().any(runs));
         match there {
             true => _ = good.entry(capability.name).or_default().insert(shown),
             false => _ = bad.insert((capability.name, shown)),
