@@ -14,7 +14,7 @@ use crate::{
     causes::with_causes,
     cli::{DoctorFormat, Ebpf},
     kernel::{
-        self, capabilities::Capabilities, clock, counted::Counted, frames::Frames,
+        self, capabilities::Capabilities, clock, counted::Counted, frames::Frames, hooks::On,
         settings::Settings,
     },
     probe::Probe,
@@ -99,7 +99,12 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     match &attached {
         Ok(probe) => {
             hooks = attached_hooks(probe);
-            limits = kernel::limits::of(probe.layout());
+            limits = {
+                let attached = probe.attached().iter().map(|one| one.hook.on);
+                let refused = probe.refused().iter().map(|one| one.hook.on);
+                let functions = attached.chain(refused).any(On::is_function);
+                kernel::limits::of(probe.layout(), functions)
+            };
             missing.extend(probe.refused().iter().take(1).map(without));
             let all = map_memory(proc_root);
             memory.other_maps_bytes = all

@@ -73,7 +73,8 @@ pub enum EbpfError {
     /// The kernel lets no program read its memory.
     #[error(
         "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
-         eBPF program may read its memory; with lockdown=integrity, or none, it may"
+         eBPF program may read its memory; with lockdown=integrity, or no such word, on the \
+         kernel's command line they may"
     )]
     LockedDown,
     /// The kernel half can't be loaded or attached.
@@ -208,7 +209,9 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
     let tick = machine.tick();
     match Probe::attach(&object, &name, &layout, &hooks, reasons, tick) {
         Ok(probe) => Ok(probe),
-        Err(_) if settings.lockdown.as_deref() == Some("confidentiality") => {
+        Err(ProbeError::Program { .. })
+            if settings.lockdown.as_deref() == Some("confidentiality") =>
+        {
             Err(EbpfError::LockedDown)
         }
         Err(error) => Err(error.into()),

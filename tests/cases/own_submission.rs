@@ -1,6 +1,7 @@
 //! Bytes the owner submits itself.
 
 use std::fs;
+use std::process;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -62,7 +63,8 @@ pub fn held_back(mut run: Run<'_>) -> Result<()> {
     };
     let device = fs::read_to_string(disk)?;
     let device = device.trim();
-    let cgroup = Cgroup::new(&["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"], "gt-limited")?;
+    let name = format!("gt-limited-{}", process::id());
+    let cgroup = Cgroup::new(&["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"], &name)?;
     cgroup
         .set(
             &["blkio.throttle.write_bps_device"],

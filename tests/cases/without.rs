@@ -224,10 +224,13 @@ fn kprobes() -> Result<()> {
 fn cgroup_v2() -> Result<()> {
     let top = "/sys/fs/cgroup";
     let control = Path::new(top).join("cgroup.subtree_control");
-    for controller in fs::read_to_string(&control)?.split_whitespace() {
-        fs::write(&control, format!("-{controller}"))?;
+    // It may stand beside version 1 already.
+    if control.exists() {
+        for controller in fs::read_to_string(&control)?.split_whitespace() {
+            fs::write(&control, format!("-{controller}"))?;
+        }
     }
-    unmount(top)?;
+    run(Command::new("umount").args(["--recursive", top]), soon())?;
     mount("tmpfs", "rw", top)?;
     // Controllers of cgroups that are gone may stay with version 2 for long.
     let hierarchy = Path::new(top).join("systemd");

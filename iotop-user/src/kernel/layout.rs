@@ -212,7 +212,8 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
 }
 
 /// The kernel half follows these pointers without asking what lies behind them,
-/// and the verifier would refuse it as a whole.
+/// and the verifier would refuse it as a whole. Of counters that belong together a
+/// single one that is unknown would be 0.
 fn only_whole(mut layout: Layout) -> Layout {
     let delays = [
         layout.delays_blkio_delay,
@@ -222,6 +223,23 @@ fn only_whole(mut layout: Layout) -> Layout {
     ];
     if delays.contains(&0) {
         layout.task_delays = 0;
+    }
+    let calls = [
+        layout.task_rchar,
+        layout.task_wchar,
+        layout.task_syscr,
+        layout.task_syscw,
+    ];
+    if calls.contains(&0) {
+        layout.task_rchar = 0;
+    }
+    let bytes = [
+        layout.task_read_bytes,
+        layout.task_write_bytes,
+        layout.task_cancelled_write_bytes,
+    ];
+    if bytes.contains(&0) {
+        layout.task_read_bytes = 0;
     }
     if [layout.cgroup_kn, layout.kernfs_node_id].contains(&0) {
         layout.task_cgroups = 0;

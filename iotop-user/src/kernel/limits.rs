@@ -2,9 +2,14 @@
 
 use iotop_common::Layout;
 
-/// In words, for `doctor`.
-pub fn of(layout: &Layout) -> Vec<&'static str> {
+/// In words, for `doctor`; `functions` is whether any was there to be hooked.
+pub fn of(layout: &Layout, functions: bool) -> Vec<&'static str> {
     [
+        (
+            !functions,
+            "what a cgroup's io.max holds back counts as submitted by a worker, direct I/O as \
+             unknown: no function of this kernel tells for whom (CONFIG_BLK_DEV_THROTTLING)",
+        ),
         (
             layout.i_dirty_pages == 0,
             "whether a file had dirty pages before the start is not known: a page that lost its tag \

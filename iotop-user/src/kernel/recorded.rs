@@ -147,7 +147,7 @@ fn check(name: &str, text: &str) {
 #[test]
 fn the_limits_of_each_kernel_are_said() {
     for kernel in recorded() {
-        let limits = limits::of(&kernel.layout());
+        let limits = limits::of(&kernel.layout(), true);
         let preempted = limits.iter().filter(|line| line.contains("preempted"));
         let expected = usize::from(kernel.version >= (7, 0));
         assert_eq!(preempted.count(), expected, "{}", kernel.name());
@@ -155,8 +155,8 @@ fn the_limits_of_each_kernel_are_said() {
     }
     let unknown = Layout::default();
     assert_eq!(
-        limits::of(&unknown).len(),
-        3,
+        limits::of(&unknown, false).len(),
+        4,
         "nothing is known but that it is not preemptible"
     );
 }
@@ -351,6 +351,11 @@ fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
         for renamed in ["blkio_delay", "swapin_delay", "blkio_count", "swapin_count"] {
             assert_eq!(kernel.without(&[renamed]).layout().task_delays, 0);
         }
+        for renamed in ["wchar", "syscr", "syscw"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_rchar, 0);
+        }
+        let cancelled = kernel.without(&["cancelled_write_bytes"]);
+        assert_eq!(cancelled.layout().task_read_bytes, 0);
         for renamed in ["css_set", "dfl_cgrp", "kn", "kernfs_node"] {
             assert_eq!(kernel.without(&[renamed]).layout().task_cgroups, 0);
         }

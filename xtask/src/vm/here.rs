@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::build::Built;
 use super::outcome::Outcome;
@@ -19,6 +20,8 @@ pub fn run(built: &Built, tests: Option<&[String]>) -> Result<Outcome> {
     let mut doctor = privilege::command(&built.program)?;
     let facts = doctor.args(["doctor", "--format", "json"]).output()?;
     outcome.doctor = String::from_utf8(facts.stdout)?;
+    let said: Value = serde_json::from_str(&outcome.doctor)?;
+    ensure!(said["ebpf"] == true, "no eBPF here: {}", said["missing"]);
     if let Some(arguments) = tests {
         let mut command = privilege::command(&built.test)?;
         command.args(["--format", "json"]).args(arguments);

@@ -4,7 +4,8 @@
 //! commands print.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -105,6 +106,16 @@ impl Machine {
             .arg("-serial")
             .arg(format!("file:{}", self.kernel_log.display()));
         command.args(["-serial", "stdio"]);
+        // SAFETY: prctl(2) is safe between fork and exec. Ended with us, however we
+        // end; each machine has a thread of its own until it is off.
+        unsafe {
+            command.pre_exec(
+                || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                },
+            );
+        }
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped());
         pipes
             .spawn()

@@ -26,9 +26,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::{process, test, workspace};
+use crate::{privilege, process, test, workspace};
 use build::Built;
 use kernels::Kernel;
 use machine::{End, Machine};
@@ -94,6 +94,10 @@ pub fn run(options: &Options) -> Result<()> {
     if cfg!(not(target_arch = "x86_64")) {
         bail!("the kernels of the matrix are x86-64's, and so has to be this machine");
     }
+    ensure!(
+        !(options.record && truth_only()),
+        "nothing is traced with {TRUTH_ONLY}: there is nothing to record"
+    );
     let kernels = match &options.kernels[..] {
         [] => kernels::ALL.to_vec(),
         chosen => chosen.to_vec(),
@@ -121,7 +125,12 @@ pub fn run(options: &Options) -> Result<()> {
         }
     });
     let mut outcomes = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if options.is_whole() {
+    if let Err(missing) = privilege::prefix()
+        && options.is_whole()
+        && !options.record
+    {
+        eprintln!("This machine's own programs are not looked at: {missing}");
+    } else if options.is_whole() {
         let tests = options.record.then_some(&options.filter[..]);
         let here = here::run(&built, tests).unwrap_or_else(|error| failed("-", &error));
         outcomes.push((here::NAME, here));
@@ -224,11 +233,14 @@ fn prepare(
     Ok((unpacked, machine))
 }
 
+fn truth_only() -> bool {
+    std::env::var_os(TRUTH_ONLY).is_some()
+}
+
 /// The guest's environment. Nothing may be left out there, but for the tracer,
 /// to check the harness itself, as on the host.
 fn environment() -> BTreeMap<String, String> {
-    let truth_only = std::env::var_os(TRUTH_ONLY).is_some();
-    let mode = if truth_only {
+    let mode = if truth_only() {
         TRUTH_ONLY
     } else {
         test::REQUIRE_EBPF

@@ -88,9 +88,17 @@ pub fn write(record: &[Proven]) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Of 6.1.176 the 6.1: another series' verifier looks at more or less.
+fn series(version: &str) -> Option<&str> {
+    let (second, _) = version.match_indices('.').nth(1)?;
+    version.get(..second)
+}
+
 /// Programs that have come near the verifier's limit, or that have grown.
 pub fn grown(record: &[Proven], kernel: &str, outcome: &Outcome) -> Result<Vec<String>> {
-    let recorded = record.iter().find(|one| one.kernel == kernel);
+    let recorded = record
+        .iter()
+        .find(|one| one.kernel == kernel && series(&one.version) == series(&outcome.version));
     let mut problems = Vec::new();
     for (program, now) in instructions(&facts(outcome)?) {
         let Some(now) = now else { continue };
@@ -128,6 +136,7 @@ mod tests {
     fn record(instructions: u64) -> Vec<Proven> {
         vec![Proven {
             kernel: "6.1".to_owned(),
+            version: "6.1.7".to_owned(),
             verified_instructions: instructions_of(instructions),
             ..Proven::default()
         }]
@@ -142,6 +151,9 @@ mod tests {
         assert!(grown(&record(1000), "6.1", &outcome(1100))?.is_empty());
         assert_eq!(grown(&record(1000), "6.1", &outcome(1101))?.len(), 1);
         assert!(grown(&record(1000), "5.10", &outcome(2000))?.is_empty());
+        let mut another = outcome(2000);
+        another.version = "6.12.1".to_owned();
+        assert!(grown(&record(1000), "6.1", &another)?.is_empty());
         Ok(())
     }
 
