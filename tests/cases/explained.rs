@@ -123,7 +123,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     let parts = report.parts("gt-data", pid)?;
     let flushed = bytes_for(&parts, &["sync"])?;
     near("flushed", flushed, len)?;
-    let mut pages = 0;
+    let (mut pages, mut ended) = (0, false);
     for part in &parts {
         for run in part.runs()? {
             ensure!(
@@ -134,8 +134,13 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
             ensure!(run["asker"]["comm"] == "gt-flush", "{}", run["asker"]);
             ensure!(run["asker"]["inferred"] == false, "{}", run["asker"]);
             ensure!(run["start"].is_string(), "{run}");
+            ended |= run["end"].is_string();
             pages = pages.max(run["written_pages"].as_u64().context("pages")?);
         }
+    }
+    // A slow machine's run may end in an interval in which nothing is submitted.
+    if !ended && emulated() {
+        return Ok(());
     }
     match fs {
         // It counts a large folio as one page.

@@ -63,9 +63,9 @@ pub struct Options {
     /// Print what `iotop-trace doctor` says there, instead of the tests
     #[arg(long)]
     doctor: bool,
-    /// Run every case here too, and record what each kernel can do in
-    /// tests/kernels.json and README
-    #[arg(long, conflicts_with_all = ["kernels", "doctor", "append", "filter"])]
+    /// Run every case, here too, and record what each kernel can do of which none
+    /// has failed, in tests/kernels.json and README
+    #[arg(long, conflicts_with_all = ["doctor", "append", "filter"])]
     record: bool,
     /// Add arguments to the kernel's command line
     #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
@@ -135,7 +135,7 @@ pub fn run(options: &Options) -> Result<()> {
         let here = here::run(&built, tests).unwrap_or_else(|error| failed("-", &error));
         outcomes.push((here::NAME, here));
     }
-    outcomes.sort_by_key(|(_, outcome)| version(outcome));
+    outcomes.sort_by_key(|(_, outcome)| version(&outcome.version));
     let recorded = record::read()?;
     for (kernel, outcome) in &mut outcomes {
         match record::grown(&recorded, kernel, outcome) {
@@ -146,16 +146,15 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     print!("{}", table::of(&outcomes));
-    if !outcomes.iter().all(|(_, outcome)| outcome.is_good()) {
-        bail!(
-            "not every kernel is good; their logs are in {}",
-            logs().display()
-        );
+    if options.record {
+        keep(recorded, &outcomes)?;
     }
-    match options.record {
-        true => keep(&outcomes),
-        false => Ok(()),
-    }
+    ensure!(
+        outcomes.iter().all(|(_, outcome)| outcome.is_good()),
+        "not every kernel is good; their logs are in {}",
+        logs().display()
+    );
+    Ok(())
 }
 
 fn failed(release: &str, error: &anyhow::Error) -> Outcome {
@@ -165,17 +164,19 @@ fn failed(release: &str, error: &anyhow::Error) -> Outcome {
 }
 
 /// A kernel's version, to be compared.
-fn version(outcome: &Outcome) -> Vec<u32> {
-    let numbers = outcome.version.split('.');
+fn version(text: &str) -> Vec<u32> {
+    let numbers = text.split('.');
     numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
-/// Records what was proved, and tells it in README.
-fn keep(outcomes: &[(&str, Outcome)]) -> Result<()> {
-    let record = outcomes
-        .iter()
-        .map(|(kernel, outcome)| Proven::by(kernel, &outcome.version, outcome))
-        .collect::<Result<Vec<_>>>()?;
+/// Records what was proved, and tells it in README. What could not be stays as
+/// it was.
+fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)]) -> Result<()> {
+    for (kernel, outcome) in outcomes.iter().filter(|(_, outcome)| outcome.is_good()) {
+        record.retain(|one| one.kernel != *kernel);
+        record.push(Proven::by(kernel, outcome)?);
+    }
+    record.sort_by_key(|one| version(&one.version));
     record::write(&record)?;
     let path = workspace::root().join("README.md");
     let readme = fs::read_to_string(&path)?;

@@ -39,13 +39,13 @@ pub struct Proven {
 
 impl Proven {
     /// What a run without a failure proved.
-    pub fn by(kernel: &str, version: &str, outcome: &Outcome) -> Result<Proven> {
+    pub fn by(kernel: &str, outcome: &Outcome) -> Result<Proven> {
         ensure!(outcome.is_good(), "{kernel}: only a good run is recorded");
         let facts = facts(outcome)?;
         let means = outcome.cost.as_object().into_iter().flatten();
         Ok(Proven {
             kernel: kernel.to_owned(),
-            version: version.to_owned(),
+            version: outcome.version.clone(),
             capabilities: capabilities::of(outcome, &facts)?,
             verified_instructions: instructions(&facts),
             mean_ns: means
