@@ -1,7 +1,7 @@
 //! The kernel half of iotop-trace: follows each dirty page from the task that
 //! dirtied it to the bio that wrote it.
 //!
-//! All programs but one hang on tracepoints. Those of hot paths are BTF
+//! Most programs hang on tracepoints. Those of hot paths are BTF
 //! tracepoints: what their arguments point to can be read without a helper.
 
 #![no_std]

@@ -4,7 +4,7 @@
 //! the functions around them: they are in the task's own context, fire once and
 //! cost less than a probe on a function. What changes is their names and what
 //! a program on that kernel may do. One thing happens where no tracepoint is: its
-//! program hangs on a function, which a kernel may refuse.
+//! programs hang on a function, which a kernel may refuse.
 
 use std::fmt;
 
