@@ -21,6 +21,7 @@ use super::{
     devices::{self, DeviceNames},
     disks::Disks,
     flush::{self, flushes},
+    going_on::GoingOn,
     live::{self, Interval, Live},
     processes::processes,
     runs::{Now, Run, Runs},
@@ -87,6 +88,7 @@ pub struct Collector {
     files: Files,
     disks: Disks,
     runs: Runs,
+    going_on: GoingOn,
     spikes: Option<Spikes>,
     page_size: u64,
     jiffy: Duration,
@@ -114,6 +116,7 @@ impl Collector {
             files: Files::new(&sources.proc_root, &sources.sys_root),
             disks: Disks::new(&sources.proc_root, &sources.sys_root),
             runs: Runs::default(),
+            going_on: GoingOn::default(),
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
@@ -363,6 +366,7 @@ impl Collector {
             nothing,
         };
         let mut flushes = flushes(facts, tasks, &mut names);
+        self.going_on.add_ends(&mut flushes, &mut names);
         for flush in &mut flushes {
             let device = flush.device;
             for file in flush
@@ -505,9 +509,9 @@ impl flush::Names for FlushNames<'_> {
         self.devices.name(device)
     }
 
-    fn run(&mut self, worker: TaskKey, id: FlushId) -> Option<Run> {
+    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
         let is_sync = |reason| &*self.reasons.name(reason) == "sync";
-        self.runs.find(worker, id, self.now, is_sync, |asker| {
+        self.runs.find(key, self.now, is_sync, |asker| {
             let key = TaskKey {
                 tid: asker.tid,
                 start_boottime: asker.start_boottime,
@@ -599,7 +603,7 @@ mod tests {
                 },
                 nothing: TaskCounters::default(),
             };
-            let run = names.run(worker, id).expect("told");
+            let run = names.run((worker, id)).expect("told");
             run.asker.expect("somebody").task.exited
         };
         assert!(asks(&live, 5));

@@ -94,7 +94,7 @@ pub trait Names {
     /// A device's name.
     fn device(&mut self, device: Number) -> Arc<str>;
     /// A run of a worker.
-    fn run(&mut self, worker: TaskKey, id: FlushId) -> Option<Run>;
+    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run>;
     /// The run of a worker that began before the trace.
     fn begun_before(&self, worker: TaskKey) -> Option<FlushId>;
 }
@@ -131,7 +131,7 @@ pub fn flushes(facts: &[BlockFact], tasks: &[Task], names: &mut impl Names) -> V
             .unwrap_or(fact.flush);
         let run = worker
             .filter(|_| id != FlushId::NONE)
-            .and_then(|worker| names.run(worker, id));
+            .and_then(|worker| names.run((worker, id)));
         let key = Key {
             submitter: fact.submitter,
             device: fact.device,

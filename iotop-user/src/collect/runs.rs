@@ -10,6 +10,8 @@ use super::{Task, TaskKey};
 /// One run of a writeback worker (`wb_writeback` of fs/fs-writeback.c).
 #[derive(Clone, Debug)]
 pub struct Run {
+    /// The worker, and which of its runs it is.
+    pub key: (TaskKey, FlushId),
     /// When it began; `None`: before the trace did.
     pub start: Option<Timestamp>,
     /// When it ended; `None`: it goes on.
@@ -103,13 +105,12 @@ impl Runs {
     /// a reason is that of sync(2).
     pub fn find(
         &self,
-        worker: TaskKey,
-        id: FlushId,
+        key: (TaskKey, FlushId),
         now: Now,
         is_sync: impl Fn(u32) -> bool,
         task: impl FnOnce(&Owner) -> Task,
     ) -> Option<Run> {
-        let Known { run, ended, .. } = self.known.get(&(worker, id))?;
+        let Known { run, ended, .. } = self.known.get(&key)?;
         let end = match ended {
             true if run.end != 0 => run.end,
             _ => now.boottime,
@@ -117,6 +118,7 @@ impl Runs {
         let begun = (run.start != 0).then_some(run.start);
         let limited = u64::try_from(run.requested).ok();
         Some(Run {
+            key,
             start: begun.and_then(|start| now.timestamp(start)),
             end: ended.then(|| now.timestamp(end)).flatten(),
             duration: begun.map(|start| Duration::from_nanos(end.saturating_sub(start))),
@@ -125,10 +127,12 @@ impl Runs {
                 .and_then(|_| u64::try_from(run.requested.saturating_sub(run.left)).ok()),
             cgroup_id: run.cgroup_id,
             cgroup: None,
-            asker: self.asker(run, id, is_sync).map(|(owner, inferred)| Asker {
-                task: task(owner),
-                inferred,
-            }),
+            asker: self
+                .asker(run, key.1, is_sync)
+                .map(|(owner, inferred)| Asker {
+                    task: task(owner),
+                    inferred,
+                }),
         })
     }
 
@@ -198,7 +202,7 @@ mod tests {
             tid: owner.tid,
             ..Task::default()
         };
-        runs.find(WORKER, id, now(), |reason| reason == 2, task)
+        runs.find((WORKER, id), now(), |reason| reason == 2, task)
     }
 
     #[test]

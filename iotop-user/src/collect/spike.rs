@@ -158,7 +158,8 @@ impl Spikes {
             let bytes = totals.map_or(0, |(_, totals)| totals.write);
             let rate = bytes as f64 / over.as_secs_f64().max(f64::MIN_POSITIVE);
             let begun = time.checked_sub(interval).unwrap_or(time);
-            let of_device = |flush: &&Flush| flush.device == *device;
+            let of_device =
+                |flush: &&Flush| flush.device == *device && flush.written.totals.write != 0;
             let of_device: Vec<Flush> = flushes.iter().filter(of_device).cloned().collect();
             let name = of_device.first().map(|flush| flush.device_name.clone());
             let start = || Spike {

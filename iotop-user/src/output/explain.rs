@@ -89,13 +89,15 @@ impl Explain {
         let written = &flush.written;
         let _ = write!(
             text,
-            "{} {}: {} wrote {} in {}",
+            "{} {}: {} wrote ",
             self.second(sample.time),
             escape(&flush.device_name),
             who(flush, submitters),
-            bytes(written.totals.write),
-            counted(written.bios, "bio"),
         );
+        let _ = match written.totals.write {
+            0 => write!(text, "nothing more"),
+            all => write!(text, "{} in {}", bytes(all), counted(written.bios, "bio")),
+        };
         let _ = match flush.inodes {
             0 => writeln!(text),
             files => writeln!(text, ", {}", counted(files, "file")),

@@ -99,10 +99,11 @@ impl flush::Names for Named {
         }
     }
 
-    fn run(&mut self, _: TaskKey, id: FlushId) -> Option<Run> {
+    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
         let mut asker = task(1300, 1300, "sync");
         asker.unit = Some("backup.service".into());
-        (id.reason() == Some(2)).then(|| Run {
+        (key.1.reason() == Some(2)).then(|| Run {
+            key,
             start: Some(time(-1)),
             end: Some(time(0)),
             duration: Some(Duration::from_secs(1)),

@@ -60,7 +60,8 @@ impl Log {
     /// Takes in an interval; returns how many entries are new.
     pub fn add(&mut self, sample: &Sample) -> usize {
         let before = self.entries.len();
-        let flushes = alike(&sample.flushes);
+        let mut flushes = alike(&sample.flushes);
+        flushes.retain(|(flush, _)| flush.written.totals.write != 0);
         // Of an interval the largest is to be on top.
         for (flush, submitters) in flushes.iter().take(FLUSHES).rev() {
             self.entries
