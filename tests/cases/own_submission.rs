@@ -1,6 +1,7 @@
 //! Bytes the owner submits itself.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::support::device::Fs;
 use crate::support::needs;
 use crate::support::process::Writer;
 use crate::support::run::Run;
-use crate::support::settings::Cgroup;
+use crate::support::settings::{Cgroup, Setting};
 
 /// Pages a task writes back with its own fsync are submitted by itself.
 pub fn fsync(mut run: Run<'_>) -> Result<()> {
@@ -54,24 +55,7 @@ pub fn direct(mut run: Run<'_>) -> Result<()> {
 /// has nobody for it.
 pub fn held_back(mut run: Run<'_>) -> Result<()> {
     let (len, rate) = (32 * MIB, 64 * MIB);
-    let device = format!("/sys/class/block/{}", run.device_name());
-    let device = fs::canonicalize(device)?;
-    // A limit is a whole disk's.
-    let disk = match device.join("partition").exists() {
-        true => device.join("../dev"),
-        false => device.join("dev"),
-    };
-    let device = fs::read_to_string(disk)?;
-    let device = device.trim();
-    let name = format!("gt-limited-{}", process::id());
-    let cgroup = Cgroup::new(&["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"], &name)?;
-    cgroup
-        .set(
-            &["blkio.throttle.write_bps_device"],
-            &format!("{device} {rate}"),
-        )
-        .or_else(|_| cgroup.set(&["io.max"], &format!("{device} wbps={rate}")))
-        .context("no limit for a cgroup's writes")?;
+    let cgroup = limited(&run, "gt-limited", Limit::Bytes(rate))?;
     run.trace()?;
     let fs = run.fs();
     let file = run.file("file");
@@ -101,4 +85,83 @@ pub fn held_back(mut run: Run<'_>) -> Result<()> {
     let owner = owner(&report, "gt-limited", pid)?;
     near("written for gt-limited", written, len)?;
     near("submitted by gt-limited itself", owner.written_self, len)
+}
+
+/// Tasks on one CPU whose bios are held back by turns, whole and what is left of
+/// those that were split, and one beside them that has no limit: each has its own.
+pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
+    let len = 24 * MIB;
+    let _split = Setting::queue(&disk(&run)?, "max_sectors_kb", 256)?;
+    let comms = ["gt-bytes", "gt-bios", "gt-free"];
+    let by_bytes = limited(&run, comms[0], Limit::Bytes(24 * MIB))?;
+    let by_bios = limited(&run, comms[1], Limit::Bios(100))?;
+    let cgroups = [Some(by_bytes), Some(by_bios), None];
+    run.trace()?;
+    let start = |(comm, cgroup): (&str, &Option<Cgroup>)| {
+        let work = ["direct_on_first_cpu", &run.file(comm), &len.to_string()];
+        let writer = Writer::start(comm, &work)?;
+        cgroup.as_ref().map_or(Ok(()), |to| to.take(writer.pid()))?;
+        Ok(writer)
+    };
+    let writers: Result<Vec<_>> = comms.into_iter().zip(&cgroups).map(start).collect();
+    let mut writers = writers?;
+    for writer in &mut writers {
+        writer.go()?;
+    }
+    let mut pids = Vec::new();
+    for mut writer in writers {
+        writer.done(run.deadline)?;
+        pids.push(writer.exit(run.deadline)?);
+    }
+    run.flush()?;
+    let Some(report) = run.finish(3 * len, 0)? else {
+        return Ok(());
+    };
+    let written = comms.into_iter().zip(pids);
+    let written = written.map(|(comm, pid)| written_for(&report, comm, pid));
+    let written = written.collect::<Result<Vec<_>>>()?;
+    if !needs::functions_can_be_hooked()? {
+        let nobodys = report.unattributed("unknown")?;
+        near("written for gt-free", written[2], len)?;
+        let all = written.iter().sum::<u64>() + nobodys;
+        return near("written for them or nobody", all, 3 * len);
+    }
+    for (comm, written) in comms.into_iter().zip(written) {
+        near(comm, written, len)?;
+    }
+    Ok(())
+}
+
+/// What a cgroup may write in a second.
+enum Limit {
+    Bytes(u64),
+    /// So many bios, or parts of one.
+    Bios(u64),
+}
+
+/// The directory of the whole disk that a limit is for.
+fn disk(run: &Run<'_>) -> Result<PathBuf> {
+    let device = format!("/sys/class/block/{}", run.device_name());
+    let device = fs::canonicalize(device)?;
+    match device.join("partition").exists() {
+        true => Ok(fs::canonicalize(device.join(".."))?),
+        false => Ok(device),
+    }
+}
+
+/// A cgroup that may write no more to the run's device.
+fn limited(run: &Run<'_>, name: &str, limit: Limit) -> Result<Cgroup> {
+    let device = fs::read_to_string(disk(run)?.join("dev"))?;
+    let device = device.trim();
+    let (first, second, limit) = match limit {
+        Limit::Bytes(limit) => ("blkio.throttle.write_bps_device", "wbps", limit),
+        Limit::Bios(limit) => ("blkio.throttle.write_iops_device", "wiops", limit),
+    };
+    let name = format!("{name}-{}", process::id());
+    let cgroup = Cgroup::new(&["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"], &name)?;
+    cgroup
+        .set(&[first], &format!("{device} {limit}"))
+        .or_else(|_| cgroup.set(&["io.max"], &format!("{device} {second}={limit}")))
+        .context("no limit for a cgroup's writes")?;
+    Ok(cgroup)
 }

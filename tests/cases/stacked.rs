@@ -52,6 +52,10 @@ pub const GROUPS: [Group; 9] = [
         cases: &[
             ("foreign_sync", flushed_by_others::foreign_sync),
             ("direct_io_held_back_by_io_max", own_submission::held_back),
+            (
+                "direct_io_held_back_by_turns",
+                own_submission::held_back_by_turns,
+            ),
         ],
     },
     Group {

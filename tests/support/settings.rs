@@ -32,7 +32,15 @@ impl Setting {
 
     /// Changes a setting of /proc/sys/kernel.
     pub fn kernel(name: &str, value: u64) -> Result<Setting> {
-        let path = Path::new("/proc/sys/kernel").join(name);
+        Setting::of(Path::new("/proc/sys/kernel").join(name), value)
+    }
+
+    /// Changes a setting of a disk's queue; `disk` is its directory in /sys.
+    pub fn queue(disk: &Path, name: &str, value: u64) -> Result<Setting> {
+        Setting::of(disk.join("queue").join(name), value)
+    }
+
+    fn of(path: PathBuf, value: u64) -> Result<Setting> {
         let before = read(&path)?;
         write(&path, &value.to_string())?;
         Ok(Setting { path, before })

@@ -78,6 +78,10 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             Ok(())
         }
         ["direct", path, len] => fill(&open(path, libc::O_DIRECT)?, 0, len.parse()?, CHUNK, 0),
+        ["direct_on_first_cpu", path, len] => {
+            stay_on_first_cpu()?;
+            work(comm, &["direct", path, len])
+        }
         ["mmap", path, len] => store(&open(path, 0)?, len.parse()?),
         ["threads", dir, ref lens @ ..] => threads(comm, dir, lens),
         ["read", path] => {
@@ -107,6 +111,17 @@ pub fn take_name(comm: &str) -> Result<()> {
     let name = CString::new(comm)?;
     // SAFETY: `name` is a NUL-terminated string that outlives the call.
     let done = unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}
+
+fn stay_on_first_cpu() -> Result<()> {
+    // SAFETY: all zeros are an empty set.
+    let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: CPU 0 is within the set.
+    unsafe { libc::CPU_SET(0, &mut cpus) };
+    // SAFETY: the set is as large as is said.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&cpus), &raw const cpus) };
     ensure!(done == 0, io::Error::last_os_error());
     Ok(())
 }
