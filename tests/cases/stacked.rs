@@ -1,7 +1,9 @@
 //! What stands above or below a file system: who writes still owns the bytes, at
 //! the level it writes to.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,7 +12,7 @@ use crate::support::checks::near;
 use crate::support::device::{Fs, On};
 use crate::support::fuse::{BINDFS, Server};
 use crate::support::mount::Mount;
-use crate::support::ndjson::Report;
+use crate::support::ndjson::{Part, Report};
 use crate::support::needs::Feature;
 use crate::support::run::Run;
 
@@ -56,6 +58,7 @@ pub const GROUPS: [Group; 9] = [
                 "direct_io_held_back_by_turns",
                 own_submission::held_back_by_turns,
             ),
+            ("partition_and_whole_disk_by_turns", disk_and_partition),
         ],
     },
     Group {
@@ -114,6 +117,35 @@ const fn encrypted(fs: Fs, cases: &'static [(&'static str, Case)]) -> Group {
         program: Some("dmsetup"),
         cases,
     }
+}
+
+/// A task that writes to a partition and past it has on each device what it wrote
+/// there: before 5.12 the block layer names the whole disk for both.
+fn disk_and_partition(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let partition = run.device_name();
+    let device = fs::canonicalize(format!("/sys/class/block/{partition}"))?;
+    let disk = device.parent().and_then(Path::file_name);
+    let disk = disk.and_then(OsStr::to_str).context("no disk")?;
+    let number =
+        |name: &str| -> Result<u64> { Ok(fs::read_to_string(device.join(name))?.trim().parse()?) };
+    let end = (number("start")? + number("size")?) * 512;
+    run.trace()?;
+    let (file, node) = (run.file("file"), format!("/dev/{disk}"));
+    let (offset, bytes) = (end.to_string(), len.to_string());
+    let work = ["direct_by_turns", &file, &node, &offset, &bytes];
+    let pid = run.to_end("gt-turns", &work)?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    for name in [partition.as_str(), disk] {
+        let parts = report.parts("gt-turns", pid)?;
+        let there = |part: &&Part<'_>| part.flush.field("device").is_ok_and(|d| d["name"] == name);
+        let written: Result<u64> = parts.iter().filter(there).map(Part::bytes).sum();
+        near(name, written?, len)?;
+    }
+    Ok(())
 }
 
 /// A file system in a file: its writer owns what is written to the loop device;

@@ -82,6 +82,17 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             stay_on_first_cpu()?;
             work(comm, &["direct", path, len])
         }
+        // By turns to two files, to the second one at `offset` each time.
+        ["direct_by_turns", first, second, offset, len] => {
+            let files = [first, second].map(|path| open(path, libc::O_DIRECT));
+            let [first, second] = files;
+            let (first, second, offset) = (first?, second?, offset.parse()?);
+            for begin in (0..len.parse()?).step_by(CHUNK) {
+                fill(&first, begin as u64, CHUNK, CHUNK, 0)?;
+                fill(&second, offset, CHUNK, CHUNK, 0)?;
+            }
+            Ok(())
+        }
         ["mmap", path, len] => store(&open(path, 0)?, len.parse()?),
         ["threads", dir, ref lens @ ..] => threads(comm, dir, lens),
         ["read", path] => {
