@@ -2,14 +2,18 @@
 //! the level it writes to.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Case, Group, MIB, explained, files_are, flushed_by_others, own_submission, owner};
 use crate::support::checks::near;
 use crate::support::device::{Fs, On};
+use crate::support::disk::Disk;
 use crate::support::fuse::{BINDFS, Server};
 use crate::support::mount::Mount;
 use crate::support::ndjson::{Part, Report};
@@ -17,7 +21,7 @@ use crate::support::needs::Feature;
 use crate::support::run::Run;
 
 /// All of them. What the device mapper copies is checked at the end of each run.
-pub const GROUPS: [Group; 9] = [
+pub const GROUPS: [Group; 10] = [
     encrypted(
         Fs::Ext4,
         &[
@@ -44,6 +48,14 @@ pub const GROUPS: [Group; 9] = [
             "foreign_sync_on_a_partition",
             flushed_by_others::foreign_sync,
         )],
+    },
+    Group {
+        name: "dm_crypt",
+        fs: Fs::Ext4,
+        on: On::Memory,
+        feature: Some(Feature::Target("crypt")),
+        program: Some("dmsetup"),
+        cases: &[("set_up_during_the_trace", set_up_late)],
     },
     Group {
         name: "partition",
@@ -117,6 +129,40 @@ const fn encrypted(fs: Fs, cases: &'static [(&'static str, Case)]) -> Group {
         program: Some("dmsetup"),
         cases,
     }
+}
+
+/// What is written to a mapped device counts once, though the device appeared when
+/// the trace had begun: the kernel tells of it.
+fn set_up_late(mut run: Run<'_>) -> Result<()> {
+    let (size, len) = (32 * MIB, 16 * MIB);
+    let image = PathBuf::from(format!("/dev/shm/iotop-trace-late-{}", process::id()));
+    File::create(&image)?.set_len(size)?;
+    let lower = Disk::on_file(&image, run.deadline);
+    fs::remove_file(&image)?;
+    let lower = lower?;
+    run.trace()?;
+    let upper = Disk::encrypted(&lower, size, run.deadline)?;
+    // Events are looked at ten times a second.
+    sleep(Duration::from_millis(500));
+    let (node, bytes) = (upper.path(), len.to_string());
+    let pid = run.to_end("gt-late", &["direct", &node, &bytes])?;
+    let (above, below) = (upper.name().to_owned(), lower.name().to_owned());
+    let report = run.finish(0, 0)?;
+    drop((upper, lower));
+    let Some(report) = report else {
+        return Ok(());
+    };
+    let mut written = 0;
+    for part in report.parts("gt-late", pid)? {
+        let device = &part.flush.field("device")?["name"];
+        ensure!(*device == above, "gt-late owns bytes on {device}");
+        written += part.bytes()?;
+    }
+    near("written for gt-late", written, len)?;
+    near("copied", report.unattributed("stacked")?, len)?;
+    let below = report.flushes_on(&below)?;
+    ensure!(below.is_empty(), "{} flushes below", below.len());
+    Ok(())
 }
 
 /// A task that writes to a partition and past it has on each device what it wrote

@@ -32,12 +32,13 @@ use super::{
 };
 use crate::{
     identity::{Files, Names},
-    kernel::{clock, counted::Counted, reasons::Reasons, settings},
+    kernel::{clock, counted::Counted, reasons::Reasons, settings, uevents::BlockEvents},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
 
-/// How often /sys is asked which devices lie below another one.
+/// How often /sys is asked which devices lie below another one, and what they are
+/// called, where nothing tells that they change.
 const DEVICES_EVERY: Duration = Duration::from_secs(5);
 
 /// What the collector reads from. A source that is missing leaves its fields
@@ -49,6 +50,8 @@ pub struct Sources {
     pub taskstats: Option<TaskstatsSocket>,
     /// Its exit records.
     pub exits: Option<ExitListener>,
+    /// Tells when block devices change.
+    pub block_events: Option<BlockEvents>,
     /// Which counters they tell.
     pub counted: Counted,
     /// `/proc`.
@@ -167,12 +170,15 @@ impl Collector {
         self.sources.probe.as_ref()
     }
 
-    /// Takes in what can't wait for the interval's end: tasks that exited.
+    /// Takes in what can't wait for the interval's end: tasks that exited, files
+    /// and devices that are new.
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
             self.files.add(&probe.new_files());
         }
+        // What can't be read is the next sample's error.
+        let _ = self.look_at_devices();
     }
 
     /// Ends the interval and returns what happened in it.
@@ -272,20 +278,24 @@ impl Collector {
         let Some(probe) = &mut self.sources.probe else {
             return Ok(());
         };
-        if self
-            .devices_read
-            .is_some_and(|at| at.elapsed() < DEVICES_EVERY)
-        {
+        let events = &mut self.sources.block_events;
+        if events.as_mut().is_some_and(BlockEvents::any) {
+            self.devices_read = None;
+        }
+        let read = self.devices_read;
+        if read.is_some_and(|at| at.elapsed() < DEVICES_EVERY) {
             return Ok(());
         }
-        self.devices_read = Some(Instant::now());
         let lower = devices::lower_devices(&self.sources.sys_root).map_err(|source| {
             CollectError::Read {
                 what: "/sys/class/block",
                 source,
             }
         })?;
-        Ok(probe.set_lower_devices(&lower)?)
+        probe.set_lower_devices(&lower)?;
+        self.device_names = DeviceNames::new(&self.sources.sys_root);
+        self.devices_read = Some(Instant::now());
+        Ok(())
     }
 
     /// The owners of the kernel half: found among the interval's rows, or added
@@ -621,6 +631,7 @@ mod tests {
             probe: None,
             taskstats: None,
             exits: None,
+            block_events: None,
             counted: Counted::NONE,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
@@ -669,6 +680,7 @@ mod tests {
             probe: None,
             taskstats: Some(taskstats),
             exits: Some(exits),
+            block_events: None,
             counted: Counted::ALL,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod reasons;
 pub mod settings;
 pub mod syscalls;
+pub mod uevents;
 
 #[cfg(test)]
 mod recorded;
