@@ -55,7 +55,7 @@ pub const GROUPS: [Group; 10] = [
         on: On::Memory,
         feature: Some(Feature::Target("crypt")),
         program: Some("dmsetup"),
-        cases: &[("set_up_during_the_trace", set_up_late)],
+        cases: &[("direct_io_on_a_device_of_this_moment", set_up_late)],
     },
     Group {
         name: "partition",
@@ -70,7 +70,7 @@ pub const GROUPS: [Group; 10] = [
                 "direct_io_held_back_by_turns",
                 own_submission::held_back_by_turns,
             ),
-            ("partition_and_whole_disk_by_turns", disk_and_partition),
+            ("direct_io_by_turns_past_it", disk_and_partition),
         ],
     },
     Group {

@@ -38,17 +38,34 @@ pub fn emulated() -> bool {
     slower() > 1
 }
 
-/// Whether the doctor says that the kernel takes a program on a function.
-pub fn functions_can_be_hooked() -> Result<bool> {
+/// What the doctor says of this machine.
+fn facts() -> Result<Value> {
     let mut doctor = Command::new(BINARY);
     let facts = run(doctor.args(["doctor", "--format", "json"]), soon())?;
-    let facts: Value = serde_json::from_str(&facts)?;
+    Ok(serde_json::from_str(&facts)?)
+}
+
+fn runs(facts: &Value, programs: &[&str]) -> Result<bool> {
     let hooks = facts["hooks"].as_array().context("no hooks")?;
-    let taken = hooks.iter().any(|hook| {
-        ["bio_offered", "bio_held_back"]
-            .iter()
-            .any(|&name| hook["program"] == name)
-    });
+    let wanted = |hook: &Value| programs.iter().any(|&name| hook["program"] == name);
+    Ok(hooks.iter().any(wanted))
+}
+
+/// Whether the kernel lets a task be preempted inside of a tracepoint (7.x): it
+/// misses another one's event there.
+pub fn preemptible() -> Result<bool> {
+    static PREEMPTIBLE: OnceLock<bool> = OnceLock::new();
+    if let Some(known) = PREEMPTIBLE.get() {
+        return Ok(*known);
+    }
+    let preemptible = runs(&facts()?, &["bio_submitted_again"])?;
+    Ok(*PREEMPTIBLE.get_or_init(|| preemptible))
+}
+
+/// Whether the doctor says that the kernel takes a program on a function.
+pub fn functions_can_be_hooked() -> Result<bool> {
+    let facts = facts()?;
+    let taken = runs(&facts, &["bio_offered", "bio_held_back"])?;
     let told = facts["missing"]
         .as_array()
         .context("no list of what is missing")?;
