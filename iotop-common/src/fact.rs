@@ -192,11 +192,14 @@ pub enum Lost {
     /// No loss: bios that `bio_submitted` was kept from and
     /// `bio_submitted_again` has taken.
     Recovered = 10,
+    /// Bios that found no room in `HELD_BACK`: whoever submits them later is said
+    /// to have handed them over.
+    HeldBack = 11,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 12;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

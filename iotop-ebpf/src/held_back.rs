@@ -4,12 +4,13 @@
 use aya_ebpf::{
     bindings::BPF_ANY,
     macros::{fentry, fexit, map},
-    maps::LruHashMap,
+    maps::HashMap,
     programs::{FEntryContext, FExitContext},
 };
-use iotop_common::{FlushId, tag::Slot};
+use iotop_common::{FlushId, Lost, tag::Slot};
 
 use crate::{
+    count::lose,
     kernel::{Typed, layout},
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
@@ -35,7 +36,7 @@ struct HeldBack {
 
 /// By the bio's address.
 #[map]
-static HELD_BACK: LruHashMap<u64, HeldBack> = LruHashMap::with_max_entries(2 * 1024, 0);
+static HELD_BACK: HashMap<u64, HeldBack> = HashMap::with_max_entries(2 * 1024, 0);
 
 /// Fires in the task's own context for a bio whose cgroup has a limit. When the
 /// function ends a held back one is a worker's already.
@@ -98,9 +99,13 @@ fn remember(bio: Typed) -> Option<()> {
         size: bio.field(layout!(bio_bi_size)),
     };
     let address = bio.number(&raw mut last.number);
-    HELD_BACK
+    if HELD_BACK
         .insert(address, held_back, u64::from(BPF_ANY))
-        .ok()
+        .is_err()
+    {
+        lose(Lost::HeldBack, 1);
+    }
+    Some(())
 }
 
 /// Who handed the bio of this address to the block layer: somebody else, if it

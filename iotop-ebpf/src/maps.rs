@@ -3,6 +3,7 @@
 
 use crate::owners::Asker;
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
@@ -95,6 +96,9 @@ pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Lost::COUNT, 0
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
-/// Devices that lie below another one (dm, md): their bios are copies.
+/// Devices that lie below another one (dm, md): their bios are copies. Of
+/// multipath there may be thousands; few have any, so none takes room before it
+/// is there.
 #[map]
-pub static LOWER_DEVICES: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+pub static LOWER_DEVICES: HashMap<u32, u8> =
+    HashMap::with_max_entries(16 * 1024, BPF_F_NO_PREALLOC);

@@ -569,6 +569,7 @@ fn lost(epoch: &Epoch) -> Lost {
         long_bios: lost(LostIndex::LongBios),
         faults: lost(LostIndex::Faults),
         flushes: lost(LostIndex::Flushes),
+        held_back: lost(LostIndex::HeldBack),
         missed_events: Some(epoch.missed),
     }
 }

@@ -209,6 +209,9 @@ pub struct Lost {
     pub faults: Option<u64>,
     /// Runs of writeback workers that were not told of.
     pub flushes: Option<u64>,
+    /// Bios that a cgroup's limit held back, and of which nobody remembers who
+    /// handed them over.
+    pub held_back: Option<u64>,
     /// Events at which the kernel did not run our programs (recursion).
     pub missed_events: Option<u64>,
 }
@@ -220,7 +223,7 @@ impl Lost {
     }
 
     /// Every counter with its name in the exports.
-    pub fn named(&self) -> [(&'static str, Option<u64>); 9] {
+    pub fn named(&self) -> [(&'static str, Option<u64>); 10] {
         [
             ("exit_records", self.exit_records),
             ("owner_slots", self.owner_slots),
@@ -230,6 +233,7 @@ impl Lost {
             ("long_bios", self.long_bios),
             ("faults", self.faults),
             ("flushes", self.flushes),
+            ("held_back", self.held_back),
             ("missed_events", self.missed_events),
         ]
     }
