@@ -8,23 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iotop_common::{
-    FlushId, Lost as LostIndex, Owner,
-    owner::{OWNER_EXITED, OWNER_KTHREAD},
-    tag::Slot,
-};
+use iotop_common::{Lost as LostIndex, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskCounters, TaskKey,
-    Wanted, attribution,
+    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted,
+    attribution,
     devices::{self, DeviceNames},
     disks::Disks,
-    flush::{self, flushes},
-    going_on::GoingOn,
-    live::{self, Interval, Live},
+    flush_watch::{FlushWatch, Known},
+    live::{Interval, Live},
     processes::processes,
-    runs::{Now, Run, Runs},
+    runs::Now,
     select,
     spike::Spikes,
     tasks::{self, Passed},
@@ -32,7 +27,7 @@ use super::{
 };
 use crate::{
     identity::{Files, Names},
-    kernel::{clock, counted::Counted, reasons::Reasons, settings, uevents::BlockEvents},
+    kernel::{clock, counted::Counted, settings, uevents::BlockEvents},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -90,8 +85,7 @@ pub struct Collector {
     leaders_gone: HashMap<u32, Task>,
     files: Files,
     disks: Disks,
-    runs: Runs,
-    going_on: GoingOn,
+    flush_watch: FlushWatch,
     spikes: Option<Spikes>,
     page_size: u64,
     jiffy: Duration,
@@ -118,8 +112,7 @@ impl Collector {
             names: Names::new(&sources.proc_root, &sources.sys_root),
             files: Files::new(&sources.proc_root, &sources.sys_root),
             disks: Disks::new(&sources.proc_root, &sources.sys_root),
-            runs: Runs::default(),
-            going_on: GoingOn::default(),
+            flush_watch: FlushWatch::default(),
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
@@ -312,7 +305,6 @@ impl Collector {
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
-        let nothing = tasks::nothing(self.counted);
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
             let busy = named.contains(slot) || *deltas != PageDeltas::default();
@@ -327,7 +319,7 @@ impl Collector {
                 Some(state) => state.row(),
                 None => Task {
                     exited: key.start_boottime < passed,
-                    ..owners_row(&key, owner, nothing)
+                    ..tasks::of_owner(owner, self.counted)
                 },
             });
             let row = &mut interval.rows[place];
@@ -361,43 +353,34 @@ impl Collector {
         now: Now,
     ) -> Result<Vec<Flush>, CollectError> {
         let wanted = self.wanted.flushes;
-        let nothing = tasks::nothing(self.counted);
         let Some(probe) = self.sources.probe.as_mut().filter(|_| wanted) else {
             return Ok(Vec::new());
         };
-        let (running, ended) = probe.flush_runs()?;
-        self.runs.add(running, ended);
-        let mut names = FlushNames {
+        let runs = probe.flush_runs()?;
+        let known = Known {
             reasons: probe.reasons(),
             devices: &mut self.device_names,
-            runs: &self.runs,
             live: &self.live,
+            counted: self.counted,
             now,
-            nothing,
         };
-        let mut flushes = flushes(facts, tasks, &mut names);
-        self.going_on.add_ends(&mut flushes, &mut names);
+        let mut flushes = self.flush_watch.flushes(runs, known, facts, tasks);
         for flush in &mut flushes {
-            let device = flush.device;
-            for file in flush
-                .written
-                .owners
-                .iter_mut()
-                .flat_map(|owner| &mut owner.files)
-            {
-                file.path = paths.get(&(device, file.ino, file.file)).cloned();
+            let owners = &mut flush.written.owners;
+            for file in owners.iter_mut().flat_map(|owner| &mut owner.files) {
+                let key = (flush.device, file.ino, file.file);
+                file.path = paths.get(&key).cloned();
             }
             for run in &mut flush.runs {
                 run.cgroup = self.names.cgroup_below_root(run.cgroup_id);
             }
-            let owners = flush.written.owners.iter_mut().map(|owner| &mut owner.task);
+            let owners = owners.iter_mut().map(|owner| &mut owner.task);
             let askers = flush.runs.iter_mut().filter_map(|run| run.asker.as_mut());
             let askers = askers.map(|asker| &mut asker.task);
             for task in owners.chain(&mut flush.submitter).chain(askers) {
                 self.names.fill(task);
             }
         }
-        self.runs.end_interval();
         Ok(flushes)
     }
 
@@ -500,62 +483,6 @@ impl Collector {
     }
 }
 
-/// What the flushes need to know.
-struct FlushNames<'a> {
-    reasons: &'a Reasons,
-    devices: &'a mut DeviceNames,
-    runs: &'a Runs,
-    live: &'a Live,
-    now: Now,
-    nothing: TaskCounters,
-}
-
-impl flush::Names for FlushNames<'_> {
-    fn reasons(&self) -> &Reasons {
-        self.reasons
-    }
-
-    fn device(&mut self, device: devices::Number) -> Arc<str> {
-        self.devices.name(device)
-    }
-
-    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
-        let is_sync = |reason| &*self.reasons.name(reason) == "sync";
-        self.runs.find(key, self.now, is_sync, |asker| {
-            let key = TaskKey {
-                tid: asker.tid,
-                start_boottime: asker.start_boottime,
-            };
-            Task {
-                exited: self.live.find(&key).is_none(),
-                ..owners_row(&key, asker, self.nothing)
-            }
-        })
-    }
-
-    fn begun_before(&self, worker: TaskKey) -> Option<FlushId> {
-        self.runs.begun_before(worker)
-    }
-}
-
-/// A row for a task that is gone, by what its slot says. It does nothing any
-/// more, least of all wait.
-fn owners_row(key: &TaskKey, owner: &Owner, nothing: TaskCounters) -> Task {
-    Task {
-        stats: nothing,
-        pid: owner.tgid,
-        tid: owner.tid,
-        start_boottime: key.start_boottime,
-        ppid: Some(owner.ppid),
-        uid: Some(owner.uid),
-        cgroup_id: Some(owner.cgroup_id),
-        comm: live::comm(&owner.comm),
-        kthread: owner.flags & OWNER_KTHREAD != 0,
-        exited: true,
-        ..Task::default()
-    }
-}
-
 fn lost(epoch: &Epoch) -> Lost {
     let lost = |index: LostIndex| Some(epoch.lost[index as usize]);
     Lost {
@@ -578,53 +505,10 @@ fn lost(epoch: &Epoch) -> Lost {
 mod tests {
     use std::{process::Command, thread};
 
-    use iotop_common::FlushRun;
+    use iotop_common::Owner;
 
-    use super::{flush::Names as _, live::TaskState, *};
+    use super::*;
     use crate::taskstats::needs;
-
-    #[test]
-    fn who_asked_for_a_flush_has_exited_only_when_it_is_gone() {
-        let id = FlushId::NONE.next(2);
-        let worker = TaskKey {
-            tid: 0,
-            start_boottime: 0,
-        };
-        let (mut live, mut runs) = (Live::default(), Runs::default());
-        let mut asks = |live: &Live, tid| {
-            let asker = Owner {
-                tid,
-                generation: 1,
-                ..Owner::default()
-            };
-            let run = FlushRun {
-                id: id.0,
-                asker,
-                ..FlushRun::default()
-            };
-            runs.add(vec![run], Vec::new());
-            let mut names = FlushNames {
-                reasons: &Reasons::default(),
-                devices: &mut DeviceNames::new("/nonexistent".as_ref()),
-                runs: &runs,
-                live,
-                now: Now {
-                    time: Timestamp::UNIX_EPOCH,
-                    boottime: 0,
-                },
-                nothing: TaskCounters::default(),
-            };
-            let run = names.run((worker, id)).expect("told");
-            run.asker.expect("somebody").task.exited
-        };
-        assert!(asks(&live, 5));
-        let daemon = TaskState {
-            tid: 5,
-            ..TaskState::default()
-        };
-        live.update(&mut Interval::default(), &daemon);
-        assert!(!asks(&live, 5));
-    }
 
     #[test]
     fn an_owner_that_was_born_after_the_pass_has_not_exited() {

@@ -6,6 +6,7 @@ mod collector;
 pub mod devices;
 mod disks;
 pub(crate) mod flush;
+mod flush_watch;
 mod going_on;
 pub(crate) mod group;
 mod lags;

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, path::Path};
 
 use iotop_common::{
-    Lost, TaskRecord,
+    Lost, Owner, TaskRecord,
+    owner::OWNER_KTHREAD,
     task::{TASK_DELAYS, TASK_KTHREAD},
 };
 
 use super::{
-    CollectError, Sources, TaskCounters,
-    live::{Interval, Live, TaskState},
+    CollectError, Sources, Task, TaskCounters,
+    live::{self, Interval, Live, TaskState},
     task_io,
 };
 use crate::{
@@ -202,6 +203,24 @@ pub fn nothing(counted: Counted) -> TaskCounters {
         ..TaskRecord::default()
     };
     state(&nothing, counted).counters
+}
+
+/// A row for a task that is gone, by what its slot says. It does nothing any
+/// more, least of all wait.
+pub fn of_owner(owner: &Owner, counted: Counted) -> Task {
+    Task {
+        stats: nothing(counted),
+        pid: owner.tgid,
+        tid: owner.tid,
+        start_boottime: owner.start_boottime,
+        ppid: Some(owner.ppid),
+        uid: Some(owner.uid),
+        cgroup_id: Some(owner.cgroup_id),
+        comm: live::comm(&owner.comm),
+        kthread: owner.flags & OWNER_KTHREAD != 0,
+        exited: true,
+        ..Task::default()
+    }
 }
 
 fn state(record: &TaskRecord, counted: Counted) -> TaskState {

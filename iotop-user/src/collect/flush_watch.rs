@@ -1,0 +1,139 @@
+//! The interval's flushes, and what is remembered from one interval to the next.
+
+use std::sync::Arc;
+
+use iotop_common::{FlushId, FlushRun, Owner};
+
+use super::{
+    BlockFact, Flush, Run, Task, TaskKey,
+    devices::{self, DeviceNames},
+    flush::{Names, flushes},
+    going_on::GoingOn,
+    live::Live,
+    runs::{Now, Runs},
+    tasks,
+};
+use crate::kernel::{counted::Counted, reasons::Reasons};
+
+/// The runs of workers that are not over, or of which not all has been told.
+#[derive(Debug, Default)]
+pub struct FlushWatch {
+    runs: Runs,
+    going_on: GoingOn,
+}
+
+/// What is known in the interval beside the runs.
+pub struct Known<'a> {
+    /// The kernel's reasons.
+    pub reasons: &'a Reasons,
+    /// The devices' names.
+    pub devices: &'a mut DeviceNames,
+    /// Who lives.
+    pub live: &'a Live,
+    /// What this kernel counts.
+    pub counted: Counted,
+    /// When the interval ended.
+    pub now: Now,
+}
+
+impl FlushWatch {
+    /// The flushes among an interval's facts. `running` and `ended` is what the
+    /// kernel half told of runs.
+    pub fn flushes(
+        &mut self,
+        (running, ended): (Vec<FlushRun>, Vec<FlushRun>),
+        known: Known<'_>,
+        facts: &[BlockFact],
+        tasks: &[Task],
+    ) -> Vec<Flush> {
+        self.runs.add(running, ended);
+        let runs = &self.runs;
+        let mut names = FlushNames { runs, known };
+        let mut flushes = flushes(facts, tasks, &mut names);
+        self.going_on.add_ends(&mut flushes, &mut names);
+        self.runs.end_interval();
+        flushes
+    }
+}
+
+struct FlushNames<'a> {
+    runs: &'a Runs,
+    known: Known<'a>,
+}
+
+impl Names for FlushNames<'_> {
+    fn reasons(&self) -> &Reasons {
+        self.known.reasons
+    }
+
+    fn device(&mut self, device: devices::Number) -> Arc<str> {
+        self.known.devices.name(device)
+    }
+
+    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
+        let is_sync = |reason| &*self.known.reasons.name(reason) == "sync";
+        let task = |asker: &Owner| {
+            let gone = tasks::of_owner(asker, self.known.counted);
+            Task {
+                exited: self.known.live.find(&gone.key()).is_none(),
+                ..gone
+            }
+        };
+        self.runs.find(key, self.known.now, is_sync, task)
+    }
+
+    fn begun_before(&self, worker: TaskKey) -> Option<FlushId> {
+        self.runs.begun_before(worker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::collect::live::{Interval, TaskState};
+
+    #[test]
+    fn who_asked_for_a_flush_has_exited_only_when_it_is_gone() {
+        let id = FlushId::NONE.next(2);
+        let worker = TaskKey {
+            tid: 0,
+            start_boottime: 0,
+        };
+        let (mut live, mut runs) = (Live::default(), Runs::default());
+        let mut asks = |live: &Live, tid| {
+            let asker = Owner {
+                tid,
+                generation: 1,
+                ..Owner::default()
+            };
+            let run = FlushRun {
+                id: id.0,
+                asker,
+                ..FlushRun::default()
+            };
+            runs.add(vec![run], Vec::new());
+            let known = Known {
+                reasons: &Reasons::default(),
+                devices: &mut DeviceNames::new("/nonexistent".as_ref()),
+                live,
+                counted: Counted::ALL,
+                now: Now {
+                    time: Timestamp::UNIX_EPOCH,
+                    boottime: 0,
+                },
+            };
+            let mut names = FlushNames { runs: &runs, known };
+            let run = names.run((worker, id)).expect("told");
+            run.asker.expect("somebody").task.exited
+        };
+        assert!(asks(&live, 5));
+        let daemon = TaskState {
+            tid: 5,
+            ..TaskState::default()
+        };
+        live.update(&mut Interval::default(), &daemon);
+        assert!(!asks(&live, 5));
+    }
+}
