@@ -2,6 +2,7 @@
 
 mod batch;
 mod bpf;
+mod epoch;
 mod error;
 mod flushes;
 mod grace;
@@ -18,15 +19,14 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{
-        Array, HashMap as BpfHashMap, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf, Stack,
-    },
+    maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tag, Tick, Totals,
+    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tag, Tick,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
+pub use epoch::{Epoch, Turned};
 pub use error::ProbeError;
 pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
@@ -39,9 +39,6 @@ use slots::{Slots, Step};
 
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
-
-/// Facts taken out of the kernel in one call.
-const BATCH: usize = 1024;
 
 /// A dead task's pages that stay pending this long are looked for in the tags:
 /// twice the age at which the kernel writes a dirty page by default.
@@ -83,23 +80,6 @@ pub struct Probe {
     reasons: Reasons,
 }
 
-/// What the kernel half gathered in one epoch.
-#[derive(Debug)]
-pub struct Epoch {
-    /// Every fact; the slots are those of `owners`.
-    pub facts: Vec<(FactKey, Fact)>,
-    /// How long a tick is, in which the facts count lags.
-    pub tick: Duration,
-    /// What the facts add up to.
-    pub totals: Totals,
-    /// Losses, by [`Lost`].
-    pub lost: [u64; Lost::COUNT as usize],
-    /// Events at which the kernel did not run our programs.
-    pub missed: u64,
-    /// Every slot in use, with what its task did.
-    pub owners: Vec<(Slot, Owner, PageDeltas)>,
-}
-
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
     /// its name for messages; `layout`, `hooks` and `reasons` must be the running
@@ -135,53 +115,26 @@ impl Probe {
         let tags = take(&mut ebpf, name, "TAGS")?;
         let owners = take(&mut ebpf, name, "OWNERS")?;
         let mut probe = Probe {
-            control: typed(
-                "CONTROL",
-                Array::try_from(aya_map(&mut ebpf, name, "CONTROL")?),
-            )?,
+            control: map(&mut ebpf, name, "CONTROL")?,
             facts: [
                 take(&mut ebpf, name, "FACTS_EVEN")?,
                 take(&mut ebpf, name, "FACTS_ODD")?,
             ],
-            parts: typed(
-                "EPOCHS",
-                PerCpuArray::try_from(aya_map(&mut ebpf, name, "EPOCHS")?),
-            )?,
-            lost: typed(
-                "LOST",
-                PerCpuArray::try_from(aya_map(&mut ebpf, name, "LOST")?),
-            )?,
-            slot_of: typed(
-                "SLOT_OF",
-                BpfHashMap::try_from(aya_map(&mut ebpf, name, "SLOT_OF")?),
-            )?,
-            free: typed("FREE", Stack::try_from(aya_map(&mut ebpf, name, "FREE")?))?,
-            lower_devices: typed(
-                "LOWER_DEVICES",
-                BpfHashMap::try_from(aya_map(&mut ebpf, name, "LOWER_DEVICES")?),
-            )?,
+            parts: map(&mut ebpf, name, "EPOCHS")?,
+            lost: map(&mut ebpf, name, "LOST")?,
+            slot_of: map(&mut ebpf, name, "SLOT_OF")?,
+            free: map(&mut ebpf, name, "FREE")?,
+            lower_devices: map(&mut ebpf, name, "LOWER_DEVICES")?,
             owners: Mapped::new(&owners, SLOTS as usize).map_err(|source| ProbeError::Call {
                 call: "mmap",
                 map: "OWNERS",
                 source,
             })?,
             _owners: owners,
-            exits: typed(
-                "EXITS",
-                RingBuf::try_from(aya_map(&mut ebpf, name, "EXITS")?),
-            )?,
-            files: typed(
-                "FILES",
-                RingBuf::try_from(aya_map(&mut ebpf, name, "FILES")?),
-            )?,
-            runs: typed(
-                "RUNS",
-                BpfHashMap::try_from(aya_map(&mut ebpf, name, "RUNS")?),
-            )?,
-            flushes: typed(
-                "FLUSHES",
-                RingBuf::try_from(aya_map(&mut ebpf, name, "FLUSHES")?),
-            )?,
+            exits: map(&mut ebpf, name, "EXITS")?,
+            files: map(&mut ebpf, name, "FILES")?,
+            runs: map(&mut ebpf, name, "RUNS")?,
+            flushes: map(&mut ebpf, name, "FLUSHES")?,
             counted: Counted::by_layout(layout),
             tags,
             slots: Slots::new(now),
@@ -230,57 +183,6 @@ impl Probe {
         typed("CONTROL", self.control.set(0, self.epoch, 0))
     }
 
-    /// Ends the current epoch: from the moment this returns, what happens
-    /// belongs to the next one.
-    ///
-    /// # Errors
-    ///
-    /// A map call failed.
-    pub fn turn(&mut self) -> Result<Turned, ProbeError> {
-        let ended = self.epoch.epoch & 1;
-        self.epoch.epoch = self.epoch.epoch.wrapping_add(1);
-        typed("CONTROL", self.control.set(0, self.epoch, 0))?;
-        Ok(Turned(ended))
-    }
-
-    /// Takes what the ended epoch gathered, all of it and once.
-    ///
-    /// # Errors
-    ///
-    /// A map call failed.
-    pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
-        self.grace.wait().map_err(|source| ProbeError::Call {
-            call: "BPF_MAP_UPDATE_ELEM",
-            map: "of maps",
-            source,
-        })?;
-        let mut facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
-            .map_err(|source| ProbeError::Call {
-                call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
-                map: if ended == 0 {
-                    "FACTS_EVEN"
-                } else {
-                    "FACTS_ODD"
-                },
-                source,
-            })?;
-        let (totals, latest) = self.take_parts(ended, &mut facts)?;
-        let lost = self.lost_since()?;
-        let missed = programs::missed(&self.programs);
-        let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
-        let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
-        self.missed_before = missed;
-        let owners = self.look_at_owners(&facts, latest, now)?;
-        Ok(Epoch {
-            facts,
-            tick: self.tick,
-            totals,
-            lost,
-            missed: missed_now,
-            owners,
-        })
-    }
-
     /// Asks for flushes and the paths of files from now on.
     ///
     /// # Errors
@@ -326,64 +228,6 @@ impl Probe {
             typed("FREE", self.free.push(slot, 0))?;
         }
         Ok(())
-    }
-
-    /// Takes each CPU's part: returns the totals and the tags' clock at a late
-    /// write, and adds the facts that have not entered the table.
-    fn take_parts(
-        &mut self,
-        ended: u32,
-        facts: &mut Vec<(FactKey, Fact)>,
-    ) -> Result<(Totals, Option<Tick>), ProbeError> {
-        let mut sum = Totals::default();
-        let mut latest = None;
-        for again in [false, true] {
-            let index = EpochPart::index(ended, again);
-            for part in self.take_part(index)?.iter() {
-                let EpochPart {
-                    totals, key, fact, ..
-                } = part;
-                sum.read_bytes += totals.read_bytes;
-                sum.write_bytes += totals.write_bytes;
-                sum.stacked_bytes += totals.stacked_bytes;
-                sum.read_overflow_bytes += totals.read_overflow_bytes;
-                sum.write_overflow_bytes += totals.write_overflow_bytes;
-                sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
-                if fact.bytes != 0 {
-                    facts.push((*key, *fact));
-                }
-                if totals.write_bytes != 0 {
-                    latest = Some(Tick(part.tick));
-                }
-            }
-        }
-        Ok((sum, latest))
-    }
-
-    /// All CPUs' parts at an index, which begin anew.
-    fn take_part(&mut self, index: u32) -> Result<PerCpuValues<EpochPart>, ProbeError> {
-        let map = "EPOCHS";
-        let parts = typed(map, self.parts.get(&index, 0))?;
-        let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
-        let empty = empty.map_err(|source| ProbeError::Call {
-            call: "counting CPUs",
-            map,
-            source,
-        })?;
-        typed(map, self.parts.set(index, empty, 0))?;
-        Ok(parts)
-    }
-
-    fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {
-        let mut since = [0; Lost::COUNT as usize];
-        for (n, (since, before)) in since.iter_mut().zip(&mut self.lost_before).enumerate() {
-            let total = typed("LOST", self.lost.get(&(n as u32), 0))?
-                .iter()
-                .sum::<u64>();
-            *since = total.saturating_sub(*before);
-            *before = total;
-        }
-        Ok(since)
     }
 
     fn look_at_owners(
@@ -456,11 +300,6 @@ impl Probe {
     }
 }
 
-/// An epoch that has ended and waits to be drained.
-#[must_use = "an ended epoch keeps its facts until it is drained"]
-#[derive(Debug)]
-pub struct Turned(u32);
-
 /// A record of `FILES`; the names that there are not are empty.
 fn file_name(record: &[u8]) -> Option<FileName> {
     let mut whole = [0; size_of::<FileName>()];
@@ -479,17 +318,24 @@ fn typed<T>(map: &'static str, result: Result<T, MapError>) -> Result<T, ProbeEr
     result.map_err(|source| ProbeError::Map { map, source })
 }
 
-fn aya_map(ebpf: &mut Ebpf, object: &str, map: &'static str) -> Result<aya::maps::Map, ProbeError> {
+fn any_map(ebpf: &mut Ebpf, object: &str, map: &'static str) -> Result<Map, ProbeError> {
     ebpf.take_map(map).ok_or_else(|| ProbeError::Object {
         object: object.to_owned(),
         reason: format!("it has no map {map}"),
     })
 }
 
+/// A map of a kind.
+fn map<T>(ebpf: &mut Ebpf, object: &str, name: &'static str) -> Result<T, ProbeError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    typed(name, T::try_from(any_map(ebpf, object, name)?))
+}
+
 /// The map itself, whatever its kind.
 fn take(ebpf: &mut Ebpf, object: &str, name: &'static str) -> Result<MapData, ProbeError> {
-    use aya::maps::Map;
-    match aya_map(ebpf, object, name)? {
+    match any_map(ebpf, object, name)? {
         Map::Array(map) | Map::HashMap(map) => Ok(map),
         _ => Err(ProbeError::Object {
             object: object.to_owned(),

@@ -1,0 +1,144 @@
+//! What the kernel half gathered between two moments.
+
+use std::time::{Duration, Instant};
+
+use aya::maps::PerCpuValues;
+use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, Tick, Totals, tag::Slot};
+
+use super::{PageDeltas, Probe, ProbeError, batch, programs, typed};
+
+/// Facts taken out of the kernel in one call.
+const BATCH: usize = 1024;
+
+/// What the kernel half gathered in one epoch.
+#[derive(Debug)]
+pub struct Epoch {
+    /// Every fact; the slots are those of `owners`.
+    pub facts: Vec<(FactKey, Fact)>,
+    /// How long a tick is, in which the facts count lags.
+    pub tick: Duration,
+    /// What the facts add up to.
+    pub totals: Totals,
+    /// Losses, by [`Lost`].
+    pub lost: [u64; Lost::COUNT as usize],
+    /// Events at which the kernel did not run our programs.
+    pub missed: u64,
+    /// Every slot in use, with what its task did.
+    pub owners: Vec<(Slot, Owner, PageDeltas)>,
+}
+
+/// An epoch that has ended and waits to be drained.
+#[must_use = "an ended epoch keeps its facts until it is drained"]
+#[derive(Debug)]
+pub struct Turned(u32);
+
+impl Probe {
+    /// Ends the current epoch: from the moment this returns, what happens
+    /// belongs to the next one.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn turn(&mut self) -> Result<Turned, ProbeError> {
+        let ended = self.epoch.epoch & 1;
+        self.epoch.epoch = self.epoch.epoch.wrapping_add(1);
+        typed("CONTROL", self.control.set(0, self.epoch, 0))?;
+        Ok(Turned(ended))
+    }
+
+    /// Takes what the ended epoch gathered, all of it and once.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
+        self.grace.wait().map_err(|source| ProbeError::Call {
+            call: "BPF_MAP_UPDATE_ELEM",
+            map: "of maps",
+            source,
+        })?;
+        let mut facts: Vec<(FactKey, Fact)> = batch::drain(&self.facts[ended as usize], BATCH)
+            .map_err(|source| ProbeError::Call {
+                call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
+                map: if ended == 0 {
+                    "FACTS_EVEN"
+                } else {
+                    "FACTS_ODD"
+                },
+                source,
+            })?;
+        let (totals, latest) = self.take_parts(ended, &mut facts)?;
+        let lost = self.lost_since()?;
+        let missed = programs::missed(&self.programs);
+        let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
+        let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
+        self.missed_before = missed;
+        let owners = self.look_at_owners(&facts, latest, now)?;
+        Ok(Epoch {
+            facts,
+            tick: self.tick,
+            totals,
+            lost,
+            missed: missed_now,
+            owners,
+        })
+    }
+
+    /// Takes each CPU's part: returns the totals and the tags' clock at a late
+    /// write, and adds the facts that have not entered the table.
+    fn take_parts(
+        &mut self,
+        ended: u32,
+        facts: &mut Vec<(FactKey, Fact)>,
+    ) -> Result<(Totals, Option<Tick>), ProbeError> {
+        let mut sum = Totals::default();
+        let mut latest = None;
+        for again in [false, true] {
+            let index = EpochPart::index(ended, again);
+            for part in self.take_part(index)?.iter() {
+                let EpochPart {
+                    totals, key, fact, ..
+                } = part;
+                sum.read_bytes += totals.read_bytes;
+                sum.write_bytes += totals.write_bytes;
+                sum.stacked_bytes += totals.stacked_bytes;
+                sum.read_overflow_bytes += totals.read_overflow_bytes;
+                sum.write_overflow_bytes += totals.write_overflow_bytes;
+                sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
+                if fact.bytes != 0 {
+                    facts.push((*key, *fact));
+                }
+                if totals.write_bytes != 0 {
+                    latest = Some(Tick(part.tick));
+                }
+            }
+        }
+        Ok((sum, latest))
+    }
+
+    /// All CPUs' parts at an index, which begin anew.
+    fn take_part(&mut self, index: u32) -> Result<PerCpuValues<EpochPart>, ProbeError> {
+        let map = "EPOCHS";
+        let parts = typed(map, self.parts.get(&index, 0))?;
+        let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
+        let empty = empty.map_err(|source| ProbeError::Call {
+            call: "counting CPUs",
+            map,
+            source,
+        })?;
+        typed(map, self.parts.set(index, empty, 0))?;
+        Ok(parts)
+    }
+
+    fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {
+        let mut since = [0; Lost::COUNT as usize];
+        for (n, (since, before)) in since.iter_mut().zip(&mut self.lost_before).enumerate() {
+            let total = typed("LOST", self.lost.get(&(n as u32), 0))?
+                .iter()
+                .sum::<u64>();
+            *since = total.saturating_sub(*before);
+            *before = total;
+        }
+        Ok(since)
+    }
+}
