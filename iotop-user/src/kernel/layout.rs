@@ -215,40 +215,29 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
 /// and the verifier would refuse it as a whole. Of counters that belong together a
 /// single one that is unknown would be 0.
 fn only_whole(mut layout: Layout) -> Layout {
+    let l = &mut layout;
     let delays = [
-        layout.delays_blkio_delay,
-        layout.delays_swapin_delay,
-        layout.delays_blkio_count,
-        layout.delays_swapin_count,
+        l.delays_blkio_delay,
+        l.delays_swapin_delay,
+        l.delays_blkio_count,
+        l.delays_swapin_count,
     ];
-    if delays.contains(&0) {
-        layout.task_delays = 0;
-    }
-    let calls = [
-        layout.task_rchar,
-        layout.task_wchar,
-        layout.task_syscr,
-        layout.task_syscw,
-    ];
-    if calls.contains(&0) {
-        layout.task_rchar = 0;
-    }
-    let bytes = [
-        layout.task_read_bytes,
-        layout.task_write_bytes,
-        layout.task_cancelled_write_bytes,
-    ];
-    if bytes.contains(&0) {
-        layout.task_read_bytes = 0;
-    }
-    if [layout.cgroup_kn, layout.kernfs_node_id].contains(&0) {
-        layout.task_cgroups = 0;
-        layout.wb_memcg_css = 0;
-    }
-    if layout.css_set_dfl_cgrp == 0 {
-        layout.task_cgroups = 0;
-    }
+    only_with(&mut l.task_delays, &delays);
+    let calls = [l.task_wchar, l.task_syscr, l.task_syscw];
+    only_with(&mut l.task_rchar, &calls);
+    let bytes = [l.task_write_bytes, l.task_cancelled_write_bytes];
+    only_with(&mut l.task_read_bytes, &bytes);
+    let cgroup = [l.cgroup_kn, l.kernfs_node_id];
+    only_with(&mut l.wb_memcg_css, &cgroup);
+    only_with(&mut l.task_cgroups, &cgroup);
+    only_with(&mut l.task_cgroups, &[l.css_set_dfl_cgrp]);
     layout
+}
+
+fn only_with(field: &mut u32, others: &[u32]) {
+    if others.contains(&0) {
+        *field = 0;
+    }
 }
 
 /// The kernel half copies the first bytes of some structs and takes its fields
