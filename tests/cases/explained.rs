@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{MIB, files_are};
 use crate::support::checks::near;
+use crate::support::deadline::slower;
 use crate::support::device::Fs;
 use crate::support::mount::Mount;
 use crate::support::ndjson::Part;
@@ -87,7 +88,7 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
     let pid = writer.exit(run.deadline)?;
     while !run.has_written(len)? {
         ensure!(!run.deadline.left().is_zero(), "nothing is written");
-        sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(100) * slower());
     }
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());

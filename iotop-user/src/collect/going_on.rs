@@ -2,15 +2,15 @@
 
 use std::{collections::HashSet, mem};
 
-use super::{Flush, Run, Written, flush::Names};
+use super::{Flush, Run, Task, Written, flush::Names};
 
 /// Flushes, without their bytes, whose runs went on when they were last told of.
 #[derive(Debug, Default)]
 pub struct GoingOn(Vec<Flush>);
 
 impl GoingOn {
-    /// Takes in an interval's flushes, and adds one without bytes for the runs
-    /// that have ended by now and are in none of them.
+    /// Takes in an interval's flushes, and adds the runs that have ended by now and
+    /// are in none of them: to the flush that they belong to, or one without bytes.
     pub fn add_ends(&mut self, flushes: &mut Vec<Flush>, names: &mut impl Names) {
         let told = flushes.iter().flat_map(|flush| &flush.runs);
         let told: HashSet<_> = told.map(|run| run.key).collect();
@@ -22,7 +22,12 @@ impl GoingOn {
         let goes_on = |flush| with_runs(flush, |run| run.end.is_none());
         self.0 = flushes.iter().chain(&untold).filter_map(goes_on).collect();
         let ended = |flush| with_runs(flush, |run| run.end.is_some());
-        flushes.extend(untold.iter().filter_map(ended));
+        for ended in untold.iter().filter_map(ended) {
+            match flushes.iter_mut().find(|flush| is_part_of(&ended, flush)) {
+                Some(flush) => flush.runs.extend(ended.runs),
+                None => flushes.push(ended),
+            }
+        }
     }
 }
 
@@ -38,6 +43,16 @@ fn with_runs(flush: &Flush, which: impl Fn(&&Run) -> bool) -> Option<Flush> {
         inodes: 0,
         written: Written::default(),
     })
+}
+
+/// As the facts of an interval are put together.
+fn is_part_of(one: &Flush, other: &Flush) -> bool {
+    let key = |flush: &Flush| {
+        let submitter = flush.submitter.as_ref().map(Task::key);
+        let cgroup = flush.runs.first().map(|run| run.cgroup_id);
+        (flush.device, submitter, cgroup)
+    };
+    key(one) == key(other) && one.reason == other.reason
 }
 
 #[cfg(test)]
@@ -71,6 +86,16 @@ mod tests {
         let mut third = Vec::new();
         going_on.add_ends(&mut third, &mut names);
         assert!(third.is_empty());
+    }
+
+    #[test]
+    fn an_end_is_part_of_what_the_worker_writes_next() {
+        let (mut going_on, mut names) = (GoingOn::default(), golden::Named::default());
+        going_on.add_ends(&mut flushes(false), &mut names);
+        let mut second = flushes(true);
+        second[0].runs[0].key.1 = second[0].runs[0].key.1.next(2);
+        going_on.add_ends(&mut second, &mut names);
+        assert_eq!((second.len(), second[0].runs.len()), (1, 2));
     }
 
     #[test]

@@ -111,6 +111,8 @@ impl Runs {
         task: impl FnOnce(&Owner) -> Task,
     ) -> Option<Run> {
         let Known { run, ended, .. } = self.known.get(&key)?;
+        // What it wrote last may be the next interval's.
+        let ended = *ended && run.end <= now.boottime;
         let end = match ended {
             true if run.end != 0 => run.end,
             _ => now.boottime,
@@ -227,6 +229,25 @@ mod tests {
         let found = find(&runs, id).expect("told");
         assert_eq!(found.end, None);
         assert_eq!(found.duration, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_run_that_ended_after_the_interval_goes_on_in_it() {
+        let (mut runs, id) = (Runs::default(), FlushId::NONE.next(2));
+        let ended = FlushRun {
+            end: now().boottime + 1,
+            ..run(id, 98_000_000_000)
+        };
+        runs.add(Vec::new(), vec![ended]);
+        assert_eq!(find(&runs, id).expect("told").end, None);
+        runs.end_interval();
+        let later = Now {
+            boottime: ended.end + 1,
+            ..now()
+        };
+        let task = |_: &Owner| Task::default();
+        let found = runs.find((WORKER, id), later, |_| false, task);
+        assert!(found.expect("kept").end.is_some());
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::{collections::HashSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{escape, losses_named, units, why::why};
-use crate::collect::{Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, Unattributed};
+use crate::collect::{
+    Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, TaskKey, Unattributed,
+};
 
 /// Flushes of one interval that have a block; the rest is summed up.
 pub(crate) const FLUSHES: usize = 10;
@@ -34,8 +36,8 @@ impl Explain {
         }
     }
 
-    /// One interval; nothing when nothing was written. In the last one spikes
-    /// that go on are told too.
+    /// One interval; nothing when nothing was written and no run ended. In the last
+    /// one spikes that go on are told too.
     pub fn format(&mut self, sample: &Sample, last: bool) -> String {
         let mut text = String::new();
         for notice in self.notices.drain(..) {
@@ -43,7 +45,7 @@ impl Explain {
         }
         if let Some(lost) = losses_named(&sample.system.lost) {
             let at = self.second(sample.time);
-            let _ = writeln!(text, "! {at} lost: {lost}; the figures are too low");
+            let _ = writeln!(text, "! {at} lost: {lost}; the figures are incomplete");
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);
@@ -57,10 +59,18 @@ impl Explain {
     }
 
     fn flushes(&self, text: &mut String, sample: &Sample) {
-        let flushes = alike(&sample.flushes);
+        let mut flushes = alike(&sample.flushes);
+        let wrote = flushes.partition_point(|(flush, _)| flush.written.totals.write != 0);
+        let ended = flushes.split_off(wrote);
         let at = self.second(sample.time);
         for (flush, submitters) in flushes.iter().take(FLUSHES) {
             self.flush(text, flush, *submitters, sample);
+            text.push('\n');
+        }
+        for (flush, submitters) in ended.iter().take(FLUSHES) {
+            let (device, who) = (escape(&flush.device_name), who(flush, *submitters));
+            let _ = writeln!(text, "{at} {device}: {who} wrote nothing more");
+            self.runs(text, &flush.runs);
             text.push('\n');
         }
         let rest = flushes.get(FLUSHES..).unwrap_or_default();
@@ -89,15 +99,13 @@ impl Explain {
         let written = &flush.written;
         let _ = write!(
             text,
-            "{} {}: {} wrote ",
+            "{} {}: {} wrote {} in {}",
             self.second(sample.time),
             escape(&flush.device_name),
             who(flush, submitters),
+            bytes(written.totals.write),
+            counted(written.bios, "bio"),
         );
-        let _ = match written.totals.write {
-            0 => write!(text, "nothing more"),
-            all => write!(text, "{} in {}", bytes(all), counted(written.bios, "bio")),
-        };
         let _ = match flush.inodes {
             0 => writeln!(text),
             files => writeln!(text, ", {}", counted(files, "file")),
@@ -238,27 +246,31 @@ impl Explain {
 /// Flushes of one device, reason, submitters' name and cgroup that is charged as
 /// one, and of how many submitters it is; most bytes first.
 pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
-    let mut alike: Vec<(Flush, usize)> = Vec::new();
+    let mut alike: Vec<(Flush, HashSet<Option<TaskKey>>)> = Vec::new();
     let comm = |flush: &Flush| flush.submitter.as_ref().map(|task| task.comm.clone());
     for flush in flushes {
-        let same = |(known, _): &&mut (Flush, usize)| {
+        let same = |(known, _): &&mut (Flush, _)| {
             known.device == flush.device
                 && known.reason == flush.reason
                 && comm(known) == comm(flush)
                 && charged_cgroup(known) == charged_cgroup(flush)
         };
+        let submitter = flush.submitter.as_ref().map(Task::key);
         match alike.iter_mut().find(same) {
             Some((known, submitters)) => {
                 known.written.add(&flush.written);
                 known.inodes = known.inodes.max(flush.inodes).max(files(known));
                 known.runs.extend(flush.runs.iter().cloned());
-                *submitters += 1;
+                submitters.insert(submitter);
             }
-            None => alike.push((flush.clone(), 1)),
+            None => alike.push((flush.clone(), HashSet::from([submitter]))),
         }
     }
     alike.sort_by_key(|(flush, _)| std::cmp::Reverse(flush.written.totals.write));
-    alike
+    let counted = alike.into_iter();
+    counted
+        .map(|(flush, submitters)| (flush, submitters.len()))
+        .collect()
 }
 
 /// How many files its owners have.
@@ -412,7 +424,30 @@ fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::{collect::Written, output::golden};
+
+    #[test]
+    fn a_worker_that_writes_for_two_cgroups_is_one() {
+        let flushed = golden::flushed();
+        let one = flushed.flushes[0].clone();
+        let mut other = one.clone();
+        assert_eq!(alike(&[one.clone(), other.clone()])[0].1, 1);
+        other.submitter.as_mut().expect("known").tid += 1;
+        assert_eq!(alike(&[one, other])[0].1, 2);
+    }
+
+    #[test]
+    fn a_run_that_only_ended_has_a_block_without_a_reason() {
+        let mut sample = golden::flushed();
+        sample.flushes.retain(|flush| !flush.runs.is_empty());
+        sample.flushes[0].written = Written::default();
+        let text = Explain::new(TimeZone::UTC, Vec::new(), false).format(&sample, false);
+        let mut lines = text.lines();
+        let first = lines.next().expect("a line");
+        assert!(first.ends_with("wrote nothing more"), "{text}");
+        let second = lines.next().expect("a line");
+        assert!(second.starts_with("  a run since"), "{text}");
+    }
 
     #[test]
     fn what_is_charged_to_two_cgroups_is_not_charged_to_one() {
