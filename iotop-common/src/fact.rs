@@ -192,9 +192,10 @@ pub enum Lost {
     /// No loss: bios that `bio_submitted` was kept from and
     /// `bio_submitted_again` has taken.
     Recovered = 10,
-    /// Bios that found no room in `HELD_BACK`: whoever submits them later is said
-    /// to have handed them over.
-    HeldBack = 11,
+    /// Bios of cgroups with a limit that found no room in `HELD_BACK`: of those
+    /// that the limit does hold back, whoever submits them later is said to have
+    /// handed them over.
+    LimitedBios = 11,
 }
 
 impl Lost {

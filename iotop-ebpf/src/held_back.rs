@@ -15,7 +15,7 @@ use crate::{
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
     remapped::{self, is_queued},
-    submitted::{Submitter, syscall},
+    submitted::{Submitter, is_counted, syscall},
 };
 
 /// Who handed a bio to the block layer.
@@ -78,7 +78,10 @@ fn is_true(result: u64) -> bool {
 
 #[inline(always)]
 fn remember(bio: Typed) -> Option<()> {
-    if is_queued(bio) {
+    let opf: u32 = bio.field(layout!(bio_bi_opf));
+    let size: u32 = bio.field(layout!(bio_bi_size));
+    // A limit holds back all kinds. Others than these are never asked for.
+    if !is_counted(opf, size) || is_queued(bio) {
         return None;
     }
     let current = owners::current(Asker::Offered)?;
@@ -96,14 +99,14 @@ fn remember(bio: Typed) -> Option<()> {
         partition: remapped::take(&current, bio),
         kthread: u32::from(kthread),
         _pad: 0,
-        size: bio.field(layout!(bio_bi_size)),
+        size,
     };
     let address = bio.number(&raw mut last.number);
     if HELD_BACK
         .insert(address, held_back, u64::from(BPF_ANY))
         .is_err()
     {
-        lose(Lost::HeldBack, 1);
+        lose(Lost::LimitedBios, 1);
     }
     Some(())
 }

@@ -96,9 +96,8 @@ pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Lost::COUNT, 0
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
-/// Devices that lie below another one (dm, md): their bios are copies. Of
-/// multipath there may be thousands; few have any, so none takes room before it
-/// is there.
+/// Devices that lie below another one (dm, md): their bios are copies. Multipath
+/// has thousands of them, most machines none. Only tracing programs may use a map
+/// whose entries are not allocated beforehand.
 #[map]
-pub static LOWER_DEVICES: HashMap<u32, u8> =
-    HashMap::with_max_entries(16 * 1024, BPF_F_NO_PREALLOC);
+pub static LOWER_DEVICES: HashMap<u32, u8> = HashMap::with_max_entries(8 * 1024, BPF_F_NO_PREALLOC);

@@ -148,11 +148,10 @@ fn submitted_of_pages(bio: Typed) {
 fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
-    let op = opf & REQ_OP_MASK;
-    // pgpgin and pgpgout count these two; an empty write is a cache flush.
-    if op > REQ_OP_WRITE || size == 0 {
+    if !is_counted(opf, size) {
         return None;
     }
+    let op = opf & REQ_OP_MASK;
     let control = control();
     let current = owners::current(match AGAIN {
         true => Asker::SubmittedAgain,
@@ -209,6 +208,12 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// pgpgin and pgpgout count reads and writes; an empty write is a cache flush.
+#[inline(always)]
+pub fn is_counted(opf: u32, size: u32) -> bool {
+    opf & REQ_OP_MASK <= REQ_OP_WRITE && size != 0
 }
 
 /// Whether `bio_submitted` has taken a bio before: it leaves word in the task's

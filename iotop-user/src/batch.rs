@@ -114,7 +114,7 @@ impl<'a> Printer<'a> {
         let lost = losses_named(&sample.system.lost).filter(|_| !has_place)?;
         let seq = sample.seq;
         Some(format!(
-            "lost in interval {seq}: {lost}; its figures are too low"
+            "lost in interval {seq}: {lost}; its figures are incomplete"
         ))
     }
 

@@ -147,13 +147,14 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
         );
     }
     notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
+    let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
     memory::return_free();
     Ok(Opened {
         sources: Sources {
             probe,
             taskstats,
             exits,
-            block_events: BlockEvents::listen().ok(),
+            block_events,
             counted,
             proc_root,
             sys_root,

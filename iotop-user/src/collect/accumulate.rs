@@ -199,7 +199,7 @@ pub fn sum_lost(a: &Lost, b: &Lost) -> Lost {
         long_bios: plus(a.long_bios, b.long_bios),
         faults: plus(a.faults, b.faults),
         flushes: plus(a.flushes, b.flushes),
-        held_back: plus(a.held_back, b.held_back),
+        limited_bios: plus(a.limited_bios, b.limited_bios),
         missed_events: plus(a.missed_events, b.missed_events),
     }
 }

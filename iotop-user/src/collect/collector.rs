@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use super::{
     BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted,
     attribution,
-    devices::{self, DeviceNames},
+    devices::{self, DeviceNames, Looked},
     disks::Disks,
-    flush_watch::{FlushWatch, Known},
+    flush_watch::{Context, FlushWatch},
     live::{Interval, Live},
     processes::processes,
     runs::Now,
@@ -31,10 +31,6 @@ use crate::{
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
-
-/// How often /sys is asked which devices lie below another one, and what they are
-/// called, where nothing tells that they change.
-const DEVICES_EVERY: Duration = Duration::from_secs(5);
 
 /// What the collector reads from. A source that is missing leaves its fields
 /// unknown.
@@ -97,7 +93,7 @@ pub struct Collector {
     live: Live,
     vmstat: Vmstat,
     self_cpu: Option<Duration>,
-    devices_read: Option<Instant>,
+    looked: Looked,
 }
 
 impl Collector {
@@ -125,7 +121,7 @@ impl Collector {
             live: Live::default(),
             vmstat: Vmstat::default(),
             self_cpu: None,
-            devices_read: None,
+            looked: Looked::default(),
             sources,
             // Of the first look nothing is shown.
             wanted: Wanted {
@@ -272,13 +268,11 @@ impl Collector {
             return Ok(());
         };
         let events = &mut self.sources.block_events;
-        if events.as_mut().is_some_and(BlockEvents::any) {
-            self.devices_read = None;
-        }
-        let read = self.devices_read;
-        if read.is_some_and(|at| at.elapsed() < DEVICES_EVERY) {
+        let changed = events.as_mut().is_some_and(BlockEvents::any);
+        if !self.looked.is_due(changed) {
             return Ok(());
         }
+        let begin = Instant::now();
         let lower = devices::lower_devices(&self.sources.sys_root).map_err(|source| {
             CollectError::Read {
                 what: "/sys/class/block",
@@ -286,8 +280,7 @@ impl Collector {
             }
         })?;
         probe.set_lower_devices(&lower)?;
-        self.device_names = DeviceNames::new(&self.sources.sys_root);
-        self.devices_read = Some(Instant::now());
+        self.looked.since(begin);
         Ok(())
     }
 
@@ -357,14 +350,14 @@ impl Collector {
             return Ok(Vec::new());
         };
         let runs = probe.flush_runs()?;
-        let known = Known {
+        let context = Context {
             reasons: probe.reasons(),
             devices: &mut self.device_names,
             live: &self.live,
             counted: self.counted,
             now,
         };
-        let mut flushes = self.flush_watch.flushes(runs, known, facts, tasks);
+        let mut flushes = self.flush_watch.flushes(runs, context, facts, tasks);
         for flush in &mut flushes {
             let owners = &mut flush.written.owners;
             for file in owners.iter_mut().flat_map(|owner| &mut owner.files) {
@@ -496,7 +489,7 @@ fn lost(epoch: &Epoch) -> Lost {
         long_bios: lost(LostIndex::LongBios),
         faults: lost(LostIndex::Faults),
         flushes: lost(LostIndex::Flushes),
-        held_back: lost(LostIndex::HeldBack),
+        limited_bios: lost(LostIndex::LimitedBios),
         missed_events: Some(epoch.missed),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// A device number as the kernel keeps it inside (`MKDEV` of include/linux/kdev_t.h).
@@ -40,6 +41,37 @@ pub fn lower_devices(sys_root: &Path) -> io::Result<Vec<u32>> {
     lower.sort_unstable();
     lower.dedup();
     Ok(lower)
+}
+
+/// How often they are looked for at least: nothing may tell that they change.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// When the lower devices were looked for.
+#[derive(Debug, Default)]
+pub struct Looked {
+    changed: bool,
+    at: Option<Instant>,
+    rest: Duration,
+}
+
+impl Looked {
+    /// Whether it is time to look again, now that devices have changed or not.
+    pub fn is_due(&mut self, changed: bool) -> bool {
+        self.changed |= changed;
+        let Some(at) = self.at else { return true };
+        let since = at.elapsed();
+        since >= LOOK_EVERY || self.changed && since >= self.rest
+    }
+
+    /// A look that began then is over. However often devices change, looking is to
+    /// take no more than a tenth of the time.
+    pub fn since(&mut self, begin: Instant) {
+        *self = Looked {
+            changed: false,
+            at: Some(Instant::now()),
+            rest: begin.elapsed() * 10,
+        };
+    }
 }
 
 fn parse_dev(text: &str) -> Option<u32> {
@@ -122,11 +154,15 @@ pub fn with_partitions(devices: &[Device], device: &Device) -> Vec<Number> {
         .collect()
 }
 
-/// The names of devices, each asked for once.
+/// How long a device's name is taken for known: its number may be another one's
+/// next.
+const NAME_KNOWN: Duration = Duration::from_secs(5);
+
+/// The names of devices, asked for every few seconds.
 #[derive(Debug)]
 pub struct DeviceNames {
     sys_root: PathBuf,
-    names: HashMap<Number, Arc<str>>,
+    names: HashMap<Number, (Arc<str>, Instant)>,
 }
 
 impl DeviceNames {
@@ -138,18 +174,24 @@ impl DeviceNames {
         }
     }
 
-    /// A device's name; its number where it has none.
+    /// A device's name, the last one where it is gone; its number where it has
+    /// none.
     pub fn name(&mut self, number: Number) -> Arc<str> {
-        let look_up = || {
-            let number = format!("{}:{}", number.0, number.1);
-            match fs::read_link(self.sys_root.join("dev/block").join(&number)) {
-                Ok(path) => path
-                    .file_name()
-                    .map_or(number.as_str().into(), |name| name.to_string_lossy().into()),
-                Err(_) => number.into(),
-            }
+        let now = Instant::now();
+        let last = match self.names.get(&number) {
+            Some((name, at)) if now.duration_since(*at) < NAME_KNOWN => return name.clone(),
+            last => last.map(|(name, _)| name.clone()),
         };
-        self.names.entry(number).or_insert_with(look_up).clone()
+        let name = self.look_up(number).or(last);
+        let name = name.unwrap_or_else(|| format!("{}:{}", number.0, number.1).into());
+        self.names.insert(number, (name.clone(), now));
+        name
+    }
+
+    fn look_up(&self, (major, minor): Number) -> Option<Arc<str>> {
+        let link = format!("dev/block/{major}:{minor}");
+        let device = fs::read_link(self.sys_root.join(link)).ok()?;
+        Some(device.file_name()?.to_string_lossy().into())
     }
 }
 
@@ -201,6 +243,11 @@ mod tests {
         let root = sys()?;
         let mut names = DeviceNames::new(root.path());
         assert_eq!(&*names.name((8, 1)), "sda1");
+        // It is unplugged, and asked for again.
+        fs::remove_file(root.path().join("dev/block/8:1"))?;
+        let known = names.names.get_mut(&(8, 1)).expect("known");
+        known.1 -= NAME_KNOWN;
+        assert_eq!(&*names.name((8, 1)), "sda1");
         assert_eq!(&*names.name((259, 3)), "259:3");
         Ok(())
     }
@@ -225,6 +272,23 @@ mod tests {
         fs::create_dir(class.join("dm-0/slaves/sda2"))?;
         assert_eq!(lower_devices(root.path())?, vec![kernel_dev(8, 2)]);
         Ok(())
+    }
+
+    #[test]
+    fn a_change_is_looked_at_when_the_last_look_has_rested() {
+        let mut looked = Looked::default();
+        assert!(looked.is_due(false));
+        let now = Instant::now();
+        looked.since(now);
+        assert!(!looked.is_due(false));
+        looked.rest = LOOK_EVERY;
+        assert!(!looked.is_due(true));
+        looked.rest = Duration::ZERO;
+        assert!(looked.is_due(false), "the change is not forgotten");
+        looked.since(now);
+        assert!(!looked.is_due(false));
+        looked.at = now.checked_sub(LOOK_EVERY);
+        assert!(looked.is_due(false));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct FlushWatch {
 }
 
 /// What is known in the interval beside the runs.
-pub struct Known<'a> {
+pub struct Context<'a> {
     /// The kernel's reasons.
     pub reasons: &'a Reasons,
     /// The devices' names.
@@ -42,13 +42,13 @@ impl FlushWatch {
     pub fn flushes(
         &mut self,
         (running, ended): (Vec<FlushRun>, Vec<FlushRun>),
-        known: Known<'_>,
+        context: Context<'_>,
         facts: &[BlockFact],
         tasks: &[Task],
     ) -> Vec<Flush> {
         self.runs.add(running, ended);
         let runs = &self.runs;
-        let mut names = FlushNames { runs, known };
+        let mut names = FlushNames { runs, context };
         let mut flushes = flushes(facts, tasks, &mut names);
         self.going_on.add_ends(&mut flushes, &mut names);
         self.runs.end_interval();
@@ -58,28 +58,28 @@ impl FlushWatch {
 
 struct FlushNames<'a> {
     runs: &'a Runs,
-    known: Known<'a>,
+    context: Context<'a>,
 }
 
 impl Names for FlushNames<'_> {
     fn reasons(&self) -> &Reasons {
-        self.known.reasons
+        self.context.reasons
     }
 
     fn device(&mut self, device: devices::Number) -> Arc<str> {
-        self.known.devices.name(device)
+        self.context.devices.name(device)
     }
 
     fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
-        let is_sync = |reason| &*self.known.reasons.name(reason) == "sync";
+        let is_sync = |reason| &*self.context.reasons.name(reason) == "sync";
         let task = |asker: &Owner| {
-            let gone = tasks::of_owner(asker, self.known.counted);
+            let gone = tasks::of_owner(asker, self.context.counted);
             Task {
-                exited: self.known.live.find(&gone.key()).is_none(),
+                exited: self.context.live.find(&gone.key()).is_none(),
                 ..gone
             }
         };
-        self.runs.find(key, self.known.now, is_sync, task)
+        self.runs.find(key, self.context.now, is_sync, task)
     }
 
     fn begun_before(&self, worker: TaskKey) -> Option<FlushId> {
@@ -114,7 +114,7 @@ mod tests {
                 ..FlushRun::default()
             };
             runs.add(vec![run], Vec::new());
-            let known = Known {
+            let context = Context {
                 reasons: &Reasons::default(),
                 devices: &mut DeviceNames::new("/nonexistent".as_ref()),
                 live,
@@ -124,7 +124,10 @@ mod tests {
                     boottime: 0,
                 },
             };
-            let mut names = FlushNames { runs: &runs, known };
+            let mut names = FlushNames {
+                runs: &runs,
+                context,
+            };
             let run = names.run((worker, id)).expect("told");
             run.asker.expect("somebody").task.exited
         };

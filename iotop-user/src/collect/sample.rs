@@ -209,9 +209,9 @@ pub struct Lost {
     pub faults: Option<u64>,
     /// Runs of writeback workers that were not told of.
     pub flushes: Option<u64>,
-    /// Bios that a cgroup's limit held back, and of which nobody remembers who
-    /// handed them over.
-    pub held_back: Option<u64>,
+    /// Bios of cgroups with a limit (`io.max`) of which nobody remembers who handed
+    /// them over, should they be held back.
+    pub limited_bios: Option<u64>,
     /// Events at which the kernel did not run our programs (recursion).
     pub missed_events: Option<u64>,
 }
@@ -233,7 +233,7 @@ impl Lost {
             ("long_bios", self.long_bios),
             ("faults", self.faults),
             ("flushes", self.flushes),
-            ("held_back", self.held_back),
+            ("limited_bios", self.limited_bios),
             ("missed_events", self.missed_events),
         ]
     }

@@ -219,7 +219,7 @@ pub fn sample() -> Sample {
                 long_bios: Some(0),
                 faults: Some(0),
                 flushes: Some(0),
-                held_back: Some(0),
+                limited_bios: Some(0),
                 missed_events: Some(0),
                 exit_records: None,
             },

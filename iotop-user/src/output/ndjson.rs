@@ -70,7 +70,7 @@ struct LostPart {
     long_bios: Option<u64>,
     faults: Option<u64>,
     flushes: Option<u64>,
-    held_back: Option<u64>,
+    limited_bios: Option<u64>,
     missed_events: Option<u64>,
 }
 
@@ -296,7 +296,7 @@ impl From<&Lost> for LostPart {
             long_bios: lost.long_bios,
             faults: lost.faults,
             flushes: lost.flushes,
-            held_back: lost.held_back,
+            limited_bios: lost.limited_bios,
             missed_events: lost.missed_events,
         }
     }

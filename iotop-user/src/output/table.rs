@@ -181,7 +181,7 @@ pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
 
 fn losses(system: &System) -> Option<String> {
     let lost = losses_named(&system.lost)?;
-    Some(format!("! Lost: {lost}; the figures below are too low"))
+    Some(format!("! Lost: {lost}; the figures below are incomplete"))
 }
 
 /// What was lost, if anything: `facts 3, tags 1`.

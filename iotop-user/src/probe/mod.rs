@@ -13,6 +13,7 @@ mod slots;
 mod tasks;
 
 use std::{
+    collections::HashSet,
     mem::offset_of,
     time::{Duration, Instant},
 };
@@ -172,11 +173,12 @@ impl Probe {
     /// A map call failed.
     pub fn set_lower_devices(&mut self, devices: &[u32]) -> Result<(), ProbeError> {
         let map = "LOWER_DEVICES";
-        let known: Vec<u32> = self.lower_devices.keys().filter_map(Result::ok).collect();
-        for gone in known.iter().filter(|dev| !devices.contains(dev)) {
+        let known: HashSet<u32> = self.lower_devices.keys().filter_map(Result::ok).collect();
+        let devices: HashSet<u32> = devices.iter().copied().collect();
+        for gone in known.difference(&devices) {
             typed(map, self.lower_devices.remove(gone))?;
         }
-        for new in devices.iter().filter(|dev| !known.contains(dev)) {
+        for new in devices.difference(&known) {
             typed(map, self.lower_devices.insert(new, 1, 0))?;
         }
         self.epoch.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);

@@ -358,7 +358,7 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
 fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
     let mut said = Vec::new();
     if let Some(lost) = losses_named(&app.lost) {
-        said.push(format!("lost so far: {lost}; figures are too low"));
+        said.push(format!("lost so far: {lost}; figures are incomplete"));
     }
     // No more after its key was pressed, and not where a row is worth more.
     let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
