@@ -88,7 +88,7 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
     let pid = writer.exit(run.deadline)?;
     while !run.has_written(len)? {
         ensure!(!run.deadline.left().is_zero(), "nothing is written");
-        sleep(Duration::from_millis(100) * slower());
+        sleep(Duration::from_millis(100));
     }
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
@@ -119,7 +119,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     run.nothing_written_yet()?;
     let asker = run.flush()?;
     // The worker wakes who asked before it says that the run is over.
-    sleep(Duration::from_millis(100));
+    sleep(Duration::from_millis(100) * slower());
     let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
         return Ok(());
     };
