@@ -1,10 +1,19 @@
 //! Packages of Debian and its derivatives.
 
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{privilege, process};
+use crate::{mirror, privilege, process, workspace};
+
+const INSTALL: [&str; 5] = [
+    "install",
+    "-y",
+    "-qq",
+    "--no-install-recommends",
+    "--no-remove",
+];
 
 /// Whether this is a system with Debian packages.
 pub fn is_here() -> bool {
@@ -49,19 +58,67 @@ pub fn update() -> Result<()> {
 
 /// Installs `packages`; fails rather than remove another one for them.
 pub fn install(packages: &[&str]) -> Result<()> {
-    let options = [
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        "--no-remove",
-    ];
-    process::run(apt_get(&options)?.args(packages)).with_context(|| {
-        format!(
-            "could not install {}: install by hand what is missing of them",
-            packages.join(" ")
-        )
-    })
+    process::run(apt_get(&INSTALL)?.args(packages)).with_context(|| by_hand(packages))
+}
+
+/// The same for one package; from the release's backports where its own does not
+/// go together with what is installed from there.
+pub fn install_or_backport(package: &str) -> Result<()> {
+    let mut simulated = apt_get(&INSTALL)?;
+    if process::output(simulated.args(["--simulate", package])).is_ok() {
+        return install(&[package]);
+    }
+    let apt = Backports::find()?;
+    eprintln!("{package} is taken from {}", apt.suite);
+    process::run(&mut apt.command(&["update", "-qq"])?)?;
+    let mut backport = apt.command(&INSTALL)?;
+    process::run(backport.args(["-t", &apt.suite, package])).with_context(|| by_hand(&[package]))
+}
+
+fn by_hand(packages: &[&str]) -> String {
+    format!(
+        "could not install {}: install by hand what is missing of them",
+        packages.join(" ")
+    )
+}
+
+/// apt with lists of its own, of this release and of its backports; the
+/// system's sources stay as they are.
+struct Backports {
+    suite: String,
+    options: [String; 4],
+}
+
+impl Backports {
+    fn find() -> Result<Backports> {
+        let system = fs::read_to_string("/etc/os-release")?;
+        let release = system
+            .lines()
+            .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+            .context("/etc/os-release names no VERSION_CODENAME, whose backports to use")?;
+        let suite = format!("{release}-backports");
+        let dir = workspace::target().join("backports");
+        let lists = dir.join("lists");
+        fs::create_dir_all(lists.join("partial"))?;
+        let sources = dir.join("sources.list");
+        fs::write(&sources, mirror::source(release) + &mirror::source(&suite))?;
+        let options = [
+            format!("Dir::State::lists={}", lists.display()),
+            format!("Dir::Etc::sourcelist={}", sources.display()),
+            "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            // Its own user may not read there.
+            "APT::Sandbox::User=root".to_owned(),
+        ];
+        Ok(Backports { suite, options })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = apt_get(arguments)?;
+        for option in &self.options {
+            command.args(["-o", option]);
+        }
+        Ok(command)
+    }
 }
 
 fn apt_get(arguments: &[&str]) -> Result<Command> {

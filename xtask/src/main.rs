@@ -7,6 +7,7 @@ mod build_ebpf;
 mod check_ebpf;
 mod debian;
 mod elf;
+mod mirror;
 mod object;
 mod privilege;
 mod process;

@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 16] = [
+const TESTS: [&str; 15] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -29,14 +29,16 @@ const TESTS: [&str; 16] = [
     "bindfs",
     "iotop-c",
     "tmux",
-    // Other kernels: to boot them, to fetch them, to unpack them and their modules.
-    "qemu-system-x86",
+    // Other kernels: to fetch them, to unpack them and their modules.
     "debian-archive-keyring",
     "kmod",
     "xz-utils",
     "lz4",
     "zstd",
 ];
+
+/// Other kernels are booted in it. It breaks another version's qemu-utils.
+const QEMU: &str = "qemu-system-x86";
 
 /// What the benchmarks compare with, where the distribution has it.
 const PEERS: [&str; 2] = ["iotop", "iotop-c"];
@@ -83,13 +85,12 @@ pub fn peers() -> Result<()> {
 fn packages() -> Result<()> {
     let kernel_half = debian::missing(&KERNEL_HALF)?;
     let mut missing = debian::missing(&TESTS)?;
-    if kernel_half.is_empty() && missing.is_empty() {
+    let qemu = debian::missing(&[QEMU])?;
+    let all = [&kernel_half[..], &missing[..], &qemu[..]].concat();
+    if all.is_empty() {
         return Ok(());
     }
-    eprintln!(
-        "Not installed: {}",
-        [&kernel_half[..], &missing[..]].concat().join(" ")
-    );
+    eprintln!("Not installed: {}", all.join(" "));
     debian::update()?;
     if debian::offers(&kernel_half) {
         missing.extend(kernel_half);
@@ -103,10 +104,13 @@ fn packages() -> Result<()> {
             kernel_half.join(" ")
         );
     }
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        debian::install(&missing)?;
     }
-    debian::install(&missing)
+    match qemu[..] {
+        [qemu] => debian::install_or_backport(qemu),
+        _ => Ok(()),
+    }
 }
 
 fn test_programs() -> Result<()> {

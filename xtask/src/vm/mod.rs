@@ -10,7 +10,6 @@ mod initramfs;
 mod kernel_log;
 pub mod kernels;
 mod machine;
-mod mirror;
 mod modules;
 mod outcome;
 #[path = "../../../tests/support/plan.rs"]

@@ -10,13 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::kernels::Kernel;
-use super::mirror;
+use crate::mirror::{self, KEYRING};
 use crate::{debian, process};
 
 /// The package that always depends on the suite's newest kernel.
 const NEWEST: &str = "linux-image-cloud-amd64";
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// How long a suite's lists are good enough.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
@@ -136,7 +134,7 @@ impl Apt {
         for part in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(part)).with_context(|| dir.display().to_string())?;
         }
-        let (at, mirror) = (dir.display(), mirror::uri());
+        let at = dir.display();
         let config = dir.join("apt.conf");
         // Read after the system's own, whose proxies hold and whose hooks do not.
         fs::write(
@@ -165,10 +163,7 @@ APT::Sandbox::User "root";
             ),
         )?;
         fs::write(dir.join("status"), "")?;
-        fs::write(
-            dir.join("sources.list"),
-            format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"),
-        )?;
+        fs::write(dir.join("sources.list"), mirror::source(suite))?;
         Ok(Apt { suite, dir, config })
     }
 

@@ -5,6 +5,14 @@ use std::path::PathBuf;
 
 const DEFAULT: &str = "http://deb.debian.org/debian";
 
+/// What its lists are signed with.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A suite of it, as a line of `sources.list`.
+pub fn source(suite: &str) -> String {
+    format!("deb [signed-by={KEYRING}] {} {suite} main\n", uri())
+}
+
 /// The first of the system's sources that is a whole Debian archive.
 pub fn uri() -> String {
     let parts = fs::read_dir("/etc/apt/sources.list.d")
