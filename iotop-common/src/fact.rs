@@ -154,14 +154,18 @@ pub struct Control {
     pub held_back: u32,
 }
 
+/// How many programs may meet each bio, one after the other. Where a task may be
+/// preempted inside of one, the next takes what that one is kept from.
+pub const TURNS: u32 = 3;
+
 impl EpochPart {
     /// How many there are for each CPU.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 2 * TURNS;
 
     /// Where a program's part of an epoch lies.
     #[inline(always)]
-    pub const fn index(epoch: u32, again: bool) -> u32 {
-        epoch & 1 | (again as u32) << 1
+    pub const fn index(epoch: u32, turn: u32) -> u32 {
+        epoch & 1 | turn << 1
     }
 }
 
@@ -189,8 +193,8 @@ pub enum Lost {
     Flushes = 8,
     /// Bios submitted amid the submission of another one (before 6.1).
     Nested = 9,
-    /// No loss: bios that `bio_submitted` was kept from and
-    /// `bio_submitted_again` has taken.
+    /// No loss: bios that `bio_submitted` was kept from and a program after it
+    /// has taken.
     Recovered = 10,
     /// Bios of cgroups with a limit that found no room in `HELD_BACK`: of those
     /// that the limit does hold back, whoever submits them later is said to have

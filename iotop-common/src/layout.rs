@@ -53,6 +53,8 @@ pub struct Layout {
     pub disk_first_minor: u32,
     /// `bio.bi_opf`.
     pub bio_bi_opf: u32,
+    /// `bio.bi_iter.bi_sector`.
+    pub bio_bi_sector: u32,
     /// `bio.bi_iter.bi_size`.
     pub bio_bi_size: u32,
     /// `bio.bi_iter.bi_idx`.

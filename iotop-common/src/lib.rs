@@ -15,7 +15,7 @@ pub mod owner;
 pub mod tag;
 pub mod task;
 
-pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Totals, lag_class};
+pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
 pub use file::FileName;
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;

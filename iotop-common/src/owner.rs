@@ -31,9 +31,9 @@ pub struct Owner {
     pub throttled: u32,
     /// How many times.
     pub throttles: u32,
-    /// Written by the task itself alone: bits of the address of the bio that
-    /// `bio_submitted` has taken and `bio_submitted_again` has not met yet. Before
-    /// 5.12, of the bio that `bio_remapped` has seen last.
+    /// Written by the task itself alone: what tells the bio it submitted last from
+    /// others, and in the lowest two bits, which of [`crate::TURNS`] programs has
+    /// met it last. Before 5.12, the bio that `bio_remapped` has seen last.
     pub submitted: u32,
     /// Written by the task itself alone: that bio's partition.
     pub partition: u32,

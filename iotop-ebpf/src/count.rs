@@ -61,8 +61,8 @@ pub struct Part {
 impl Part {
     /// The current CPU's.
     #[inline(always)]
-    pub fn of(control: Control, again: bool) -> Option<Part> {
-        let part = EPOCHS.get_ptr_mut(EpochPart::index(control.epoch, again))?;
+    pub fn of(control: Control, turn: u32) -> Option<Part> {
+        let part = EPOCHS.get_ptr_mut(EpochPart::index(control.epoch, turn))?;
         Some(Part { control, part })
     }
 

@@ -46,8 +46,7 @@ pub static FACTS_EVEN: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS,
 #[map]
 pub static FACTS_ODD: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
 
-/// Each CPU's part of even and of odd epochs, and those of
-/// `bio_submitted_again`.
+/// Each CPU's part of even and of odd epochs, for each program that meets bios.
 #[map]
 pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(EpochPart::COUNT, 0);
 

@@ -34,10 +34,11 @@ pub enum Asker {
     HeldBack = 9,
     Remapped = 10,
     Offered = 11,
+    SubmittedAtLast = 12,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 13;
 }
 
 /// The current task as an owner.

@@ -62,9 +62,14 @@ pub fn is_queued(bio: Typed) -> bool {
     u32::from(bio.field::<u16>(layout!(bio_bi_flags))) & layout!(bio_queued) != 0
 }
 
-/// Bits of its address.
+/// What tells a bio from others: its address, which another one may have next, and
+/// its place on the device. The lowest two bits are free, see `Owner::submitted`.
 #[inline(always)]
 pub fn mark(current: &Current, bio: Typed) -> u32 {
     // SAFETY: a map value; the memory is this CPU's and only this program's.
-    (bio.number(unsafe { &raw mut (*current.last).number }) >> 4) as u32
+    let address = bio.number(unsafe { &raw mut (*current.last).number });
+    let sector: u64 = bio.field(layout!(bio_bi_sector));
+    // Neighbours in memory may be neighbours on the device.
+    let spread = (sector as u32).wrapping_mul(0x9e37_79b1);
+    spread.wrapping_add((address >> 4) as u32) << 2
 }

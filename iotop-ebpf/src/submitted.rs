@@ -6,12 +6,12 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use iotop_common::{
-    Class, Control, FactKey, FlushId, Last, Lost,
+    Class, Control, FactKey, FlushId, Last, Lost, TURNS,
     tag::{SLOT_FIRST, Slot},
 };
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, Known, Waited},
+    charge::{self, BUFFER, CACHE, Charge, Known, OTHER, Waited},
     count::{Part, control, lose},
     flush, held_back,
     inode::{Inode, TypedInode},
@@ -107,11 +107,16 @@ impl Submitter {
     }
 }
 
+// Which of the programs on `block_bio_queue`, in the order in which they meet a bio.
+const FIRST: u32 = 0;
+const AGAIN: u32 = 1;
+const AT_LAST: u32 = TURNS - 1;
+
 /// Fires once for each bio and each device it passes, before it is split. What
 /// enters at the top adds up to `pgpgin` and `pgpgout`.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
-    submitted::<LARGE, false>(Typed::arg(&ctx, 0));
+    submitted::<LARGE, FIRST>(Typed::arg(&ctx, 0));
     0
 }
 
@@ -119,7 +124,15 @@ pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
 /// kernel then keeps `bio_submitted` from other tasks' bios on that CPU.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted_again(ctx: BtfTracePointContext) -> i32 {
-    submitted::<LARGE, true>(Typed::arg(&ctx, 0));
+    submitted::<LARGE, AGAIN>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// Comes after both, for other tasks may have been preempted inside of both. It
+/// walks over no pages, so that hardly any task ever is inside of this one.
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn bio_submitted_at_last(ctx: BtfTracePointContext) -> i32 {
+    submitted::<LARGE, AT_LAST>(Typed::arg(&ctx, 0));
     0
 }
 
@@ -141,25 +154,26 @@ pub fn bio_of_pages_submitted(ctx: BtfTracePointContext) -> i32 {
 /// Apart from the walk: together they exceed the stack.
 #[inline(never)]
 fn submitted_of_pages(bio: Typed) {
-    submitted::<SINGLE, false>(bio);
+    submitted::<SINGLE, FIRST>(bio);
 }
 
 #[inline(always)]
-fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
+fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     if !is_counted(opf, size) {
         return None;
     }
     let op = opf & REQ_OP_MASK;
-    let control = control();
-    let current = owners::current(match AGAIN {
-        true => Asker::SubmittedAgain,
-        false => Asker::Submitted,
+    let current = owners::current(match TURN {
+        FIRST => Asker::Submitted,
+        AGAIN => Asker::SubmittedAgain,
+        _ => Asker::SubmittedAtLast,
     })?;
-    if layout!(preemptible) != 0 && is_taken::<AGAIN>(&current, bio) {
+    if layout!(preemptible) != 0 && is_taken::<TURN>(&current, bio) {
         return None;
     }
+    let control = control();
     let submitter = Submitter::of(&current, bio, size, &control);
     let dev = match submitter.partition {
         0 => device(bio),
@@ -171,7 +185,7 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
     if op == REQ_OP_READ && stacked {
         return None;
     }
-    let part = Part::of(control, AGAIN)?;
+    let part = Part::of(control, TURN)?;
     // SAFETY: a map value of this CPU, and only this program's.
     let last = unsafe { &mut *current.last };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
@@ -185,24 +199,40 @@ fn submitted<const FOLIOS: bool, const AGAIN: bool>(bio: Typed) -> Option<()> {
         dev,
     };
     let first = (idx == 0).then(|| FirstPage::of(io_vec, &mut last.number));
+    let key = FactKey {
+        dev,
+        submitter: submitter.slot,
+        flush: submitter.flush.0,
+        ..FactKey::default()
+    };
     if op == REQ_OP_READ {
         // A read belongs to whoever submits it, and to its first page's file.
         let ino = first
             .and_then(|page| page.ino(&mut last.number))
             .unwrap_or(0);
-        whole(&part, Class::Read, submitter.slot, ino, &bio, &submitter);
+        part.total(Class::Read, u64::from(size));
+        let key = FactKey {
+            ino,
+            class: Class::Read as u32,
+            owner: submitter.slot,
+            ..key
+        };
+        whole(&part, &key, size);
     } else if stacked {
-        whole(&part, Class::Stacked, 0, 0, &bio, &submitter);
+        part.total(Class::Stacked, u64::from(size));
+        let class = Class::Stacked as u32;
+        whole(&part, &FactKey { class, ..key }, size);
     } else {
         part.total(Class::Exact, u64::from(size));
         match first {
+            _ if TURN == AT_LAST => by_kind(&part, &bio, &submitter, key, first, last),
             Some(page) if bvec_done == 0 && page.holds(size) => {
                 one_page(&part, &bio, &submitter, &page, last);
             }
             _ => {
-                walk::begin::<AGAIN>(&part, &bio, &submitter, last.mapping)?;
+                walk::begin::<TURN>(&part, &bio, &submitter, last.mapping)?;
                 if FOLIOS == LARGE {
-                    walk::all::<AGAIN>()?;
+                    walk::all::<TURN>()?;
                 }
             }
         }
@@ -216,19 +246,20 @@ pub fn is_counted(opf: u32, size: u32) -> bool {
     opf & REQ_OP_MASK <= REQ_OP_WRITE && size != 0
 }
 
-/// Whether `bio_submitted` has taken a bio before: it leaves word in the task's
-/// slot. A slot that many tasks share can't tell.
+/// Whether a program before this one has taken a bio: each leaves word in the
+/// task's slot. A slot that many tasks share can't tell.
 #[inline(always)]
-fn is_taken<const AGAIN: bool>(current: &Current, bio: Typed) -> bool {
+fn is_taken<const TURN: u32>(current: &Current, bio: Typed) -> bool {
     let mark = remapped::mark(current, bio);
     // SAFETY: a map value; nobody but the task itself writes this field.
     let submitted = unsafe { &mut (*current.owner).submitted };
-    if !AGAIN {
-        *submitted = mark;
+    let before = *submitted;
+    *submitted = mark | TURN;
+    if TURN == FIRST {
         return false;
     }
-    if current.slot < SLOT_FIRST || *submitted == mark {
-        *submitted = 0;
+    // Word of this program, or of one after it, is of a bio before this one.
+    if current.slot < SLOT_FIRST || (mark..mark | TURN).contains(&before) {
         return true;
     }
     lose(Lost::Recovered, 1);
@@ -319,6 +350,13 @@ impl FirstPage {
     fn ino(&self, number: &mut u64) -> Option<u64> {
         Inode::around(Folio::of_typed(self.page, self.address, number)?.mapping)?.ino()
     }
+
+    /// What it is, see [`charge::look`].
+    #[inline(always)]
+    fn what(&self, number: &mut u64) -> Option<u32> {
+        let folio = Folio::of_typed(self.page, self.address, number)?;
+        charge::look(&folio, &mut Known::mapping(0, false))
+    }
 }
 
 /// A write of no more than one page: the most frequent bio, without a loop.
@@ -390,20 +428,38 @@ fn charge_page(
     })
 }
 
+/// A write by what its first page is, which the others are too: without a loop, and
+/// without the tags that tell whose page cache is.
 #[inline(always)]
-fn whole(part: &Part, class: Class, owner: Slot, ino: u64, bio: &Bio, submitter: &Submitter) {
-    let bytes = u64::from(bio.size);
-    part.total(class, bytes);
-    part.turn_to(&FactKey {
-        ino,
-        dev: bio.dev,
-        class: class as u32,
-        owner,
-        submitter: submitter.slot,
-        flush: submitter.flush.0,
-        file: 0,
-    });
+fn by_kind(
+    part: &Part,
+    bio: &Bio,
+    submitter: &Submitter,
+    key: FactKey,
+    first: Option<FirstPage>,
+    last: &mut Last,
+) {
+    let what = first.and_then(|page| page.what(&mut last.number));
+    let (charge, flush) = match what {
+        // Direct I/O is a reason by itself.
+        Some(OTHER) => (Charge::of_other(bio, submitter), FlushId::NONE.0),
+        Some(BUFFER) => (Charge::METADATA, submitter.flush(part)),
+        _ => (Charge::UNKNOWN, submitter.flush(part)),
+    };
+    let key = FactKey {
+        class: charge.class(),
+        owner: charge.owner(),
+        flush,
+        ..key
+    };
+    whole(part, &key, bio.size);
+}
+
+/// Counts all of a bio under one key.
+#[inline(always)]
+fn whole(part: &Part, key: &FactKey, size: u32) {
+    part.turn_to(key);
     let fact = part.fact();
-    fact.bytes += bytes;
+    fact.bytes += u64::from(size);
     fact.bios += 1;
 }

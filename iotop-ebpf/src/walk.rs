@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{Control, FactKey, Lost, Tick, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{Control, FactKey, Lost, TURNS, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
@@ -58,11 +58,12 @@ pub struct Walk {
     control: Control,
 }
 
-/// The walk of each CPU, and that of `bio_submitted_again`. It lies in a map because the verifier forgets what is
-/// written there: on the stack it would follow every value through every page.
-/// The kernel never runs a program twice at once on one CPU.
+/// The walk of each CPU, for each program that walks. It lies in a map because the
+/// verifier forgets what is written there: on the stack it would follow every
+/// value through every page. The kernel never runs a program twice at once on one
+/// CPU.
 #[map]
-static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(2, 0);
+static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(TURNS - 1, 0);
 
 /// What a step is given.
 struct Context<'a> {
@@ -73,13 +74,13 @@ struct Context<'a> {
 /// Begins the walk over a write's pages. `mapping` is one that was found to be
 /// the page cache's before.
 #[inline(always)]
-pub fn begin<const AGAIN: bool>(
+pub fn begin<const TURN: u32>(
     part: &Part,
     bio: &Bio,
     submitter: &Submitter,
     mapping: u64,
 ) -> Option<()> {
-    let place = WALK.get_ptr_mut(AGAIN as u32)?;
+    let place = WALK.get_ptr_mut(TURN)?;
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
     let now = now();
@@ -111,8 +112,8 @@ pub fn begin<const AGAIN: bool>(
 
 /// Charges every page of the write that was begun.
 #[inline(always)]
-pub fn all<const AGAIN: bool>() -> Option<()> {
-    let mut context = Context::of_this_cpu(AGAIN)?;
+pub fn all<const TURN: u32>() -> Option<()> {
+    let mut context = Context::of_this_cpu(TURN)?;
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {
@@ -130,7 +131,7 @@ pub fn all_by_calls() -> Option<()> {
             return Some(());
         }
     }
-    Context::of_this_cpu(false)?.give_up();
+    Context::of_this_cpu(0)?.give_up();
     Some(())
 }
 
@@ -151,7 +152,7 @@ pub extern "C" fn walk_row() -> u32 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn walk_page() -> u32 {
-    let Some(mut context) = Context::of_this_cpu(false) else {
+    let Some(mut context) = Context::of_this_cpu(0) else {
         return 0;
     };
     if context.walk.bio_left != 0 && context.page().is_none() {
@@ -172,11 +173,11 @@ extern "C" fn step(_: u32, context: *mut Context) -> i64 {
 
 impl Context<'_> {
     #[inline(always)]
-    fn of_this_cpu(again: bool) -> Option<Self> {
-        let place = WALK.get_ptr_mut(again as u32)?;
+    fn of_this_cpu(turn: u32) -> Option<Self> {
+        let place = WALK.get_ptr_mut(turn)?;
         // SAFETY: this CPU's element, which only this program uses.
         let walk = unsafe { &mut *place };
-        let part = Part::of(walk.control, again)?;
+        let part = Part::of(walk.control, turn)?;
         Some(Context { walk, part })
     }
 

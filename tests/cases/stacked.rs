@@ -21,7 +21,7 @@ use crate::support::needs::Feature;
 use crate::support::run::Run;
 
 /// All of them. What the device mapper copies is checked at the end of each run.
-pub const GROUPS: [Group; 11] = [
+pub const GROUPS: [Group; 10] = [
     encrypted(
         Fs::Ext4,
         &[
@@ -66,19 +66,12 @@ pub const GROUPS: [Group; 11] = [
         cases: &[
             ("foreign_sync", flushed_by_others::foreign_sync),
             ("direct_io_held_back_by_io_max", own_submission::held_back),
+            (
+                "direct_io_held_back_by_turns",
+                own_submission::held_back_by_turns,
+            ),
             ("direct_io_by_turns_past_it", disk_and_partition),
         ],
-    },
-    Group {
-        name: "partition",
-        fs: Fs::Ext4,
-        on: On::Partition,
-        feature: Some(Feature::WholeTracepoints),
-        program: None,
-        cases: &[(
-            "direct_io_held_back_by_turns",
-            own_submission::held_back_by_turns,
-        )],
     },
     Group {
         name: "raid1",

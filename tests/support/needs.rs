@@ -119,15 +119,13 @@ impl Needs {
 
 /// What some trials need of the kernel beside a file system to write to. Where
 /// it lacks that they are ignored, required or not: the kernels of the virtual
-/// machines have all of it, but for whole tracepoints in 7.x.
+/// machines have all of it.
 #[derive(Clone, Copy)]
 pub enum Feature {
     /// A file system without a device.
     Fs(&'static str),
     /// A target of the device mapper.
     Target(&'static str),
-    /// No task is preempted inside of a tracepoint.
-    WholeTracepoints,
 }
 
 impl Feature {
@@ -135,11 +133,6 @@ impl Feature {
     pub fn check(self) -> Result<()> {
         match self {
             Feature::Fs(name) => kernel_has(name),
-            Feature::WholeTracepoints => {
-                let told = "tasks are preempted inside of tracepoints, and bios may be missed";
-                ensure!(!preemptible()?, told);
-                Ok(())
-            }
             Feature::Target(name) => {
                 let _ = run(Command::new("modprobe").arg(format!("dm_{name}")), soon());
                 let misc = fs::read_to_string("/proc/misc")?;

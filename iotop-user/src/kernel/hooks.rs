@@ -126,8 +126,8 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
     Ok(chosen)
 }
 
-/// What it was kept from is lost only if the program before it was, too.
-pub const AGAIN: &str = "bio_submitted_again";
+/// What they were kept from is lost only if `bio_submitted` was, too.
+pub const AGAIN: [&str; 2] = ["bio_submitted_again", "bio_submitted_at_last"];
 
 const DIRTIED: &str = "who makes a page dirty";
 const ADDED: &str = "page frames that begin anew";
@@ -141,7 +141,7 @@ const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
 const NEW: &str = "__blk_throtl_bio";
 const OLD: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 21] = [
+const HOOKS: [Hook; 22] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -277,12 +277,19 @@ const HOOKS: [Hook; 21] = [
         why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
     },
     Hook {
-        program: AGAIN,
+        program: AGAIN[0],
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::Preemptible,
         purpose: "bios that the program before it was kept from",
         why: "this kernel may preempt a task inside of a tracepoint, and keeps a program \
               from running a second time on that CPU",
+    },
+    Hook {
+        program: AGAIN[1],
+        on: On::Tracepoint("block_bio_queue"),
+        kernels: Kernels::Preemptible,
+        purpose: "bios that both programs before it were kept from",
+        why: "it is short, so that hardly any task is preempted inside of it",
     },
     Hook {
         program: "bio_of_pages_submitted",

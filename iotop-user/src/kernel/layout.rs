@@ -116,6 +116,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         bio_bi_flags: member("bio", "bi_flags")?,
         // An enumerator since 5.0 (include/linux/blk_types.h).
         bio_queued: 1 << btf.enumerator("BIO_TRACE_COMPLETION").unwrap_or(31),
+        bio_bi_sector: member("bio", "bi_iter.bi_sector")?,
         bio_bi_size: member("bio", "bi_iter.bi_size")?,
         bio_bi_idx: member("bio", "bi_iter.bi_idx")?,
         bio_bi_bvec_done: member("bio", "bi_iter.bi_bvec_done")?,
@@ -246,6 +247,7 @@ fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
     let fields = [
         ("bio.bi_bdev", layout.bio_bi_bdev, 8, BIO_BYTES),
         ("bio.bi_opf", layout.bio_bi_opf, 4, BIO_BYTES),
+        ("bio.bi_iter.bi_sector", layout.bio_bi_sector, 8, BIO_BYTES),
         ("bio.bi_iter.bi_size", layout.bio_bi_size, 4, BIO_BYTES),
         ("bio.bi_iter.bi_idx", layout.bio_bi_idx, 4, BIO_BYTES),
         (

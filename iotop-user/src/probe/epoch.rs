@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
-use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, Tick, Totals, tag::Slot};
+use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, TURNS, Tick, Totals, tag::Slot};
 
 use super::{PageDeltas, Probe, ProbeError, batch, programs, typed};
 
@@ -93,8 +93,8 @@ impl Probe {
     ) -> Result<(Totals, Option<Tick>), ProbeError> {
         let mut sum = Totals::default();
         let mut latest = None;
-        for again in [false, true] {
-            let index = EpochPart::index(ended, again);
+        for turn in 0..TURNS {
+            let index = EpochPart::index(ended, turn);
             for part in self.take_part(index)?.iter() {
                 let EpochPart {
                     totals, key, fact, ..

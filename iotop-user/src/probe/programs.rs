@@ -145,7 +145,9 @@ pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
         // A function's program loses no bytes.
-        .filter(|attached| attached.hook.program != AGAIN && !attached.hook.on.is_function())
+        .filter(|attached| {
+            !AGAIN.contains(&attached.hook.program) && !attached.hook.on.is_function()
+        })
         .filter_map(|attached| {
             let path = format!("/proc/self/fdinfo/{}", attached.fd.as_raw_fd());
             let text = fs::read_to_string(path).ok()?;
