@@ -9,7 +9,7 @@ use iotop_common::{Tag, tag::Pair};
 
 use crate::{
     kernel::{Typed, layout},
-    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
+    page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// See [`Typed::number`].
@@ -55,7 +55,7 @@ impl Visit for Clear {
     }
 
     #[inline(always)]
-    fn pair(&mut self, place: *mut u64) {
+    fn pair(&mut self, place: *mut u64, _: Frame) {
         // SAFETY: as above.
         unsafe {
             if *place != Pair::NONE.0 {

@@ -30,6 +30,8 @@ pub const OTHER: u32 = 2;
 pub struct Charge(u32);
 
 impl Charge {
+    /// Kernel memory could not be read.
+    const NONE: Charge = Charge::to(SLOT_NONE, Class::Exact);
     /// Nobody's metadata.
     pub const METADATA: Charge = Charge::to(SLOT_NONE, Class::Metadata);
     /// Nothing tells.
@@ -181,7 +183,10 @@ pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
     if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_TICKS {
         return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
     }
-    let charge = without_tag(mapping)?;
+    let charge = Charge(without_tag(mapping));
+    if charge == Charge::NONE {
+        return None;
+    }
     let waited = match charge.class() == Class::Shared as u32 {
         true => Waited::Unknown,
         false => Waited::No,
@@ -209,15 +214,19 @@ impl ByTag {
     }
 }
 
-/// A page without a tag: dirtied before the trace, or moved by migration.
+/// A page without a tag: dirtied before the trace, or moved by migration. A global
+/// function is verified once, on its own, and returns a plain number.
 #[inline(never)]
-fn without_tag(mapping: u64) -> Option<Charge> {
+#[unsafe(no_mangle)]
+pub extern "C" fn without_tag(mapping: u64) -> u32 {
     let inode = Inode::around_known(mapping);
-    Some(match inode.kind()? {
-        MAPPING_BDEV | MAPPING_BTREE => Charge::METADATA,
-        _ => match inode.last_dirtier() {
+    let charge = match inode.kind() {
+        None => Charge::NONE,
+        Some(MAPPING_BDEV | MAPPING_BTREE) => Charge::METADATA,
+        Some(_) => match inode.last_dirtier() {
             Some(slot) => Charge::to(slot, Class::Shared),
             None => Charge::to(SLOT_NONE, Class::PreTrace),
         },
-    })
+    };
+    charge.0
 }

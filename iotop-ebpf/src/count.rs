@@ -55,6 +55,7 @@ pub fn control() -> Control {
 /// never runs a program twice at once on one CPU: plain additions do.
 pub struct Part {
     control: Control,
+    index: u32,
     part: *mut EpochPart,
 }
 
@@ -62,8 +63,13 @@ impl Part {
     /// The current CPU's.
     #[inline(always)]
     pub fn of(control: Control, turn: u32) -> Option<Part> {
-        let part = EPOCHS.get_ptr_mut(EpochPart::index(control.epoch, turn))?;
-        Some(Part { control, part })
+        let index = EpochPart::index(control.epoch, turn);
+        let part = EPOCHS.get_ptr_mut(index)?;
+        Some(Part {
+            control,
+            index,
+            part,
+        })
     }
 
     /// What the user half said when this was taken.
@@ -105,7 +111,7 @@ impl Part {
         let part = unsafe { &mut *self.part };
         if part.key != *key {
             if part.fact.bytes != 0 {
-                self.store(&part.key, &part.fact);
+                store_fact(self.index);
             }
             part.key = *key;
             part.fact = Fact::default();
@@ -136,39 +142,48 @@ impl Part {
             }
         }
     }
-
-    /// Into the table; where there is no room, without the inode; where there
-    /// is no room for that either, to the overflow.
-    #[inline(never)]
-    fn store(&self, key: &FactKey, fact: &Fact) {
-        if store(self.control.epoch, key, fact) {
-            return;
-        }
-        let without_inode = FactKey {
-            ino: 0,
-            file: 0,
-            ..*key
-        };
-        if store(self.control.epoch, &without_inode, fact) {
-            lose(Lost::FactInodes, 1);
-            return;
-        }
-        lose(Lost::Facts, 1);
-        // SAFETY: a map value of this CPU.
-        let totals = unsafe { &mut (*self.part).totals };
-        if key.class == Class::Read as u32 {
-            totals.read_overflow_bytes += fact.bytes;
-        } else if key.class == Class::Stacked as u32 {
-            totals.stacked_overflow_bytes += fact.bytes;
-        } else {
-            totals.write_overflow_bytes += fact.bytes;
-        }
-    }
 }
 
+/// What a CPU counted under its key goes into the table; where there is no room,
+/// without the inode; where there is no room for that either, to the overflow. A
+/// global function is verified once, on its own, and not at each of its calls.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn store_fact(index: u32) -> u32 {
+    let Some(part) = EPOCHS.get_ptr_mut(index) else {
+        return 0;
+    };
+    // SAFETY: a map value of this CPU.
+    let EpochPart {
+        totals, key, fact, ..
+    } = unsafe { &mut *part };
+    if store(index, key, fact) {
+        return 0;
+    }
+    let without_inode = FactKey {
+        ino: 0,
+        file: 0,
+        ..*key
+    };
+    if store(index, &without_inode, fact) {
+        lose(Lost::FactInodes, 1);
+        return 0;
+    }
+    lose(Lost::Facts, 1);
+    if key.class == Class::Read as u32 {
+        totals.read_overflow_bytes += fact.bytes;
+    } else if key.class == Class::Stacked as u32 {
+        totals.stacked_overflow_bytes += fact.bytes;
+    } else {
+        totals.write_overflow_bytes += fact.bytes;
+    }
+    0
+}
+
+/// The lowest bit of an index is that of the epoch.
 #[inline(always)]
-fn store(epoch: u32, key: &FactKey, fact: &Fact) -> bool {
-    if epoch & 1 == 0 {
+fn store(index: u32, key: &FactKey, fact: &Fact) -> bool {
+    if index & 1 == 0 {
         store_in(&FACTS_EVEN, key, fact)
     } else {
         store_in(&FACTS_ODD, key, fact)

@@ -12,8 +12,8 @@ use crate::{
     inode::Inode,
     kernel::{Typed, layout, now},
     maps::OWNERS,
-    owners::{self, Asker, Current, is_kthread},
-    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
+    owners::{self, Asker, is_kthread},
+    page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// Fires in `folio_account_dirtied`, clean to dirty only, once for the whole
@@ -40,7 +40,11 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let folio = folio.number(&raw mut last.number);
     let mapping = mapping.number(&raw mut last.number);
     if last.mapping != mapping {
-        last.kind = look_at(mapping, &current)?;
+        let kind = look_at_mapping(mapping, current.slot);
+        if kind == 0 {
+            return None;
+        }
+        last.kind = kind;
         last.mapping = mapping;
     }
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
@@ -72,18 +76,24 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
 }
 
 /// A mapping that this task did not dirty last: what it is, and, for a file,
-/// that this task is now the one who dirtied it last.
+/// that the task of this slot is now the one who dirtied it last. 0 where kernel
+/// memory could not be read. A global function is verified once, on its own.
 #[inline(never)]
-fn look_at(mapping: u64, current: &Current) -> Option<u32> {
+#[unsafe(no_mangle)]
+pub extern "C" fn look_at_mapping(mapping: u64, slot: u32) -> u32 {
     if mapping == 0 {
-        return None;
+        return 0;
     }
-    let inode = Inode::of(mapping)?;
-    let kind = inode.kind()?;
-    if kind == MAPPING_DATA {
-        let _ = inode.dirtied_by(current.slot, current.owner);
+    let Some(inode) = Inode::of(mapping) else {
+        return 0;
+    };
+    let kind = inode.kind().unwrap_or(0);
+    if kind == MAPPING_DATA
+        && let Some(owner) = OWNERS.get_ptr(slot)
+    {
+        let _ = inode.dirtied_by(slot, owner);
     }
-    Some(kind)
+    kind
 }
 
 /// Gives pages their tag. A kernel thread that puts a page back
@@ -113,19 +123,35 @@ impl Visit for Retag {
     }
 
     #[inline(always)]
-    fn pair(&mut self, place: *mut u64) {
+    fn pair(&mut self, place: *mut u64, frame: Frame) {
         // SAFETY: as above.
         if unsafe { *place } == Pair::NONE.0 {
             // SAFETY: as above.
             unsafe { *place = Pair::of(self.tag).0 };
             self.tagged += 2;
-            return;
+        } else {
+            let tagged = retag_pair(frame.0, self.tag.0, u32::from(self.kthread));
+            self.tagged += u64::from(tagged);
         }
-        let place = place.cast::<u32>();
-        self.tag(place);
-        // SAFETY: the second half of the pair.
-        self.tag(unsafe { place.add(1) });
     }
+}
+
+/// Gives two pages their tag of which one has one; returns how many took it. A
+/// global function is verified once, on its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn retag_pair(frame: u32, tag: u32, kthread: u32) -> u32 {
+    let mut retag = Retag {
+        tag: Tag(tag),
+        kthread: kthread != 0,
+        tagged: 0,
+    };
+    for frame in [frame, frame.wrapping_add(1)] {
+        if let Some(place) = Frame(frame).tag() {
+            retag.tag(place);
+        }
+    }
+    retag.tagged as u32
 }
 
 /// The page was cleaned and dirtied anew before its bio was submitted, or a

@@ -15,7 +15,7 @@ use crate::{
     count::add,
     kernel::{Typed, layout},
     maps::OWNERS,
-    page::{LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
+    page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
 /// See [`Typed::number`].
@@ -80,7 +80,7 @@ impl Visit for Clear {
     }
 
     #[inline(always)]
-    fn pair(&mut self, place: *mut u64) {
+    fn pair(&mut self, place: *mut u64, _: Frame) {
         // SAFETY: as above.
         let [one, other] = Pair(unsafe { *place }).tags();
         if one.is_live() || other.is_live() {

@@ -1,10 +1,10 @@
 //! Reading the running kernel: its layout, and its memory.
 
-use core::arch::asm;
+use core::{arch::asm, ffi::c_void};
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_jiffies64, bpf_probe_read_kernel},
+    helpers::{bpf_jiffies64, bpf_probe_read_kernel, generated},
     programs::BtfTracePointContext,
 };
 use iotop_common::{Layout, Lost, Tick};
@@ -59,6 +59,20 @@ pub fn read<T>(address: u64, offset: u32) -> Option<T> {
 pub fn try_read<T>(address: u64, offset: u32) -> Option<T> {
     // SAFETY: bpf_probe_read_kernel checks the address itself.
     unsafe { bpf_probe_read_kernel(address.wrapping_add(u64::from(offset)) as *const T) }.ok()
+}
+
+/// Reads kernel memory; 0 where that faults. Without a branch: the verifier follows
+/// both ways of each.
+#[inline(always)]
+pub fn read_or_zero<T: Default>(address: u64, offset: u32) -> T {
+    let mut value = T::default();
+    let from = address.wrapping_add(u64::from(offset)) as *const c_void;
+    // SAFETY: the helper checks the address itself, writes no more than the value
+    // and leaves zeroes where it faults.
+    unsafe {
+        generated::bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from);
+    }
+    value
 }
 
 /// A piece of kernel memory copied in one go, to be taken apart by offset.

@@ -15,7 +15,7 @@ use iotop_common::{
 
 use crate::{
     count::lose,
-    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, read},
+    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, read, read_or_zero},
     maps::{FREE, LAST, OWNERS, SLOT_OF},
 };
 
@@ -121,11 +121,11 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     let Some(owner) = OWNERS.get_ptr_mut(slot) else {
         return SLOT_OVERFLOW;
     };
-    let task_flags = read::<u32>(task, layout!(task_flags)).unwrap_or(0);
-    let parent = read::<u64>(task, layout!(task_real_parent)).unwrap_or(0);
-    let ppid = read::<u32>(parent, layout!(task_tgid)).unwrap_or(0);
-    let cred = read::<u64>(task, layout!(task_cred)).unwrap_or(0);
-    let uid = read::<u32>(cred, layout!(cred_euid)).unwrap_or(0);
+    let task_flags: u32 = read_or_zero(task, layout!(task_flags));
+    let parent: u64 = read_or_zero(task, layout!(task_real_parent));
+    let ppid = read_or_zero(parent, layout!(task_tgid));
+    let cred: u64 = read_or_zero(task, layout!(task_cred));
+    let uid = read_or_zero(cred, layout!(cred_euid));
     let mut flags = 0;
     if task_flags & PF_KTHREAD != 0 {
         flags |= OWNER_KTHREAD;

@@ -118,7 +118,7 @@ fn is_mask(m: u64) -> bool {
 /// Where a page's tag lies. All `struct page`s lie in one range of addresses,
 /// and the mask covers every page frame, so no two pages share a tag.
 #[derive(Clone, Copy)]
-pub struct Frame(u32);
+pub struct Frame(pub u32);
 
 impl Frame {
     /// The frame of a page.
@@ -159,8 +159,8 @@ impl Frame {
 pub trait Visit {
     /// One page's tag.
     fn tag(&mut self, place: *mut u32);
-    /// Two pages' tags.
-    fn pair(&mut self, place: *mut u64);
+    /// Two pages' tags, and the frame of the first.
+    fn pair(&mut self, place: *mut u64, frame: Frame);
 }
 
 struct Visitor<'a, V> {
@@ -218,8 +218,9 @@ extern "C" fn visit_step<V: Visit>(n: u32, visitor: *mut Visitor<V>) -> i64 {
         if pair >= visitor.pairs {
             return 1;
         }
-        match Frame(visitor.first.0.wrapping_add(2 * pair)).pair() {
-            Some(place) => visitor.visit.pair(place),
+        let frame = Frame(visitor.first.0.wrapping_add(2 * pair));
+        match frame.pair() {
+            Some(place) => visitor.visit.pair(place, frame),
             None => lose(Lost::Tags, 2),
         }
         pair += 1;
