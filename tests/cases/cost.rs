@@ -39,7 +39,7 @@ fn cost() -> Result<()> {
         run.to_end(comm, work)?;
     }
     run.flush()?;
-    // Where a second program hangs on one tracepoint an event is both's.
+    // Where several programs hang on one tracepoint an event is all of theirs.
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for program in stats::of_process(tracer.pid())? {
         let (time, runs) = sums.entry(program.tracepoint).or_default();

@@ -65,12 +65,14 @@ pub fn install(packages: &[&str]) -> Result<()> {
 /// go together with what is installed from there.
 pub fn install_or_backport(package: &str) -> Result<()> {
     let mut simulated = apt_get(&INSTALL)?;
-    if process::output(simulated.args(["--simulate", package])).is_ok() {
+    let Err(refused) = process::output(simulated.args(["--simulate", package])) else {
         return install(&[package]);
-    }
-    let apt = Backports::find()?;
-    eprintln!("{package} is taken from {}", apt.suite);
-    process::run(&mut apt.command(&["update", "-qq"])?)?;
+    };
+    let Some(apt) = Backports::find()? else {
+        return Err(refused).with_context(|| by_hand(&[package]));
+    };
+    eprintln!("{refused:#}\n{package} is taken from {} instead", apt.suite);
+    process::run(&mut apt.command(&["update", "-qq", "--error-on=any"])?)?;
     let mut backport = apt.command(&INSTALL)?;
     process::run(backport.args(["-t", &apt.suite, package])).with_context(|| by_hand(&[package]))
 }
@@ -90,18 +92,20 @@ struct Backports {
 }
 
 impl Backports {
-    fn find() -> Result<Backports> {
+    /// `None` where this is no release of Debian itself.
+    fn find() -> Result<Option<Backports>> {
         let system = fs::read_to_string("/etc/os-release")?;
-        let release = system
-            .lines()
-            .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-            .context("/etc/os-release names no VERSION_CODENAME, whose backports to use")?;
+        let of = |name| system.lines().find_map(|line| line.strip_prefix(name));
+        let (Some("debian"), Some(release)) = (of("ID="), of("VERSION_CODENAME=")) else {
+            return Ok(None);
+        };
         let suite = format!("{release}-backports");
         let dir = workspace::target().join("backports");
         let lists = dir.join("lists");
         fs::create_dir_all(lists.join("partial"))?;
         let sources = dir.join("sources.list");
-        fs::write(&sources, mirror::source(release) + &mirror::source(&suite))?;
+        let suites = [release, &format!("{release}-updates"), &suite];
+        fs::write(&sources, suites.map(mirror::source).concat())?;
         let options = [
             format!("Dir::State::lists={}", lists.display()),
             format!("Dir::Etc::sourcelist={}", sources.display()),
@@ -109,7 +113,7 @@ impl Backports {
             // Its own user may not read there.
             "APT::Sandbox::User=root".to_owned(),
         ];
-        Ok(Backports { suite, options })
+        Ok(Some(Backports { suite, options }))
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
