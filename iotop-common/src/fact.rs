@@ -193,8 +193,8 @@ pub enum Lost {
     Flushes = 8,
     /// Bios submitted amid the submission of another one (before 6.1).
     Nested = 9,
-    /// No loss: bios that `bio_submitted` was kept from and a program after it
-    /// has taken.
+    /// No loss: bios and exits that a program was kept from and one after it has
+    /// taken.
     Recovered = 10,
     /// Bios of cgroups with a limit that found no room in `HELD_BACK`: of those
     /// that the limit does hold back, whoever submits them later is said to have

@@ -61,8 +61,8 @@ pub fn try_read<T>(address: u64, offset: u32) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address.wrapping_add(u64::from(offset)) as *const T) }.ok()
 }
 
-/// Reads kernel memory; 0 where that faults. Without a branch: the verifier follows
-/// both ways of each.
+/// Reads a number from kernel memory; 0 where that faults, which is not counted.
+/// Without a branch: the verifier follows both ways of each.
 #[inline(always)]
 pub fn read_or_zero<T: Default>(address: u64, offset: u32) -> T {
     let mut value = T::default();

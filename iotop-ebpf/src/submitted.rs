@@ -88,10 +88,20 @@ impl Submitter {
         self.flush.0
     }
 
+    /// Who writes what is so charged, and what for.
+    #[inline(always)]
+    fn of_class(&self, charge: Charge, known: &Known, part: &Part) -> (Slot, u32) {
+        // Direct I/O is a reason by itself.
+        match charge.class() == Class::Direct as u32 {
+            true => (self.slot, FlushId::NONE.0),
+            false => self.of_cache(known, part),
+        }
+    }
+
     /// Who writes a page of the page cache, and what for. btrfs has its checksum
     /// workers submit the bios of a flusher: they are the flusher's.
     #[inline(always)]
-    pub fn of_cache(&self, known: &Known, part: &Part) -> (Slot, u32) {
+    fn of_cache(&self, known: &Known, part: &Part) -> (Slot, u32) {
         if self.may_be_for_a_flusher(part)
             && let Some((worker, flush)) = flush::of_inode(known)
         {
@@ -129,7 +139,8 @@ pub fn bio_submitted_again(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// Comes after both, for other tasks may have been preempted inside of both. It
-/// walks over no pages, so that hardly any task ever is inside of this one.
+/// walks over no pages, so that hardly any task ever is inside of this one; their
+/// tags stay as they are.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted_at_last(ctx: BtfTracePointContext) -> i32 {
     submitted::<LARGE, AT_LAST>(Typed::arg(&ctx, 0));
@@ -225,10 +236,10 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
     } else {
         part.total(Class::Exact, u64::from(size));
         match first {
-            _ if TURN == AT_LAST => by_kind(&part, &bio, &submitter, key, first, last),
             Some(page) if bvec_done == 0 && page.holds(size) => {
                 one_page(&part, &bio, &submitter, &page, last);
             }
+            _ if TURN == AT_LAST => by_kind(&part, &bio, &submitter, key, first, last),
             _ => {
                 walk::begin::<TURN>(&part, &bio, &submitter, last.mapping)?;
                 if FOLIOS == LARGE {
@@ -246,10 +257,14 @@ pub fn is_counted(opf: u32, size: u32) -> bool {
     opf & REQ_OP_MASK <= REQ_OP_WRITE && size != 0
 }
 
-/// Whether a program before this one has taken a bio: each leaves word in the
-/// task's slot. A slot that many tasks share can't tell.
+/// Whether another program takes a bio: each leaves word in the task's slot, and
+/// those that come later look. Without a slot of its own, which a task may get
+/// from one program to the next, the last one takes it.
 #[inline(always)]
 fn is_taken<const TURN: u32>(current: &Current, bio: Typed) -> bool {
+    if current.slot < SLOT_FIRST {
+        return TURN != AT_LAST;
+    }
     let mark = remapped::mark(current, bio);
     // SAFETY: a map value; nobody but the task itself writes this field.
     let submitted = unsafe { &mut (*current.owner).submitted };
@@ -259,7 +274,7 @@ fn is_taken<const TURN: u32>(current: &Current, bio: Typed) -> bool {
         return false;
     }
     // Word of this program, or of one after it, is of a bio before this one.
-    if current.slot < SLOT_FIRST || (mark..mark | TURN).contains(&before) {
+    if (mark..mark | TURN).contains(&before) {
         return true;
     }
     lose(Lost::Recovered, 1);
@@ -351,11 +366,11 @@ impl FirstPage {
         Inode::around(Folio::of_typed(self.page, self.address, number)?.mapping)?.ino()
     }
 
-    /// What it is, see [`charge::look`].
+    /// What it is, and its file, see [`charge::look`].
     #[inline(always)]
-    fn what(&self, number: &mut u64) -> Option<u32> {
+    fn look(&self, known: &mut Known, number: &mut u64) -> Option<u32> {
         let folio = Folio::of_typed(self.page, self.address, number)?;
-        charge::look(&folio, &mut Known::mapping(0, false))
+        charge::look(&folio, known)
     }
 }
 
@@ -368,11 +383,7 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         known: Known::mapping(0, false),
         waited: Waited::No,
     });
-    // Direct I/O is a reason by itself.
-    let (submitter, flush) = match charged.charge.class() == Class::Direct as u32 {
-        true => (submitter.slot, FlushId::NONE.0),
-        false => submitter.of_cache(&charged.known, part),
-    };
+    let (submitter, flush) = submitter.of_class(charged.charge, &charged.known, part);
     part.turn_to(&FactKey {
         ino: charged.known.ino,
         dev: bio.dev,
@@ -439,16 +450,20 @@ fn by_kind(
     first: Option<FirstPage>,
     last: &mut Last,
 ) {
-    let what = first.and_then(|page| page.what(&mut last.number));
-    let (charge, flush) = match what {
-        // Direct I/O is a reason by itself.
-        Some(OTHER) => (Charge::of_other(bio, submitter), FlushId::NONE.0),
-        Some(BUFFER) => (Charge::METADATA, submitter.flush(part)),
-        _ => (Charge::UNKNOWN, submitter.flush(part)),
+    let mut known = Known::mapping(0, part.wants_flushes());
+    let what = first.and_then(|page| page.look(&mut known, &mut last.number));
+    let charge = match what {
+        Some(OTHER) => Charge::of_other(bio, submitter),
+        Some(BUFFER) => Charge::METADATA,
+        _ => Charge::UNKNOWN,
     };
+    let (slot, flush) = submitter.of_class(charge, &known, part);
     let key = FactKey {
+        ino: known.ino,
+        file: known.file,
         class: charge.class(),
         owner: charge.owner(),
+        submitter: slot,
         flush,
         ..key
     };

@@ -126,8 +126,15 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
     Ok(chosen)
 }
 
-/// What they were kept from is lost only if `bio_submitted` was, too.
-pub const AGAIN: [&str; 2] = ["bio_submitted_again", "bio_submitted_at_last"];
+/// What they were kept from is lost only if the program before them was, too.
+pub const LATER: [&str; 3] = [
+    "bio_submitted_again",
+    "bio_submitted_at_last",
+    "task_exited_again",
+];
+
+const KEPT_FROM: &str = "this kernel may preempt a task inside of a tracepoint, and keeps a \
+    program from running a second time on that CPU";
 
 const DIRTIED: &str = "who makes a page dirty";
 const ADDED: &str = "page frames that begin anew";
@@ -141,13 +148,20 @@ const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
 const NEW: &str = "__blk_throtl_bio";
 const OLD: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 22] = [
+const HOOKS: [Hook; 23] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
         kernels: Kernels::All,
         purpose: "a task's last counters and name, and that it is gone",
         why: "the one place that every exiting task passes",
+    },
+    Hook {
+        program: LATER[2],
+        on: On::Tracepoint("sched_process_exit"),
+        kernels: Kernels::Preemptible,
+        purpose: "tasks whose exit the program before it was kept from",
+        why: KEPT_FROM,
     },
     Hook {
         program: "task_counters",
@@ -277,15 +291,14 @@ const HOOKS: [Hook; 22] = [
         why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
     },
     Hook {
-        program: AGAIN[0],
+        program: LATER[0],
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::Preemptible,
         purpose: "bios that the program before it was kept from",
-        why: "this kernel may preempt a task inside of a tracepoint, and keeps a program \
-              from running a second time on that CPU",
+        why: KEPT_FROM,
     },
     Hook {
-        program: AGAIN[1],
+        program: LATER[1],
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::Preemptible,
         purpose: "bios that both programs before it were kept from",

@@ -18,7 +18,8 @@ pub fn of(layout: &Layout, functions: bool) -> Vec<&'static str> {
         (
             layout.preemptible != 0,
             "a task may be preempted inside of a tracepoint, and then other tasks' events on that \
-             CPU are missed, but for the bios they submit: missed_events counts them",
+             CPU are missed: missed_events counts them. Other programs take the bios and exits, \
+             but may not know whose page cache a bio writes",
         ),
         (
             layout.regs_syscall == 0,

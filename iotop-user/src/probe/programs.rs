@@ -11,7 +11,7 @@ use aya::{
 };
 
 use super::ProbeError;
-use crate::kernel::hooks::{AGAIN, Hook, On};
+use crate::kernel::hooks::{Hook, LATER, On};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
@@ -146,7 +146,7 @@ pub(super) fn missed(programs: &[Attached]) -> u64 {
         .iter()
         // A function's program loses no bytes.
         .filter(|attached| {
-            !AGAIN.contains(&attached.hook.program) && !attached.hook.on.is_function()
+            !LATER.contains(&attached.hook.program) && !attached.hook.on.is_function()
         })
         .filter_map(|attached| {
             let path = format!("/proc/self/fdinfo/{}", attached.fd.as_raw_fd());
