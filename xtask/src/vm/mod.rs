@@ -39,7 +39,7 @@ use suite::Unpacked;
 /// Each has one CPU.
 const AT_ONCE: usize = 2;
 /// How long one machine may run.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// What the tests' time limits are multiplied with: emulation is slow, and
 /// shares its CPUs.
 const SLOWER: &str = "8";
