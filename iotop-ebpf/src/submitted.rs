@@ -88,16 +88,6 @@ impl Submitter {
         self.flush.0
     }
 
-    /// Who writes what is so charged, and what for.
-    #[inline(always)]
-    fn of_class(&self, charge: Charge, known: &Known, part: &Part) -> (Slot, u32) {
-        // Direct I/O is a reason by itself.
-        match charge.class() == Class::Direct as u32 {
-            true => (self.slot, FlushId::NONE.0),
-            false => self.of_cache(known, part),
-        }
-    }
-
     /// Who writes a page of the page cache, and what for. btrfs has its checksum
     /// workers submit the bios of a flusher: they are the flusher's.
     #[inline(always)]
@@ -181,7 +171,7 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
         AGAIN => Asker::SubmittedAgain,
         _ => Asker::SubmittedAtLast,
     })?;
-    if layout!(preemptible) != 0 && is_taken::<TURN>(&current, bio) {
+    if FOLIOS == LARGE && layout!(preemptible) != 0 && is_taken::<TURN>(&current, bio) {
         return None;
     }
     let control = control();
@@ -383,7 +373,11 @@ fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, las
         known: Known::mapping(0, false),
         waited: Waited::No,
     });
-    let (submitter, flush) = submitter.of_class(charged.charge, &charged.known, part);
+    // Direct I/O is a reason by itself.
+    let (submitter, flush) = match charged.charge.class() == Class::Direct as u32 {
+        true => (submitter.slot, FlushId::NONE.0),
+        false => submitter.of_cache(&charged.known, part),
+    };
     part.turn_to(&FactKey {
         ino: charged.known.ino,
         dev: bio.dev,
@@ -457,7 +451,10 @@ fn by_kind(
         Some(BUFFER) => Charge::METADATA,
         _ => Charge::UNKNOWN,
     };
-    let (slot, flush) = submitter.of_class(charge, &known, part);
+    let (slot, flush) = match charge.class() == Class::Direct as u32 {
+        true => (submitter.slot, FlushId::NONE.0),
+        false => submitter.of_cache(&known, part),
+    };
     let key = FactKey {
         ino: known.ino,
         file: known.file,
