@@ -12,7 +12,7 @@ use iotop_common::{FlushId, Lost, tag::Slot};
 use crate::{
     count::lose,
     kernel::{Typed, layout},
-    maps::OWNERS,
+    maps::{LAST, OWNERS},
     owners::{self, Asker, is_kthread},
     remapped::{self, is_queued},
     submitted::{Submitter, is_counted, syscall},
@@ -42,21 +42,32 @@ static HELD_BACK: HashMap<u64, HeldBack> = HashMap::with_max_entries(2 * 1024, 0
 /// function ends a held back one is a worker's already.
 #[fentry(function = "__blk_throtl_bio")]
 pub fn bio_offered(ctx: FEntryContext) -> i32 {
-    remember(Typed::from_helper(ctx.arg::<*const u8>(0)));
+    remember(Typed::from_helper(ctx.arg::<*const u8>(0)), Asker::Offered);
+    0
+}
+
+/// The same once more where a task may be preempted inside of it: the kernel then
+/// keeps `bio_offered` from other tasks' bios on that CPU.
+#[fentry(function = "__blk_throtl_bio")]
+pub fn bio_offered_again(ctx: FEntryContext) -> i32 {
+    remember(
+        Typed::from_helper(ctx.arg::<*const u8>(0)),
+        Asker::OfferedAgain,
+    );
     0
 }
 
 /// It was not held back: the task itself submits it now.
 #[fexit(function = "__blk_throtl_bio")]
 pub fn bio_let_through(ctx: FExitContext) -> i32 {
-    if !is_true(ctx.arg(1)) {
-        let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
-        if let Some(current) = owners::current(Asker::HeldBack) {
-            // SAFETY: a map value of this CPU, and only this program's.
-            let address = bio.number(unsafe { &raw mut (*current.last).number });
-            let _ = HELD_BACK.remove(address);
-        }
-    }
+    forget(&ctx, Asker::LetThrough);
+    0
+}
+
+/// As `bio_offered_again` is to `bio_offered`.
+#[fexit(function = "__blk_throtl_bio")]
+pub fn bio_let_through_again(ctx: FExitContext) -> i32 {
+    forget(&ctx, Asker::LetThroughAgain);
     0
 }
 
@@ -65,7 +76,7 @@ pub fn bio_let_through(ctx: FExitContext) -> i32 {
 #[fexit(function = "blk_throtl_bio")]
 pub fn bio_held_back(ctx: FExitContext) -> i32 {
     if is_true(ctx.arg(1)) {
-        remember(Typed::from_helper(ctx.arg::<*const u8>(0)));
+        remember(Typed::from_helper(ctx.arg::<*const u8>(0)), Asker::Offered);
     }
     0
 }
@@ -77,14 +88,26 @@ fn is_true(result: u64) -> bool {
 }
 
 #[inline(always)]
-fn remember(bio: Typed) -> Option<()> {
+fn forget(ctx: &FExitContext, asker: Asker) -> Option<()> {
+    if !is_true(ctx.arg(1)) {
+        let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
+        let last = LAST.get_ptr_mut(asker as u32)?;
+        // SAFETY: a map value of this CPU, and only this program's.
+        let address = bio.number(unsafe { &raw mut (*last).number });
+        let _ = HELD_BACK.remove(address);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn remember(bio: Typed, asker: Asker) -> Option<()> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     // A limit holds back all kinds. Others than these are never asked for.
     if !is_counted(opf, size) || is_queued(bio) {
         return None;
     }
-    let current = owners::current(Asker::Offered)?;
+    let current = owners::current(asker)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, owner) = unsafe { (&mut *current.last, &*current.owner) };
     // SAFETY: an element of `OWNERS`.
@@ -102,10 +125,9 @@ fn remember(bio: Typed) -> Option<()> {
         size,
     };
     let address = bio.number(&raw mut last.number);
-    if HELD_BACK
-        .insert(address, held_back, u64::from(BPF_ANY))
-        .is_err()
-    {
+    let inserted = HELD_BACK.insert(address, held_back, u64::from(BPF_ANY));
+    // Once a bio, whichever program comes second.
+    if inserted.is_err() && matches!(asker, Asker::Offered) {
         lose(Lost::LimitedBios, 1);
     }
     Some(())

@@ -31,14 +31,16 @@ pub enum Asker {
     Throttled = 6,
     Inode = 7,
     SubmittedAgain = 8,
-    HeldBack = 9,
+    LetThrough = 9,
     Remapped = 10,
     Offered = 11,
     SubmittedAtLast = 12,
+    OfferedAgain = 13,
+    LetThroughAgain = 14,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 13;
+    pub const COUNT: u32 = 15;
 }
 
 /// The current task as an owner.

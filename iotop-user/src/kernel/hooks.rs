@@ -127,10 +127,12 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
 }
 
 /// What they were kept from is lost only if the program before them was, too.
-pub const LATER: [&str; 3] = [
+pub const LATER: [&str; 5] = [
     "bio_submitted_again",
     "bio_submitted_at_last",
     "task_exited_again",
+    "bio_offered_again",
+    "bio_let_through_again",
 ];
 
 const KEPT_FROM: &str = "this kernel may preempt a task inside of a tracepoint, and keeps a \
@@ -148,7 +150,7 @@ const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
 const NEW: &str = "__blk_throtl_bio";
 const OLD: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 23] = [
+const HOOKS: [Hook; 25] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -270,11 +272,25 @@ const HOOKS: [Hook; 23] = [
               with a limit",
     },
     Hook {
+        program: LATER[3],
+        on: On::Entry(NEW),
+        kernels: Kernels::Preemptible,
+        purpose: "bios held back that the program before it was kept from",
+        why: KEPT_FROM,
+    },
+    Hook {
         program: "bio_let_through",
         on: On::Exit(NEW),
         kernels: Kernels::All,
         purpose: "that a cgroup's io.max did not hold a bio back",
         why: "by then a worker may have one that was",
+    },
+    Hook {
+        program: LATER[4],
+        on: On::Exit(NEW),
+        kernels: Kernels::Preemptible,
+        purpose: "bios let through that the program before it was kept from",
+        why: KEPT_FROM,
     },
     Hook {
         program: "bio_held_back",
