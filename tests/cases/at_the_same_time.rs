@@ -5,7 +5,7 @@ use std::fs::File;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MIB, owner};
+use super::{MIB, owner, sized};
 use crate::support::checks::near;
 use crate::support::deadline::slower;
 use crate::support::process::Writer;
@@ -13,7 +13,7 @@ use crate::support::run::Run;
 
 /// Two writers at once keep their known ratio.
 pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
-    let (more, less) = (144 * MIB, 48 * MIB);
+    let (more, less) = (sized(144 * MIB), sized(48 * MIB));
     run.trace()?;
     let (a, b) = (run.file("more"), run.file("less"));
     let pids = together(
@@ -35,7 +35,7 @@ pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
 
 /// Two writers of one file, page about: each owns its own pages.
 pub fn one_file(mut run: Run<'_>) -> Result<()> {
-    let half = 32 * MIB;
+    let half = sized(32 * MIB);
     // btrfs reserves metadata for every other page as for an extent of its own,
     // runs out of it, and writes back what it has: fragments, and their items.
     run.metadata = 64 * MIB;
@@ -78,7 +78,7 @@ fn together<'a>(run: &Run<'_>, writers: [(&'a str, &[&str; 4]); 2]) -> Result<[(
 
 /// Threads are told apart, and belong to one process.
 pub fn threads(mut run: Run<'_>) -> Result<()> {
-    let lens = [8 * MIB, 16 * MIB, 24 * MIB, 32 * MIB];
+    let lens = [8, 16, 24, 32].map(|len| sized(len * MIB));
     run.trace()?;
     let dir = run.file("");
     let numbers = lens.map(|len| len.to_string());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{MIB, files_are};
+use super::{MIB, files_are, sized};
 use crate::support::checks::near;
 use crate::support::deadline::slower;
 use crate::support::device::Fs;
@@ -112,7 +112,7 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
 /// syncfs(2) by another task is named as who asked for the run, and the run has
 /// a start, an end and its pages.
 pub fn syncfs(mut run: Run<'_>) -> Result<()> {
-    let (fs, len) = (run.fs(), 96 * MIB);
+    let (fs, len) = (run.fs(), sized(96 * MIB));
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
@@ -158,7 +158,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
 /// sync(2) first wakes all workers and then asks them for the rest: it is named
 /// for both.
 pub fn sync(mut run: Run<'_>) -> Result<()> {
-    let len = 96 * MIB;
+    let len = sized(96 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
@@ -248,7 +248,7 @@ pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
 
 /// Two units that write 3 : 1 and are gone have their names and their shares.
 pub fn two_units(mut run: Run<'_>) -> Result<()> {
-    let lens = [96 * MIB, 32 * MIB];
+    let lens = [96, 32].map(|len| sized(len * MIB));
     let units = ["gt-large.service", "gt-small.service"];
     run.trace()?;
     let mut pids = Vec::new();
@@ -369,7 +369,7 @@ pub fn links_and_mounts(mut run: Run<'_>) -> Result<()> {
 /// A bulk writer that has exited, a database that commits and a log writer:
 /// each has its bytes, its reason and its file.
 pub fn mixed(mut run: Run<'_>) -> Result<()> {
-    let (bulk, commits, log) = (128 * MIB, 16 * MIB, 4 * MIB);
+    let (bulk, commits, log) = (sized(128 * MIB), sized(16 * MIB), 4 * MIB);
     run.trace()?;
     let file = |name| run.file(name);
     let (image, table, lines) = (file("image"), file("table"), file("lines"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{MIB, owner, written_for};
+use super::{MIB, owner, sized, written_for};
 use crate::support::checks::near;
 use crate::support::deadline::Deadline;
 use crate::support::process::Writer;
@@ -14,7 +14,7 @@ use crate::support::run::Run;
 
 /// A writer that is long gone still owns what is written for it.
 pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
-    let len = 128 * MIB;
+    let len = sized(128 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-exit", &["write", &file, "0", &len.to_string()])?;
@@ -41,7 +41,7 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
 
 /// sync(2) by another process takes no blame from a writer that still lives.
 pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
-    let len = 96 * MIB;
+    let len = sized(96 * MIB);
     run.trace()?;
     let file = run.file("file");
     let mut writer = Writer::start("gt-lives", &["write", &file, "0", &len.to_string()])?;
@@ -67,7 +67,7 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
 
 /// Who dirties a clean page owns it; who writes to it while it is dirty does not.
 pub fn overwritten(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let file = run.file("file");
     let args = ["write", &file, "0", &len.to_string()];
@@ -86,7 +86,7 @@ pub fn overwritten(mut run: Run<'_>) -> Result<()> {
 
 /// Pages dropped before they were written are cancelled, whoever dropped them.
 pub fn unlinked(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-cancel", &["write", &file, "0", &len.to_string()])?;
@@ -107,7 +107,7 @@ pub fn unlinked(mut run: Run<'_>) -> Result<()> {
 /// Compaction moves dirty pages without telling; their bytes are still the
 /// writer's, shared where the page's own tag is lost, and none stays pending.
 pub fn migrated(mut run: Run<'_>) -> Result<()> {
-    let len = 128 * MIB;
+    let len = sized(128 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-moved", &["write", &file, "0", &len.to_string()])?;

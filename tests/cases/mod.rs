@@ -15,10 +15,15 @@ use anyhow::{Context, Result, ensure};
 use crate::support::checks::near;
 use crate::support::device::{Device, Fs, On};
 use crate::support::ndjson::{Owner, Report};
-use crate::support::needs::Feature;
+use crate::support::needs::{Feature, emulated};
 use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
+
+/// A size for a real machine; an emulated one has a quarter of it to write.
+fn sized(len: u64) -> u64 {
+    if emulated() { len / 4 } else { len }
+}
 
 /// A case does all its work in one run.
 pub type Case = fn(Run<'_>) -> Result<()>;

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-use super::{MIB, owner};
+use super::{MIB, owner, sized};
 use crate::support::checks::near;
 use crate::support::run::Run;
 
 /// A store into a mapping makes no system call, and dirties its page all the same.
 pub fn mapped(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-mmap", &["mmap", &file, &len.to_string()])?;
@@ -23,7 +23,7 @@ pub fn mapped(mut run: Run<'_>) -> Result<()> {
 
 /// Who brought the pages into the page cache has nothing to do with who dirtied them.
 pub fn reader_first(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     let file = run.file("file");
     let write = ["write", &file, "0", &len.to_string()];
     run.to_end("gt-before", &write)?;
@@ -50,7 +50,7 @@ pub fn reader_first(mut run: Run<'_>) -> Result<()> {
 /// Pages that were dirty before the trace began are nobody's, also when another
 /// task dirties the same file afterwards.
 pub fn dirty_before_the_trace(mut run: Run<'_>) -> Result<()> {
-    let half = 32 * MIB;
+    let half = sized(32 * MIB);
     let file = run.file("file");
     let (start, len) = (half.to_string(), half.to_string());
     run.to_end("gt-early", &["write", &file, "0", &len])?;

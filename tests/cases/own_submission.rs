@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MIB, owner, written_for};
+use super::{MIB, owner, sized, written_for};
 use crate::support::checks::near;
 use crate::support::device::Fs;
 use crate::support::needs;
@@ -17,7 +17,7 @@ use crate::support::settings::{Cgroup, Setting};
 
 /// Pages a task writes back with its own fsync are submitted by itself.
 pub fn fsync(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-fsync", &["fsync", &file, &len.to_string()])?;
@@ -31,7 +31,7 @@ pub fn fsync(mut run: Run<'_>) -> Result<()> {
 
 /// Direct I/O dirties no page, and is its caller's all the same.
 pub fn direct(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let fs = run.fs();
     let file = run.file("file");
@@ -131,14 +131,6 @@ pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
     if !needs::functions_can_be_hooked()? {
         let nobodys = report.unattributed("unknown")?;
         ensure!(nobodys >= MIB, "{nobodys} bytes held back");
-        near("written for gt-free", written[2], len)?;
-        let all = written.iter().sum::<u64>() + nobodys;
-        return near("written for them or nobody", all, 3 * len);
-    }
-    // The programs on functions may be kept from some bios there, of limited ones.
-    if needs::preemptible()? {
-        let nobodys = report.unattributed("unknown")?;
-        ensure!(nobodys <= len / 4, "{nobodys} bytes are nobody's");
         near("written for gt-free", written[2], len)?;
         let all = written.iter().sum::<u64>() + nobodys;
         return near("written for them or nobody", all, 3 * len);

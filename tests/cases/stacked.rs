@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Case, Group, MIB, explained, files_are, flushed_by_others, own_submission, owner};
+use super::{
+    Case, Group, MIB, explained, files_are, flushed_by_others, own_submission, owner, sized,
+};
 use crate::support::checks::near;
 use crate::support::device::{Fs, On};
 use crate::support::disk::Disk;
@@ -198,7 +200,7 @@ fn disk_and_partition(mut run: Run<'_>) -> Result<()> {
 /// who dirties the file is the loop device's worker, and owns that. The machine
 /// counts both.
 fn both_levels(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-above", &["write", &file, "0", &len.to_string()])?;
@@ -307,7 +309,7 @@ fn owns_nothing(report: &Report, client: u64) -> Result<()> {
 /// What is written through an overlay is written to its upper directory, by the
 /// writer.
 fn overlaid(mut run: Run<'_>) -> Result<()> {
-    let len = 64 * MIB;
+    let len = sized(64 * MIB);
     let overlay = overlay(&run)?;
     run.trace()?;
     let (file, real) = (run.file("merged/file"), run.file("upper/file"));
@@ -326,7 +328,7 @@ fn overlaid(mut run: Run<'_>) -> Result<()> {
 
 /// Who writes a page to a file of the lower directory has all of it copied.
 fn copied_up(mut run: Run<'_>) -> Result<()> {
-    let len = 32 * MIB;
+    let len = sized(32 * MIB);
     let overlay = overlay(&run)?;
     let lower = run.file("lower/file");
     run.to_end("gt-before", &["write", &lower, "0", &len.to_string()])?;

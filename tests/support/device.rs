@@ -45,7 +45,13 @@ impl Fs {
     pub fn mkfs(self) -> Command {
         let mut command = Command::new(format!("mkfs.{}", self.name()));
         command.args(match self {
-            Fs::Ext4 => ["-qFE", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"].as_slice(),
+            // Its inodes are written too: as many as the cases have files, and more.
+            Fs::Ext4 => [
+                "-qF",
+                "-N8192",
+                "-Elazy_itable_init=0,lazy_journal_init=0,nodiscard",
+            ]
+            .as_slice(),
             Fs::Xfs | Fs::Btrfs => ["-q", "-f", "-K"].as_slice(),
         });
         command

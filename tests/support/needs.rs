@@ -38,11 +38,16 @@ pub fn emulated() -> bool {
     slower() > 1
 }
 
-/// What the doctor says of this machine.
-fn facts() -> Result<Value> {
+/// What the doctor says of this machine, asked once: it loads every program.
+fn facts() -> Result<&'static Value> {
+    static FACTS: OnceLock<Value> = OnceLock::new();
+    if let Some(known) = FACTS.get() {
+        return Ok(known);
+    }
     let mut doctor = Command::new(BINARY);
     let facts = run(doctor.args(["doctor", "--format", "json"]), soon())?;
-    Ok(serde_json::from_str(&facts)?)
+    let facts = serde_json::from_str(&facts)?;
+    Ok(FACTS.get_or_init(|| facts))
 }
 
 fn runs(facts: &Value, programs: &[&str]) -> Result<bool> {
@@ -54,18 +59,13 @@ fn runs(facts: &Value, programs: &[&str]) -> Result<bool> {
 /// Whether the kernel lets a task be preempted inside of a tracepoint (7.x): it
 /// misses another one's event there.
 pub fn preemptible() -> Result<bool> {
-    static PREEMPTIBLE: OnceLock<bool> = OnceLock::new();
-    if let Some(known) = PREEMPTIBLE.get() {
-        return Ok(*known);
-    }
-    let preemptible = runs(&facts()?, &["bio_submitted_again"])?;
-    Ok(*PREEMPTIBLE.get_or_init(|| preemptible))
+    runs(facts()?, &["bio_submitted_again"])
 }
 
 /// Whether the doctor says that the kernel takes a program on a function.
 pub fn functions_can_be_hooked() -> Result<bool> {
     let facts = facts()?;
-    let taken = runs(&facts, &["bio_offered", "bio_held_back"])?;
+    let taken = runs(facts, &["bio_offered", "bio_held_back"])?;
     let told = facts["missing"]
         .as_array()
         .context("no list of what is missing")?;
