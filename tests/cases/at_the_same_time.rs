@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{MIB, owner, sized};
 use crate::support::checks::near;
-use crate::support::deadline::slower;
+use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
@@ -113,7 +113,7 @@ pub fn threads(mut run: Run<'_>) -> Result<()> {
 pub fn short_lived(mut run: Run<'_>) -> Result<()> {
     const AT_ONCE: usize = 10;
     // An emulated machine takes its time for each.
-    let count = 500 / slower() as usize;
+    let count = if emulated() { 40 } else { 500 };
     let len = 64 * 1024;
     run.trace()?;
     let mut pids = BTreeMap::new();

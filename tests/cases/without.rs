@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const LEN: u64 = 8 << 20;
+/// Goes with the machine.
+static DEVICE: OnceLock<Result<Device>> = OnceLock::new();
 const NOBODY: u32 = 65534;
 
 /// What a user sees of a writer of [`LEN`] bytes that exits before somebody
@@ -64,8 +67,11 @@ fn soon() -> Deadline {
 
 /// `settle` is done with the writer before it begins.
 fn seen(settle: impl FnOnce(u64) -> Result<()>) -> Result<Seen> {
-    let device = Device::create(Fs::Ext4)?;
-    let run = Run::new(&device, "without")?;
+    let device = DEVICE.get_or_init(|| Device::create(Fs::Ext4));
+    let device = device
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let run = Run::new(device, "without")?;
     let tracer = Tracer::start(&["-d", "0.5"])?;
     let mut writer = Writer::start(
         "gt-without",
