@@ -1,8 +1,9 @@
 //! Running other programs: say what runs, fail with what failed.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,6 +13,22 @@ pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("could not start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{} failed: {status}", describe(command));
+    }
+    Ok(())
+}
+
+/// The same, printing what it prints by whole lines: other lines may come between.
+pub fn run_by_lines(command: &mut Command) -> Result<()> {
+    eprintln!("+ {}", describe(command));
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("could not start {}", describe(command)))?;
+    let output = child.stdout.take().context("stdout is piped")?;
+    for line in BufReader::new(output).split(b'\n') {
+        println!("{}", String::from_utf8_lossy(&line?));
+    }
+    let status = child.wait()?;
     if !status.success() {
         bail!("{} failed: {status}", describe(command));
     }

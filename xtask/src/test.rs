@@ -2,9 +2,11 @@
 //! truth on other kernels.
 
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
+use crate::vm::build::PROFILE;
 use crate::{build_ebpf, debian, privilege, process, setup, vm, workspace};
 
 /// Tells the tests that a missing privilege or kernel feature is a failure.
@@ -30,11 +32,13 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     build_ebpf::compare()?;
-    let mut tests = workspace::cargo("test");
-    tests
-        .args(["--workspace", "--exclude", "iotop-ebpf", "--no-fail-fast"])
-        .arg("--")
-        .args(&options.filter);
+    // As it was built to run.
+    let mut own = workspace::cargo("test");
+    own.args(["--package", "xtask", "--"]).args(&options.filter);
+    let own = process::run(&mut own);
+    process::run(tests().arg("--no-run"))?;
+    let mut tests = tests();
+    tests.arg("--").args(&options.filter);
     match privilege::prefix() {
         Ok(prefix) => {
             tests.env(REQUIRE_EBPF, "1");
@@ -45,9 +49,23 @@ pub fn run(options: &Options) -> Result<()> {
         Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => return Err(error),
         Err(error) => eprintln!("Tests that need root are skipped: {error}"),
     }
-    let here = process::run(&mut tests);
-    let elsewhere = other_kernels(options);
-    here.and(elsewhere)
+    // These wait most of the time, and what is emulated has the rest.
+    let (here, elsewhere) = thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| other_kernels(options));
+        let here = process::run_by_lines(&mut tests);
+        (here, elsewhere.join())
+    });
+    let elsewhere = elsewhere.map_err(|_| anyhow!("the virtual machines' thread fell"))?;
+    own.and(here).and(elsewhere)
+}
+
+/// All but our own, with the profile that the guests' are built with.
+fn tests() -> Command {
+    let mut tests = workspace::cargo("test");
+    tests
+        .args(["--profile", PROFILE, "--workspace", "--no-fail-fast"])
+        .args(["--exclude", "iotop-ebpf", "--exclude", "xtask"]);
+    tests
 }
 
 fn other_kernels(options: &Options) -> Result<()> {

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::workspace;
 
+/// Of the tests: the top Cargo.toml has it.
+pub const PROFILE: &str = "tests";
+
 /// Its executables, and the directory that the tests keep files in.
 pub struct Built {
     pub test: PathBuf,
@@ -15,12 +18,11 @@ pub struct Built {
     pub kept: PathBuf,
 }
 
-/// Builds them as they are built for the host, with another profile: emulation
-/// is slow.
+/// Builds them; `cargo xtask test` runs the same here.
 pub fn build() -> Result<Built> {
     eprintln!("building what runs in the virtual machines");
     let mut cargo = workspace::cargo("test");
-    cargo.args(["--profile", "guest", "--package", "iotop-trace"]);
+    cargo.args(["--profile", PROFILE, "--package", "iotop-trace"]);
     cargo.args(["--test", "ground_truth", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
     let out = cargo.stderr(Stdio::inherit()).output()?;

@@ -56,6 +56,9 @@ const QEMU: [&str; 16] = [
     "-nodefaults",
 ];
 
+/// The least that a process can have beside others.
+const NICE: i32 = 19;
+
 /// A kernel that falls reboots at once, which ends QEMU. An emulated CPU beside
 /// another one may stand still for longer than a lock-up takes on a real one.
 const KERNEL: &str = "console=ttyS0 panic=-1 oops=panic ignore_loglevel \
@@ -107,15 +110,17 @@ impl Machine {
             .arg("-serial")
             .arg(format!("file:{}", self.kernel_log.display()));
         command.args(["-serial", "stdio"]);
-        // SAFETY: prctl(2) is safe between fork and exec. Ended with us, however we
-        // end; each machine has a thread of its own until it is off.
+        // SAFETY: both calls are safe between fork and exec. Ended with us, however
+        // we end; each machine has a thread of its own until it is off. It may have
+        // what nobody else needs of the CPUs.
         unsafe {
-            command.pre_exec(
-                || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+            command.pre_exec(|| {
+                let nice = libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+                match nice | libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
                     0 => Ok(()),
                     _ => Err(io::Error::last_os_error()),
-                },
-            );
+                }
+            });
         }
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped());
         pipes

@@ -1,7 +1,7 @@
 //! Runs the ground truth on other kernels: boots the distribution's kernels in
 //! QEMU, two at a time, with the test binary as their first process.
 
-mod build;
+pub mod build;
 pub mod bzimage;
 mod capabilities;
 mod cpio;
