@@ -137,6 +137,10 @@ pub const LATER: [&str; 5] = [
 
 const KEPT_FROM: &str = "this kernel may preempt a task inside of a tracepoint, and keeps a \
     program from running a second time on that CPU";
+/// The kernel's trampoline holds a task on its CPU, no more, since 5.12
+/// (kernel/bpf/trampoline.c: `__bpf_prog_enter_recur`).
+const KEPT_FROM_FUNCTION: &str = "a kernel with preempt=full may preempt a task inside of a \
+    function's program, and keeps it from running a second time on that CPU";
 
 const DIRTIED: &str = "who makes a page dirty";
 const ADDED: &str = "page frames that begin anew";
@@ -274,9 +278,9 @@ const HOOKS: [Hook; 25] = [
     Hook {
         program: LATER[3],
         on: On::Entry(NEW),
-        kernels: Kernels::Preemptible,
+        kernels: Kernels::All,
         purpose: "bios held back that the program before it was kept from",
-        why: KEPT_FROM,
+        why: KEPT_FROM_FUNCTION,
     },
     Hook {
         program: "bio_let_through",
@@ -288,9 +292,9 @@ const HOOKS: [Hook; 25] = [
     Hook {
         program: LATER[4],
         on: On::Exit(NEW),
-        kernels: Kernels::Preemptible,
+        kernels: Kernels::All,
         purpose: "bios let through that the program before it was kept from",
-        why: KEPT_FROM,
+        why: KEPT_FROM_FUNCTION,
     },
     Hook {
         program: "bio_held_back",
