@@ -68,26 +68,6 @@ pub const MAPPING_BTREE: u32 = 3;
 /// A file system whose pages never become bios (NFS, FUSE).
 pub const MAPPING_NO_BLOCK: u32 = 4;
 
-/// What a CPU remembers of the task that was there last, so that most events
-/// need no look-up at all.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct Last {
-    /// The address of the task's `task_struct`.
-    pub task: u64,
-    /// Its `start_boottime`.
-    pub start_boottime: u64,
-    /// The address space it dirtied last.
-    pub mapping: u64,
-    /// A typed pointer is stored here to be read back as a number: the
-    /// verifier allows no arithmetic on the former.
-    pub number: u64,
-    /// The task's slot.
-    pub slot: u32,
-    /// What `mapping` is: one of the `MAPPING_*` values.
-    pub kind: u32,
-}
-
 /// The key of `INODES`.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -117,6 +97,5 @@ pub struct InodeOwner {
 }
 
 const _: () = assert!(size_of::<Owner>() == 8 * 8 + 8 * 4 + 16);
-const _: () = assert!(size_of::<Last>() == 40);
 const _: () = assert!(size_of::<InodeKey>() == 16);
 const _: () = assert!(size_of::<InodeOwner>() == 16);

@@ -37,8 +37,9 @@ impl Charge {
     /// Nothing tells.
     pub const UNKNOWN: Charge = Charge::to(SLOT_NONE, Class::Unknown);
 
+    /// To a slot.
     #[inline(always)]
-    const fn to(slot: Slot, class: Class) -> Charge {
+    pub const fn to(slot: Slot, class: Class) -> Charge {
         Charge(slot | (class as u32) << 16)
     }
 
@@ -144,15 +145,33 @@ pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
     Some(CACHE)
 }
 
-/// Whether a page waited for this bio.
-#[derive(Clone, Copy)]
-pub enum Waited {
+/// Whether a page waited for this bio, and for how long.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Waited {
+    /// 0 or 1.
+    pub pages: u32,
+    ticks: u32,
+}
+
+impl Waited {
+    const NOBODY_KNOWS: u32 = u32::MAX;
     /// It was submitted before.
-    No,
-    /// Its tag was live, and is marked as submitted now: for so many ticks.
-    Ticks(u32),
-    /// Its tag was lost, and the inode's last dirtier answers: nobody knows.
-    Unknown,
+    pub const NO: Waited = Waited {
+        pages: 0,
+        ticks: Waited::NOBODY_KNOWS,
+    };
+    /// Its tag was lost, and the inode's last dirtier answers.
+    const UNKNOWN: Waited = Waited {
+        pages: 1,
+        ..Waited::NO
+    };
+
+    /// For so many ticks: less than they can count.
+    #[inline(always)]
+    pub fn ticks(self) -> Option<u32> {
+        (self.ticks != Waited::NOBODY_KNOWS).then_some(self.ticks)
+    }
 }
 
 /// A page's owner by its tag.
@@ -177,7 +196,10 @@ pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
         unsafe { *place = tag.submitted(now).0 };
         return Some(ByTag {
             charge: Charge::by_slot(tag.slot()),
-            waited: Waited::Ticks(age),
+            waited: Waited {
+                pages: 1,
+                ticks: age,
+            },
         });
     }
     if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_TICKS {
@@ -188,8 +210,8 @@ pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
         return None;
     }
     let waited = match charge.class() == Class::Shared as u32 {
-        true => Waited::Unknown,
-        false => Waited::No,
+        true => Waited::UNKNOWN,
+        false => Waited::NO,
     };
     Some(ByTag { charge, waited })
 }
@@ -199,7 +221,7 @@ impl ByTag {
     fn not_live(charge: Charge) -> ByTag {
         ByTag {
             charge,
-            waited: Waited::No,
+            waited: Waited::NO,
         }
     }
 
@@ -208,7 +230,7 @@ impl ByTag {
     #[inline(always)]
     pub fn waited(&self, offset: u32) -> Waited {
         match self.waited {
-            Waited::Unknown if offset != 0 => Waited::No,
+            Waited::UNKNOWN if offset != 0 => Waited::NO,
             waited => waited,
         }
     }

@@ -2,11 +2,12 @@
 
 use core::arch::asm;
 
-use aya_ebpf::{bindings::BPF_NOEXIST, maps::HashMap};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Tick, lag_class};
 
 use crate::{
     charge::Waited,
+    kernel::clear,
     maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST},
 };
 
@@ -114,7 +115,7 @@ impl Part {
                 store_fact(self.index);
             }
             part.key = *key;
-            part.fact = Fact::default();
+            clear(&mut part.fact);
         }
     }
 
@@ -129,16 +130,12 @@ impl Part {
     #[inline(always)]
     pub fn waited(&self, waited: Waited) {
         let fact = self.fact();
-        match waited {
-            Waited::No => {}
-            Waited::Unknown => fact.pages += 1,
-            Waited::Ticks(age) => {
-                fact.pages += 1;
-                fact.lag_sum += u64::from(age);
-                fact.lag_max = fact.lag_max.max(age);
-                if let Some(pages) = fact.lags.get_mut(unknown(lag_class(age))) {
-                    *pages += 1;
-                }
+        fact.pages += waited.pages;
+        if let Some(age) = waited.ticks() {
+            fact.lag_sum += u64::from(age);
+            fact.lag_max = fact.lag_max.max(age);
+            if let Some(pages) = fact.lags.get_mut(unknown(lag_class(age))) {
+                *pages += 1;
             }
         }
     }
@@ -180,33 +177,38 @@ pub extern "C" fn store_fact(index: u32) -> u32 {
     0
 }
 
-/// The lowest bit of an index is that of the epoch.
+/// Adds to what the table has under a key, or enters it; `false` without room.
 #[inline(always)]
 fn store(index: u32, key: &FactKey, fact: &Fact) -> bool {
-    if index & 1 == 0 {
-        store_in(&FACTS_EVEN, key, fact)
-    } else {
-        store_in(&FACTS_ODD, key, fact)
-    }
-}
-
-#[inline(always)]
-fn store_in(facts: &HashMap<FactKey, Fact>, key: &FactKey, fact: &Fact) -> bool {
-    if merge(facts, key, fact) {
-        return true;
-    }
-    match facts.insert(key, fact, u64::from(BPF_NOEXIST)) {
-        Ok(()) => true,
-        // Another CPU came first.
-        Err(_) => merge(facts, key, fact),
-    }
-}
-
-#[inline(always)]
-fn merge(facts: &HashMap<FactKey, Fact>, key: &FactKey, fact: &Fact) -> bool {
-    let Some(known) = facts.get_ptr_mut(key) else {
-        return false;
+    let known = match find(index, key) {
+        None if enter(index, key, fact) => return true,
+        // Another CPU came first, or there is no room.
+        None => find(index, key),
+        known => known,
     };
+    known.map(|known| merge(known, fact)).is_some()
+}
+
+/// The lowest bit of an index is that of the epoch.
+#[inline(always)]
+fn find(index: u32, key: &FactKey) -> Option<*mut Fact> {
+    match index & 1 {
+        0 => FACTS_EVEN.get_ptr_mut(key),
+        _ => FACTS_ODD.get_ptr_mut(key),
+    }
+}
+
+#[inline(always)]
+fn enter(index: u32, key: &FactKey, fact: &Fact) -> bool {
+    let flags = u64::from(BPF_NOEXIST);
+    match index & 1 {
+        0 => FACTS_EVEN.insert(key, fact, flags).is_ok(),
+        _ => FACTS_ODD.insert(key, fact, flags).is_ok(),
+    }
+}
+
+#[inline(always)]
+fn merge(known: *mut Fact, fact: &Fact) {
     // SAFETY: a map value. `lag_max` is written without a lock: two CPUs that
     // raise it in the same instant may leave the lower of the two.
     unsafe {
@@ -223,5 +225,4 @@ fn merge(facts: &HashMap<FactKey, Fact>, key: &FactKey, fact: &Fact) -> bool {
             }
         }
     }
-    true
 }

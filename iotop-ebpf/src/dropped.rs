@@ -18,9 +18,16 @@ use crate::{
     page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
 };
 
-/// See [`Typed::number`].
+/// See [`Typed::number`]; and what is under way on each CPU, in a map because the
+/// verifier forgets what is written there.
 #[map]
-static DROPPED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static DROPPED: PerCpuArray<Dropped> = PerCpuArray::with_max_entries(1, 0);
+
+#[repr(C)]
+struct Dropped {
+    number: u64,
+    clear: Clear,
+}
 
 /// Fires when a folio is truncated, reclaimed or invalidated. `PG_dirty` is
 /// already clear by then. Clearing the tag also keeps the frame's next user
@@ -41,18 +48,19 @@ pub fn page_dropped(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn clear<const FOLIOS: bool>(folio: Typed) -> Option<()> {
     let flags: u64 = folio.field(layout!(page_flags));
-    let folio = folio.number(DROPPED.get_ptr_mut(0)?);
+    // SAFETY: a map value of this CPU, and only this program's.
+    let Dropped { number, clear } = unsafe { &mut *DROPPED.get_ptr_mut(0)? };
+    let folio = folio.number(number);
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
-    let mut clear = Clear {
-        slot: SLOT_NONE,
-        pages: 0,
-    };
-    visit_tags::<FOLIOS, _>(folio, pages, &mut clear);
+    clear.slot = SLOT_NONE;
+    clear.pages = 0;
+    visit_tags::<FOLIOS, _>(folio, pages, clear);
     cancelled(clear.slot, clear.pages);
     Some(())
 }
 
 /// Clears tags, and adds up runs of live ones with the same owner.
+#[repr(C)]
 struct Clear {
     slot: Slot,
     pages: u64,

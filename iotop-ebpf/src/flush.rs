@@ -8,14 +8,14 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use iotop_common::{
-    FlushId, FlushRun, Flushed, Lost, Owner,
+    FlushId, FlushRun, Flushed, Lost,
     tag::{SLOT_FIRST, SUBMITTED_ANSWERS_TICKS, Slot},
 };
 
 use crate::{
     charge::Known,
     count::{control, lose},
-    kernel::{BTRFS_SUPER_MAGIC, Typed, layout, now},
+    kernel::{BTRFS_SUPER_MAGIC, Typed, clear, copy, layout, now},
     maps::{FLUSHED, FLUSHES, OWNERS, QUEUED, RUNS},
     owners::{self, Asker, Current},
 };
@@ -225,8 +225,8 @@ impl Worker {
         run.worker_tid = worker_tid;
         run.id = id.0;
         match asker {
-            Some(asker) => run.asker = *asker,
-            None => run.asker = Owner::default(),
+            Some(asker) => copy(&mut run.asker, asker),
+            None => clear(&mut run.asker),
         }
         if RUNS
             .insert(self.current.slot, &*run, u64::from(BPF_ANY))

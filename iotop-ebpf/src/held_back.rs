@@ -133,35 +133,28 @@ fn remember(bio: Typed, asker: Asker) -> Option<()> {
     Some(())
 }
 
-/// Who handed the bio of this address to the block layer: somebody else, if it
-/// was held back.
+/// Whether somebody else handed the bio of this address to the block layer, and it
+/// was held back: then that is who submits it.
 #[inline(always)]
-pub fn take(address: u64, size: u32, worker: Submitter) -> Submitter {
+pub fn take(address: u64, size: u32, submitter: &mut Submitter) {
     // SAFETY: a copy; nobody else submits this bio.
     let Some(held_back) = (unsafe { HELD_BACK.get(address) }).copied() else {
-        return worker;
+        return;
     };
     let _ = HELD_BACK.remove(address);
     if held_back.size != size {
-        return worker;
+        return;
     }
-    let partition = held_back.partition;
     let Some(owner) = OWNERS.get_ptr(held_back.slot) else {
-        return worker;
+        return;
     };
+    submitter.partition = held_back.partition;
     // SAFETY: a map value; the user half writes `retired`.
     let (start_boottime, retired) = unsafe { ((*owner).start_boottime, (*owner).retired) };
-    if start_boottime != held_back.start_boottime || retired != 0 {
-        return Submitter {
-            partition,
-            ..worker
-        };
-    }
-    Submitter {
-        slot: held_back.slot,
-        kthread: held_back.kthread != 0,
-        flush: held_back.flush,
-        partition,
-        absent: true,
+    if start_boottime == held_back.start_boottime && retired == 0 {
+        submitter.slot = held_back.slot;
+        submitter.kthread = held_back.kthread != 0;
+        submitter.flush = held_back.flush;
+        submitter.absent = true;
     }
 }

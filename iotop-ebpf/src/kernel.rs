@@ -164,6 +164,43 @@ impl Typed {
     }
 }
 
+/// The same place, whose content compiler and verifier forget.
+#[inline(always)]
+pub fn anew<T>(place: &mut T) -> &mut T {
+    let mut place: *mut T = place;
+    // SAFETY: it does nothing; as far as the compiler knows it may write there.
+    unsafe {
+        asm!("{0} = {0}", inout(reg) place);
+        &mut *place
+    }
+}
+
+/// Sets all of a value's words to zero. What the compiler calls for that goes by
+/// bytes, and the verifier goes with it.
+#[inline(always)]
+pub fn clear<T>(value: &mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    let words = (&raw mut *value).cast::<u64>();
+    for n in 0..size_of::<T>() / 8 {
+        // SAFETY: a word of the value. Volatile, so that they stay words.
+        unsafe { words.add(n).write_volatile(0) };
+    }
+}
+
+/// Copies all of a value's words, for the same reason.
+#[inline(always)]
+pub fn copy<T: Copy>(to: &mut T, from: &T) {
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    let (to, from) = (
+        (&raw mut *to).cast::<u64>(),
+        (&raw const *from).cast::<u64>(),
+    );
+    for n in 0..size_of::<T>() / 8 {
+        // SAFETY: a word of each value.
+        unsafe { to.add(n).write_volatile(from.add(n).read_volatile()) };
+    }
+}
+
 /// The tags' clock. The JIT makes it one read of `jiffies_64`.
 #[inline(always)]
 pub fn now() -> Tick {

@@ -1,15 +1,14 @@
 //! The maps. The user half sizes `TAGS` and `SEEN` and fills `FREE` and
 //! `LOWER_DEVICES`.
 
-use crate::owners::Asker;
+use crate::owners::{Asker, Last};
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FlushRun, Flushed, InodeKey, InodeOwner, Last, Lost, Owner,
-    Seen,
+    Control, EpochPart, Fact, FactKey, FlushRun, Flushed, InodeKey, InodeOwner, Lost, Owner, Seen,
     tag::{SLOTS, TagChunk},
 };
 

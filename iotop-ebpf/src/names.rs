@@ -1,7 +1,9 @@
 //! A file's path, told when its inode is first seen and when its name changes.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP, helpers::bpf_probe_read_kernel_str_bytes, macros::map,
+    bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_probe_read_kernel_str, macros::map,
     maps::PerCpuArray,
 };
 use iotop_common::{
@@ -10,7 +12,7 @@ use iotop_common::{
 };
 
 use crate::{
-    kernel::{layout, try_read},
+    kernel::{anew, layout, try_read},
     maps::FILES,
 };
 
@@ -24,7 +26,7 @@ pub fn tell(inode: u64, key: &InodeKey, told: u32) -> u32 {
     };
     let dentry = alias.wrapping_sub(u64::from(layout!(dentry_d_alias)));
     let hash = try_read::<u32>(dentry, layout!(dentry_hash)).unwrap_or(0);
-    if hash != told && walk(dentry, key) {
+    if hash != told && tell_path(dentry, key.ino, key.dev, key.file) != 0 {
         hash
     } else {
         told
@@ -36,18 +38,20 @@ pub fn tell(inode: u64, key: &InodeKey, told: u32) -> u32 {
 static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(1, 0);
 
 /// Walks from the inode's first dentry up to the root. Names may change while
-/// we read them: it is the path of this moment at best.
+/// we read them: it is the path of this moment at best. 0 where there was no room. A
+/// global function is verified once, on its own.
 #[inline(never)]
-fn walk(mut dentry: u64, key: &InodeKey) -> bool {
+#[unsafe(no_mangle)]
+pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32) -> u32 {
     let Some(file) = NAME_OF.get_ptr_mut(0) else {
-        return false;
+        return 0;
     };
     // SAFETY: this CPU's element; the one program that writes it never runs
     // twice at once on one CPU.
     let file = unsafe { &mut *file };
-    file.ino = key.ino;
-    file.dev = key.dev;
-    file.file = key.file;
+    file.ino = ino;
+    file.dev = dev;
+    file.file = id;
     let (mut count, mut whole) = (0, 0);
     for n in 0..NAMES {
         let parent = try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
@@ -58,10 +62,10 @@ fn walk(mut dentry: u64, key: &InodeKey) -> bool {
         let Some(name) = try_read::<u64>(dentry, layout!(dentry_name)) else {
             break;
         };
-        // SAFETY: the helper checks the name's address.
-        if unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut file.names[n]) }
-            .is_err()
-        {
+        let place = &mut file.names[n];
+        let (to, len) = (place.as_mut_ptr().cast(), place.len() as u32);
+        // SAFETY: the helper checks the name's address and writes no more than this.
+        if unsafe { bpf_probe_read_kernel_str(to, len, name as *const c_void) } < 0 {
             break;
         }
         count = n + 1;
@@ -69,13 +73,14 @@ fn walk(mut dentry: u64, key: &InodeKey) -> bool {
     }
     file.count = count as u32;
     file.whole = whole;
+    let file = anew(file);
     let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
     // SAFETY: within the element.
     let told = unsafe {
         core::slice::from_raw_parts(
             core::ptr::from_ref(file).cast::<u8>(),
-            length(count.min(NAMES)),
+            length((file.count as usize).min(NAMES)),
         )
     };
-    FILES.output::<[u8]>(told, no_wakeup).is_ok()
+    u32::from(FILES.output::<[u8]>(told, no_wakeup).is_ok())
 }

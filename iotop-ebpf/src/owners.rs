@@ -3,20 +3,21 @@
 use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_task, bpf_get_current_task_btf},
+        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid,
+        generated::{self, bpf_get_current_task, bpf_get_current_task_btf},
     },
 };
 use iotop_common::{
-    Last, Lost, Owner,
+    Lost, Owner,
     owner::{OWNER_EXITED, OWNER_KTHREAD},
     tag::{SLOT_OVERFLOW, SLOTS, Slot},
 };
 
 use crate::{
     count::lose,
-    kernel::{PF_EXITING, PF_KTHREAD, Typed, layout, read, read_or_zero},
+    kernel::{PF_EXITING, PF_KTHREAD, Typed, clear, layout, read, read_or_zero},
     maps::{FREE, LAST, OWNERS, SLOT_OF},
+    submitted::{Charged, Submitter},
 };
 
 /// Which program asks: each has a memory of its own.
@@ -41,6 +42,28 @@ pub enum Asker {
 
 impl Asker {
     pub const COUNT: u32 = 15;
+}
+
+/// What a CPU remembers of the task that was there last, so that most events
+/// need no look-up at all.
+#[repr(C)]
+pub struct Last {
+    /// The address of the task's `task_struct`.
+    task: u64,
+    start_boottime: u64,
+    /// The address space it dirtied last.
+    pub mapping: u64,
+    /// A typed pointer is stored here to be read back as a number: the
+    /// verifier allows no arithmetic on the former.
+    pub number: u64,
+    slot: Slot,
+    /// What `mapping` is: one of the `MAPPING_*` values.
+    pub kind: u32,
+    /// Who submits the bio at hand. What follows a value from memory is verified
+    /// once, and not for each of the ways in which it came about.
+    pub submitter: Submitter,
+    /// To whom it is charged.
+    pub charged: Charged,
 }
 
 /// The current task as an owner.
@@ -72,14 +95,11 @@ pub fn current(asker: Asker) -> Option<Current> {
     }
     let slot = look_up(address, start_boottime);
     // SAFETY: as above.
-    unsafe {
-        *last = Last {
-            task: address,
-            start_boottime,
-            slot,
-            ..Last::default()
-        };
-    }
+    let remembered = unsafe { &mut *last };
+    remembered.task = address;
+    remembered.start_boottime = start_boottime;
+    remembered.slot = slot;
+    remembered.mapping = 0;
     let owner = OWNERS.get_ptr_mut(slot)?;
     Some(Current { slot, owner, last })
 }
@@ -142,20 +162,19 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
         _ => unsafe { bpf_get_current_cgroup_id() },
     };
     // SAFETY: the slot was free, so nobody else writes to its element.
-    unsafe {
-        *owner = Owner {
-            start_boottime,
-            cgroup_id,
-            tid,
-            tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
-            ppid,
-            uid,
-            flags,
-            generation: (*owner).generation + 1,
-            comm: bpf_get_current_comm().unwrap_or_default(),
-            ..Owner::default()
-        };
-    }
+    let owner = unsafe { &mut *owner };
+    let generation = owner.generation + 1;
+    clear(owner);
+    owner.start_boottime = start_boottime;
+    owner.cgroup_id = cgroup_id;
+    owner.tid = tid;
+    owner.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    owner.ppid = ppid;
+    owner.uid = uid;
+    owner.flags = flags;
+    owner.generation = generation;
+    // SAFETY: so many bytes are there; the helper ends them with a zero.
+    unsafe { generated::bpf_get_current_comm(owner.comm.as_mut_ptr().cast(), 16) };
     if SLOT_OF.insert(tid, slot, u64::from(BPF_ANY)).is_err() {
         lose(Lost::SlotOf, 1);
     }

@@ -6,8 +6,8 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use iotop_common::{
-    Class, Control, FactKey, FlushId, Last, Lost, TURNS,
-    tag::{SLOT_FIRST, Slot},
+    Class, Control, FactKey, FlushId, Lost, TURNS,
+    tag::{SLOT_FIRST, SLOT_NONE, Slot},
 };
 
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
     count::{Part, control, lose},
     flush, held_back,
     inode::{Inode, TypedInode},
-    kernel::{Typed, layout, now, read},
+    kernel::{Typed, anew, clear, layout, now, read},
     maps::LOWER_DEVICES,
     once,
-    owners::{self, Asker, Current, is_kthread},
+    owners::{self, Asker, Current, Last, is_kthread},
     page::{Folio, LARGE, SINGLE},
     remapped, walk,
 };
@@ -43,14 +43,16 @@ pub struct Bio {
 }
 
 /// Who submits it.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Submitter {
     pub slot: Slot,
-    pub kthread: bool,
     /// The run that a worker is in. Of a task whose bio was held back, the system
     /// call.
     pub flush: FlushId,
     /// The partition that the bio has left behind; 0 where it says so itself.
     pub partition: u32,
+    pub kthread: bool,
     /// It is not the current task.
     pub absent: bool,
 }
@@ -62,7 +64,7 @@ impl Submitter {
     fn of(current: &Current, bio: Typed, size: u32, control: &Control) -> Submitter {
         // SAFETY: map values; the memory is this CPU's and only this program's.
         let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
-        let submitter = Submitter {
+        last.submitter = Submitter {
             slot: current.slot,
             kthread,
             flush: match kthread {
@@ -73,10 +75,11 @@ impl Submitter {
             partition: remapped::take(current, bio),
             absent: false,
         };
-        match kthread && control.held_back != 0 {
-            true => held_back::take(bio.number(&raw mut last.number), size, submitter),
-            false => submitter,
+        if kthread && control.held_back != 0 {
+            let address = bio.number(&raw mut last.number);
+            held_back::take(address, size, &mut last.submitter);
         }
+        *anew(&mut last.submitter)
     }
 
     /// What it writes page cache for, see `FactKey::flush`.
@@ -88,12 +91,21 @@ impl Submitter {
         self.flush.0
     }
 
-    /// Who writes a page of the page cache, and what for. btrfs has its checksum
-    /// workers submit the bios of a flusher: they are the flusher's.
+    /// Who submits it in the end, and what for. btrfs has its checksum workers submit
+    /// the bios of a flusher: they are the flusher's.
     #[inline(always)]
-    fn of_cache(&self, known: &Known, part: &Part) -> (Slot, u32) {
+    fn on_behalf_of(&self, charged: &Charged, part: &Part) -> (Slot, u32) {
+        const READ: u32 = Class::Read as u32;
+        const STACKED: u32 = Class::Stacked as u32;
+        const DIRECT: u32 = Class::Direct as u32;
+        match charged.charge.class() {
+            READ | STACKED => return (self.slot, self.flush.0),
+            // A reason by itself.
+            DIRECT => return (self.slot, FlushId::NONE.0),
+            _ => {}
+        }
         if self.may_be_for_a_flusher(part)
-            && let Some((worker, flush)) = flush::of_inode(known)
+            && let Some((worker, flush)) = flush::of_inode(&charged.known)
         {
             return (worker, flush.0);
         }
@@ -165,7 +177,6 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
     if !is_counted(opf, size) {
         return None;
     }
-    let op = opf & REQ_OP_MASK;
     let current = owners::current(match TURN {
         FIRST => Asker::Submitted,
         AGAIN => Asker::SubmittedAgain,
@@ -183,10 +194,14 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
     // BIO_CLONED says nothing: btrfs clones the bios of its mirrors, and those
     // enter at the top.
     let stacked = control.lower_devices != 0 && is_lower(dev);
-    if op == REQ_OP_READ && stacked {
-        return None;
-    }
+    let class = match (opf & REQ_OP_MASK, stacked) {
+        (REQ_OP_READ, true) => return None,
+        (REQ_OP_READ, false) => Class::Read,
+        (_, true) => Class::Stacked,
+        (_, false) => Class::Exact,
+    };
     let part = Part::of(control, TURN)?;
+    part.total(class, u64::from(size));
     // SAFETY: a map value of this CPU, and only this program's.
     let last = unsafe { &mut *current.last };
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
@@ -200,44 +215,46 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
         dev,
     };
     let first = (idx == 0).then(|| FirstPage::of(io_vec, &mut last.number));
-    let key = FactKey {
-        dev,
-        submitter: submitter.slot,
-        flush: submitter.flush.0,
-        ..FactKey::default()
-    };
-    if op == REQ_OP_READ {
-        // A read belongs to whoever submits it, and to its first page's file.
-        let ino = first
-            .and_then(|page| page.ino(&mut last.number))
-            .unwrap_or(0);
-        part.total(Class::Read, u64::from(size));
-        let key = FactKey {
-            ino,
-            class: Class::Read as u32,
-            owner: submitter.slot,
-            ..key
-        };
-        whole(&part, &key, size);
-    } else if stacked {
-        part.total(Class::Stacked, u64::from(size));
-        let class = Class::Stacked as u32;
-        whole(&part, &FactKey { class, ..key }, size);
-    } else {
-        part.total(Class::Exact, u64::from(size));
-        match first {
-            Some(page) if bvec_done == 0 && page.holds(size) => {
-                one_page(&part, &bio, &submitter, &page, last);
-            }
-            _ if TURN == AT_LAST => by_kind(&part, &bio, &submitter, key, first, last),
-            _ => {
-                walk::begin::<TURN>(&part, &bio, &submitter, last.mapping)?;
-                if FOLIOS == LARGE {
-                    walk::all::<TURN>()?;
-                }
+    match (class, first) {
+        (Class::Read, _) => {
+            // A read belongs to whoever submits it, and to its first page's file.
+            let ino = first.and_then(|page| page.ino(&mut last.number));
+            last.charged.is(Charge::to(submitter.slot, class));
+            last.charged.known.ino = ino.unwrap_or(0);
+        }
+        (Class::Stacked, _) => {
+            last.charged.is(Charge::to(SLOT_NONE, class));
+        }
+        // No more than one page: the most frequent write, without a loop.
+        (_, Some(page)) if bvec_done == 0 && page.holds(size) => {
+            if charge_page(&part, &bio, &submitter, &page, last).is_none() {
+                last.charged.is(Charge::UNKNOWN);
             }
         }
+        _ if TURN == AT_LAST => charge_by_kind(&part, &bio, &submitter, first, last),
+        _ => {
+            walk::begin::<TURN>(&part, &bio, &submitter, last.mapping)?;
+            if FOLIOS == LARGE {
+                walk::all::<TURN>()?;
+            }
+            return Some(());
+        }
     }
+    let charged = anew(&mut last.charged);
+    let (submitter, flush) = submitter.on_behalf_of(charged, &part);
+    part.turn_to(&FactKey {
+        ino: charged.known.ino,
+        dev,
+        class: charged.charge.class(),
+        owner: charged.charge.owner(),
+        submitter,
+        flush,
+        file: charged.known.file,
+    });
+    let fact = part.fact();
+    fact.bytes += u64::from(size);
+    fact.bios += 1;
+    part.waited(charged.waited);
     Some(())
 }
 
@@ -364,43 +381,26 @@ impl FirstPage {
     }
 }
 
-/// A write of no more than one page: the most frequent bio, without a loop.
-#[inline(always)]
-fn one_page(part: &Part, bio: &Bio, submitter: &Submitter, page: &FirstPage, last: &mut Last) {
-    let charged = charge_page(part, bio, submitter, page, last);
-    let charged = charged.unwrap_or(Charged {
-        charge: Charge::UNKNOWN,
-        known: Known::mapping(0, false),
-        waited: Waited::No,
-    });
-    // Direct I/O is a reason by itself.
-    let (submitter, flush) = match charged.charge.class() == Class::Direct as u32 {
-        true => (submitter.slot, FlushId::NONE.0),
-        false => submitter.of_cache(&charged.known, part),
-    };
-    part.turn_to(&FactKey {
-        ino: charged.known.ino,
-        dev: bio.dev,
-        class: charged.charge.class(),
-        owner: charged.charge.owner(),
-        submitter,
-        flush,
-        file: charged.known.file,
-    });
-    let fact = part.fact();
-    fact.bytes += u64::from(bio.size);
-    fact.bios += 1;
-    part.waited(charged.waited);
-}
-
-/// To whom a page is charged.
-struct Charged {
+/// To whom a bio is charged.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Charged {
     charge: Charge,
     known: Known,
     waited: Waited,
 }
 
-/// `None`: kernel memory could not be read.
+impl Charged {
+    /// All of it is charged to this, of no file.
+    #[inline(always)]
+    fn is(&mut self, charge: Charge) {
+        clear(&mut self.known);
+        self.charge = charge;
+        self.waited = Waited::NO;
+    }
+}
+
+/// A write of one page, by its tag. `None`: kernel memory could not be read.
 #[inline(always)]
 fn charge_page(
     part: &Part,
@@ -408,14 +408,14 @@ fn charge_page(
     submitter: &Submitter,
     page: &FirstPage,
     last: &mut Last,
-) -> Option<Charged> {
+) -> Option<()> {
     let folio = Folio::of_typed(page.page, page.address, &mut last.number)?;
-    let mut known = Known::mapping(last.mapping, part.wants_flushes());
+    last.charged.known = Known::mapping(last.mapping, part.wants_flushes());
     if folio.mapping == last.mapping && folio.head == page.address {
-        page.inode().tell(&mut known);
+        page.inode().tell(&mut last.charged.known);
     }
-    let what = charge::look(&folio, &mut known)?;
-    last.mapping = known.mapping;
+    let what = charge::look(&folio, &mut last.charged.known)?;
+    last.mapping = last.charged.known.mapping;
     let (charge, waited) = match what {
         CACHE => {
             let now = now();
@@ -423,55 +423,30 @@ fn charge_page(
             let by_tag = charge::by_tag(page.address, folio.mapping, now)?;
             (by_tag.charge, by_tag.waited(page.offset))
         }
-        BUFFER => (Charge::METADATA, Waited::No),
-        _ => (Charge::of_other(bio, submitter), Waited::No),
+        BUFFER => (Charge::METADATA, Waited::NO),
+        _ => (Charge::of_other(bio, submitter), Waited::NO),
     };
-    Some(Charged {
-        charge,
-        known,
-        waited,
-    })
+    last.charged.charge = charge;
+    last.charged.waited = waited;
+    Some(())
 }
 
 /// A write by what its first page is, which the others are too: without a loop, and
 /// without the tags that tell whose page cache is.
 #[inline(always)]
-fn by_kind(
+fn charge_by_kind(
     part: &Part,
     bio: &Bio,
     submitter: &Submitter,
-    key: FactKey,
     first: Option<FirstPage>,
     last: &mut Last,
 ) {
-    let mut known = Known::mapping(0, part.wants_flushes());
-    let what = first.and_then(|page| page.look(&mut known, &mut last.number));
-    let charge = match what {
+    last.charged.known = Known::mapping(0, part.wants_flushes());
+    let what = first.and_then(|page| page.look(&mut last.charged.known, &mut last.number));
+    last.charged.charge = match what {
         Some(OTHER) => Charge::of_other(bio, submitter),
         Some(BUFFER) => Charge::METADATA,
         _ => Charge::UNKNOWN,
     };
-    let (slot, flush) = match charge.class() == Class::Direct as u32 {
-        true => (submitter.slot, FlushId::NONE.0),
-        false => submitter.of_cache(&known, part),
-    };
-    let key = FactKey {
-        ino: known.ino,
-        file: known.file,
-        class: charge.class(),
-        owner: charge.owner(),
-        submitter: slot,
-        flush,
-        ..key
-    };
-    whole(part, &key, bio.size);
-}
-
-/// Counts all of a bio under one key.
-#[inline(always)]
-fn whole(part: &Part, key: &FactKey, size: u32) {
-    part.turn_to(key);
-    let fact = part.fact();
-    fact.bytes += u64::from(size);
-    fact.bios += 1;
+    last.charged.waited = Waited::NO;
 }

@@ -7,10 +7,10 @@ use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
 use iotop_common::{Control, FactKey, Lost, TURNS, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, Known, OTHER},
+    charge::{self, BUFFER, CACHE, Charge, Known},
     count::{Part, lose},
     flush,
-    kernel::{Words, layout, now},
+    kernel::{Words, clear, layout, now},
     page::Folio,
     submitted::{Bio, Submitter},
 };
@@ -84,28 +84,19 @@ pub fn begin<const TURN: u32>(
     // SAFETY: this CPU's element, which only this program uses.
     let walk = unsafe { &mut *place };
     let now = now();
-    *walk = Walk {
-        bvec: bio.bvec,
-        page: 0,
-        known: Known::mapping(mapping, part.wants_flushes()),
-        charged: Charge::UNKNOWN,
-        charged_file: 0,
-        charged_ino: 0,
-        offset: 0,
-        bvec_left: 0,
-        bvec_skip: bio.bvec_done,
-        bio_left: bio.size,
-        folio_left: 0,
-        what: OTHER,
-        other: Charge::of_other(bio, submitter),
-        dev: bio.dev,
-        submitter: submitter.slot,
-        flush: submitter.flush(part),
-        for_a_flusher: u32::from(submitter.may_be_for_a_flusher(part)),
-        begun: 0,
-        now: now.0,
-        control: part.control(),
-    };
+    clear(walk);
+    walk.bvec = bio.bvec;
+    walk.known.mapping = mapping;
+    walk.known.wants_file = u32::from(part.wants_flushes());
+    walk.bvec_skip = bio.bvec_done;
+    walk.bio_left = bio.size;
+    walk.other = Charge::of_other(bio, submitter);
+    walk.dev = bio.dev;
+    walk.submitter = submitter.slot;
+    walk.flush = submitter.flush(part);
+    walk.for_a_flusher = u32::from(submitter.may_be_for_a_flusher(part));
+    walk.now = now.0;
+    walk.control = part.control();
     part.tick(now);
     Some(())
 }
@@ -187,7 +178,7 @@ impl Context<'_> {
         let bytes = self.walk.bio_left;
         if bytes != 0 {
             lose(Lost::LongBios, 1);
-            self.walk.known = Known::mapping(0, false);
+            clear(&mut self.walk.known);
             self.walk.bio_left = 0;
             self.charge(Charge::UNKNOWN, bytes);
         }
