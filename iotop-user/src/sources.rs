@@ -168,7 +168,8 @@ pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
 pub fn without(refused: &Refused) -> String {
     let Refused { hook, error } = refused;
     format!(
-        "{} is unknown: this kernel refuses {} ({})",
+        "{} is unknown: this kernel refuses {} ({}); one with CONFIG_FUNCTION_TRACER and \
+         CONFIG_BPF_JIT, as distributions have, takes it",
         hook.purpose,
         hook.on,
         root(error)
