@@ -77,7 +77,8 @@ pub fn background(mut run: Run<'_>) -> Result<()> {
 /// Data that is dirty for longer than vm.dirty_expire_centisecs is written, by
 /// nobody's asking, and had been dirty for that long.
 pub fn periodic(mut run: Run<'_>) -> Result<()> {
-    let len = 16 * MIB;
+    // Its first page's age is the file's: the last one is to be hardly younger.
+    let len = sized(16 * MIB);
     let _expire = Setting::vm("dirty_expire_centisecs", 100)?;
     let _wakeup = Setting::vm("dirty_writeback_centisecs", 20)?;
     run.trace()?;

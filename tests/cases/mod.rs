@@ -20,9 +20,9 @@ use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
 
-/// A size for a real machine; an emulated one has a quarter of it to write.
+/// A size for a real machine; an emulated one has an eighth of it to write.
 fn sized(len: u64) -> u64 {
-    if emulated() { len / 4 } else { len }
+    if emulated() { len / 8 } else { len }
 }
 
 /// A case does all its work in one run.
