@@ -286,12 +286,14 @@ pub fn two_units(mut run: Run<'_>) -> Result<()> {
 /// A file that was deleted while its pages were dirty and it was open has its
 /// name, and is marked.
 pub fn deleted(mut run: Run<'_>) -> Result<()> {
-    let len = 24 * MIB;
+    let len = sized(24 * MIB);
     run.trace()?;
     let file = run.file("gone");
     let mut writer = Writer::start("gt-gone", &["unlinked", &file, &len.to_string()])?;
     writer.go()?;
     writer.done(run.deadline)?;
+    // What the kernel wrote for want of memory was the file's while it had its name.
+    run.nothing_written_yet()?;
     run.flush()?;
     let report = run.finish(len, 0)?;
     let pid = writer.exit(run_over())?;
@@ -399,7 +401,9 @@ pub fn mixed(mut run: Run<'_>) -> Result<()> {
 /// A spike is told when it is over, with all its bytes and their owner.
 pub fn spike(mut run: Run<'_>) -> Result<()> {
     let len = 128 * MIB;
-    run.trace_with(&["-d", "0.25", "--explain-writeback"])?;
+    // In MiB/s: the first and the last interval may have little, an emulated disk
+    // always has.
+    run.trace_with(&["-d", "0.25", "--explain-writeback", "--spike-floor", "1"])?;
     let file = run.file("file");
     let pid = run.to_end("gt-spike", &["write", &file, "0", &len.to_string()])?;
     run.nothing_written_yet()?;
@@ -422,9 +426,9 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
             .filter_map(|owner| owner["bytes"].as_u64());
         sum += bytes.sum::<u64>();
     }
-    // On a slow machine some intervals may lie below what is a spike.
+    // On a slow machine some intervals may lie below even that.
     match emulated() {
-        true => ensure!((len / 4..=len + len / 100).contains(&sum), "{sum} of {len}"),
+        true => ensure!((len / 2..=len + len / 100).contains(&sum), "{sum} of {len}"),
         false => near("gt-spike's part of the spikes", sum, len)?,
     }
     Ok(())

@@ -38,6 +38,8 @@ use suite::Unpacked;
 
 /// Each has one CPU, and waits for a part of its time: two have enough for four.
 const AT_ONCE: usize = 4;
+/// Where what a program's run takes is measured.
+const AT_ONCE_MEASURED: usize = 2;
 /// How long one machine may run.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// What the tests' time limits are multiplied with: emulation is slow, and
@@ -112,8 +114,12 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     let (machines, ended) = (Mutex::new(machines), Mutex::new(outcomes));
+    let at_once = match options.record {
+        true => AT_ONCE_MEASURED,
+        false => AT_ONCE,
+    };
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 let next = || locked(&machines).pop_front();
                 while let Some((kernel, unpacked, machine)) = next() {
