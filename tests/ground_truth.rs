@@ -21,7 +21,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use cases::{Case, Group};
 use support::device::Device;
 use support::needs::{self, Feature, Needs};
-use support::{init, selftest, writer};
+use support::run::kept_as;
+use support::{init, selftest, tracer, writer};
 
 fn main() -> ExitCode {
     if init::is_ours() {
@@ -86,7 +87,12 @@ fn trial(
         Some(used) => used,
         None => Device::create_on(group.fs, group.on).map_err(describe)?,
     };
-    cases::run(name, case, &fresh).map_err(describe)?;
+    if let Err(error) = cases::run(name, case, &fresh) {
+        if init::is_guest() {
+            tracer::tell(&kept_as(name));
+        }
+        return Err(describe(error));
+    }
     *device = Some(fresh);
     Ok(Completion::Completed)
 }

@@ -120,7 +120,7 @@ pub fn settings(stage: &Stage) -> Result<()> {
 pub fn mouse(stage: &Stage) -> Result<()> {
     stage.wrote("lv-mouse", "file", 8 * MIB)?;
     let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
-    let text = terminal.text();
+    let text = terminal.wait_for("a head", |text| text.contains("COMMAND"))?;
     let head = text
         .lines()
         .position(|line| line.contains("COMMAND"))

@@ -43,6 +43,11 @@ pub struct Run<'a> {
     traced: Option<Traced>,
 }
 
+/// What a trial's lines are kept as.
+pub fn kept_as(name: &str) -> String {
+    name.replace("::", "-")
+}
+
 struct Traced {
     tracer: Option<Tracer>,
     outer: Vmstat,
@@ -60,7 +65,7 @@ impl<'a> Run<'a> {
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
-            name: name.replace("::", "-"),
+            name: kept_as(name),
             device,
             dir,
             deadline,

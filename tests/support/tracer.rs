@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
@@ -19,6 +19,21 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_iotop-trace");
 
 const ATTACH: Duration = Duration::from_secs(15);
 const STOP: Duration = Duration::from_secs(10);
+
+/// Where the lines of a run are kept.
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ndjson"))
+}
+
+/// Tells of a run that failed what the tracer said of the machine, of writers and of
+/// flushes: a virtual machine takes its files with it.
+pub fn tell(name: &str) {
+    let lines = fs::read_to_string(kept(name)).unwrap_or_default();
+    let telling = |line: &&str| line.contains(r#""type":"system""#) || line.contains(r#""gt-"#);
+    for line in lines.lines().filter(telling) {
+        eprintln!("{line}");
+    }
+}
 
 /// A tracer that has attached. Dropping it ends it.
 pub struct Tracer {
@@ -100,7 +115,7 @@ impl Tracer {
         while let Some(line) = deadline.line(&self.lines)? {
             self.seen.push(line);
         }
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kept_as}.ndjson"));
+        let kept = kept(kept_as);
         fs::write(&kept, self.seen.join("\n"))
             .with_context(|| format!("cannot write {}", kept.display()))?;
         let said = self.complaint.take().and_then(|thread| thread.join().ok());
