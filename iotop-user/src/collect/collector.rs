@@ -525,8 +525,7 @@ mod tests {
     use super::*;
     use crate::taskstats::needs;
 
-    #[test]
-    fn an_owner_that_was_born_after_the_pass_has_not_exited() {
+    fn without_sources() -> Collector {
         let sources = Sources {
             probe: None,
             taskstats: None,
@@ -536,7 +535,12 @@ mod tests {
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
         };
-        let collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        Collector::new(sources, Wanted::default()).expect("a first look")
+    }
+
+    #[test]
+    fn an_owner_that_was_born_after_the_pass_has_not_exited() {
+        let collector = without_sources();
         let owner = |slot, start_boottime, flags| {
             let owner = Owner {
                 tid: slot,
@@ -572,16 +576,7 @@ mod tests {
     /// started with, for the pass had met it on its way out.
     #[test]
     fn an_owner_that_the_pass_does_not_tell_of_has_the_name_that_it_has_now() {
-        let sources = Sources {
-            probe: None,
-            taskstats: None,
-            exits: None,
-            block_events: None,
-            counted: Counted::NONE,
-            proc_root: "/proc".into(),
-            sys_root: "/sys".into(),
-        };
-        let collector = Collector::new(sources, Wanted::default()).expect("a first look");
+        let collector = without_sources();
         let pid = std::process::id();
         let us = Thread { pid, tid: pid };
         let stat = us.stat("/proc".as_ref()).expect("we live");
