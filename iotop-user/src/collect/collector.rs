@@ -572,8 +572,8 @@ mod tests {
         assert_eq!(exited, [true, false, true]);
     }
 
-    /// ext4::own_fsync failed once on 6.12: its writer's bytes had the name that it was
-    /// started with, for the pass had met it on its way out.
+    /// ext4::own_fsync failed once on 6.12: no byte had its writer's name. The pass leaves
+    /// out a task that is on its way out: its last name may be from before execve.
     #[test]
     fn an_owner_that_the_pass_does_not_tell_of_has_the_name_that_it_has_now() {
         let collector = without_sources();
