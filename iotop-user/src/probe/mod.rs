@@ -248,39 +248,18 @@ impl Probe {
             self.slots.correct(&live);
         }
         let mut owners = Vec::new();
-        for slot in SLOT_FIRST..SLOTS {
-            let Some(owner) = self.owners.get(slot as usize) else {
-                break;
-            };
-            if owner.generation == 0 {
-                // Slots are handed out from the lowest up.
-                break;
-            }
+        let last = self.slots.last.max(reports.last_named);
+        for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot as usize), last) {
             let seen = self.slots.look(slot, &owner, reports.of_slot(slot), now);
             let Some((deltas, step)) = seen else { continue };
             match step {
                 Step::Keep => {}
-                Step::Retire => self.retire(slot, &owner)?,
+                Step::Retire => retire(&self.owners, &mut self.slot_of, slot, &owner)?,
                 Step::Free => typed("FREE", self.free.push(slot, 0))?,
             }
             owners.push((slot, owner, deltas));
         }
         Ok(owners)
-    }
-
-    /// Makes sure that nobody is given this slot any more.
-    fn retire(&mut self, slot: Slot, owner: &Owner) -> Result<(), ProbeError> {
-        self.owners
-            .set_word(slot as usize, offset_of!(Owner, retired), 1);
-        match self.slot_of.get(&owner.tid, 0) {
-            Ok(known) if known == slot => gone_is_fine(self.slot_of.remove(&owner.tid)),
-            Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(source) => Err(source),
-        }
-        .map_err(|source| ProbeError::Map {
-            map: "SLOT_OF",
-            source,
-        })
     }
 
     /// How many live tags each slot has, by looking at every page's.
@@ -307,6 +286,25 @@ fn file_name(record: &[u8]) -> Option<FileName> {
     let mut whole = [0; size_of::<FileName>()];
     whole.get_mut(..record.len())?.copy_from_slice(record);
     plain(&whole)
+}
+
+/// Makes sure that nobody is given this slot any more.
+fn retire(
+    owners: &Mapped<Owner>,
+    slot_of: &mut BpfHashMap<MapData, u32, u32>,
+    slot: Slot,
+    owner: &Owner,
+) -> Result<(), ProbeError> {
+    owners.set_word(slot as usize, offset_of!(Owner, retired), 1);
+    match slot_of.get(&owner.tid, 0) {
+        Ok(known) if known == slot => gone_is_fine(slot_of.remove(&owner.tid)),
+        Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(source) => Err(source),
+    }
+    .map_err(|source| ProbeError::Map {
+        map: "SLOT_OF",
+        source,
+    })
 }
 
 fn gone_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {

@@ -65,29 +65,51 @@ pub struct Report {
 
 /// What an epoch's facts say of each slot.
 #[derive(Debug)]
-pub struct Reports(Vec<Report>);
+pub struct Reports {
+    of_slot: Vec<Report>,
+    /// The highest slot that some fact names.
+    pub last_named: Slot,
+}
 
 impl Reports {
     /// Gathers them.
     pub fn of(facts: &[(FactKey, Fact)]) -> Reports {
-        let mut reports = vec![Report::default(); SLOTS as usize];
+        let mut of_slot = vec![Report::default(); SLOTS as usize];
+        let mut last_named = 0;
         for (key, fact) in facts {
             for slot in [key.owner, key.submitter] {
-                if let Some(report) = reports.get_mut(slot as usize) {
+                if let Some(report) = of_slot.get_mut(slot as usize) {
                     report.named = true;
+                    last_named = last_named.max(slot);
                 }
             }
-            if let Some(report) = reports.get_mut(key.owner as usize) {
+            if let Some(report) = of_slot.get_mut(key.owner as usize) {
                 report.submitted += u64::from(fact.pages);
             }
         }
-        Reports(reports)
+        Reports {
+            of_slot,
+            last_named,
+        }
     }
 
     /// Of one slot.
     pub fn of_slot(&self, slot: Slot) -> Report {
-        self.0.get(slot as usize).copied().unwrap_or_default()
+        self.of_slot.get(slot as usize).copied().unwrap_or_default()
     }
+}
+
+/// The slots that have or had a tenant. They are handed out from the lowest up, but by
+/// several tasks at once: one whose tenant is only just moving in has no generation
+/// yet, while tasks above it write already. `last` is the highest that is known of.
+pub fn handed_out(
+    owner: impl Fn(Slot) -> Option<Owner>,
+    last: Slot,
+) -> impl Iterator<Item = (Slot, Owner)> {
+    (SLOT_FIRST..SLOTS)
+        .map_while(move |slot| Some((slot, owner(slot)?)))
+        .take_while(move |(slot, owner)| owner.generation != 0 || *slot <= last)
+        .filter(|(_, owner)| owner.generation != 0)
 }
 
 /// What to do with a slot after a look at it.
@@ -105,6 +127,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Slots {
     records: Vec<Record>,
+    /// The highest slot that was ever seen with a tenant.
+    pub last: Slot,
 }
 
 impl Slots {
@@ -125,6 +149,7 @@ impl Slots {
         };
         Slots {
             records: vec![record; SLOTS as usize],
+            last: 0,
         }
     }
 
@@ -138,6 +163,7 @@ impl Slots {
         now: Instant,
     ) -> Option<(PageDeltas, Step)> {
         let record = &mut self.records[slot as usize];
+        self.last = self.last.max(slot);
         if record.generation != owner.generation {
             *record = Record {
                 state: State::InUse,
@@ -239,6 +265,28 @@ mod tests {
     use super::*;
 
     const SLOT: Slot = SLOT_FIRST;
+
+    /// It was not: all that the interval wrote had no name.
+    #[test]
+    fn an_owner_that_wrote_is_seen_above_a_slot_that_is_being_handed_out() {
+        let owner = |slot| {
+            let generation = u32::from([SLOT_FIRST, SLOT_FIRST + 2].contains(&slot));
+            Some(Owner {
+                tid: slot,
+                generation,
+                ..Owner::default()
+            })
+        };
+        let wrote = FactKey {
+            owner: SLOT_FIRST + 2,
+            ..FactKey::default()
+        };
+        let reports = Reports::of(&[(wrote, Fact::default())]);
+        let tids: Vec<u32> = handed_out(owner, reports.last_named)
+            .map(|(_, owner)| owner.tid)
+            .collect();
+        assert_eq!(tids, [SLOT_FIRST, SLOT_FIRST + 2]);
+    }
 
     const NAMED: Report = Report {
         named: true,
