@@ -349,7 +349,7 @@ impl Collector {
     }
 
     /// Where the facts' files lie.
-    fn paths(&self, facts: &[BlockFact]) -> HashMap<FileKey, Arc<str>> {
+    fn paths(&mut self, facts: &[BlockFact]) -> HashMap<FileKey, Arc<str>> {
         if !self.wanted.flushes {
             return HashMap::new();
         }

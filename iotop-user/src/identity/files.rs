@@ -13,7 +13,8 @@ use iotop_common::FileName;
 use super::{Mounts, btrfs};
 use crate::collect::devices::{Number, major_minor};
 
-/// Twice as many as the kernel half remembers inodes.
+/// Twice as many as the kernel half remembers inodes. It tells one of those it remembers
+/// once: half of ours, those used last, have to be enough for them.
 const MOST: usize = 32 * 1024;
 
 /// The end of a name that was longer.
@@ -24,13 +25,22 @@ const CUT_OFF: char = '…';
 pub struct Files {
     proc_root: PathBuf,
     sys_root: PathBuf,
-    paths: HashMap<File, Arc<str>>,
+    paths: HashMap<File, Known>,
+    /// How often a path was told or asked for.
+    uses: u64,
     /// The file system on each device of one that has a number of its own.
     on_devices: HashMap<Number, Number>,
 }
 
 /// `super_block.s_dev`, `inode.i_ino`, and what tells inodes of one number apart.
 type File = (Number, u64, u32);
+
+#[derive(Debug)]
+struct Known {
+    path: Arc<str>,
+    /// `Files::uses` at the last one.
+    used: u64,
+}
 
 impl Files {
     /// None known yet.
@@ -39,6 +49,7 @@ impl Files {
             proc_root: proc_root.to_owned(),
             sys_root: sys_root.to_owned(),
             paths: HashMap::new(),
+            uses: 0,
             on_devices: HashMap::new(),
         }
     }
@@ -51,26 +62,40 @@ impl Files {
         let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
         self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
         if self.paths.len() + told.len() > MOST {
-            // The kernel half tells an inode anew when it meets it again.
-            let mut keep = false;
-            self.paths.retain(|_, _| {
-                keep = !keep;
-                keep
-            });
+            self.forget_half();
         }
         for file in told {
             let dev = major_minor(file.dev);
             if let Some(path) = inside(file).and_then(|inside| mounts.path(dev, &inside)) {
-                self.paths.insert((dev, file.ino, file.file), path.into());
+                self.uses += 1;
+                let known = Known {
+                    path: path.into(),
+                    used: self.uses,
+                };
+                self.paths.insert((dev, file.ino, file.file), known);
             }
         }
     }
 
+    /// Those that were not used for longest.
+    fn forget_half(&mut self) {
+        let mut uses: Vec<u64> = self.paths.values().map(|known| known.used).collect();
+        if uses.is_empty() {
+            return;
+        }
+        let middle = uses.len() / 2;
+        let (_, oldest_kept, _) = uses.select_nth_unstable(middle);
+        self.paths.retain(|_, known| known.used >= *oldest_kept);
+    }
+
     /// The path of a file that was written to this device; marked where another
     /// file or none lies there now, as far as the path is known to its end.
-    pub fn path(&self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
+    pub fn path(&mut self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
         let fs = self.on_devices.get(&device).unwrap_or(&device);
-        let path = self.paths.get(&(*fs, ino, file))?;
+        let known = self.paths.get_mut(&(*fs, ino, file))?;
+        self.uses += 1;
+        known.used = self.uses;
+        let path = &known.path;
         // What is not UTF-8 in a name has been replaced.
         if path.contains([CUT_OFF, char::REPLACEMENT_CHARACTER]) {
             return Some(path.clone());
@@ -142,7 +167,7 @@ mod tests {
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
         files.add(&[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))]);
-        let path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
+        let mut path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
         let plain = place.display().to_string();
         assert_eq!(path(ino).as_ref(), Some(&plain));
         assert_eq!(path(ino + 1), Some(format!("{plain} (replaced)")));
@@ -154,6 +179,20 @@ mod tests {
         files.add(&[told(&[&long], 7, (8, 1))]);
         let path = files.path((8, 1), 7, 9);
         assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
+    }
+
+    #[test]
+    fn a_file_in_constant_use_keeps_its_path_however_many_are_told() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
+        files.add(&[told(&["table"], 1, (8, 1))]);
+        for thousand in 1..=3 * MOST as u64 / 1000 {
+            let inodes = thousand * 1000..(thousand + 1) * 1000;
+            let spool: Vec<_> = inodes.map(|ino| told(&["spool"], ino, (8, 1))).collect();
+            files.add(&spool);
+            assert!(files.path((8, 1), 1, 9).is_some(), "after {thousand}000");
+        }
+        assert!(files.paths.len() <= MOST);
     }
 
     #[test]
