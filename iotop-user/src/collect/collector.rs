@@ -316,7 +316,8 @@ impl Collector {
                 },
             });
             let row = &mut interval.rows[place];
-            row.exited |= owner.flags & OWNER_EXITED != 0;
+            // A thread that executes a program takes its dead leader's place.
+            row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
             let block = row.block.get_or_insert_with(TaskBlock::zero);
             attribution::add_slot(block, deltas, self.page_size, self.jiffy);
             task_of.insert(*slot, place);
@@ -326,19 +327,17 @@ impl Collector {
 
     /// The row of a task that the pass did not tell of. Of one that is on its way out it
     /// does not, and it may have executed a program since it did: where its slot has
-    /// another name, its own last word or /proc tells which it has now.
+    /// another name, /proc or its own last word tells which it has now.
     fn renamed(&self, mut row: Task, owner: &Owner) -> Task {
         let other = live::comm(&owner.comm);
         // /proc adds to a worker's name what it is at.
         if row.comm == other || row.kthread {
             return row;
         }
-        if owner.flags & OWNER_EXITED != 0 {
-            row.comm = other;
-            return row;
-        }
         let thread = Thread {
             pid: row.pid,
+        } else if owner.flags & OWNER_EXITED != 0 {
+            row.comm = other;
             tid: row.tid,
         };
         let same = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
@@ -595,7 +594,7 @@ mod tests {
         let us = Thread { pid, tid: pid };
         let stat = us.stat("/proc".as_ref()).expect("we live");
         let now = stat.start_ticks * clock::TICK_NS;
-        let mut comm = |told: &str, owned: &str, start_boottime, flags| {
+        let mut row = |told: &str, owned: &str, start_boottime, flags| {
             let state = TaskState {
                 tid: pid,
                 pid,
@@ -611,16 +610,17 @@ mod tests {
                 comm: name(owned),
                 ..Owner::default()
             };
+        let mut comm = |told, owned, start, flags| row(told, owned, start, flags).comm.to_string();
             let mut interval = Interval::default();
             collector.add_owners(&mut interval, &of_owners(vec![wrote(3, owner)]), 0);
-            interval.rows[0].comm.to_string()
+            interval.rows.remove(0)
         };
+        assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
+        // A thread has executed a program: its leader is dead, its process is not.
+        let row = row("before", "its leader", now, OWNER_EXITED);
+        assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
         assert_eq!(comm("before", "during", now, 0), stat.comm);
         assert_eq!(comm("before", "before", now, 0), "before");
-        assert_eq!(
-            comm("before", "at its end", now, OWNER_EXITED),
-            "at its end"
-        );
         // /proc tells of another task that has its number now.
         assert_eq!(comm("before", "during", 1, 0), "before");
     }
