@@ -95,7 +95,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         ram_bytes: frames.map(|frames| frames.present * clock::page_size()),
         other_maps_bytes: None,
     };
-    let attached = attach(ebpf, proc_root, sys_root);
+    let attached = attach(ebpf, proc_root, sys_root, false);
     match &attached {
         Ok(probe) => {
             hooks = attached_hooks(probe);

@@ -87,7 +87,8 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     };
     let runtime = runtime()?;
     runtime.block_on(async {
-        let opened = sources::open(ebpf).context("the kernel half")?;
+        let wanted = tui::wanted(&settings, &live);
+        let opened = sources::open(ebpf, wanted.flushes).context("the kernel half")?;
         // An I/O priority is set for other users' tasks.
         capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
             .context("dropping capabilities")?;
@@ -96,8 +97,8 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
             own_pids: opened.own_pids,
             settings_path,
         };
-        let collector = Collector::new(opened.sources, tui::wanted(&settings, &live))
-            .context("reading the kernel's counters")?;
+        let collector =
+            Collector::new(opened.sources, wanted).context("reading the kernel's counters")?;
         tui::run(collector, live, settings, machine).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -113,7 +114,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     runtime()?.block_on(async {
-        let opened = sources::open(ebpf).context("the kernel half")?;
+        let opened = sources::open(ebpf, batch.wanted.flushes).context("the kernel half")?;
         capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
         // Text says them above its first table.
         if batch.export.is_some() || batch.text.quiet > 2 {

@@ -83,17 +83,17 @@ pub enum EbpfError {
     Probe(#[from] ProbeError),
 }
 
-/// Opens every source. Where the kernel half was not asked for by file name,
+/// Opens every source, the kernel half's flushes and paths if `flushes`. Where the kernel half was not asked for by file name,
 /// its absence is a notice and the rest goes on.
 ///
 /// # Errors
 ///
 /// The kernel half that the user named can't be used.
-pub fn open(ebpf: &Ebpf) -> Result<Opened, EbpfError> {
+pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
     let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
     let settings = Settings::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
-    let probe = match (attach(ebpf, &proc_root, &sys_root), ebpf) {
+    let probe = match (attach(ebpf, &proc_root, &sys_root, flushes), ebpf) {
         (Ok(probe), _) => Some(probe),
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
@@ -176,12 +176,17 @@ pub fn without(refused: &Refused) -> String {
     )
 }
 
-/// Loads and attaches the kernel half.
+/// Loads and attaches the kernel half, which tells of flushes and paths if `flushes`.
 ///
 /// # Errors
 ///
 /// What is missing.
-pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, EbpfError> {
+pub fn attach(
+    ebpf: &Ebpf,
+    proc_root: &Path,
+    sys_root: &Path,
+    flushes: bool,
+) -> Result<Probe, EbpfError> {
     let (object, name) = match ebpf {
         Ebpf::Off => return Err(EbpfError::Off),
         Ebpf::BuiltIn => (OBJECT.to_vec(), "the built-in object".to_owned()),
@@ -211,7 +216,7 @@ pub fn attach(ebpf: &Ebpf, proc_root: &Path, sys_root: &Path) -> Result<Probe, E
     let hooks = hooks::choose(&btf)?;
     let reasons = Reasons::of(&btf);
     let tick = machine.tick();
-    match Probe::attach(&object, &name, &layout, &hooks, reasons, tick) {
+    match Probe::attach(&object, &name, &layout, &hooks, reasons, tick, flushes) {
         Ok(probe) => Ok(probe),
         Err(ProbeError::Program { .. })
             if settings.lockdown.as_deref() == Some("confidentiality") =>

@@ -129,11 +129,6 @@ impl Collector {
                 ..Wanted::default()
             },
         };
-        if let Some(probe) = &mut collector.sources.probe
-            && wanted.flushes
-        {
-            probe.watch_flushes()?;
-        }
         collector.sample()?;
         collector.seq = 0;
         collector.wanted = collector.with_processes(wanted);

@@ -84,7 +84,8 @@ pub struct Probe {
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
     /// its name for messages; `layout`, `hooks` and `reasons` must be the running
-    /// kernel's, and `tick` how long a tick of the tags' clock is.
+    /// kernel's, and `tick` how long a tick of the tags' clock is. Flushes and the
+    /// paths of files are told if `flushes`.
     ///
     /// # Errors
     ///
@@ -93,6 +94,7 @@ impl Probe {
     pub fn attach(
         object: &[u8],
         name: &str,
+        flushes: bool,
         layout: &Layout,
         hooks: &[Hook],
         reasons: Reasons,
@@ -144,7 +146,10 @@ impl Probe {
                 map: "of maps",
                 source,
             })?,
-            epoch: Control::default(),
+            epoch: Control {
+                flushes: u32::from(flushes),
+                ..Control::default()
+            },
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
             layout: *layout,
@@ -152,6 +157,8 @@ impl Probe {
             refused: Vec::new(),
             last_audit: now,
             tick,
+        // Before the first event: a task that writes on is not asked for its file again.
+        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
             reasons,
             ebpf,
         };
@@ -182,16 +189,6 @@ impl Probe {
             typed(map, self.lower_devices.insert(new, 1, 0))?;
         }
         self.epoch.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
-        typed("CONTROL", self.control.set(0, self.epoch, 0))
-    }
-
-    /// Asks for flushes and the paths of files from now on.
-    ///
-    /// # Errors
-    ///
-    /// A map call failed.
-    pub fn watch_flushes(&mut self) -> Result<(), ProbeError> {
-        self.epoch.flushes = 1;
         typed("CONTROL", self.control.set(0, self.epoch, 0))
     }
 
