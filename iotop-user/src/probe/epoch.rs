@@ -32,6 +32,29 @@ pub struct Epoch {
 #[derive(Debug)]
 pub struct Turned(u32);
 
+/// What the CPUs' parts of an epoch add up to.
+#[derive(Default)]
+struct Taken {
+    totals: Totals,
+    /// The tags' clock, where a program looked at it: not every write needs it.
+    latest: Option<Tick>,
+}
+
+impl Taken {
+    fn add(&mut self, part: &EpochPart) {
+        let (sum, totals) = (&mut self.totals, &part.totals);
+        sum.read_bytes += totals.read_bytes;
+        sum.write_bytes += totals.write_bytes;
+        sum.stacked_bytes += totals.stacked_bytes;
+        sum.read_overflow_bytes += totals.read_overflow_bytes;
+        sum.write_overflow_bytes += totals.write_overflow_bytes;
+        sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
+        if part.tick != 0 {
+            self.latest = Some(Tick(part.tick));
+        }
+    }
+}
+
 impl Probe {
     /// Ends the current epoch: from the moment this returns, what happens
     /// belongs to the next one.
@@ -91,29 +114,17 @@ impl Probe {
         ended: u32,
         facts: &mut Vec<(FactKey, Fact)>,
     ) -> Result<(Totals, Option<Tick>), ProbeError> {
-        let mut sum = Totals::default();
-        let mut latest = None;
+        let mut taken = Taken::default();
         for turn in 0..TURNS {
             let index = EpochPart::index(ended, turn);
             for part in self.take_part(index)?.iter() {
-                let EpochPart {
-                    totals, key, fact, ..
-                } = part;
-                sum.read_bytes += totals.read_bytes;
-                sum.write_bytes += totals.write_bytes;
-                sum.stacked_bytes += totals.stacked_bytes;
-                sum.read_overflow_bytes += totals.read_overflow_bytes;
-                sum.write_overflow_bytes += totals.write_overflow_bytes;
-                sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
-                if fact.bytes != 0 {
-                    facts.push((*key, *fact));
-                }
-                if totals.write_bytes != 0 {
-                    latest = Some(Tick(part.tick));
+                taken.add(part);
+                if part.fact.bytes != 0 {
+                    facts.push((part.key, part.fact));
                 }
             }
         }
-        Ok((sum, latest))
+        Ok((taken.totals, taken.latest))
     }
 
     /// All CPUs' parts at an index, which begin anew.
@@ -140,5 +151,28 @@ impl Probe {
             *before = total;
         }
         Ok(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a clock that stood at 0 all tags were as old as if they were lost.
+    #[test]
+    fn a_cpu_that_wrote_without_a_look_at_the_clock_does_not_set_it_back() {
+        let wrote = |tick| EpochPart {
+            totals: Totals {
+                write_bytes: 4096,
+                ..Totals::default()
+            },
+            tick,
+            ..EpochPart::default()
+        };
+        let mut taken = Taken::default();
+        taken.add(&wrote(7));
+        taken.add(&wrote(0));
+        assert_eq!(taken.latest, Some(Tick(7)));
+        assert_eq!(taken.totals.write_bytes, 2 * 4096);
     }
 }

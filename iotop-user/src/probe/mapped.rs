@@ -6,6 +6,7 @@ use std::{
     marker::PhantomData,
     os::fd::{AsFd as _, AsRawFd as _},
     ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use aya::{Pod, maps::MapData};
@@ -83,6 +84,19 @@ impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
         // SAFETY: the mapping made in `new`, which nobody uses any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+impl Mapped<u32> {
+    /// Writes `new` in the place of `old`; what the kernel half has written there
+    /// since stays.
+    pub fn replace(&self, index: usize, old: u32, new: u32) {
+        if index < self.length {
+            // SAFETY: the index is within the mapping, whose words are aligned and, on
+            // our side, accessed by atomic or volatile accesses alone.
+            let word = unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(index)) };
+            let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 }
 

@@ -36,14 +36,10 @@ use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
-use slots::{Slots, Step};
+use slots::{STUCK, Slots, Step};
 
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
-
-/// A dead task's pages that stay pending this long are looked for in the tags:
-/// twice the age at which the kernel writes a dirty page by default.
-const STUCK: Duration = Duration::from_secs(60);
 
 /// A live tag that is older, half of what the tags' clock can tell, belongs to
 /// a page that was migrated away.
@@ -94,11 +90,11 @@ impl Probe {
     pub fn attach(
         object: &[u8],
         name: &str,
-        flushes: bool,
         layout: &Layout,
         hooks: &[Hook],
         reasons: Reasons,
         tick: Duration,
+        flushes: bool,
     ) -> Result<Probe, ProbeError> {
         memory::lift_lock_limit();
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
@@ -157,12 +153,12 @@ impl Probe {
             refused: Vec::new(),
             last_audit: now,
             tick,
-        // Before the first event: a task that writes on is not asked for its file again.
-        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
             reasons,
             ebpf,
         };
         probe.fill_free_list()?;
+        // Before the first event: a task that writes on is not asked for its file again.
+        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
         let (attached, refused) = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
         // One of two would leave word of what was not held back.
         let on_function = |attached: &Attached| attached.hook.on.is_function();
@@ -236,14 +232,6 @@ impl Probe {
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
         let reports = slots::Reports::of(facts);
-        if let Some(latest) = latest
-            && self.slots.stuck(now, STUCK)
-            && now.duration_since(self.last_audit) > STUCK
-        {
-            self.last_audit = now;
-            let live = self.count_live_tags(latest)?;
-            self.slots.correct(&live);
-        }
         let mut owners = Vec::new();
         let last = self.slots.last.max(reports.last_named);
         for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot as usize), last) {
@@ -256,10 +244,20 @@ impl Probe {
             }
             owners.push((slot, owner, deltas));
         }
+        if let Some(latest) = latest
+            && self.slots.stuck(now)
+            && now.duration_since(self.last_audit) > STUCK
+        {
+            self.last_audit = now;
+            let live = self.count_live_tags(latest)?;
+            self.slots.correct(&live, now);
+        }
         Ok(owners)
     }
 
-    /// How many live tags each slot has, by looking at every page's.
+    /// How many live tags each slot has, by looking at every page's. One of a page that
+    /// was migrated away is taken from its frame: it would lead to whoever has its slot
+    /// when the frame is written the next time.
     fn count_live_tags(&self, now: Tick) -> Result<Vec<u32>, ProbeError> {
         let chunks = self.tags.info().map_or(0, |info| info.max_entries());
         let length = chunks as usize * TAGS_PER_CHUNK as usize;
@@ -269,9 +267,13 @@ impl Probe {
             source,
         })?;
         let mut live = vec![0; SLOTS as usize];
-        for tag in (0..tags.len()).filter_map(|n| tags.get(n)).map(Tag) {
-            if tag.is_live() && tag.age(now) <= AUDIT_TICKS {
-                live[tag.slot() as usize] += 1;
+        for index in 0..tags.len() {
+            match tags.get(index).map(Tag) {
+                Some(tag) if tag.is_live() && tag.age(now) > AUDIT_TICKS => {
+                    tags.replace(index, tag.0, Tag::NONE.0);
+                }
+                Some(tag) if tag.is_live() => live[tag.slot() as usize] += 1,
+                _ => {}
             }
         }
         Ok(live)

@@ -13,6 +13,10 @@ use iotop_common::{
 /// another when it does I/O again.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Pages that stay pending this long without a move are looked for in the tags:
+/// twice the age at which the kernel writes a dirty page by default.
+pub const STUCK: Duration = Duration::from_secs(60);
+
 /// What an owner did since the last look, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageDeltas {
@@ -51,6 +55,8 @@ struct Record {
     throttles: u32,
     /// Live tags that were found to exist no longer (page migration).
     lost_tags: u64,
+    /// The same, by a count that is newer than the last look.
+    found_lost: Option<u64>,
     since: Instant,
 }
 
@@ -145,6 +151,7 @@ impl Slots {
             throttled: 0,
             throttles: 0,
             lost_tags: 0,
+            found_lost: None,
             since: now,
         };
         Slots {
@@ -176,6 +183,7 @@ impl Slots {
                 throttled: 0,
                 throttles: 0,
                 lost_tags: 0,
+                found_lost: None,
                 since: now,
             };
         } else if matches!(record.state, State::Free) {
@@ -189,6 +197,10 @@ impl Slots {
         record.submitted += report.submitted;
         record.tagged = owner.tagged_pages;
         record.cleaned = owner.cleaned_pages;
+        // What was submitted before the count is among the facts by now.
+        if let (Some(lost), false) = (record.found_lost.take(), changed) {
+            record.lost_tags = lost;
+        }
         let pending = record.waiting().saturating_sub(record.lost_tags);
         let deltas = PageDeltas {
             dirtied: dirtied.saturating_sub(record.dirtied),
@@ -207,21 +219,21 @@ impl Slots {
         Some((deltas, record.step(owner, changed || pending != 0, now)))
     }
 
-    /// Slots of exited tasks whose pending pages have not moved for a while:
-    /// worth counting their live tags.
-    pub fn stuck(&self, now: Instant, patience: Duration) -> bool {
-        self.records[SLOT_FIRST as usize..].iter().any(|r| {
-            matches!(r.state, State::InUse)
-                && r.waiting() > r.lost_tags
-                && now.duration_since(r.since) > patience
-        })
+    /// Whether a slot's pending pages have not moved for a while: worth counting the
+    /// live tags.
+    pub fn stuck(&self, now: Instant) -> bool {
+        self.records[SLOT_FIRST as usize..]
+            .iter()
+            .any(|r| r.is_stuck(now) && r.waiting() > r.lost_tags)
     }
 
-    /// Takes a count of live tags by slot: what the counters hold beyond it
-    /// was lost to page migration.
-    pub fn correct(&mut self, live_tags: &[u32]) {
+    /// Takes a count of live tags by slot: what the counters of one that is stuck hold
+    /// beyond it was lost to page migration, unless the next look tells where it went.
+    pub fn correct(&mut self, live_tags: &[u32], now: Instant) {
         for (record, live) in self.records.iter_mut().zip(live_tags) {
-            record.lost_tags = record.waiting().saturating_sub(u64::from(*live));
+            if record.is_stuck(now) {
+                record.found_lost = Some(record.waiting().saturating_sub(u64::from(*live)));
+            }
         }
     }
 }
@@ -241,6 +253,10 @@ impl Record {
         self.tagged
             .saturating_sub(self.cleaned)
             .saturating_sub(self.submitted)
+    }
+
+    fn is_stuck(&self, now: Instant) -> bool {
+        matches!(self.state, State::InUse) && now.duration_since(self.since) > STUCK
     }
 
     fn step(&mut self, owner: &Owner, busy: bool, now: Instant) -> Step {
@@ -365,12 +381,43 @@ mod tests {
         let owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
-        assert!(slots.stuck(late, Duration::from_secs(60)));
-        slots.correct(&[0; SLOTS as usize]);
-        assert!(!slots.stuck(late, Duration::from_secs(60)));
+        assert!(slots.stuck(late));
+        slots.correct(&[0; SLOTS as usize], late);
         assert_eq!(
             slots.look(SLOT, &owner, QUIET, late).map(|l| l.1),
             Some(Step::Retire)
         );
+        assert!(!slots.stuck(late));
+    }
+
+    #[test]
+    fn tags_that_were_submitted_while_they_were_counted_are_not_lost() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let owner = dead_writer(1);
+        slots.look(SLOT, &owner, NAMED, start);
+        let late = start + Duration::from_secs(100);
+        slots.look(SLOT, &owner, QUIET, late);
+        // Six of the ten: their facts are the next epoch's.
+        slots.correct(&[4; SLOTS as usize], late);
+        let submitted = Report {
+            named: true,
+            submitted: 6,
+        };
+        let pending = |look: Option<(PageDeltas, Step)>| look.map(|(deltas, _)| deltas.pending);
+        let next = late + Duration::from_secs(1);
+        assert_eq!(pending(slots.look(SLOT, &owner, submitted, next)), Some(4));
+        assert_eq!(pending(slots.look(SLOT, &owner, QUIET, next)), Some(4));
+    }
+
+    #[test]
+    fn a_slot_that_moves_is_not_corrected() {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let owner = dead_writer(1);
+        slots.look(SLOT, &owner, NAMED, start);
+        slots.correct(&[0; SLOTS as usize], start);
+        let look = slots.look(SLOT, &owner, QUIET, start);
+        assert_eq!(look.map(|(deltas, _)| deltas.pending), Some(10));
     }
 }
