@@ -200,11 +200,13 @@ pub enum Lost {
     /// that the limit does hold back, whoever submits them later is said to have
     /// handed them over.
     LimitedBios = 11,
+    /// Paths of files that found no room in `FILES`.
+    Paths = 12,
 }
 
 impl Lost {
     /// How many counters there are.
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 13;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

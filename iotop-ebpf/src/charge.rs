@@ -34,6 +34,8 @@ impl Charge {
     const NONE: Charge = Charge::to(SLOT_NONE, Class::Exact);
     /// Nobody's metadata.
     pub const METADATA: Charge = Charge::to(SLOT_NONE, Class::Metadata);
+    /// Perhaps dirtied before the trace began.
+    pub const PRE_TRACE: Charge = Charge::to(SLOT_NONE, Class::PreTrace);
     /// Nothing tells.
     pub const UNKNOWN: Charge = Charge::to(SLOT_NONE, Class::Unknown);
 
@@ -245,10 +247,7 @@ pub extern "C" fn without_tag(mapping: u64) -> u32 {
     let charge = match inode.kind() {
         None => Charge::NONE,
         Some(MAPPING_BDEV | MAPPING_BTREE) => Charge::METADATA,
-        Some(_) => match inode.last_dirtier() {
-            Some(slot) => Charge::to(slot, Class::Shared),
-            None => Charge::to(SLOT_NONE, Class::PreTrace),
-        },
+        Some(_) => inode.last_dirtier(),
     };
     charge.0
 }

@@ -2,13 +2,13 @@
 
 use aya_ebpf::bindings::BPF_ANY;
 use iotop_common::{
-    InodeKey, InodeOwner, Owner,
+    Class, InodeKey, InodeOwner, Owner,
     owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
     tag::Slot,
 };
 
 use crate::{
-    charge::Known,
+    charge::{Charge, Known},
     count::control,
     kernel::{
         BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, Typed, layout, read,
@@ -142,17 +142,28 @@ impl Inode {
         INODES.insert(key, value, u64::from(BPF_ANY)).ok()
     }
 
-    /// Who answers for a page of this inode that has no tag; `None` when the
-    /// page may have been dirtied before the trace began.
+    /// To whom a page of this file is charged that has no tag: its last dirtier answers,
+    /// unless the page may have been dirtied before the trace began.
     #[inline(always)]
-    pub fn last_dirtier(self) -> Option<Slot> {
+    pub fn last_dirtier(self) -> Charge {
+        let Some(key) = self.key() else {
+            return Charge::UNKNOWN;
+        };
         // SAFETY: a plain copy out of a map value; each field is one word.
-        let known = *unsafe { INODES.get(self.key()?) }?;
-        if known.had_dirty_pages != 0 {
-            return None;
+        let known = match unsafe { INODES.get(key) } {
+            Some(known) if known.had_dirty_pages == 0 => *known,
+            _ => return Charge::PRE_TRACE,
+        };
+        match OWNERS.get_ptr(known.slot) {
+            // A retired slot may have its next tenant before the user half reads whose
+            // it is.
+            // SAFETY: a map value; the user half writes `retired`.
+            Some(owner)
+                if unsafe { (*owner).generation == known.generation && (*owner).retired == 0 } =>
+            {
+                Charge::to(known.slot, Class::Shared)
+            }
+            _ => Charge::UNKNOWN,
         }
-        let owner = OWNERS.get_ptr(known.slot)?;
-        // SAFETY: a map value; one word is read.
-        (unsafe { (*owner).generation } == known.generation).then_some(known.slot)
     }
 }

@@ -7,11 +7,12 @@ use aya_ebpf::{
     maps::PerCpuArray,
 };
 use iotop_common::{
-    FileName, InodeKey,
+    FileName, InodeKey, Lost,
     file::{NAMES, length},
 };
 
 use crate::{
+    count::lose,
     kernel::{anew, layout, try_read},
     maps::FILES,
 };
@@ -82,5 +83,9 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32) -> u32
             length((file.count as usize).min(NAMES)),
         )
     };
-    u32::from(FILES.output::<[u8]>(told, no_wakeup).is_ok())
+    let told = FILES.output::<[u8]>(told, no_wakeup).is_ok();
+    if !told {
+        lose(Lost::Paths, 1);
+    }
+    u32::from(told)
 }

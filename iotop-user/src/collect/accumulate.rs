@@ -200,6 +200,7 @@ pub fn sum_lost(a: &Lost, b: &Lost) -> Lost {
         faults: plus(a.faults, b.faults),
         flushes: plus(a.flushes, b.flushes),
         limited_bios: plus(a.limited_bios, b.limited_bios),
+        paths: plus(a.paths, b.paths),
         missed_events: plus(a.missed_events, b.missed_events),
     }
 }

@@ -331,13 +331,13 @@ impl Collector {
         }
         let thread = Thread {
             pid: row.pid,
-        } else if owner.flags & OWNER_EXITED != 0 {
-            row.comm = other;
             tid: row.tid,
         };
         let same = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
         if let Some(stat) = thread.stat(&self.sources.proc_root).filter(same) {
             row.comm = stat.comm.into();
+        } else if owner.flags & OWNER_EXITED != 0 {
+            row.comm = other;
         }
         row
     }
@@ -508,6 +508,7 @@ fn lost(epoch: &Epoch) -> Lost {
         faults: lost(LostIndex::Faults),
         flushes: lost(LostIndex::Flushes),
         limited_bios: lost(LostIndex::LimitedBios),
+        paths: lost(LostIndex::Paths),
         missed_events: Some(epoch.missed),
     }
 }
@@ -605,19 +606,19 @@ mod tests {
                 comm: name(owned),
                 ..Owner::default()
             };
-        let mut comm = |told, owned, start, flags| row(told, owned, start, flags).comm.to_string();
             let mut interval = Interval::default();
             collector.add_owners(&mut interval, &of_owners(vec![wrote(3, owner)]), 0);
             interval.rows.remove(0)
         };
-        assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
-        // A thread has executed a program: its leader is dead, its process is not.
-        let row = row("before", "its leader", now, OWNER_EXITED);
-        assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
+        let mut comm = |told, owned, start, flags| row(told, owned, start, flags).comm.to_string();
         assert_eq!(comm("before", "during", now, 0), stat.comm);
         assert_eq!(comm("before", "before", now, 0), "before");
         // /proc tells of another task that has its number now.
         assert_eq!(comm("before", "during", 1, 0), "before");
+        assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
+        // A thread has executed a program: its leader is dead, its process is not.
+        let row = row("before", "its leader", now, OWNER_EXITED);
+        assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
     }
 
     #[test]

@@ -212,6 +212,8 @@ pub struct Lost {
     /// Bios of cgroups with a limit (`io.max`) of which nobody remembers who handed
     /// them over, should they be held back.
     pub limited_bios: Option<u64>,
+    /// Paths of files that were not told; one is when its file is met the next time.
+    pub paths: Option<u64>,
     /// Events at which the kernel did not run our programs (recursion).
     pub missed_events: Option<u64>,
 }
@@ -223,7 +225,7 @@ impl Lost {
     }
 
     /// Every counter with its name in the exports.
-    pub fn named(&self) -> [(&'static str, Option<u64>); 10] {
+    pub fn named(&self) -> [(&'static str, Option<u64>); 11] {
         [
             ("exit_records", self.exit_records),
             ("owner_slots", self.owner_slots),
@@ -234,6 +236,7 @@ impl Lost {
             ("faults", self.faults),
             ("flushes", self.flushes),
             ("limited_bios", self.limited_bios),
+            ("paths", self.paths),
             ("missed_events", self.missed_events),
         ]
     }

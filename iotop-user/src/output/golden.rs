@@ -220,6 +220,7 @@ pub fn sample() -> Sample {
                 faults: Some(0),
                 flushes: Some(0),
                 limited_bios: Some(0),
+                paths: Some(0),
                 missed_events: Some(0),
                 exit_records: None,
             },

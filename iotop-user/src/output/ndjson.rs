@@ -71,6 +71,7 @@ struct LostPart {
     faults: Option<u64>,
     flushes: Option<u64>,
     limited_bios: Option<u64>,
+    paths: Option<u64>,
     missed_events: Option<u64>,
 }
 
@@ -297,6 +298,7 @@ impl From<&Lost> for LostPart {
             faults: lost.faults,
             flushes: lost.flushes,
             limited_bios: lost.limited_bios,
+            paths: lost.paths,
             missed_events: lost.missed_events,
         }
     }
