@@ -349,7 +349,10 @@ impl Collector {
         }
         let files: HashSet<FileKey> = facts.iter().map(BlockFact::file_key).collect();
         let path = |(device, ino, file)| {
-            let path = self.files.path(device, ino, file)?;
+            let path = self.files.path(device, ino, file).or_else(|| {
+                let own = ino == devices::own_inode(device);
+                own.then(|| format!("/dev/{}", self.device_names.name(device)).into())
+            })?;
             Some(((device, ino, file), path))
         };
         files.into_iter().filter_map(path).collect()
@@ -517,7 +520,12 @@ fn lost(epoch: &Epoch) -> Lost {
 mod tests {
     use std::{process::Command, thread};
 
-    use super::{super::live::TaskState, *};
+    use iotop_common::{Class, FlushId, LAGS};
+
+    use super::{
+        super::{Lags, live::TaskState},
+        *,
+    };
     use crate::taskstats::needs;
 
     fn without_sources() -> Collector {
@@ -619,6 +627,32 @@ mod tests {
         // A thread has executed a program: its leader is dead, its process is not.
         let row = row("before", "its leader", now, OWNER_EXITED);
         assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
+    }
+
+    #[test]
+    fn what_is_written_to_a_device_itself_has_its_path() {
+        let mut collector = without_sources();
+        collector.wanted.flushes = true;
+        let fact = |ino| BlockFact {
+            owner: None,
+            submitter: None,
+            device: (254, 0),
+            ino,
+            class: Class::Exact,
+            file: 0,
+            flush: FlushId(0),
+            bytes: 4096,
+            bios: 1,
+            lag: None,
+            lags: Lags {
+                tick: Duration::ZERO,
+                pages: [0; LAGS],
+            },
+        };
+        let paths = collector.paths(&[fact(254 << 20), fact(254)]);
+        assert_eq!(paths.len(), 1);
+        let path = &paths[&((254, 0), 254 << 20, 0)];
+        assert!(path.starts_with("/dev/"), "{path}");
     }
 
     #[test]

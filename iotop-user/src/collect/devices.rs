@@ -20,6 +20,11 @@ pub fn major_minor(dev: u32) -> (u32, u32) {
     (dev >> 20, dev & 0xf_ffff)
 }
 
+/// The number of the inode whose pages are the device itself (block/bdev.c: `bdev_add`).
+pub fn own_inode((major, minor): Number) -> u64 {
+    kernel_dev(major, minor).into()
+}
+
 /// Every device that is a slave of another one (device-mapper, md, bcache):
 /// what is written to it is a copy of what was written above.
 ///
