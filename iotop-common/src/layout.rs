@@ -95,6 +95,8 @@ pub struct Layout {
     pub pg_head: u32,
     /// `PG_writeback`, the bit's number.
     pub pg_writeback: u32,
+    /// `PG_dirty`, the bit's number.
+    pub pg_dirty: u32,
 
     /// `address_space.host`.
     pub mapping_host: u32,

@@ -183,9 +183,10 @@ pub struct ByTag {
     waited: Waited,
 }
 
-/// Takes a page-cache page's tag.
+/// Takes a page-cache page's tag. It stays live where the page is dirty again: the tag
+/// is of what is written the next time.
 #[inline(always)]
-pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
+pub fn by_tag(page: u64, mapping: u64, dirty_again: bool, now: Tick) -> Option<ByTag> {
     let Some(place) = Frame::of(page).tag() else {
         lose(Lost::Tags, 1);
         return Some(ByTag::not_live(Charge::to(SLOT_NONE, Class::Overflow)));
@@ -193,6 +194,9 @@ pub fn by_tag(page: u64, mapping: u64, now: Tick) -> Option<ByTag> {
     // SAFETY: a map value of one aligned word.
     let tag = Tag(unsafe { *place });
     let age = tag.age(now);
+    if tag.is_live() && dirty_again {
+        return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
+    }
     if tag.is_live() {
         // SAFETY: as above.
         unsafe { *place = tag.submitted(now).0 };

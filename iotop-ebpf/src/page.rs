@@ -86,6 +86,12 @@ impl Folio {
     pub fn is_under_writeback(&self) -> bool {
         self.flags >> layout!(pg_writeback) & 1 != 0
     }
+
+    /// Whether `PG_dirty` is set: of a page that is being written, anew.
+    #[inline(always)]
+    pub fn is_dirty(&self) -> bool {
+        self.flags >> layout!(pg_dirty) & 1 != 0
+    }
 }
 
 /// How many pages the page-cache folio has that starts at `head`.

@@ -420,7 +420,7 @@ fn charge_page(
         CACHE => {
             let now = now();
             part.tick(now);
-            let by_tag = charge::by_tag(page.address, folio.mapping, now)?;
+            let by_tag = charge::by_tag(page.address, folio.mapping, folio.is_dirty(), now)?;
             (by_tag.charge, by_tag.waited(page.offset))
         }
         BUFFER => (Charge::METADATA, Waited::NO),

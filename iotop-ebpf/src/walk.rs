@@ -44,6 +44,8 @@ pub struct Walk {
     folio_left: u32,
     /// What the current folio is.
     what: u32,
+    /// 1: it is dirty again.
+    dirty_again: u32,
     /// What a page is charged as that is not page cache, and to whom.
     other: Charge,
     dev: u32,
@@ -215,7 +217,12 @@ impl Context<'_> {
     #[inline(never)]
     fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
         let walk = &*self.walk;
-        let by_tag = charge::by_tag(walk.page, walk.known.mapping, Tick(walk.now))?;
+        let by_tag = charge::by_tag(
+            walk.page,
+            walk.known.mapping,
+            walk.dirty_again != 0,
+            Tick(walk.now),
+        )?;
         let waited = by_tag.waited(walk.offset);
         self.charge(by_tag.charge, bytes);
         self.part.waited(waited);
@@ -283,6 +290,7 @@ impl Walk {
         let passed = ((self.page - folio.head) >> layout!(page_struct_shift)) as u32;
         self.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         self.what = charge::look(&folio, &mut self.known)?;
+        self.dirty_again = u32::from(folio.is_dirty());
         if self.for_a_flusher != 0 && self.what == CACHE {
             self.for_a_flusher = 0;
             if let Some((worker, flush)) = flush::of_inode(&self.known) {

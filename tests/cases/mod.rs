@@ -79,6 +79,10 @@ const ALL: &[(&str, Case)] = &[
     ("mapped_stores", other_ways::mapped),
     ("reader_before_writer", other_ways::reader_first),
     ("dirty_before_the_trace", other_ways::dirty_before_the_trace),
+    (
+        "rewritten_before_its_bio_is_submitted",
+        other_ways::rewritten,
+    ),
     ("explained_background", explained::background),
     ("explained_periodic", explained::periodic),
     ("explained_syncfs", explained::syncfs),

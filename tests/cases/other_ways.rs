@@ -1,5 +1,8 @@
 //! Other ways to dirty a page, and one not to.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::{MIB, owner, sized};
@@ -65,6 +68,28 @@ pub fn dirty_before_the_trace(mut run: Run<'_>) -> Result<()> {
     ensure!(
         late.shared == 0,
         "older pages are charged to the file's last writer: {late:?}"
+    );
+    Ok(())
+}
+
+/// A page that becomes dirty again after the flusher has taken it, but before its bio is
+/// submitted, is its writer's when it is written the next time too.
+pub fn rewritten(mut run: Run<'_>) -> Result<()> {
+    let len = sized(32 * MIB);
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-rewrite", &["rewritten", &file, &len.to_string()])?;
+    // Longer than the tag of a page that was submitted answers for it.
+    sleep(Duration::from_secs(3));
+    run.flush()?;
+    let page = 4096;
+    let Some(report) = run.finish(len + page, 0)? else {
+        return Ok(());
+    };
+    let owner = owner(&report, "gt-rewrite", pid)?;
+    ensure!(
+        owner.written >= len + page && owner.shared == 0,
+        "of {len} bytes and the page that was written twice: {owner:?}"
     );
     Ok(())
 }

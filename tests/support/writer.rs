@@ -9,6 +9,7 @@ use std::io::{self, Read, stdin};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -60,6 +61,24 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             let file = open(path, 0)?;
             fill(&file, 0, len.parse()?, CHUNK, 0)?;
             write_out(&file)
+        }
+        // Its first page again and again while all of it is written out.
+        ["rewritten", path, len] => {
+            let file = open(path, 0)?;
+            fill(&file, 0, len.parse()?, CHUNK, 0)?;
+            let written_out = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let rewriter = scope.spawn(|| {
+                    while !written_out.load(Ordering::Relaxed) {
+                        fill(&file, 0, PAGE, PAGE, 0)?;
+                    }
+                    Ok(())
+                });
+                let result = write_out(&file);
+                written_out.store(true, Ordering::Relaxed);
+                let rewritten = rewriter.join().expect("it does not panic");
+                result.and(rewritten)
+            })
         }
         ["files", dir, count, each] => {
             for number in 0..count.parse::<usize>()? {

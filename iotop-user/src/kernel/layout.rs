@@ -141,6 +141,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         folio_order: folio_order(btf)?,
         pg_head: constant("pageflags", "PG_head")?,
         pg_writeback: constant("pageflags", "PG_writeback")?,
+        pg_dirty: constant("pageflags", "PG_dirty")?,
 
         mapping_host: member("address_space", "host")?,
         inode_i_data: member("inode", "i_data")?,
