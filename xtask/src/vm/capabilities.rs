@@ -41,6 +41,7 @@ const CAPABILITIES: [Capability; 6] = [
             "processes_that_",
             "own_fsync",
             "mapped_stores",
+            "rewritten_",
             "server_",
             "client_",
         ],
