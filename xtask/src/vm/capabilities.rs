@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use super::record::Proven;
 
 /// What the trials of one kind prove.
-struct Capability {
+pub struct Capability {
     name: &'static str,
     /// How it is called in the table.
     shown: &'static str,
@@ -86,6 +86,23 @@ const ROWS: [&str; 6] = [
 /// Groups that prove nothing of a kernel.
 const OTHERS: [&str; 2] = ["harness", "cost"];
 
+/// What a trial proves; `None` where it proves nothing of a kernel.
+///
+/// # Errors
+///
+/// It proves something that the table does not have.
+pub fn proven_by(trial: &str) -> Result<Option<&'static Capability>> {
+    let (group, case) = trial.split_once("::").context("a trial of no group")?;
+    if OTHERS.contains(&group) {
+        return Ok(None);
+    }
+    let fits = |one: &&Capability| one.trials.iter().any(|begin| case.starts_with(begin));
+    let capability = CAPABILITIES.iter().find(fits);
+    capability
+        .map(Some)
+        .with_context(|| format!("{trial} proves nothing that README's table has"))
+}
+
 /// For each capability the groups of which all trials have passed; of the lacks
 /// themselves each.
 pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<String>>> {
@@ -94,13 +111,9 @@ pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<Strin
     let (mut good, mut bad): (BTreeMap<_, BTreeSet<_>>, BTreeSet<_>) = Default::default();
     for trial in &outcome.trials {
         let (group, case) = trial.name.split_once("::").context("a trial of no group")?;
-        if OTHERS.contains(&group) {
+        let Some(capability) = proven_by(&trial.name)? else {
             continue;
-        }
-        let capability = CAPABILITIES
-            .iter()
-            .find(|one| one.trials.iter().any(|begin| case.starts_with(begin)))
-            .with_context(|| format!("{} proves nothing that README's table has", trial.name))?;
+        };
         let shown = if group == "without" { case } else { group };
         let programs = capability.programs;
         let there = trial.passed && (programs.is_empty() || programs.iter().any(runs));

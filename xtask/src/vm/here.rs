@@ -13,6 +13,15 @@ use crate::{privilege, process, test};
 /// What it is called in the matrix.
 pub const NAME: &str = "here";
 
+/// The names of all trials.
+pub fn trials(built: &Built) -> Result<Vec<String>> {
+    let listed = process::output(Command::new(&built.test).arg("--list"))?;
+    let names = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// Asks the doctor, and runs the tests where they are wanted.
 pub fn run(built: &Built, tests: Option<&[String]>) -> Result<Outcome> {
     let release = process::output(Command::new("uname").arg("-r"))?;

@@ -104,6 +104,11 @@ pub fn run(options: &Options) -> Result<()> {
         chosen => chosen.to_vec(),
     };
     let built = build::build()?;
+    if options.is_whole() {
+        for trial in here::trials(&built)? {
+            capabilities::proven_by(&trial)?;
+        }
+    }
     let common = initramfs::common(&built)?;
     let mut machines = VecDeque::new();
     let mut outcomes = Vec::new();
