@@ -8,7 +8,7 @@ use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Tick, l
 use crate::{
     charge::Waited,
     kernel::clear,
-    maps::{CONTROL, EPOCHS, FACTS_EVEN, FACTS_ODD, LOST},
+    maps::{CONTROL, ENTERED, EPOCHS, FACTS_EVEN, FACTS_ODD, FACTS_WITH_INODE, LOST},
 };
 
 /// Adds to a counter that other CPUs, and interrupts on this one, add to too.
@@ -200,11 +200,22 @@ fn find(index: u32, key: &FactKey) -> Option<*mut Fact> {
 
 #[inline(always)]
 fn enter(index: u32, key: &FactKey, fact: &Fact) -> bool {
+    let Some(entered) = ENTERED.get_ptr_mut(index & 1) else {
+        return false;
+    };
+    // SAFETY: a map value of one aligned word.
+    if key.ino != 0 && unsafe { *entered } >= FACTS_WITH_INODE {
+        return false;
+    }
     let flags = u64::from(BPF_NOEXIST);
-    match index & 1 {
+    let there = match index & 1 {
         0 => FACTS_EVEN.insert(key, fact, flags).is_ok(),
         _ => FACTS_ODD.insert(key, fact, flags).is_ok(),
+    };
+    if there {
+        add(entered, 1);
     }
+    there
 }
 
 #[inline(always)]

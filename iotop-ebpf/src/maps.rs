@@ -14,6 +14,9 @@ use iotop_common::{
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
+/// The rest is for facts without an inode: however many files are written, it is known
+/// by whom.
+pub const FACTS_WITH_INODE: u64 = FACTS as u64 - 1024;
 const FILES_BYTES: u32 = 256 << 10;
 const EXITS_BYTES: u32 = 1 << 20;
 
@@ -44,6 +47,11 @@ pub static FACTS_EVEN: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS,
 /// The facts of odd epochs.
 #[map]
 pub static FACTS_ODD: HashMap<FactKey, Fact> = HashMap::with_max_entries(FACTS, 0);
+
+/// How many facts there are in each of them. The user half begins anew when it has
+/// taken them.
+#[map]
+pub static ENTERED: Array<u64> = Array::with_max_entries(2, 0);
 
 /// Each CPU's part of even and of odd epochs, for each program that meets bios.
 #[map]

@@ -90,6 +90,7 @@ impl Probe {
                 },
                 source,
             })?;
+        typed("ENTERED", self.entered.set(ended, 0, 0))?;
         let (totals, latest) = self.take_parts(ended, &mut facts)?;
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);

@@ -50,6 +50,8 @@ pub struct Probe {
     ebpf: Ebpf,
     control: Array<MapData, Control>,
     facts: [MapData; 2],
+    /// How many facts each has.
+    entered: Array<MapData, u64>,
     parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
     slot_of: BpfHashMap<MapData, u32, u32>,
@@ -119,6 +121,7 @@ impl Probe {
                 take(&mut ebpf, name, "FACTS_EVEN")?,
                 take(&mut ebpf, name, "FACTS_ODD")?,
             ],
+            entered: map(&mut ebpf, name, "ENTERED")?,
             parts: map(&mut ebpf, name, "EPOCHS")?,
             lost: map(&mut ebpf, name, "LOST")?,
             slot_of: map(&mut ebpf, name, "SLOT_OF")?,
