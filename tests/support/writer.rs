@@ -78,7 +78,9 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
                 written_out.store(true, Ordering::Relaxed);
                 let rewritten = rewriter.join().expect("it does not panic");
                 result.and(rewritten)
-            })
+            })?;
+            // On a busy machine the rewriter may not have come while it was written.
+            fill(&file, 0, PAGE, PAGE, 0)
         }
         ["files", dir, count, each] => {
             for number in 0..count.parse::<usize>()? {
