@@ -83,8 +83,9 @@ pub enum EbpfError {
     Probe(#[from] ProbeError),
 }
 
-/// Opens every source, the kernel half's flushes and paths if `flushes`. Where the kernel half was not asked for by file name,
-/// its absence is a notice and the rest goes on.
+/// Opens every source, the kernel half's flushes and paths if `flushes`. Where the
+/// kernel half was not asked for by file name, its absence is a notice and the rest
+/// goes on.
 ///
 /// # Errors
 ///
