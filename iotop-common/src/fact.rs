@@ -95,8 +95,7 @@ pub struct Fact {
     pub lag_max: u32,
     /// Bios that began with these bytes: added up over all facts, the number of bios.
     pub bios: u32,
-    /// Pages that waited for this: exact ones had a live tag, shared ones had
-    /// lost it.
+    /// Pages that waited for this: their tag was live.
     pub pages: u32,
     /// How many pages had a lag of each class.
     pub lags: [u32; LAGS],
@@ -152,6 +151,10 @@ pub struct Control {
     pub flushes: u32,
     /// 1: bios that a cgroup's limit holds back are looked for.
     pub held_back: u32,
+    /// 1: pages may still be dirty that became so before the trace began.
+    pub young: u32,
+    /// Always 0.
+    pub _reserved: u32,
 }
 
 /// How many programs may meet each bio, one after the other. Where a task may be
@@ -213,7 +216,7 @@ const _: () = assert!(size_of::<FactKey>() == 32);
 const _: () = assert!(size_of::<Fact>() == 88);
 const _: () = assert!(size_of::<Totals>() == 48);
 const _: () = assert!(size_of::<EpochPart>() == 176);
-const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<Control>() == 24);
 
 #[cfg(test)]
 mod tests {

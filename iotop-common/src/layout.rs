@@ -9,6 +9,8 @@
 pub const BIO_BYTES: u32 = 128;
 /// How much of a `struct page`.
 pub const PAGE_BYTES: u32 = 32;
+/// How much of a `struct folio`.
+pub const FOLIO_BYTES: u32 = 64;
 /// How much of a `struct bio_vec`.
 pub const BVEC_BYTES: u32 = 16;
 
@@ -212,4 +214,40 @@ pub struct Layout {
     pub dentry_name: u32,
     /// `SEEN` is indexed by tid & this.
     pub seen_mask: u32,
+    /// `PG_locked`, the bit's number.
+    pub pg_locked: u32,
+    /// `folio.index`, before 5.16 `page.index`.
+    pub folio_index: u32,
+    /// `address_space.i_pages.xa_head`.
+    pub mapping_xa_head: u32,
+    /// `xa_node.shift`, of one byte.
+    pub xa_node_shift: u32,
+    /// `xa_node.slots`.
+    pub xa_node_slots: u32,
+    /// `log2` of how many slots a `xa_node` has (`XA_CHUNK_SHIFT`).
+    pub xa_chunk_shift: u32,
+    /// `inode.i_size`.
+    pub inode_i_size: u32,
+    /// `iomap_iter.inode`.
+    pub iter_inode: u32,
+    /// `iomap_iter.pos`.
+    pub iter_pos: u32,
+    /// `iomap_iter.len`.
+    pub iter_len: u32,
+    /// `iomap_iter.flags`.
+    pub iter_flags: u32,
+    /// `iomap_iter.iomap.length`.
+    pub iter_iomap_length: u32,
+    /// `iomap_iter.processed`; 0 where `pos` has moved on already (6.15).
+    pub iter_processed: u32,
+    /// `iomap_iter.status`, since 6.15.
+    pub iter_status: u32,
+    /// `iomap_iter.iter_start_pos`, since 6.15.
+    pub iter_start_pos: u32,
+    /// `extent_io_tree.inode`.
+    pub extent_tree_inode: u32,
+    /// `btrfs_inode.vfs_inode`.
+    pub btrfs_vfs_inode: u32,
+    /// `EXTENT_DELALLOC`; 0 where it is not known.
+    pub extent_delalloc: u32,
 }

@@ -19,7 +19,7 @@ pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Tota
 pub use file::FileName;
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;
-pub use owner::{InodeKey, InodeOwner, Owner};
+pub use owner::{InodeKey, InodeOwner, Owner, Writing};
 pub use tag::{Tag, Tick};
 pub use task::{Seen, TaskRecord};
 

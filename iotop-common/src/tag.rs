@@ -38,11 +38,18 @@ pub const SUBMITTED_ANSWERS_TICKS: u32 = 128;
 /// never leads to a slot's next tenant.
 pub const SLOT_REST_NS: u64 = 4_000_000_000;
 
+/// About how many page frames the kernel half answers at once whether their pages
+/// wait to be written: as many 64-bit numbers as `BPF_PROG_TEST_RUN` passes, less four.
+pub const FRAMES_ASKED: usize = 8;
+
 /// A moment of the tags' clock, modulo 2^16.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tick(pub u32);
 
 /// The tag of one page: slot (bits 0..15), submitted (bit 15), time (16..32).
+///
+/// A submitted tag keeps 15 bits of time. Its top bit then says that the page is
+/// dirty again although the bio of its older data has not been seen yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag(pub u32);
 
@@ -50,6 +57,7 @@ impl Tag {
     /// The tag of a page that nobody has been seen dirtying.
     pub const NONE: Tag = Tag(0);
     const SUBMITTED: u32 = 1 << 15;
+    const AGAIN: u32 = 1 << 31;
 
     /// A live tag: dirtied by `slot`, not yet submitted.
     #[inline(always)]
@@ -57,10 +65,24 @@ impl Tag {
         Tag((slot & (SLOTS - 1)) | (now.0 << 16))
     }
 
+    /// A live tag that the next bio with this page leaves live: the page became
+    /// dirty again while it was under writeback and before its bio was submitted.
+    #[inline(always)]
+    pub const fn dirtied_again(slot: Slot, now: Tick) -> Tag {
+        Tag(Tag::dirtied(slot, now).0 | Tag::SUBMITTED | Tag::AGAIN)
+    }
+
     /// The same owner, submitted now.
     #[inline(always)]
     pub const fn submitted(self, now: Tick) -> Tag {
-        Tag(Tag::dirtied(self.slot(), now).0 | Tag::SUBMITTED)
+        Tag((Tag::dirtied(self.slot(), now).0 | Tag::SUBMITTED) & !Tag::AGAIN)
+    }
+
+    /// What becomes of a page that is dirty again when the bio of its older data is
+    /// submitted: it waits for the next one.
+    #[inline(always)]
+    pub const fn waits_on(self, now: Tick) -> Tag {
+        Tag::dirtied(self.slot(), Tick(now.0.wrapping_sub(self.age(now))))
     }
 
     /// The owner's slot.
@@ -72,13 +94,25 @@ impl Tag {
     /// Dirty, and not yet part of any bio.
     #[inline(always)]
     pub const fn is_live(self) -> bool {
-        self.slot() != SLOT_NONE && self.0 & Tag::SUBMITTED == 0
+        self.slot() != SLOT_NONE && self.0 & (Tag::SUBMITTED | Tag::AGAIN) != Tag::SUBMITTED
     }
 
-    /// Ticks since the tag was set, modulo 2^16.
+    /// Dirty again, see [`Tag::dirtied_again`].
+    #[inline(always)]
+    pub const fn is_dirty_again(self) -> bool {
+        self.0 & (Tag::SUBMITTED | Tag::AGAIN) == Tag::SUBMITTED | Tag::AGAIN
+    }
+
+    /// Ticks since the tag was set, modulo 2^16; modulo 2^15 of one that was
+    /// submitted.
     #[inline(always)]
     pub const fn age(self, now: Tick) -> u32 {
-        now.0.wrapping_sub(self.0 >> 16) & 0xffff
+        let bits = if self.0 & Tag::SUBMITTED == 0 {
+            0xffff
+        } else {
+            0x7fff
+        };
+        now.0.wrapping_sub(self.0 >> 16) & bits
     }
 }
 
@@ -128,6 +162,29 @@ mod tests {
         assert_eq!(t.slot(), 7);
         assert_eq!(t.age(Tick(4)), 1);
         assert!(!Tag::NONE.is_live());
+    }
+
+    #[test]
+    fn a_page_that_is_dirty_again_waits_on_after_the_bio_of_its_older_data() {
+        for dirtied in [3, 0x7fff, 0x8000, 0xffff] {
+            let again = Tag::dirtied_again(7, Tick(dirtied));
+            assert!(again.is_live() && again.is_dirty_again());
+            assert_eq!((again.slot(), again.age(Tick(dirtied + 2))), (7, 2));
+            let waits = again.waits_on(Tick(dirtied + 2));
+            assert_eq!(waits, Tag::dirtied(7, Tick(dirtied)));
+            assert!(!waits.is_dirty_again());
+            assert!(!again.submitted(Tick(dirtied)).is_live());
+        }
+    }
+
+    #[test]
+    fn a_live_tag_is_live_whenever_it_was_set() {
+        for now in [0, 0x7fff, 0x8000, 0xffff] {
+            let tag = Tag::dirtied(7, Tick(now));
+            assert!(tag.is_live() && !tag.is_dirty_again());
+            assert!(!tag.submitted(Tick(now)).is_live());
+            assert_eq!(tag.submitted(Tick(now)).age(Tick(now + 3)), 3);
+        }
     }
 
     #[test]

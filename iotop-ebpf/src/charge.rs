@@ -2,7 +2,7 @@
 
 use iotop_common::{
     Class, Lost, Tag, Tick,
-    owner::{MAPPING_BDEV, MAPPING_BTREE},
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA},
     tag::{
         SLOT_FIRST, SLOT_METADATA, SLOT_NONE, SLOT_OVERFLOW, SLOTS, SUBMITTED_ANSWERS_TICKS, Slot,
     },
@@ -12,6 +12,7 @@ use crate::{
     count::lose,
     inode::Inode,
     kernel::layout,
+    mappings::Place,
     page::{Folio, Frame},
     submitted::{Bio, Submitter},
 };
@@ -23,10 +24,13 @@ pub const CACHE: u32 = 0;
 pub const BUFFER: u32 = 1;
 /// Anything else: the submitter's own memory, or a file system's.
 pub const OTHER: u32 = 2;
+/// Page cache whose data goes through a journal, and is not under writeback: its log
+/// writes it, or a checkpoint. Its tag says whose it is.
+pub const JOURNALLED: u32 = 3;
 
 /// A slot and a [`Class`] in one word.
 #[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Charge(u32);
 
 impl Charge {
@@ -121,19 +125,23 @@ impl Known {
 }
 
 /// What a page's folio is. A page-cache page's mapping becomes the known one;
-/// `ino` is 0 where the page is not [`CACHE`].
+/// `ino` is 0 where the page has no tag.
 #[inline(always)]
 pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
-    let writeback = folio.is_under_writeback();
-    if !writeback || folio.mapping != known.mapping {
+    let mut what = CACHE;
+    if !folio.is_under_writeback() {
         known.forget();
-        let Some(inode) = Inode::around(folio.mapping) else {
+        what = not_under_writeback(folio.mapping);
+        match what {
+            FAULT => return None,
+            JOURNALLED => {}
+            _ => return Some(what),
+        }
+    }
+    if folio.mapping != known.mapping {
+        known.forget();
+        if Inode::around(folio.mapping).is_none() {
             return Some(OTHER);
-        };
-        if !writeback {
-            // submit_bh writes one buffer and leaves the page's state alone.
-            let buffer = inode.kind()? == MAPPING_BDEV;
-            return Some(if buffer { BUFFER } else { OTHER });
         }
         known.mapping = folio.mapping;
     }
@@ -144,35 +152,26 @@ pub fn look(folio: &Folio, known: &mut Known) -> Option<u32> {
             known.file = inode.file()?;
         }
     }
-    Some(CACHE)
+    Some(what)
 }
 
-/// Whether a page waited for this bio, and for how long.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Waited {
-    /// 0 or 1.
-    pub pages: u32,
-    ticks: u32,
-}
+/// Kernel memory could not be read.
+const FAULT: u32 = u32::MAX;
 
-impl Waited {
-    const NOBODY_KNOWS: u32 = u32::MAX;
-    /// It was submitted before.
-    pub const NO: Waited = Waited {
-        pages: 0,
-        ticks: Waited::NOBODY_KNOWS,
+/// What a page is that is in a bio without `PG_writeback`. `submit_bh` writes one
+/// buffer and leaves the page's state alone. A global function is verified once, on
+/// its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn not_under_writeback(mapping: u64) -> u32 {
+    let Some(inode) = Inode::around(mapping) else {
+        return OTHER;
     };
-    /// Its tag was lost, and the inode's last dirtier answers.
-    const UNKNOWN: Waited = Waited {
-        pages: 1,
-        ..Waited::NO
-    };
-
-    /// For so many ticks: less than they can count.
-    #[inline(always)]
-    pub fn ticks(self) -> Option<u32> {
-        (self.ticks != Waited::NOBODY_KNOWS).then_some(self.ticks)
+    match inode.kind() {
+        None => FAULT,
+        Some(MAPPING_BDEV) => BUFFER,
+        Some(MAPPING_DATA) if Place::of(mapping).is_some_and(Place::is_journalled) => JOURNALLED,
+        Some(_) => OTHER,
     }
 }
 
@@ -180,65 +179,47 @@ impl Waited {
 pub struct ByTag {
     /// To whom.
     pub charge: Charge,
-    waited: Waited,
+    /// The live tag that was taken: the page waited for this bio. None where it was
+    /// submitted before, or has lost its tag.
+    pub taken: Tag,
 }
 
-/// Takes a page-cache page's tag. It stays live where the page is dirty again: the tag
-/// is of what is written the next time.
+/// Takes a page-cache page's tag. It stays live where `keep` says so, and where the
+/// page is dirty again: the tag is of what is written the next time.
 #[inline(always)]
-pub fn by_tag(page: u64, mapping: u64, dirty_again: bool, now: Tick) -> Option<ByTag> {
+pub fn by_tag(page: u64, mapping: u64, keep: bool, now: Tick) -> Option<ByTag> {
+    let not_taken = |charge| {
+        Some(ByTag {
+            charge,
+            taken: Tag::NONE,
+        })
+    };
     let Some(place) = Frame::of(page).tag() else {
         lose(Lost::Tags, 1);
-        return Some(ByTag::not_live(Charge::to(SLOT_NONE, Class::Overflow)));
+        return not_taken(Charge::to(SLOT_NONE, Class::Overflow));
     };
     // SAFETY: a map value of one aligned word.
     let tag = Tag(unsafe { *place });
-    let age = tag.age(now);
-    if tag.is_live() && dirty_again {
-        return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
-    }
     if tag.is_live() {
+        let charge = Charge::by_slot(tag.slot());
+        if keep {
+            return not_taken(charge);
+        }
+        if tag.is_dirty_again() {
+            // SAFETY: as above.
+            unsafe { *place = tag.waits_on(now).0 };
+            return not_taken(charge);
+        }
         // SAFETY: as above.
         unsafe { *place = tag.submitted(now).0 };
-        return Some(ByTag {
-            charge: Charge::by_slot(tag.slot()),
-            waited: Waited {
-                pages: 1,
-                ticks: age,
-            },
-        });
+        return Some(ByTag { charge, taken: tag });
     }
-    if tag != Tag::NONE && age <= SUBMITTED_ANSWERS_TICKS {
-        return Some(ByTag::not_live(Charge::by_slot(tag.slot())));
+    if tag != Tag::NONE && tag.age(now) <= SUBMITTED_ANSWERS_TICKS {
+        return not_taken(Charge::by_slot(tag.slot()));
     }
-    let charge = Charge(without_tag(mapping));
-    if charge == Charge::NONE {
-        return None;
-    }
-    let waited = match charge.class() == Class::Shared as u32 {
-        true => Waited::UNKNOWN,
-        false => Waited::NO,
-    };
-    Some(ByTag { charge, waited })
-}
-
-impl ByTag {
-    #[inline(always)]
-    fn not_live(charge: Charge) -> ByTag {
-        ByTag {
-            charge,
-            waited: Waited::NO,
-        }
-    }
-
-    /// Whether it waited for the bio that has its bytes from `offset` on. A page
-    /// of several blocks is one page.
-    #[inline(always)]
-    pub fn waited(&self, offset: u32) -> Waited {
-        match self.waited {
-            Waited::UNKNOWN if offset != 0 => Waited::NO,
-            waited => waited,
-        }
+    match Charge(without_tag(mapping)) {
+        Charge::NONE => None,
+        charge => not_taken(charge),
     }
 }
 

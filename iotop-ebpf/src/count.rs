@@ -6,7 +6,6 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Tick, lag_class};
 
 use crate::{
-    charge::Waited,
     kernel::clear,
     maps::{CONTROL, ENTERED, EPOCHS, FACTS_EVEN, FACTS_ODD, FACTS_WITH_INODE, LOST},
 };
@@ -22,7 +21,7 @@ pub fn add(counter: *mut u64, n: u64) {
 
 /// The same for one of four bytes.
 #[inline(always)]
-fn add_u32(counter: *mut u32, n: u32) {
+pub fn add_u32(counter: *mut u32, n: u32) {
     // SAFETY: as above.
     unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) counter, in(reg) u64::from(n)) };
 }
@@ -126,17 +125,15 @@ impl Part {
         unsafe { &mut (*self.part).fact }
     }
 
-    /// Counts a page that waited.
+    /// Counts pages that waited for so many ticks.
     #[inline(always)]
-    pub fn waited(&self, waited: Waited) {
+    pub fn waited(&self, pages: u32, ticks: u32) {
         let fact = self.fact();
-        fact.pages += waited.pages;
-        if let Some(age) = waited.ticks() {
-            fact.lag_sum += u64::from(age);
-            fact.lag_max = fact.lag_max.max(age);
-            if let Some(pages) = fact.lags.get_mut(unknown(lag_class(age))) {
-                *pages += 1;
-            }
+        fact.pages += pages;
+        fact.lag_sum += u64::from(ticks) * u64::from(pages);
+        fact.lag_max = fact.lag_max.max(ticks);
+        if let Some(class) = fact.lags.get_mut(unknown(lag_class(ticks))) {
+            *class += pages;
         }
     }
 }

@@ -2,18 +2,21 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
-    Tag,
+    Lost, Owner, Tag, Tick, Writing,
     owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
-    tag::{Pair, SLOT_METADATA, Slot},
+    tag::{SLOT_FIRST, SLOT_METADATA},
 };
 
 use crate::{
-    count::add,
+    count::{add, lose},
     inode::Inode,
-    kernel::{Typed, layout, now},
+    kernel::{Typed, layout, now, read},
+    mappings::Place,
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
-    page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
+    page::{Frame, LARGE, SINGLE, nr_cache_pages},
+    retag::{CLEAR_OTHERS, Done, KEEP, Retag, UNDER_WRITEBACK, retag_page},
+    waiting,
 };
 
 /// Fires in `folio_account_dirtied`, clean to dirty only, once for the whole
@@ -46,6 +49,7 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
         }
         last.kind = kind;
         last.mapping = mapping;
+        waiting::remember(folio);
     }
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
     let slot = match last.kind {
@@ -54,25 +58,85 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
         // transaction; a user task that dirties them writes the device itself.
         MAPPING_BDEV if kthread => SLOT_METADATA,
         MAPPING_NO_BLOCK => {
-            // SAFETY: a map value; only the field's address is taken.
-            let counter = unsafe { &raw mut (*current.owner).untagged_pages };
-            add(counter, u64::from(pages));
+            // SAFETY: a map value. Only the task itself writes the first field.
+            let cleaned = unsafe {
+                (*current.owner).tagged_pages += u64::from(pages);
+                &raw mut (*current.owner).cleaned_pages
+            };
+            add(cleaned, u64::from(pages));
             return None;
         }
         _ => current.slot,
     };
-    let mut retag = Retag {
-        tag: Tag::dirtied(slot, now()),
-        kthread,
-        tagged: 0,
+    let tag = Tag::dirtied(slot, now());
+    let place = Place::of(mapping)?;
+    place.dirtied(pages);
+    let mut rules = 0;
+    if kthread {
+        // One that puts a page back (folio_redirty_for_writepage) is not its owner.
+        rules |= KEEP;
+    }
+    if flags >> layout!(pg_writeback) & 1 != 0 {
+        rules |= UNDER_WRITEBACK;
+    }
+    let done = if FOLIOS == SINGLE || pages == 1 {
+        one_page(folio, tag, rules)
+    } else {
+        // SAFETY: a map value.
+        let owner = unsafe { &mut *current.owner };
+        large_folio(folio, pages, tag, rules, owner, mapping, place)
     };
-    visit_tags::<FOLIOS, _>(folio, pages, &mut retag);
+    place.add(done.live);
     if slot == current.slot {
-        // SAFETY: a map value. Nobody but the task itself writes this field,
-        // and a task is on one CPU at a time.
-        unsafe { (*current.owner).tagged_pages += retag.tagged };
+        // SAFETY: a map value. Only the task itself writes this field, and a task is
+        // on one CPU at a time.
+        unsafe { (*current.owner).tagged_pages += u64::from(done.tagged) };
     }
     Some(())
+}
+
+#[inline(always)]
+fn one_page(folio: u64, tag: Tag, rules: u32) -> Done {
+    let Some(place) = Frame::of(folio).tag() else {
+        lose(Lost::Tags, 1);
+        return Done::default();
+    };
+    let (tagged, live) = retag_page(place, tag, rules);
+    Done { tagged, live }
+}
+
+/// Of a large folio that becomes dirty amid a write those pages are the task's that
+/// it writes. All of it is when no write is known: a store into a mapping makes all
+/// blocks dirty.
+#[inline(always)]
+fn large_folio(
+    folio: u64,
+    pages: u32,
+    tag: Tag,
+    mut rules: u32,
+    owner: &mut Owner,
+    mapping: u64,
+    place: Place,
+) -> Done {
+    let (mut from, mut to) = (0, pages);
+    if owner.writing.mapping == mapping
+        && owner.writing.is_current(Tick(tag.0 >> 16))
+        && tag.slot() >= SLOT_FIRST
+        && let Some(index) = read::<u32>(folio, layout!(folio_index))
+        && let Some(written) = owner.writing.within(index, pages)
+    {
+        (from, to) = written;
+        if owner.writing.since & Writing::WHOLE_CALL == 0 {
+            // This was the folio that it was about.
+            owner.writing.mapping = 0;
+        }
+    }
+    // Tags that are there were left behind by pages that were cut off. Under
+    // writeback they are of bios to come.
+    if rules == 0 && place.has_live_tags() {
+        rules |= CLEAR_OTHERS;
+    }
+    Retag::new(Frame::of(folio), from, to, tag, rules).run(pages)
 }
 
 /// A mapping that this task did not dirty last: what it is, and, for a file,
@@ -94,72 +158,4 @@ pub extern "C" fn look_at_mapping(mapping: u64, slot: u32) -> u32 {
         let _ = inode.dirtied_by(slot, owner);
     }
     kind
-}
-
-/// Gives pages their tag. A kernel thread that puts a page back
-/// (`folio_redirty_for_writepage`) is not its owner: it never replaces a live
-/// tag.
-struct Retag {
-    tag: Tag,
-    kthread: bool,
-    tagged: u64,
-}
-
-impl Visit for Retag {
-    #[inline(always)]
-    fn tag(&mut self, place: *mut u32) {
-        // SAFETY: a map value. Two CPUs never dirty one page at once: the
-        // mapping's lock is held.
-        let old = Tag(unsafe { *place });
-        if self.kthread && old.is_live() {
-            return;
-        }
-        // SAFETY: as above.
-        unsafe { *place = self.tag.0 };
-        self.tagged += 1;
-        if old.is_live() {
-            replaced(old.slot());
-        }
-    }
-
-    #[inline(always)]
-    fn pair(&mut self, place: *mut u64, frame: Frame) {
-        // SAFETY: as above.
-        if unsafe { *place } == Pair::NONE.0 {
-            // SAFETY: as above.
-            unsafe { *place = Pair::of(self.tag).0 };
-            self.tagged += 2;
-        } else {
-            let tagged = retag_pair(frame.0, self.tag.0, u32::from(self.kthread));
-            self.tagged += u64::from(tagged);
-        }
-    }
-}
-
-/// Gives two pages their tag of which one has one; returns how many took it. A
-/// global function is verified once, on its own.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn retag_pair(frame: u32, tag: u32, kthread: u32) -> u32 {
-    let mut retag = Retag {
-        tag: Tag(tag),
-        kthread: kthread != 0,
-        tagged: 0,
-    };
-    for frame in [frame, frame.wrapping_add(1)] {
-        if let Some(place) = Frame(frame).tag() {
-            retag.tag(place);
-        }
-    }
-    retag.tagged as u32
-}
-
-/// The page was cleaned and dirtied anew before its bio was submitted, or a
-/// reused frame kept its tag: either way the old owner waits for it no longer.
-#[inline(always)]
-fn replaced(slot: Slot) {
-    if let Some(old) = OWNERS.get_ptr_mut(slot) {
-        // SAFETY: a map value; only the field's address is taken.
-        add(unsafe { &raw mut (*old).cleaned_pages }, 1);
-    }
 }

@@ -1,32 +1,56 @@
-//! A page leaves the page cache: a tag that is still live says that its data
-//! was never written.
+//! A page leaves the page cache, or is cut off a folio that stays: a tag that is
+//! still live says that its data was never written.
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, map},
+    helpers::generated::bpf_loop,
+    macros::{btf_tracepoint, map, raw_tracepoint},
     maps::PerCpuArray,
-    programs::BtfTracePointContext,
+    programs::{BtfTracePointContext, RawTracePointContext},
 };
 use iotop_common::{
-    Tag,
-    tag::{Pair, SLOT_NONE, Slot},
+    Lost, Tag,
+    tag::{SLOT_NONE, Slot},
 };
 
 use crate::{
-    count::add,
-    kernel::{Typed, layout},
+    cached::Cached,
+    count::{add, lose},
+    kernel::{Typed, layout, read},
+    mappings::Place,
     maps::OWNERS,
-    page::{Frame, LARGE, SINGLE, Visit, nr_cache_pages, visit_tags},
+    page::{Frame, LARGE, SINGLE, nr_cache_pages, nr_folio_pages},
 };
 
-/// See [`Typed::number`]; and what is under way on each CPU, in a map because the
-/// verifier forgets what is written there.
+/// What is under way on each CPU, in a map because the verifier forgets what is
+/// written there.
 #[map]
-static DROPPED: PerCpuArray<Dropped> = PerCpuArray::with_max_entries(1, 0);
+static DROPPED: PerCpuArray<Dropped> = PerCpuArray::with_max_entries(Dropper::COUNT, 0);
+
+/// Which program drops tags: each has a memory of its own.
+#[derive(Clone, Copy)]
+enum Dropper {
+    Folio = 0,
+    Range = 1,
+}
+
+impl Dropper {
+    const COUNT: u32 = 2;
+}
 
 #[repr(C)]
 struct Dropped {
+    /// See [`Typed::number`].
     number: u64,
-    clear: Clear,
+    /// Tags of these frames.
+    first: Frame,
+    pages: u32,
+    /// A run of live tags with the same owner, and how many there were in all.
+    slot: Slot,
+    run: u32,
+    live: u32,
+    _reserved: u32,
 }
 
 /// Fires when a folio is truncated, reclaimed or invalidated. `PG_dirty` is
@@ -34,42 +58,177 @@ struct Dropped {
 /// from inheriting it.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn folio_dropped(ctx: BtfTracePointContext) -> i32 {
-    clear::<LARGE>(Typed::arg(&ctx, 0));
+    dropped::<LARGE>(Typed::arg(&ctx, 0));
     0
 }
 
 /// The same before 5.18.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn page_dropped(ctx: BtfTracePointContext) -> i32 {
-    clear::<SINGLE>(Typed::arg(&ctx, 0));
+    dropped::<SINGLE>(Typed::arg(&ctx, 0));
+    0
+}
+
+/// Fires when a part of a folio is invalidated on xfs, or all of it.
+/// `(inode, offset, length)`.
+#[raw_tracepoint]
+pub fn iomap_invalidate_folio(ctx: RawTracePointContext) -> i32 {
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// Fires when a hole is about to be punched. `(inode, offset, length, mode)`.
+#[raw_tracepoint]
+pub fn ext4_punch_hole(ctx: RawTracePointContext) -> i32 {
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// Fires when a range is about to read as zeroes: its pages are dropped.
+/// `(inode, offset, length, mode)`.
+#[raw_tracepoint]
+pub fn ext4_zero_range(ctx: RawTracePointContext) -> i32 {
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// Fires when a file is truncated to its size. `(inode)`.
+#[raw_tracepoint]
+pub fn ext4_truncate_enter(ctx: RawTracePointContext) -> i32 {
+    let inode = ctx.arg(0);
+    match read::<u64>(inode, layout!(inode_i_size)) {
+        None | Some(0) => {}
+        Some(size) => {
+            cut_off(inode, size, u64::from(u32::MAX));
+        }
+    }
     0
 }
 
 #[inline(always)]
-fn clear<const FOLIOS: bool>(folio: Typed) -> Option<()> {
-    let flags: u64 = folio.field(layout!(page_flags));
+fn dropped<const FOLIOS: bool>(folio: Typed) -> Option<()> {
+    let which = Dropper::Folio;
     // SAFETY: a map value of this CPU, and only this program's.
-    let Dropped { number, clear } = unsafe { &mut *DROPPED.get_ptr_mut(0)? };
-    let folio = folio.number(number);
+    let dropped = unsafe { &mut *DROPPED.get_ptr_mut(which as u32)? };
+    let mapping = folio.pointer(layout!(page_mapping));
+    let place = Place::of(mapping.number(&raw mut dropped.number))?;
+    if !place.has_live_tags() {
+        return None;
+    }
+    let flags: u64 = folio.field(layout!(page_flags));
+    let folio = folio.number(&raw mut dropped.number);
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
-    clear.slot = SLOT_NONE;
-    clear.pages = 0;
-    visit_tags::<FOLIOS, _>(folio, pages, clear);
-    cancelled(clear.slot, clear.pages);
+    dropped.begin(Frame::of(folio), pages);
+    if FOLIOS == SINGLE || pages == 1 {
+        dropped.clear(Frame::of(folio));
+    } else {
+        clear_all(which, pages);
+    }
+    dropped.end(place);
     Some(())
 }
 
-/// Clears tags, and adds up runs of live ones with the same owner.
-#[repr(C)]
-struct Clear {
-    slot: Slot,
-    pages: u64,
+/// The whole pages of a range are gone. Folios that lie in it whole are dropped each
+/// by itself: what is left is those at its ends.
+#[inline(always)]
+fn cut_off(inode: u64, begin: u64, len: u64) -> Option<()> {
+    let mapping = inode + u64::from(layout!(inode_i_data));
+    let place = Place::of(mapping)?;
+    if !place.has_live_tags() {
+        return None;
+    }
+    let first = (begin + (1 << layout!(page_shift)) - 1) >> layout!(page_shift);
+    let behind = (begin + len) >> layout!(page_shift);
+    if first >= behind {
+        return None;
+    }
+    pages_cut_off(mapping, first, first, behind);
+    pages_cut_off(mapping, behind - 1, first, behind);
+    Some(())
 }
 
-impl Visit for Clear {
+/// Of the folio at an index the pages from `first` to before `behind`, where it has
+/// others too. A global function is verified once, on its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pages_cut_off(mapping: u64, at: u64, first: u64, behind: u64) -> u32 {
+    u32::from(folio_cut(mapping, at, first, behind).is_some())
+}
+
+#[inline(always)]
+fn folio_cut(mapping: u64, at: u64, first: u64, behind: u64) -> Option<()> {
+    let folio = Cached::at(mapping, at)?;
+    let pages = u64::from(nr_folio_pages(folio.folio, folio.flags));
+    let begin = at.wrapping_sub(u64::from((at as u32).wrapping_sub(folio.index)));
+    let end = begin + pages;
+    if first <= begin && end <= behind || pages == 1 {
+        return None;
+    }
+    let (from, to) = (first.max(begin), behind.min(end));
+    let which = Dropper::Range;
+    // SAFETY: a map value of this CPU, and only this program's.
+    let dropped = unsafe { &mut *DROPPED.get_ptr_mut(which as u32)? };
+    let frame = Frame::of(folio.folio).0.wrapping_add((from - begin) as u32);
+    let pages = (to - from) as u32;
+    dropped.begin(Frame(frame), pages);
+    clear_all(which, pages);
+    dropped.end(Place::of(mapping)?);
+    Some(())
+}
+
+/// Pages in one step of the loop.
+const PAGES: u32 = 16;
+
+#[inline(always)]
+fn clear_all(which: Dropper, pages: u32) {
+    let mut which = which as u32;
+    // SAFETY: the callback takes the context it is given here, and the kernel
+    // calls it only until bpf_loop returns.
+    unsafe {
+        bpf_loop(
+            pages.div_ceil(PAGES),
+            step as *mut c_void,
+            (&raw mut which).cast(),
+            0,
+        );
+    }
+}
+
+extern "C" fn step(n: u32, which: *mut u32) -> i64 {
+    // SAFETY: bpf_loop passes the context that `clear_all` gave it.
+    let Some(dropped) = DROPPED.get_ptr_mut(unsafe { *which }) else {
+        return 1;
+    };
+    // SAFETY: a map value of this CPU, and only this program's.
+    let dropped = unsafe { &mut *dropped };
+    let mut page = n * PAGES;
+    for _ in 0..PAGES {
+        if page >= dropped.pages {
+            return 1;
+        }
+        dropped.clear(Frame(dropped.first.0.wrapping_add(page)));
+        page += 1;
+    }
+    0
+}
+
+impl Dropped {
     #[inline(always)]
-    fn tag(&mut self, place: *mut u32) {
-        // SAFETY: a map value; the folio is locked.
+    fn begin(&mut self, first: Frame, pages: u32) {
+        self.first = first;
+        self.pages = pages;
+        self.slot = SLOT_NONE;
+        self.run = 0;
+        self.live = 0;
+    }
+
+    #[inline(always)]
+    fn clear(&mut self, frame: Frame) {
+        let Some(place) = frame.tag() else {
+            lose(Lost::Tags, 1);
+            return;
+        };
+        // SAFETY: a map value of one aligned word; the folio is locked.
         let tag = Tag(unsafe { *place });
         if tag == Tag::NONE {
             return;
@@ -79,40 +238,33 @@ impl Visit for Clear {
         if !tag.is_live() {
             return;
         }
+        self.live += 1;
         if self.slot != tag.slot() {
-            cancelled(self.slot, self.pages);
+            self.end_run();
             self.slot = tag.slot();
-            self.pages = 0;
         }
-        self.pages += 1;
+        self.run += 1;
     }
 
     #[inline(always)]
-    fn pair(&mut self, place: *mut u64, _: Frame) {
-        // SAFETY: as above.
-        let [one, other] = Pair(unsafe { *place }).tags();
-        if one.is_live() || other.is_live() {
-            let place = place.cast::<u32>();
-            self.tag(place);
-            // SAFETY: the second half of the pair.
-            self.tag(unsafe { place.add(1) });
-        } else if one != Tag::NONE || other != Tag::NONE {
-            // SAFETY: as above.
-            unsafe { *place = Pair::NONE.0 };
+    fn end_run(&mut self) {
+        if self.slot != SLOT_NONE
+            && let Some(owner) = OWNERS.get_ptr_mut(self.slot)
+        {
+            // SAFETY: a map value; only the fields' addresses are taken.
+            unsafe {
+                add(&raw mut (*owner).cancelled_pages, u64::from(self.run));
+                add(&raw mut (*owner).cleaned_pages, u64::from(self.run));
+            }
         }
+        self.run = 0;
     }
-}
 
-#[inline(always)]
-fn cancelled(slot: Slot, pages: u64) {
-    if slot == SLOT_NONE {
-        return;
-    }
-    if let Some(owner) = OWNERS.get_ptr_mut(slot) {
-        // SAFETY: a map value; only the fields' addresses are taken.
-        unsafe {
-            add(&raw mut (*owner).cancelled_pages, pages);
-            add(&raw mut (*owner).cleaned_pages, pages);
+    #[inline(always)]
+    fn end(&mut self, place: Place) {
+        self.end_run();
+        if self.live != 0 {
+            place.sub(self.live);
         }
     }
 }

@@ -8,7 +8,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod added;
+mod cached;
 mod charge;
 mod count;
 mod dirtied;
@@ -18,17 +18,21 @@ mod flush;
 mod held_back;
 mod inode;
 mod kernel;
+mod mappings;
 mod maps;
 mod names;
 mod once;
 mod owners;
 mod page;
 mod remapped;
+mod retag;
 mod submitted;
 mod task;
 mod tasks;
 mod throttled;
+mod waiting;
 mod walk;
+mod writing;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -38,10 +38,11 @@ pub enum Asker {
     SubmittedAtLast = 12,
     OfferedAgain = 13,
     LetThroughAgain = 14,
+    Writing = 15,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 15;
+    pub const COUNT: u32 = 16;
 }
 
 /// What a CPU remembers of the task that was there last, so that most events

@@ -1,16 +1,11 @@
 //! `struct page`: folios, and the tag of each page.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::generated::bpf_loop;
 use iotop_common::{
-    Lost,
     layout::PAGE_BYTES,
     tag::{CHUNK_SHIFT, TAGS_PER_CHUNK},
 };
 
 use crate::{
-    count::lose,
     kernel::{Typed, Words, layout, read},
     maps::TAGS,
 };
@@ -77,7 +72,7 @@ impl Folio {
     /// How many pages it has.
     #[inline(always)]
     pub fn nr_pages(&self) -> u32 {
-        nr_pages(self.head, self.flags)
+        nr_folio_pages(self.head, self.flags)
     }
 
     /// Whether `PG_writeback` is set: file systems set it on every page-cache
@@ -86,26 +81,20 @@ impl Folio {
     pub fn is_under_writeback(&self) -> bool {
         self.flags >> layout!(pg_writeback) & 1 != 0
     }
-
-    /// Whether `PG_dirty` is set: of a page that is being written, anew.
-    #[inline(always)]
-    pub fn is_dirty(&self) -> bool {
-        self.flags >> layout!(pg_dirty) & 1 != 0
-    }
 }
 
 /// How many pages the page-cache folio has that starts at `head`.
 #[inline(always)]
 pub fn nr_cache_pages<const FOLIOS: bool>(head: u64, flags: u64) -> u32 {
     match FOLIOS {
-        LARGE => nr_pages(head, flags),
+        LARGE => nr_folio_pages(head, flags),
         SINGLE => 1,
     }
 }
 
 /// How many pages the folio has that starts at `head`.
 #[inline(always)]
-fn nr_pages(head: u64, flags: u64) -> u32 {
+pub fn nr_folio_pages(head: u64, flags: u64) -> u32 {
     if flags >> layout!(pg_head) & 1 == 0 {
         return 1;
     }
@@ -123,6 +112,7 @@ fn is_mask(m: u64) -> bool {
 
 /// Where a page's tag lies. All `struct page`s lie in one range of addresses,
 /// and the mask covers every page frame, so no two pages share a tag.
+#[repr(transparent)]
 #[derive(Clone, Copy)]
 pub struct Frame(pub u32);
 
@@ -148,7 +138,7 @@ impl Frame {
 
     /// This frame's tag and the next one's, when this frame's number is even.
     #[inline(always)]
-    fn pair(self) -> Option<*mut u64> {
+    pub fn pair(self) -> Option<*mut u64> {
         let pair = (self.0 & layout!(tag_mask)) >> 1;
         let chunk = TAGS.get_ptr_mut(pair >> (CHUNK_SHIFT - 1))?;
         // SAFETY: the index is below half the chunk's length, and chunks are
@@ -161,75 +151,10 @@ impl Frame {
     }
 }
 
-/// What is done with the tags of a folio.
-pub trait Visit {
-    /// One page's tag.
-    fn tag(&mut self, place: *mut u32);
-    /// Two pages' tags, and the frame of the first.
-    fn pair(&mut self, place: *mut u64, frame: Frame);
-}
-
-struct Visitor<'a, V> {
-    first: Frame,
-    pairs: u32,
-    visit: &'a mut V,
-}
-
-/// Pairs visited in one step of the loop.
-const PAIRS: u32 = 4;
-
 /// Whether page-cache folios that become dirty may have more than one page. File
-/// systems have them since 5.18, and `bpf_loop`, which visits all pages of one,
+/// systems have them since 5.18, and `bpf_loop`, which goes over all pages of one,
 /// is there since 5.17: a kernel before that refuses a program that names it,
 /// even where it is never called.
 pub const LARGE: bool = true;
 /// The other kernels.
 pub const SINGLE: bool = false;
-
-/// Visits the tags of a folio's pages. A large folio has a power of two of
-/// them and starts at a multiple of that.
-#[inline(always)]
-pub fn visit_tags<const FOLIOS: bool, V: Visit>(folio: u64, pages: u32, visit: &mut V) {
-    let first = Frame::of(folio);
-    if FOLIOS == SINGLE || pages == 1 {
-        match first.tag() {
-            Some(place) => visit.tag(place),
-            None => lose(Lost::Tags, 1),
-        }
-        return;
-    }
-    let pairs = pages / 2;
-    let mut visitor = Visitor {
-        first,
-        pairs,
-        visit,
-    };
-    // SAFETY: the callback takes the context it is given here, and the kernel
-    // calls it only until bpf_loop returns.
-    unsafe {
-        bpf_loop(
-            pairs.div_ceil(PAIRS),
-            visit_step::<V> as *mut c_void,
-            (&raw mut visitor).cast(),
-            0,
-        );
-    }
-}
-
-extern "C" fn visit_step<V: Visit>(n: u32, visitor: *mut Visitor<V>) -> i64 {
-    // SAFETY: bpf_loop passes the context that `visit_tags` gave it.
-    let visitor = unsafe { &mut *visitor };
-    let mut pair = n * PAIRS;
-    for _ in 0..PAIRS {
-        if pair >= visitor.pairs {
-            return 1;
-        }
-        let frame = Frame(visitor.first.0.wrapping_add(2 * pair));
-        match frame.pair() {
-            Some(place) => visitor.visit.pair(place, frame),
-            None => lose(Lost::Tags, 2),
-        }
-        pair += 1;
-    }
-    0
-}

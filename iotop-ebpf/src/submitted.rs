@@ -6,16 +6,17 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use iotop_common::{
-    Class, Control, FactKey, FlushId, Lost, TURNS,
+    Class, Control, FactKey, FlushId, Lost, TURNS, Tag,
     tag::{SLOT_FIRST, SLOT_NONE, Slot},
 };
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, Known, OTHER, Waited},
+    charge::{self, BUFFER, CACHE, Charge, JOURNALLED, Known, OTHER},
     count::{Part, control, lose},
     flush, held_back,
     inode::{Inode, TypedInode},
     kernel::{Typed, anew, clear, layout, now, read},
+    mappings::Place,
     maps::LOWER_DEVICES,
     once,
     owners::{self, Asker, Current, Last, is_kthread},
@@ -55,6 +56,8 @@ pub struct Submitter {
     pub kthread: bool,
     /// It is not the current task.
     pub absent: bool,
+    /// It is jbd2, which writes a journal's log.
+    pub is_log: bool,
 }
 
 impl Submitter {
@@ -74,6 +77,7 @@ impl Submitter {
             },
             partition: remapped::take(current, bio),
             absent: false,
+            is_log: kthread && is_jbd2(current),
         };
         if kthread && control.held_back != 0 {
             let address = bio.number(&raw mut last.number);
@@ -117,6 +121,14 @@ impl Submitter {
     pub fn may_be_for_a_flusher(&self, part: &Part) -> bool {
         self.kthread && self.flush == FlushId::NONE && part.wants_flushes()
     }
+}
+
+/// Whether the current task is a journal's thread (fs/jbd2/journal.c, `kjournald2`).
+#[inline(always)]
+fn is_jbd2(current: &Current) -> bool {
+    // SAFETY: a map value; its name is set before the slot is handed out.
+    let comm = unsafe { (*current.owner).comm };
+    comm[..5] == *b"jbd2/"
 }
 
 // Which of the programs on `block_bio_queue`, in the order in which they meet a bio.
@@ -254,7 +266,10 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
     let fact = part.fact();
     fact.bytes += u64::from(size);
     fact.bios += 1;
-    part.waited(charged.waited);
+    if charged.taken != Tag::NONE {
+        part.waited(1, charged.taken.age(now()));
+        Place::of(charged.known.mapping)?.sub(1);
+    }
     Some(())
 }
 
@@ -387,7 +402,8 @@ impl FirstPage {
 pub struct Charged {
     charge: Charge,
     known: Known,
-    waited: Waited,
+    /// The live tag that was taken.
+    taken: Tag,
 }
 
 impl Charged {
@@ -396,7 +412,7 @@ impl Charged {
     fn is(&mut self, charge: Charge) {
         clear(&mut self.known);
         self.charge = charge;
-        self.waited = Waited::NO;
+        self.taken = Tag::NONE;
     }
 }
 
@@ -416,18 +432,19 @@ fn charge_page(
     }
     let what = charge::look(&folio, &mut last.charged.known)?;
     last.mapping = last.charged.known.mapping;
-    let (charge, waited) = match what {
-        CACHE => {
+    let (charge, taken) = match what {
+        CACHE | JOURNALLED => {
             let now = now();
             part.tick(now);
-            let by_tag = charge::by_tag(page.address, folio.mapping, folio.is_dirty(), now)?;
-            (by_tag.charge, by_tag.waited(page.offset))
+            let keep = what == JOURNALLED && submitter.is_log;
+            let by_tag = charge::by_tag(page.address, folio.mapping, keep, now)?;
+            (by_tag.charge, by_tag.taken)
         }
-        BUFFER => (Charge::METADATA, Waited::NO),
-        _ => (Charge::of_other(bio, submitter), Waited::NO),
+        BUFFER => (Charge::METADATA, Tag::NONE),
+        _ => (Charge::of_other(bio, submitter), Tag::NONE),
     };
     last.charged.charge = charge;
-    last.charged.waited = waited;
+    last.charged.taken = taken;
     Some(())
 }
 
@@ -448,5 +465,5 @@ fn charge_by_kind(
         Some(BUFFER) => Charge::METADATA,
         _ => Charge::UNKNOWN,
     };
-    last.charged.waited = Waited::NO;
+    last.charged.taken = Tag::NONE;
 }

@@ -4,20 +4,23 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{Control, FactKey, Lost, TURNS, Tick, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{Control, FactKey, Lost, TURNS, Tag, Tick, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
-    charge::{self, BUFFER, CACHE, Charge, Known},
+    charge::{self, BUFFER, CACHE, Charge, JOURNALLED, Known},
     count::{Part, lose},
     flush,
     kernel::{Words, clear, layout, now},
-    page::Folio,
+    mappings::Place,
+    page::{Folio, Frame},
     submitted::{Bio, Submitter},
 };
 
 /// More steps than a bio can have pages: `bi_size` is 32 bits.
 const MAX_STEPS: u32 = 1 << 20;
-/// Pages in a row without `bpf_loop`, and rows: 65,536 pages. The verifier bears
+/// Pages of a folio in one step.
+const PAGES: u32 = 16;
+/// Steps in a row without `bpf_loop`, and rows: 65,536 pages. The verifier bears
 /// 8,192 calls in a row.
 const ROW: u32 = 256;
 
@@ -44,8 +47,15 @@ pub struct Walk {
     folio_left: u32,
     /// What the current folio is.
     what: u32,
-    /// 1: it is dirty again.
-    dirty_again: u32,
+    /// The live tag that the last page had, 0 where it had none. Consecutive pages
+    /// with the same one are a run, which is counted when it ends.
+    tag: u32,
+    /// What becomes of that tag.
+    submitted: u32,
+    /// How many pages the run has.
+    run: u32,
+    /// 1: tags of journalled pages stay live, for this is the journal's log.
+    is_log: u32,
     /// What a page is charged as that is not page cache, and to whom.
     other: Charge,
     dev: u32,
@@ -71,6 +81,7 @@ static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(TURNS - 1, 0);
 struct Context<'a> {
     walk: &'a mut Walk,
     part: Part,
+    turn: u32,
 }
 
 /// Begins the walk over a write's pages. `mapping` is one that was found to be
@@ -98,6 +109,7 @@ pub fn begin<const TURN: u32>(
     walk.flush = submitter.flush(part);
     walk.for_a_flusher = u32::from(submitter.may_be_for_a_flusher(part));
     walk.now = now.0;
+    walk.is_log = u32::from(submitter.is_log);
     walk.control = part.control();
     part.tick(now);
     Some(())
@@ -112,7 +124,7 @@ pub fn all<const TURN: u32>() -> Option<()> {
     unsafe {
         bpf_loop(MAX_STEPS, step as *mut c_void, (&raw mut context).cast(), 0);
     }
-    context.give_up();
+    context.end();
     Some(())
 }
 
@@ -121,10 +133,10 @@ pub fn all<const TURN: u32>() -> Option<()> {
 pub fn all_by_calls() -> Option<()> {
     for _ in 0..ROW {
         if walk_row() == 0 {
-            return Some(());
+            break;
         }
     }
-    Context::of_this_cpu(0)?.give_up();
+    Context::of_this_cpu(0)?.end();
     Some(())
 }
 
@@ -148,17 +160,17 @@ pub extern "C" fn walk_page() -> u32 {
     let Some(mut context) = Context::of_this_cpu(0) else {
         return 0;
     };
-    if context.walk.bio_left != 0 && context.page().is_none() {
+    if context.walk.bio_left != 0 && context.pages().is_none() {
         context.give_up();
     }
     u32::from(context.walk.bio_left != 0)
 }
 
-/// One page.
+/// Some pages of one folio.
 extern "C" fn step(_: u32, context: *mut Context) -> i64 {
     // SAFETY: bpf_loop passes the context that `all` gave it.
     let context = unsafe { &mut *context };
-    match context.page() {
+    match context.pages() {
         Some(()) if context.walk.bio_left != 0 => 0,
         _ => 1,
     }
@@ -171,15 +183,23 @@ impl Context<'_> {
         // SAFETY: this CPU's element, which only this program uses.
         let walk = unsafe { &mut *place };
         let part = Part::of(walk.control, turn)?;
-        Some(Context { walk, part })
+        Some(Context { walk, part, turn })
     }
 
-    /// Nobody can tell whose the pages are that are left.
+    /// The walk is over.
+    #[inline(always)]
+    fn end(&mut self) {
+        self.give_up();
+        self.end_run();
+    }
+
+    /// Nothing tells whose the pages are that are left.
     #[inline(always)]
     fn give_up(&mut self) {
         let bytes = self.walk.bio_left;
         if bytes != 0 {
             lose(Lost::LongBios, 1);
+            self.end_run();
             clear(&mut self.walk.known);
             self.walk.bio_left = 0;
             self.charge(Charge::UNKNOWN, bytes);
@@ -187,46 +207,86 @@ impl Context<'_> {
     }
 
     #[inline(always)]
-    fn page(&mut self) -> Option<()> {
+    fn pages(&mut self) -> Option<()> {
         if self.walk.bvec_left == 0 {
             self.walk.enter_bvec()?;
         }
         if self.walk.folio_left == 0 {
-            self.walk.enter_folio()?;
+            self.enter_folio()?;
         }
-        let page_size = 1 << layout!(page_shift);
-        let bytes = self.walk.bvec_left.min(page_size - self.walk.offset);
         match self.walk.what {
-            CACHE => self.charge_by_tag(bytes)?,
-            BUFFER => self.charge(Charge::METADATA, bytes),
-            _ => self.charge(self.walk.other, bytes),
-        }
-
-        let walk = &mut *self.walk;
-        walk.bvec_left -= bytes;
-        walk.bio_left -= bytes;
-        walk.offset += bytes;
-        if walk.offset == page_size {
-            walk.offset = 0;
-            walk.page += 1 << layout!(page_struct_shift);
-            walk.folio_left -= 1;
+            CACHE | JOURNALLED => self.cached_pages()?,
+            BUFFER => self.rest_of_folio(Charge::METADATA),
+            _ => self.rest_of_folio(self.walk.other),
         }
         Some(())
     }
 
-    #[inline(never)]
-    fn charge_by_tag(&mut self, bytes: u32) -> Option<()> {
-        let walk = &*self.walk;
-        let by_tag = charge::by_tag(
-            walk.page,
-            walk.known.mapping,
-            walk.dirty_again != 0,
-            Tick(walk.now),
-        )?;
-        let waited = by_tag.waited(walk.offset);
-        self.charge(by_tag.charge, bytes);
-        self.part.waited(waited);
+    /// Pages of one folio, each by its tag.
+    #[inline(always)]
+    fn cached_pages(&mut self) -> Option<()> {
+        let page_size = 1 << layout!(page_shift);
+        for _ in 0..PAGES {
+            let walk = &mut *self.walk;
+            if walk.bvec_left == 0 || walk.folio_left == 0 {
+                break;
+            }
+            let bytes = walk.bvec_left.min(page_size - walk.offset);
+            match Frame::of(walk.page).tag() {
+                // SAFETY: a map value of one aligned word.
+                Some(place) if walk.tag != 0 && unsafe { *place } == walk.tag => {
+                    // SAFETY: as above.
+                    unsafe { *place = walk.submitted };
+                    walk.run += 1;
+                    self.part.fact().bytes += u64::from(bytes);
+                }
+                _ if page_by_tag(self.turn, bytes) == 0 => return None,
+                _ => {}
+            }
+            self.walk.advance(bytes);
+        }
         Some(())
+    }
+
+    /// A page whose tag is not the one that the last page had.
+    #[inline(always)]
+    fn page_by_tag(&mut self, bytes: u32) -> Option<()> {
+        self.end_run();
+        let walk = &*self.walk;
+        let (now, keep) = (Tick(walk.now), walk.what == JOURNALLED && walk.is_log != 0);
+        let by_tag = charge::by_tag(walk.page, walk.known.mapping, keep, now)?;
+        self.charge(by_tag.charge, bytes);
+        let walk = &mut *self.walk;
+        walk.tag = by_tag.taken.0;
+        walk.submitted = by_tag.taken.submitted(now).0;
+        walk.run = u32::from(by_tag.taken != Tag::NONE);
+        Some(())
+    }
+
+    /// Counts the pages that had one tag.
+    #[inline(always)]
+    fn end_run(&mut self) {
+        let walk = &mut *self.walk;
+        if walk.run != 0 {
+            self.part
+                .waited(walk.run, Tag(walk.tag).age(Tick(walk.now)));
+            if let Some(place) = Place::of(walk.known.mapping) {
+                place.sub(walk.run);
+            }
+            walk.run = 0;
+            walk.tag = 0;
+        }
+    }
+
+    /// All that the bio has of a folio.
+    #[inline(always)]
+    fn rest_of_folio(&mut self, charge: Charge) {
+        let walk = &*self.walk;
+        let folio = u64::from(walk.folio_left) << layout!(page_shift);
+        let rest = folio - u64::from(walk.offset);
+        let bytes = u64::from(walk.bvec_left).min(rest) as u32;
+        self.charge(charge, bytes);
+        self.walk.advance(bytes);
     }
 
     #[inline(always)]
@@ -261,6 +321,39 @@ impl Context<'_> {
             self.part.fact().bios += 1;
         }
     }
+
+    #[inline(never)]
+    fn enter_folio(&mut self) -> Option<()> {
+        let folio = Folio::of(self.walk.page)?;
+        if folio.mapping != self.walk.known.mapping {
+            self.end_run();
+        }
+        let walk = &mut *self.walk;
+        let passed = ((walk.page - folio.head) >> layout!(page_struct_shift)) as u32;
+        walk.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
+        walk.what = charge::look(&folio, &mut walk.known)?;
+        if walk.what != CACHE {
+            self.end_run();
+        } else if walk.for_a_flusher != 0 {
+            walk.for_a_flusher = 0;
+            if let Some((worker, flush)) = flush::of_inode(&walk.known) {
+                walk.submitter = worker;
+                walk.flush = flush.0;
+            }
+        }
+        Some(())
+    }
+}
+
+/// See [`Context::page_by_tag`]; 0 where kernel memory could not be read. A global
+/// function is verified once, on its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn page_by_tag(turn: u32, bytes: u32) -> u32 {
+    match Context::of_this_cpu(turn) {
+        Some(mut context) => u32::from(context.page_by_tag(bytes).is_some()),
+        None => 0,
+    }
 }
 
 impl Walk {
@@ -284,20 +377,15 @@ impl Walk {
         Some(())
     }
 
-    #[inline(never)]
-    fn enter_folio(&mut self) -> Option<()> {
-        let folio = Folio::of(self.page)?;
-        let passed = ((self.page - folio.head) >> layout!(page_struct_shift)) as u32;
-        self.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
-        self.what = charge::look(&folio, &mut self.known)?;
-        self.dirty_again = u32::from(folio.is_dirty());
-        if self.for_a_flusher != 0 && self.what == CACHE {
-            self.for_a_flusher = 0;
-            if let Some((worker, flush)) = flush::of_inode(&self.known) {
-                self.submitter = worker;
-                self.flush = flush.0;
-            }
-        }
-        Some(())
+    /// So many bytes are done, of one folio.
+    #[inline(always)]
+    fn advance(&mut self, bytes: u32) {
+        self.bvec_left -= bytes;
+        self.bio_left -= bytes;
+        let end = self.offset + bytes;
+        let pages = end >> layout!(page_shift);
+        self.offset = end & ((1 << layout!(page_shift)) - 1);
+        self.page += u64::from(pages) << layout!(page_struct_shift);
+        self.folio_left -= pages;
     }
 }

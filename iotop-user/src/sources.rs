@@ -22,12 +22,15 @@ use crate::{
         settings::Settings,
         uevents::BlockEvents,
     },
-    probe::{OBJECT, Probe, ProbeError, Refused},
+    probe::{Kernel, OBJECT, Probe, ProbeError, Refused},
     taskstats::{ExitListener, TaskstatsSocket},
 };
 
 /// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
 pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
+
+/// That of btrfs where it is a module that is loaded (5.11).
+const BTRFS_BTF: &str = "kernel/btf/btrfs";
 
 /// The sources, and what is missing among them.
 pub struct Opened {
@@ -202,7 +205,10 @@ pub fn attach(
     if !Capabilities::effective().may_load_ebpf() {
         return Err(EbpfError::NotPermitted);
     }
-    let btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
+    let mut btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
+    if let Ok(module) = fs::read(sys_root.join(BTRFS_BTF)) {
+        btf.add_module(&module)?;
+    }
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;
     let settings = Settings::read(proc_root, sys_root);
@@ -213,11 +219,14 @@ pub fn attach(
         tasks_seen: 1 << 16,
         version: settings.version(),
     };
-    let layout = layout::resolve(&btf, &machine)?;
-    let hooks = hooks::choose(&btf)?;
-    let reasons = Reasons::of(&btf);
-    let tick = machine.tick();
-    match Probe::attach(&object, &name, &layout, &hooks, reasons, tick, flushes) {
+    let kernel = Kernel {
+        layout: layout::resolve(&btf, &machine)?,
+        hooks: hooks::choose(&btf, machine.version)?,
+        reasons: Reasons::of(&btf),
+        tick: machine.tick(),
+        dirty_expire: settings.dirty_expire.unwrap_or_default(),
+    };
+    match Probe::attach(&object, &name, kernel, flushes) {
         Ok(probe) => Ok(probe),
         Err(ProbeError::Program { .. })
             if settings.lockdown.as_deref() == Some("confidentiality") =>

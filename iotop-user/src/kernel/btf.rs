@@ -61,6 +61,8 @@ pub struct Btf {
     bytes: Vec<u8>,
     strings: usize,
     strings_end: usize,
+    /// A module's strings: their numbers go on where those end.
+    module_strings: Option<(usize, usize)>,
     /// Where each type starts; type 0 is void and has no place.
     types: Vec<u32>,
     /// Types that have a name, by kind and a hash of the name.
@@ -101,40 +103,15 @@ impl Btf {
     ///
     /// The bytes are no BTF of this machine's byte order.
     pub fn parse(bytes: Vec<u8>) -> Result<Btf, BtfError> {
-        let bad = |what, at| BtfError::Malformed { what, at };
-        let word = |at: usize| read_u32(&bytes, at).ok_or(bad("the header is cut off", at));
-        let magic = word(0)? as u16;
-        if magic == MAGIC.swap_bytes() {
-            return Err(bad("the byte order is another machine's", 0));
-        }
-        if magic != MAGIC {
-            return Err(bad("the magic number is wrong", 0));
-        }
-        let header = word(4)? as usize;
-        let section = |offset: u32, length: u32| {
-            let start = header.checked_add(offset as usize)?;
-            let end = start.checked_add(length as usize)?;
-            (end <= bytes.len()).then_some((start, end))
-        };
-        let (mut at, types_end) =
-            section(word(8)?, word(12)?).ok_or(bad("the types reach past the end", 8))?;
-        let (strings, strings_end) =
-            section(word(16)?, word(20)?).ok_or(bad("the strings reach past the end", 16))?;
+        let sections = Sections::of(&bytes, 0)?;
         let mut types = vec![0];
-        while at < types_end {
-            types.push(at as u32);
-            let length = type_length(&bytes, at).ok_or(bad("a type of unknown kind", at))?;
-            at = at
-                .checked_add(length)
-                .ok_or(bad("a type without end", at))?;
-        }
-        if at != types_end {
-            return Err(bad("the last type reaches past the others", at));
-        }
+        sections.list_types(&bytes, &mut types)?;
+        let (strings, strings_end) = sections.strings;
         let mut btf = Btf {
             bytes,
             strings,
             strings_end,
+            module_strings: None,
             types,
             named: HashMap::new(),
             #[cfg(test)]
@@ -142,6 +119,32 @@ impl Btf {
         };
         btf.index_names();
         Ok(btf)
+    }
+
+    /// Adds the types of a module, whose numbers go on where the kernel's end: those
+    /// of a file such as `/sys/kernel/btf/btrfs`. Only one can be added.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no BTF of this machine's byte order.
+    pub fn add_module(&mut self, module: &[u8]) -> Result<(), BtfError> {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(module);
+        let known = self.types.len();
+        let sections = Sections::of(&self.bytes, begin).and_then(|sections| {
+            sections.list_types(&self.bytes, &mut self.types)?;
+            Ok(sections)
+        });
+        match sections {
+            Ok(sections) => self.module_strings = Some(sections.strings),
+            Err(error) => {
+                self.types.truncate(known);
+                self.bytes.truncate(begin);
+                return Err(error);
+            }
+        }
+        self.index_names();
+        Ok(())
     }
 
     /// Where a member lies, in bytes. The path goes through named members
@@ -325,10 +328,66 @@ impl Btf {
     }
 
     fn string(&self, offset: u32) -> Option<&[u8]> {
-        let start = self.strings.checked_add(offset as usize)?;
-        let rest = self.bytes.get(start..self.strings_end)?;
+        let own = self.strings_end - self.strings;
+        let (start, end) = match (offset as usize).checked_sub(own) {
+            None => (self.strings + offset as usize, self.strings_end),
+            Some(beyond) => {
+                let (start, end) = self.module_strings?;
+                (start.checked_add(beyond)?, end)
+            }
+        };
+        let rest = self.bytes.get(start..end)?;
         let end = rest.iter().position(|byte| *byte == 0)?;
         Some(&rest[..end])
+    }
+}
+
+/// Where the parts of a BTF section lie.
+struct Sections {
+    types: (usize, usize),
+    strings: (usize, usize),
+}
+
+impl Sections {
+    /// Those of the section that begins at `begin` and ends with the bytes.
+    fn of(bytes: &[u8], begin: usize) -> Result<Sections, BtfError> {
+        let bad = |what, at| BtfError::Malformed { what, at };
+        let word = |at: usize| read_u32(bytes, begin + at).ok_or(bad("the header is cut off", at));
+        let magic = word(0)? as u16;
+        if magic == MAGIC.swap_bytes() {
+            return Err(bad("the byte order is another machine's", 0));
+        }
+        if magic != MAGIC {
+            return Err(bad("the magic number is wrong", 0));
+        }
+        let header = begin.saturating_add(word(4)? as usize);
+        let section = |offset: u32, length: u32| {
+            let start = header.checked_add(offset as usize)?;
+            let end = start.checked_add(length as usize)?;
+            (end <= bytes.len()).then_some((start, end))
+        };
+        Ok(Sections {
+            types: section(word(8)?, word(12)?).ok_or(bad("the types reach past the end", 8))?,
+            strings: section(word(16)?, word(20)?)
+                .ok_or(bad("the strings reach past the end", 16))?,
+        })
+    }
+
+    /// Adds where each type begins.
+    fn list_types(&self, bytes: &[u8], types: &mut Vec<u32>) -> Result<(), BtfError> {
+        let bad = |what, at| BtfError::Malformed { what, at };
+        let (mut at, end) = self.types;
+        while at < end {
+            types.push(at as u32);
+            let length = type_length(bytes, at).ok_or(bad("a type of unknown kind", at))?;
+            at = at
+                .checked_add(length)
+                .ok_or(bad("a type without end", at))?;
+        }
+        match at == end {
+            true => Ok(()),
+            false => Err(bad("the last type reaches past the others", at)),
+        }
     }
 }
 
@@ -522,6 +581,24 @@ mod tests {
         assert!(!reduced.has_function("submit_bio_noacct"));
         assert_eq!(reduced.struct_size("page"), None);
         assert_eq!(reduced.enum_value("req_op", "WRITE"), None);
+    }
+
+    /// Its own types refer to the kernel's, and so do its strings.
+    #[test]
+    fn a_modules_types_are_found_beside_the_kernels() {
+        let mut btf = Btf::parse(blob()).expect("well-formed");
+        let (types, strings) = (btf.types.len() as u32, btf.strings_end - btf.strings);
+        let mut module = Builder::new();
+        module.strings = vec![b'x'; strings];
+        let bio = btf.find(KIND_STRUCT, "bio").expect("known");
+        module.composite(KIND_STRUCT, "dip", 80, &[("count", 1, 0), ("bio", bio, 16)]);
+        module.strings.drain(..strings);
+        assert_eq!(types as usize, btf.types.len());
+        btf.add_module(&module.finish()).expect("well-formed");
+        assert_eq!(btf.member_offset("dip", "bio.bi_opf"), Some(32));
+        assert_eq!(btf.member_offset("bio", "bi_opf"), Some(16));
+        assert!(btf.add_module(&[0; 24]).is_err());
+        assert_eq!(btf.struct_size("dip"), Some(80));
     }
 
     #[test]

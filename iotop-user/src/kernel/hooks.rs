@@ -30,8 +30,13 @@ pub struct Hook {
 pub enum On {
     /// A tracepoint, by its name.
     Tracepoint(&'static str),
+    /// A tracepoint of a file system, by its name. It is there when the file system
+    /// is, which may be a module.
+    FileSystem(&'static str),
     /// Nothing: we have it pass over all tasks (`iter/task`).
     TaskIterator,
+    /// Nothing: we run it, and it answers.
+    Asked,
     /// The beginning of a function, by its name (`fentry`). Without it the rest
     /// works.
     Entry(&'static str),
@@ -49,8 +54,9 @@ impl On {
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            On::Tracepoint(name) => f.pad(name),
+            On::Tracepoint(name) | On::FileSystem(name) => f.pad(name),
             On::TaskIterator => f.pad("iter/task"),
+            On::Asked => f.pad("when asked"),
             On::Entry(name) => f.pad(&format!("fentry/{name}")),
             On::Exit(name) => f.pad(&format!("fexit/{name}")),
         }
@@ -69,6 +75,12 @@ enum Kernels {
     WithDisks,
     /// Where a task may be preempted inside of a tracepoint.
     Preemptible,
+    /// Where iomap knows which blocks of a folio are dirty (6.6).
+    IomapBlocks,
+    /// From a version on: the file system has large folios since then.
+    From(u32, u32),
+    /// The same, where btrfs tells its types.
+    Btrfs(u32, u32),
 }
 
 /// Whether a task may be preempted inside of a tracepoint: the kernel guards
@@ -92,14 +104,16 @@ pub struct NoTracepoint {
 }
 
 /// The programs for this kernel, in the order in which they are attached:
-/// whatever clears tags comes before whatever sets them.
+/// whatever clears tags comes before whatever sets them. A kernel of unknown version
+/// gets what the newest one needs.
 ///
 /// # Errors
 ///
 /// A tracepoint is missing.
-pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
+pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTracepoint> {
     let has = |tracepoint: &str| btf.tracepoint_args(tracepoint).is_some();
     let folios = has("writeback_dirty_folio");
+    let since = |major, minor| folios && version.is_none_or(|is| is >= (major, minor));
     let mut chosen: Vec<Hook> = Vec::new();
     for hook in HOOKS {
         let runs = match hook.kernels {
@@ -108,6 +122,11 @@ pub fn choose(btf: &Btf) -> Result<Vec<Hook>, NoTracepoint> {
             Kernels::WithPages => !folios,
             Kernels::WithDisks => btf.member_offset("bio", "bi_disk").is_some(),
             Kernels::Preemptible => folios && tracepoints_are_preemptible(btf),
+            Kernels::IomapBlocks => btf.struct_size("iomap_folio_state").is_some(),
+            Kernels::From(major, minor) => since(major, minor),
+            Kernels::Btrfs(major, minor) => {
+                since(major, minor) && btf.member_offset("btrfs_inode", "vfs_inode").is_some()
+            }
         };
         match hook.on {
             _ if !runs => {}
@@ -143,8 +162,9 @@ const KEPT_FROM_FUNCTION: &str = "a kernel with preempt=full may preempt a task 
     function's program, and keeps it from running a second time on that CPU";
 
 const DIRTIED: &str = "who makes a page dirty";
-const ADDED: &str = "page frames that begin anew";
-const ADDED_WHY: &str = "a page that is migrated leaves its tag behind, without an event";
+const CUT_OFF_WHY: &str = "the folio may stay, and with it the pages' tags";
+const WRITTEN: &str = "which pages of a large folio a task writes";
+const COPIED_WHY: &str = "fires for each folio, before it becomes dirty, with what was copied";
 const DROPPED: &str = "dirty pages that are dropped before they are written";
 const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
 const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
@@ -154,7 +174,7 @@ const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
 const NEW: &str = "__blk_throtl_bio";
 const OLD: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 25] = [
+const HOOKS: [Hook; 33] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -177,20 +197,6 @@ const HOOKS: [Hook; 25] = [
         why: "one pass without a system call a task, in any namespace",
     },
     Hook {
-        program: "folio_added",
-        on: On::Tracepoint("mm_filemap_add_to_page_cache"),
-        kernels: Kernels::WithFolios,
-        purpose: ADDED,
-        why: ADDED_WHY,
-    },
-    Hook {
-        program: "page_added",
-        on: On::Tracepoint("mm_filemap_add_to_page_cache"),
-        kernels: Kernels::WithPages,
-        purpose: ADDED,
-        why: ADDED_WHY,
-    },
-    Hook {
         program: "folio_dropped",
         on: On::Tracepoint("mm_filemap_delete_from_page_cache"),
         kernels: Kernels::WithFolios,
@@ -203,6 +209,76 @@ const HOOKS: [Hook; 25] = [
         kernels: Kernels::WithPages,
         purpose: DROPPED,
         why: DROPPED_WHY,
+    },
+    Hook {
+        program: "ext4_truncate_enter",
+        on: On::FileSystem("ext4_truncate_enter"),
+        kernels: Kernels::From(6, 16),
+        purpose: "dirty pages that a file is cut off",
+        why: CUT_OFF_WHY,
+    },
+    Hook {
+        program: "ext4_punch_hole",
+        on: On::FileSystem("ext4_punch_hole"),
+        kernels: Kernels::From(6, 16),
+        purpose: "dirty pages in a hole that is punched",
+        why: CUT_OFF_WHY,
+    },
+    Hook {
+        program: "ext4_zero_range",
+        on: On::FileSystem("ext4_zero_range"),
+        kernels: Kernels::From(6, 16),
+        purpose: "dirty pages in a range that is made zero",
+        why: CUT_OFF_WHY,
+    },
+    Hook {
+        program: "iomap_invalidate_folio",
+        on: On::FileSystem("iomap_invalidate_folio"),
+        kernels: Kernels::IomapBlocks,
+        purpose: "dirty pages that are cut off a folio on xfs",
+        why: CUT_OFF_WHY,
+    },
+    Hook {
+        program: "ext4_da_write_end",
+        on: On::FileSystem("ext4_da_write_end"),
+        kernels: Kernels::From(6, 16),
+        purpose: WRITTEN,
+        why: COPIED_WHY,
+    },
+    Hook {
+        program: "ext4_write_end",
+        on: On::FileSystem("ext4_write_end"),
+        kernels: Kernels::From(6, 16),
+        purpose: "the same without delayed allocation",
+        why: COPIED_WHY,
+    },
+    Hook {
+        program: "ext4_journalled_write_end",
+        on: On::FileSystem("ext4_journalled_write_end"),
+        kernels: Kernels::All,
+        purpose: "who writes data that goes through ext4's journal",
+        why: "its pages become dirty later, or are dirty still where a checkpoint wrote them",
+    },
+    Hook {
+        program: "range_iterated",
+        on: On::Tracepoint("iomap_iter"),
+        kernels: Kernels::IomapBlocks,
+        purpose: "which pages are written on xfs and on block devices",
+        why: "fires with the range before anything of it becomes dirty, and when it ends",
+    },
+    Hook {
+        program: "btrfs_set_extent_bit",
+        on: On::FileSystem("btrfs_set_extent_bit"),
+        kernels: Kernels::Btrfs(7, 0),
+        purpose: "which pages are written on btrfs",
+        why: "delayed allocation of a range comes before its pages become dirty",
+    },
+    Hook {
+        program: "pages_waiting",
+        on: On::Asked,
+        kernels: Kernels::All,
+        purpose: "whether pages that are tagged are dirty still",
+        why: "a page that is migrated, or cut off a folio, leaves its tag behind without an event",
     },
     Hook {
         program: "folio_dirtied",
@@ -346,12 +422,12 @@ mod tests {
             eprintln!("this kernel has no BTF: nothing to choose from");
             return;
         };
-        let hooks = choose(&btf).expect("every kernel from 5.10 on has the tracepoints");
+        let hooks = choose(&btf, None).expect("every kernel from 5.10 on has the tracepoints");
         let mut purposes: Vec<&str> = hooks.iter().map(|hook| hook.purpose).collect();
         purposes.sort_unstable();
         purposes.dedup();
         assert_eq!(purposes.len(), hooks.len());
-        for purpose in [DIRTIED, ADDED, DROPPED, SUBMITTED] {
+        for purpose in [DIRTIED, DROPPED, SUBMITTED] {
             assert!(purposes.contains(&purpose), "{purpose}");
         }
         let last = hooks.last().map(|hook| hook.on);
@@ -368,7 +444,7 @@ mod tests {
             .map(u32::to_ne_bytes)
             .concat();
         let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
-        let error = choose(&btf).expect_err("nothing in it").to_string();
+        let error = choose(&btf, None).expect_err("nothing in it").to_string();
         assert!(error.contains("sched_process_exit"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iotop_common::{
     Layout,
-    layout::{BIO_BYTES, BVEC_BYTES, PAGE_BYTES},
+    layout::{BIO_BYTES, BVEC_BYTES, FOLIO_BYTES, PAGE_BYTES},
     tag::TICK_AT_LEAST_NS,
 };
 
@@ -205,6 +205,27 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         dentry_d_parent: member("dentry", "d_parent")?,
         dentry_name: member("dentry", "d_name.name")?,
         seen_mask: machine.tasks_seen - 1,
+
+        pg_locked: constant("pageflags", "PG_locked")?,
+        folio_index: btf
+            .member_offset("folio", "index")
+            .map_or_else(|| member("page", "index"), Ok)?,
+        mapping_xa_head: member("address_space", "i_pages.xa_head")?,
+        xa_node_shift: member("xa_node", "shift")?,
+        xa_node_slots: member("xa_node", "slots")?,
+        xa_chunk_shift: xa_chunk_shift(btf)?,
+        inode_i_size: member("inode", "i_size")?,
+        iter_inode: optional("iomap_iter", "inode"),
+        iter_pos: optional("iomap_iter", "pos"),
+        iter_len: optional("iomap_iter", "len"),
+        iter_flags: optional("iomap_iter", "flags"),
+        iter_iomap_length: optional("iomap_iter", "iomap.length"),
+        iter_processed: optional("iomap_iter", "processed"),
+        iter_status: optional("iomap_iter", "status"),
+        iter_start_pos: optional("iomap_iter", "iter_start_pos"),
+        extent_tree_inode: optional("extent_io_tree", "inode"),
+        btrfs_vfs_inode: optional("btrfs_inode", "vfs_inode"),
+        extent_delalloc: btf.enumerator("EXTENT_DELALLOC").unwrap_or(0),
     };
     if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
@@ -264,6 +285,7 @@ fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
         ("page.flags", layout.page_flags, 8, PAGE_BYTES),
         ("page.compound_head", layout.page_compound, 8, PAGE_BYTES),
         ("page.mapping", layout.page_mapping, 8, PAGE_BYTES),
+        ("folio.index", layout.folio_index, 8, FOLIO_BYTES),
     ];
     match fields
         .iter()
@@ -281,6 +303,16 @@ fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
         Some(args) => Ok(u32::from(args > 1)),
         None => Err(LayoutError::Tracepoint("block_bio_queue")),
     }
+}
+
+/// How many slots a node of an xarray has: fewer with CONFIG_BASE_SMALL.
+fn xa_chunk_shift(btf: &Btf) -> Result<u32, LayoutError> {
+    let slots = btf.member_offset("xa_node", "slots");
+    let behind = btf.member_offset("xa_node", "marks");
+    slots
+        .zip(behind)
+        .and_then(|(slots, behind)| behind.checked_sub(slots)?.checked_div(8)?.checked_ilog2())
+        .ok_or_else(|| LayoutError::Missing("xa_node.slots".to_owned()))
 }
 
 /// Which argument of `balance_dirty_pages` is the pause: 6.15 put most others

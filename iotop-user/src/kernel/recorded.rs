@@ -81,7 +81,7 @@ impl Kernel {
         };
         Answers {
             layout: layout::resolve(types, &machine),
-            hooks: hooks::choose(types),
+            hooks: hooks::choose(types, Some(self.version)),
             reasons: Reasons::of(types),
         }
     }

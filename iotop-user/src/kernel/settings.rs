@@ -1,6 +1,6 @@
 //! Switches of the running kernel that decide what can be shown.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -17,6 +17,8 @@ pub struct Settings {
     pub unprivileged_bpf_disabled: Option<u32>,
     /// The lockdown mode in force: `none`, `integrity` or `confidentiality`.
     pub lockdown: Option<String>,
+    /// `vm.dirty_expire_centisecs`: the kernel writes pages that are dirty for longer.
+    pub dirty_expire: Option<Duration>,
     /// Whether our pid namespace is the machine's first one.
     pub first_pid_namespace: Option<bool>,
     /// Whether tracefs is there. eBPF does without it.
@@ -31,6 +33,9 @@ impl Settings {
         Settings {
             release: text(&kernel.join("osrelease")),
             task_delayacct: task_delayacct(proc_root),
+            dirty_expire: text(&proc_root.join("sys/vm/dirty_expire_centisecs"))
+                .and_then(|value| value.parse().ok())
+                .map(|centiseconds: u32| Duration::from_millis(10) * centiseconds),
             first_pid_namespace: fs::read_link(proc_root.join("self/ns/pid"))
                 .ok()
                 .map(|name| name == Path::new(FIRST_PID_NAMESPACE)),

@@ -65,6 +65,7 @@ impl Probe {
     pub fn turn(&mut self) -> Result<Turned, ProbeError> {
         let ended = self.epoch.epoch & 1;
         self.epoch.epoch = self.epoch.epoch.wrapping_add(1);
+        self.epoch.young = u32::from(Instant::now() < self.old_pages_until);
         typed("CONTROL", self.control.set(0, self.epoch, 0))?;
         Ok(Turned(ended))
     }
@@ -98,6 +99,7 @@ impl Probe {
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
         let owners = self.look_at_owners(&facts, latest, now)?;
+        self.attach_late(now)?;
         Ok(Epoch {
             facts,
             tick: self.tick,

@@ -61,6 +61,20 @@ pub enum ProbeError {
     },
 }
 
+impl ProbeError {
+    /// Whether the kernel has not the tracepoint of a file system: it may be a module
+    /// that is not loaded.
+    pub(super) fn is_no_such_tracepoint(&self, on: On) -> bool {
+        let ProbeError::Program { source, .. } = self else {
+            return false;
+        };
+        let ProgramError::SyscallError(error) = source else {
+            return false;
+        };
+        matches!(on, On::FileSystem(_)) && error.io_error.kind() == io::ErrorKind::NotFound
+    }
+}
+
 fn memory_hint(error: &EbpfError) -> &'static str {
     let text = format!("{error:?}");
     if text.contains("OutOfMemory") || text.contains("code: 12") {

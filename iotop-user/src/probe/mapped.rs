@@ -6,7 +6,7 @@ use std::{
     marker::PhantomData,
     os::fd::{AsFd as _, AsRawFd as _},
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use aya::{Pod, maps::MapData};
@@ -74,9 +74,20 @@ impl<T: Pod> Mapped<T> {
         }
     }
 
-    /// How many elements there are.
-    pub fn len(&self) -> usize {
-        self.length
+    /// Adds to a counter of an element, at a byte offset from its start.
+    pub fn add(&self, index: usize, offset: usize, n: u64) {
+        assert!(
+            offset + size_of::<u64>() <= size_of::<T>() && offset.is_multiple_of(align_of::<u64>())
+        );
+        if index < self.length {
+            // SAFETY: the index is within the mapping and the aligned word within the
+            // element; the kernel half adds to it by atomic additions alone.
+            let counter = unsafe {
+                let element = self.start.as_ptr().add(index);
+                AtomicU64::from_ptr(element.byte_add(offset).cast())
+            };
+            counter.fetch_add(n, Ordering::Relaxed);
+        }
     }
 }
 
@@ -89,14 +100,29 @@ impl<T> Drop for Mapped<T> {
 
 impl Mapped<u32> {
     /// Writes `new` in the place of `old`; what the kernel half has written there
-    /// since stays.
-    pub fn replace(&self, index: usize, old: u32, new: u32) {
-        if index < self.length {
-            // SAFETY: the index is within the mapping, whose words are aligned and, on
-            // our side, accessed by atomic or volatile accesses alone.
-            let word = unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(index)) };
-            let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+    /// since stays. Whether it was `old` still.
+    pub fn replace(&self, index: usize, old: u32, new: u32) -> bool {
+        if index >= self.length {
+            return false;
         }
+        // SAFETY: the index is within the mapping, whose words are aligned and, on
+        // our side, accessed by atomic or volatile accesses alone.
+        let word = unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(index)) };
+        word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The elements that are not 0, with their places. Most are: it looks at two at
+    /// once.
+    pub fn nonzero(&self) -> impl Iterator<Item = (usize, u32)> {
+        let pairs = self.start.as_ptr().cast::<u64>();
+        (0..self.length / 2)
+            // SAFETY: the pair is within the mapping, which begins with a page; volatile
+            // tells the compiler that the kernel writes too.
+            .filter(move |pair| unsafe { pairs.add(*pair).read_volatile() } != 0)
+            .flat_map(|pair| [2 * pair, 2 * pair + 1])
+            .filter_map(|index| Some((index, self.get(index)?)))
+            .filter(|(_, element)| *element != 0)
     }
 }
 

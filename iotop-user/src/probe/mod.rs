@@ -1,5 +1,6 @@
 //! The kernel half as seen from here: load it, attach it, read its maps.
 
+mod audit;
 mod batch;
 mod bpf;
 mod epoch;
@@ -23,7 +24,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tag, Tick,
+    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tick,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -33,17 +34,36 @@ pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
 
 use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
+use audit::Audit;
 use grace::Grace;
 use mapped::Mapped;
 use plain::plain;
-use slots::{STUCK, Slots, Step};
+use programs::PAGES_WAITING;
+use slots::{Slots, Step};
 
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
 
-/// A live tag that is older, half of what the tags' clock can tell, belongs to
-/// a page that was migrated away.
-const AUDIT_TICKS: u32 = 1 << 15;
+/// Pages that are dirty when the trace begins are written by the kernel within twice
+/// the age at which it writes dirty pages, and this time at least.
+const OLD_PAGES_AT_LEAST: Duration = Duration::from_secs(60);
+/// How often a file system is looked for whose module was not loaded.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What is known of the running kernel and this machine when the kernel half is
+/// loaded.
+pub struct Kernel {
+    /// Where the kernel keeps what the kernel half reads.
+    pub layout: Layout,
+    /// The programs that it runs.
+    pub hooks: Vec<Hook>,
+    /// The names of its reasons for a flush.
+    pub reasons: Reasons,
+    /// How long a tick of the tags' clock is.
+    pub tick: Duration,
+    /// The age at which it writes dirty pages.
+    pub dirty_expire: Duration,
+}
 
 /// A loaded and attached kernel half. Dropping it detaches everything.
 pub struct Probe {
@@ -65,7 +85,8 @@ pub struct Probe {
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
     counted: Counted,
-    tags: MapData,
+    tags: Mapped<u32>,
+    _tags: MapData,
     slots: Slots,
     grace: Grace,
     epoch: Control,
@@ -74,16 +95,18 @@ pub struct Probe {
     layout: Layout,
     programs: Vec<Attached>,
     refused: Vec<Refused>,
-    last_audit: Instant,
+    /// Programs for file systems that are not there, and when they are looked for.
+    late: (Vec<Hook>, Instant),
+    audit: Audit,
+    /// Until then pages may be dirty that became so before the trace.
+    old_pages_until: Instant,
     tick: Duration,
     reasons: Reasons,
 }
 
 impl Probe {
     /// Loads and attaches the kernel half. `object` is a file's content and
-    /// its name for messages; `layout`, `hooks` and `reasons` must be the running
-    /// kernel's, and `tick` how long a tick of the tags' clock is. Flushes and the
-    /// paths of files are told if `flushes`.
+    /// its name for messages. Flushes and the paths of files are told if `flushes`.
     ///
     /// # Errors
     ///
@@ -92,12 +115,16 @@ impl Probe {
     pub fn attach(
         object: &[u8],
         name: &str,
-        layout: &Layout,
-        hooks: &[Hook],
-        reasons: Reasons,
-        tick: Duration,
+        kernel: Kernel,
         flushes: bool,
     ) -> Result<Probe, ProbeError> {
+        let Kernel {
+            layout,
+            hooks,
+            reasons,
+            tick,
+            dirty_expire,
+        } = kernel;
         memory::lift_lock_limit();
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
         let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
@@ -105,7 +132,7 @@ impl Probe {
             .btf(None)
             // With the verifier's walk itself a message is thousands of lines.
             .verifier_log_level(VerifierLogLevel::STATS)
-            .override_global("LAYOUT", layout, true)
+            .override_global("LAYOUT", &layout, true)
             .map_max_entries("TAGS", chunks)
             .map_max_entries("SEEN", layout.seen_mask.saturating_add(1))
             .load(object)
@@ -137,8 +164,15 @@ impl Probe {
             files: map(&mut ebpf, name, "FILES")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
-            counted: Counted::by_layout(layout),
-            tags,
+            counted: Counted::by_layout(&layout),
+            tags: Mapped::new(&tags, chunks as usize * TAGS_PER_CHUNK as usize).map_err(
+                |source| ProbeError::Call {
+                    call: "mmap",
+                    map: "TAGS",
+                    source,
+                },
+            )?,
+            _tags: tags,
             slots: Slots::new(now),
             grace: Grace::new().map_err(|source| ProbeError::Call {
                 call: "BPF_MAP_CREATE",
@@ -147,14 +181,17 @@ impl Probe {
             })?,
             epoch: Control {
                 flushes: u32::from(flushes),
+                young: 1,
                 ..Control::default()
             },
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
-            layout: *layout,
+            layout,
             programs: Vec::new(),
             refused: Vec::new(),
-            last_audit: now,
+            late: (Vec::new(), now),
+            audit: Audit::new(now),
+            old_pages_until: now + OLD_PAGES_AT_LEAST.max(2 * dirty_expire),
             tick,
             reasons,
             ebpf,
@@ -162,7 +199,12 @@ impl Probe {
         probe.fill_free_list()?;
         // Before the first event: a task that writes on is not asked for its file again.
         typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
-        let (attached, refused) = programs::attach(&mut probe.ebpf, hooks, &btf, name)?;
+        let programs::Attaching {
+            attached,
+            refused,
+            waiting,
+        } = programs::attach(&mut probe.ebpf, &hooks, &btf, name)?;
+        probe.late = (waiting, now + LATE);
         // One of two would leave word of what was not held back.
         let on_function = |attached: &Attached| attached.hook.on.is_function();
         let looks = refused.is_empty() && attached.iter().any(on_function);
@@ -248,38 +290,32 @@ impl Probe {
             owners.push((slot, owner, deltas));
         }
         if let Some(latest) = latest
-            && self.slots.stuck(now)
-            && now.duration_since(self.last_audit) > STUCK
+            && self.audit.is_due(now)
+            && self.slots.any_waits()
+            && let Some(program) = programs::asked(&self.programs, PAGES_WAITING)
         {
-            self.last_audit = now;
-            let live = self.count_live_tags(latest)?;
+            let live = self.audit.run(&self.tags, &self.owners, program, latest);
+            let live = live.map_err(|source| ProbeError::Call {
+                call: "BPF_PROG_TEST_RUN",
+                map: "TAGS",
+                source,
+            })?;
             self.slots.correct(&live, now);
         }
         Ok(owners)
     }
 
-    /// How many live tags each slot has, by looking at every page's. One of a page that
-    /// was migrated away is taken from its frame: it would lead to whoever has its slot
-    /// when the frame is written the next time.
-    fn count_live_tags(&self, now: Tick) -> Result<Vec<u32>, ProbeError> {
-        let chunks = self.tags.info().map_or(0, |info| info.max_entries());
-        let length = chunks as usize * TAGS_PER_CHUNK as usize;
-        let tags = Mapped::<u32>::new(&self.tags, length).map_err(|source| ProbeError::Call {
-            call: "mmap",
-            map: "TAGS",
-            source,
-        })?;
-        let mut live = vec![0; SLOTS as usize];
-        for index in 0..tags.len() {
-            match tags.get(index).map(Tag) {
-                Some(tag) if tag.is_live() && tag.age(now) > AUDIT_TICKS => {
-                    tags.replace(index, tag.0, Tag::NONE.0);
-                }
-                Some(tag) if tag.is_live() => live[tag.slot() as usize] += 1,
-                _ => {}
-            }
+    /// Attaches the programs of file systems whose module was loaded since.
+    fn attach_late(&mut self, now: Instant) -> Result<(), ProbeError> {
+        if self.late.0.is_empty() || now < self.late.1 {
+            return Ok(());
         }
-        Ok(live)
+        let mut done = programs::Attaching::default();
+        let hooks = std::mem::take(&mut self.late.0);
+        programs::attach_loaded(&mut self.ebpf, hooks, "the object", &mut done)?;
+        self.programs.append(&mut done.attached);
+        self.late = (done.waiting, now + LATE);
+        Ok(())
     }
 }
 

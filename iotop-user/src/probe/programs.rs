@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError},
+    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError, RawTracePoint},
 };
 
 use super::ProbeError;
@@ -15,6 +15,8 @@ use crate::kernel::hooks::{Hook, LATER, On};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
+/// The program that tells which pages wait.
+pub(super) const PAGES_WAITING: &str = "pages_waiting";
 
 /// A program that is attached.
 #[derive(Debug)]
@@ -35,27 +37,48 @@ pub struct Refused {
     pub error: ProbeError,
 }
 
+/// What became of the programs.
+#[derive(Debug, Default)]
+pub(super) struct Attaching {
+    pub attached: Vec<Attached>,
+    pub refused: Vec<Refused>,
+    /// Their file system is not there; it may be a module that is loaded later.
+    pub waiting: Vec<Hook>,
+}
+
 /// Loads every program, then attaches every program.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     hooks: &[Hook],
     btf: &Btf,
     object: &str,
-) -> Result<(Vec<Attached>, Vec<Refused>), ProbeError> {
-    let (mut loaded, mut attached, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<Attaching, ProbeError> {
+    let (mut loaded, mut done) = (Vec::new(), Attaching::default());
     for hook in hooks {
         match load(ebpf, object, hook, btf) {
-            Ok(()) => loaded.push(hook),
-            Err(error) => give_up(hook, error, &mut refused)?,
+            Ok(()) => loaded.push(*hook),
+            Err(error) => give_up(hook, error, &mut done.refused)?,
         }
     }
-    for hook in loaded {
-        match attach_one(ebpf, object, hook) {
-            Ok(done) => attached.push(done),
-            Err(error) => give_up(hook, error, &mut refused)?,
+    attach_loaded(ebpf, loaded, object, &mut done)?;
+    Ok(done)
+}
+
+/// Attaches programs that are loaded.
+pub(super) fn attach_loaded(
+    ebpf: &mut Ebpf,
+    hooks: Vec<Hook>,
+    object: &str,
+    done: &mut Attaching,
+) -> Result<(), ProbeError> {
+    for hook in hooks {
+        match attach_one(ebpf, object, &hook) {
+            Ok(attached) => done.attached.push(attached),
+            Err(error) if error.is_no_such_tracepoint(hook.on) => done.waiting.push(hook),
+            Err(error) => give_up(&hook, error, &mut done.refused)?,
         }
     }
-    Ok((attached, refused))
+    Ok(())
 }
 
 /// Only a function may be refused.
@@ -73,6 +96,7 @@ fn load(ebpf: &mut Ebpf, object: &str, hook: &Hook, btf: &Btf) -> Result<(), Pro
         (Found::Entry(found), On::Entry(name)) => found.load(name, btf),
         (Found::Exit(found), On::Exit(name)) => found.load(name, btf),
         (Found::Iter(found), On::TaskIterator) => found.load("task", btf),
+        (Found::Raw(found), On::FileSystem(_) | On::Asked) => found.load(),
         _ => return Err(of_another_kind(object, hook)),
     }
     .map_err(|source| not_taken(hook, source))
@@ -90,7 +114,12 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
         Found::Exit(found) => found
             .attach()
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
-        // Each pass attaches it anew.
+        Found::Raw(found) => match hook.on {
+            On::FileSystem(name) => found.attach(name).map(|_| ()),
+            _ => Ok(()),
+        }
+        .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        // Each pass attaches it again.
         Found::Iter(found) => found
             .info()
             .and_then(|info| Ok((info, found.fd()?.as_fd().try_clone_to_owned()?))),
@@ -116,6 +145,7 @@ enum Found<'a> {
     Entry(&'a mut FEntry),
     Exit(&'a mut FExit),
     Iter(&'a mut Iter),
+    Raw(&'a mut RawTracePoint),
 }
 
 fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, ProbeError> {
@@ -124,6 +154,7 @@ fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, 
         Some(aya::programs::Program::FEntry(found)) => Ok(Found::Entry(found)),
         Some(aya::programs::Program::FExit(found)) => Ok(Found::Exit(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
+        Some(aya::programs::Program::RawTracePoint(found)) => Ok(Found::Raw(found)),
         Some(_) => Err(of_another_kind(object, hook)),
         None => Err(ProbeError::Object {
             object: object.to_owned(),
@@ -137,6 +168,12 @@ fn of_another_kind(object: &str, hook: &Hook) -> ProbeError {
         object: object.to_owned(),
         reason: format!("its program {} is of another kind", hook.program),
     }
+}
+
+/// The program that answers when it is asked.
+pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<BorrowedFd<'a>> {
+    let attached = programs.iter().find(|one| one.hook.program == name)?;
+    Some(attached.fd.as_fd())
 }
 
 /// How often the kernel did not run a program because it was running on that

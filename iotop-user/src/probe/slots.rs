@@ -13,9 +13,8 @@ use iotop_common::{
 /// another when it does I/O again.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Pages that stay pending this long without a move are looked for in the tags:
-/// twice the age at which the kernel writes a dirty page by default.
-pub const STUCK: Duration = Duration::from_secs(60);
+/// Pages that stay pending this long without a move are held against the tags.
+pub const STUCK: Duration = Duration::from_secs(10);
 
 /// What an owner did since the last look, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +44,6 @@ enum State {
 struct Record {
     state: State,
     generation: u32,
-    dirtied: u64,
     tagged: u64,
     cleaned: u64,
     /// Pages that the facts say were submitted.
@@ -143,7 +141,6 @@ impl Slots {
         let record = Record {
             state: State::Free,
             generation: 0,
-            dirtied: 0,
             tagged: 0,
             cleaned: 0,
             submitted: 0,
@@ -175,7 +172,6 @@ impl Slots {
             *record = Record {
                 state: State::InUse,
                 generation: owner.generation,
-                dirtied: 0,
                 tagged: 0,
                 cleaned: 0,
                 submitted: 0,
@@ -189,12 +185,11 @@ impl Slots {
         } else if matches!(record.state, State::Free) {
             return None;
         }
-        let dirtied = owner.tagged_pages + owner.untagged_pages;
         let changed = report.named
-            || record.dirtied != dirtied
             || record.tagged != owner.tagged_pages
             || record.cleaned != owner.cleaned_pages;
         record.submitted += report.submitted;
+        let dirtied = owner.tagged_pages.saturating_sub(record.tagged);
         record.tagged = owner.tagged_pages;
         record.cleaned = owner.cleaned_pages;
         // What was submitted before the count is among the facts by now.
@@ -203,13 +198,12 @@ impl Slots {
         }
         let pending = record.waiting().saturating_sub(record.lost_tags);
         let deltas = PageDeltas {
-            dirtied: dirtied.saturating_sub(record.dirtied),
+            dirtied,
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
             throttled: grown(owner.throttled, record.throttled),
             throttles: grown(owner.throttles, record.throttles),
         };
-        record.dirtied = dirtied;
         record.cancelled = owner.cancelled_pages;
         record.throttled = owner.throttled;
         record.throttles = owner.throttles;
@@ -219,12 +213,11 @@ impl Slots {
         Some((deltas, record.step(owner, changed || pending != 0, now)))
     }
 
-    /// Whether a slot's pending pages have not moved for a while: worth counting the
-    /// live tags.
-    pub fn stuck(&self, now: Instant) -> bool {
+    /// Whether pages wait: worth a look at the tags.
+    pub fn any_waits(&self) -> bool {
         self.records[SLOT_FIRST as usize..]
             .iter()
-            .any(|r| r.is_stuck(now) && r.waiting() > r.lost_tags)
+            .any(|record| record.waiting() > record.lost_tags)
     }
 
     /// Takes a count of live tags by slot: what the counters of one that is stuck hold
@@ -367,7 +360,7 @@ mod tests {
         slots.look(SLOT, &dead_writer(1), NAMED, start);
         let next = Owner {
             generation: 2,
-            untagged_pages: 3,
+            tagged_pages: 3,
             ..Owner::default()
         };
         let (deltas, _) = slots.look(SLOT, &next, NAMED, start).expect("in use");
@@ -381,13 +374,13 @@ mod tests {
         let owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
-        assert!(slots.stuck(late));
+        assert!(slots.any_waits());
         slots.correct(&[0; SLOTS as usize], late);
         assert_eq!(
             slots.look(SLOT, &owner, QUIET, late).map(|l| l.1),
             Some(Step::Retire)
         );
-        assert!(!slots.stuck(late));
+        assert!(!slots.any_waits());
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! Holds the tags against the pages they are of: a page that was migrated, or cut off
+//! a folio that stays, leaves a live tag behind, and no event tells.
+
+use std::{
+    io, mem,
+    os::fd::{AsRawFd as _, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use iotop_common::{
+    Owner, Tag, Tick,
+    tag::{FRAMES_ASKED, SLOTS},
+};
+
+use super::{bpf, mapped::Mapped};
+
+/// `BPF_PROG_TEST_RUN`; raw tracepoints take it since 5.10.
+const PROG_TEST_RUN: libc::c_long = 10;
+
+/// A tag that is younger than this many ticks is not looked at: its page may not be
+/// marked dirty yet.
+const YOUNG: u32 = 16;
+/// How often, at most.
+const EVERY: Duration = Duration::from_secs(10);
+/// And so rarely that it takes no more than this part of a CPU.
+const PART: u32 = 200;
+
+/// When the tags were looked at last.
+#[derive(Debug)]
+pub struct Audit {
+    next: Instant,
+}
+
+impl Audit {
+    /// The first one is due when some time has passed.
+    pub fn new(now: Instant) -> Audit {
+        Audit { next: now + EVERY }
+    }
+
+    /// Whether it is due.
+    pub fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
+    /// Takes away the live tags of pages that wait no longer and counts them as
+    /// cleaned; returns how many live ones each slot has left.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not run the program that looks at the pages.
+    pub fn run(
+        &mut self,
+        tags: &Mapped<u32>,
+        owners: &Mapped<Owner>,
+        program: BorrowedFd<'_>,
+        now: Tick,
+    ) -> io::Result<Vec<u32>> {
+        let begun = Instant::now();
+        let mut live = vec![0; SLOTS as usize];
+        let mut old = Old {
+            tags,
+            owners,
+            program,
+            frames: Vec::with_capacity(FRAMES_ASKED),
+        };
+        let looked = tags.nonzero().try_for_each(|(frame, tag)| {
+            let tag = Tag(tag);
+            if tag.is_live() {
+                live[tag.slot() as usize] += 1;
+                if tag.age(now) > YOUNG {
+                    old.look_at(frame, tag, &mut live)?;
+                }
+            }
+            Ok(())
+        });
+        let looked = looked.and_then(|()| old.ask(&mut live));
+        let end = Instant::now();
+        self.next = end + EVERY.max((end - begun) * PART);
+        looked.map(|()| live)
+    }
+}
+
+/// Tags whose pages are asked for together.
+struct Old<'a> {
+    tags: &'a Mapped<u32>,
+    owners: &'a Mapped<Owner>,
+    program: BorrowedFd<'a>,
+    frames: Vec<(usize, Tag)>,
+}
+
+impl Old<'_> {
+    fn look_at(&mut self, frame: usize, tag: Tag, live: &mut [u32]) -> io::Result<()> {
+        self.frames.push((frame, tag));
+        match self.frames.len() {
+            FRAMES_ASKED => self.ask(live),
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&mut self, live: &mut [u32]) -> io::Result<()> {
+        let mut frames = [0; FRAMES_ASKED];
+        for (place, (frame, _)) in frames.iter_mut().zip(&self.frames) {
+            *place = *frame as u64;
+        }
+        let waiting = waiting(self.program, &frames)?;
+        for (n, (frame, tag)) in self.frames.drain(..).enumerate() {
+            if waiting >> n & 1 == 0 && self.tags.replace(frame, tag.0, Tag::NONE.0) {
+                let slot = tag.slot() as usize;
+                live[slot] -= 1;
+                self.owners
+                    .add(slot, mem::offset_of!(Owner, cleaned_pages), 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `union bpf_attr` for `BPF_PROG_TEST_RUN` (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+}
+
+/// A bit for each frame whose page waits.
+fn waiting(program: BorrowedFd<'_>, frames: &[u64; FRAMES_ASKED]) -> io::Result<u32> {
+    let mut attr = TestRun {
+        prog_fd: program.as_raw_fd().cast_unsigned(),
+        ctx_size_in: mem::size_of_val(frames) as u32,
+        ctx_in: std::ptr::from_ref(frames) as u64,
+        ..TestRun::default()
+    };
+    // SAFETY: the attribute is that command's, and the context outlives the call.
+    unsafe { bpf::call(PROG_TEST_RUN, &mut attr)? };
+    Ok(attr.retval)
+}
