@@ -42,7 +42,10 @@ fn cost() -> Result<()> {
     // Where several programs hang on one tracepoint an event is all of theirs.
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for program in stats::of_process(tracer.pid())? {
-        let (time, runs) = sums.entry(program.tracepoint).or_default();
+        let Some(tracepoint) = program.tracepoint else {
+            continue;
+        };
+        let (time, runs) = sums.entry(tracepoint).or_default();
         *time += program.run_time_ns;
         *runs = program.runs.max(*runs);
     }

@@ -8,6 +8,15 @@ pub type Section<'a> = (String, &'a [u8]);
 /// A section without content in the file.
 const SHT_NOBITS: u32 = 8;
 
+/// The machine that code for the kernel's eBPF is compiled for (elf.h: EM_BPF).
+pub const EM_BPF: usize = 247;
+
+/// What the file's code is compiled for.
+pub fn machine(file: &[u8]) -> Result<usize> {
+    check(file)?;
+    number::<2>(file, 0x12)
+}
+
 /// A section's content, to be changed.
 pub fn section_mut<'a>(file: &'a mut [u8], name: &str) -> Result<&'a mut [u8]> {
     let sections = sections(file)?;
@@ -20,9 +29,7 @@ pub fn section_mut<'a>(file: &'a mut [u8], name: &str) -> Result<&'a mut [u8]> {
 
 /// Every section, in the file's order.
 pub fn sections(file: &[u8]) -> Result<Vec<Section<'_>>> {
-    if file.get(..6) != Some(b"\x7fELF\x02\x01") {
-        bail!("not a 64-bit little-endian ELF file");
-    }
+    check(file)?;
     let table = number::<8>(file, 0x28)?;
     let entry_size = number::<2>(file, 0x3a)?;
     let count = number::<2>(file, 0x3c)?;
@@ -43,6 +50,13 @@ pub fn sections(file: &[u8]) -> Result<Vec<Section<'_>>> {
             Ok((name, content(file, header)?))
         })
         .collect()
+}
+
+fn check(file: &[u8]) -> Result<()> {
+    if file.get(..6) != Some(b"\x7fELF\x02\x01") {
+        bail!("not a 64-bit little-endian ELF file");
+    }
+    Ok(())
 }
 
 fn content<'a>(file: &'a [u8], header: &[u8]) -> Result<&'a [u8]> {

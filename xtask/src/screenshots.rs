@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::bench::disk::Disk;
+use crate::bench::disk::{Disk, FileSystem};
 use crate::terminal::Terminal;
 use crate::{privilege, process, svg, workspace};
 
@@ -42,8 +42,8 @@ fn make() -> Result<()> {
     let program = workspace::target().join("release/iotop-trace");
     let directory = tempfile::tempdir()?;
     // Only we see what is mounted there.
-    let disk = Disk::create(Path::new("/srv"))?;
-    let place = disk.file();
+    let disk = Disk::create(Path::new("/srv"), FileSystem::Ext4)?;
+    let place = disk.file("file");
     let place = place.parent().context("a directory")?;
     let _background = Background::lower()?;
     let _load = Load::start(place)?;

@@ -2,11 +2,17 @@
 //! of its own, measures.
 
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::disk::Disk;
-use super::{cost, throughput};
+use super::cost::{self, Costs};
+use super::disk::{Disk, FileSystem};
+use super::report::{Measured, Report, Tracer};
+use super::subject::{self, Subject};
+use super::workload::Workload;
+use super::workloads::{self, selected};
+use super::{memory, runs, table};
 use crate::{build_ebpf, privilege, process, workspace};
 
 #[derive(clap::Args)]
@@ -14,6 +20,18 @@ pub struct Options {
     /// How many pairs of an untraced and a traced run the medians are taken of
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
+    /// Only workloads whose names have this word ("memory" for what it takes of memory)
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
+    /// What the disk is formatted with
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = FileSystem::Ext4)]
+    fs: FileSystem,
+    /// Another iotop-trace program, or another kernel-half object, to measure by turns
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
     /// Set for the second start, as root
     #[arg(long, hide = true)]
     inside: bool,
@@ -25,32 +43,83 @@ pub fn run(options: &Options) -> Result<()> {
     if !options.inside {
         build_ebpf::build("yardstick", &[], &yardstick)?;
         process::run(workspace::cargo("build").args(["--release", "--package", "iotop-trace"]))?;
-        return enter(options);
+        return enter();
     }
-    let disk = Disk::create(&workspace::target().join("bench"))?;
-    println!("{}", system()?);
-    throughput::measure(&disk, &program, options.pairs)?;
-    cost::measure(&disk, &program, &yardstick)
+    let subjects = subject::all(&program, options.against.as_deref())?;
+    let report = measure(options, &subjects, &yardstick)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", table::text(&report));
+    }
+    Ok(())
 }
 
 /// Starts this program again as root, where its mounts end with it.
-fn enter(options: &Options) -> Result<()> {
+fn enter() -> Result<()> {
     let xtask = std::env::current_exe().context("could not find this program's own file")?;
     let error = privilege::command("unshare")?
         .args(["--mount", "--propagation", "private", "--"])
         .arg(xtask)
-        .args(["bench", "attribution", "--inside", "--pairs"])
-        .arg(options.pairs.to_string())
+        .args(std::env::args_os().skip(1))
+        .arg("--inside")
         .exec();
     Err(error).context("could not start unshare (of util-linux)")
 }
 
-fn system() -> Result<String> {
+fn measure(options: &Options, subjects: &[Subject], yardstick: &Path) -> Result<Report> {
+    let only = options.only.as_deref();
+    let disk = Disk::create(&workspace::target().join("bench"), options.fs)?;
+    let loads: Vec<&Workload> = workloads::ALL
+        .iter()
+        .filter(|load| selected(load.name, only))
+        .collect();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")
         .context("could not read the kernel's release")?;
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = kernel.trim();
-    Ok(format!(
-        "Linux {kernel}, {cpus} CPUs, ext4 on a loop device in memory"
-    ))
+    let report = Report {
+        kernel: kernel.trim().to_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        file_system: options.fs.name(),
+        pairs: options.pairs,
+        tracers: subjects.iter().map(Tracer::of).collect(),
+        workloads: measure_loads(&loads, &disk, subjects, options.pairs, yardstick)?,
+        memory: memory::measure(&disk, subjects, only)?,
+    };
+    ensure!(
+        !report.workloads.is_empty() || !report.memory.is_empty(),
+        "no workload has that word in its name"
+    );
+    Ok(report)
+}
+
+fn measure_loads(
+    loads: &[&Workload],
+    disk: &Disk,
+    subjects: &[Subject],
+    pairs: u32,
+    yardstick: &Path,
+) -> Result<Vec<Measured>> {
+    let mut runs = Vec::new();
+    for load in loads {
+        eprintln!("{}", load.name);
+        runs.push(runs::measure(load, disk, subjects, pairs)?);
+    }
+    let mut costs: Vec<Vec<Costs>> = Vec::new();
+    for subject in subjects.iter().filter(|_| !loads.is_empty()) {
+        eprintln!("the hooks, {}", subject.name);
+        costs.push(cost::measure(disk, subject, yardstick, loads)?);
+    }
+    let empty: Vec<Vec<f64>> = costs.iter().map(|costs| cost::empty_ns(costs)).collect();
+    let measured = loads
+        .iter()
+        .zip(&runs)
+        .enumerate()
+        .map(|(n, (load, runs))| {
+            let beside = costs.iter().zip(&empty);
+            let beside: Vec<(&Costs, f64)> = beside
+                .filter_map(|(costs, empty)| Some((costs.get(n)?, *empty.get(n)?)))
+                .collect();
+            Measured::new(load, subjects, runs, &beside)
+        });
+    Ok(measured.collect())
 }

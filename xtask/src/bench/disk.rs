@@ -1,4 +1,4 @@
-//! A fast disk: ext4 on a loop device whose file is in memory.
+//! A fast disk: a file system on a loop device whose file is in memory.
 //!
 //! Memory and disk are mounted in this process's own mount namespace, the file
 //! is unlinked as soon as the loop device holds it, and the loop device goes
@@ -12,42 +12,90 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
-/// The size of the disk; the file on it that is read and written is half.
-const SIZE: u64 = 2 << 30;
+/// The size of the disk. Its file in memory has holes where nothing was written.
+const SIZE: u64 = 4 << 30;
+
+/// What the disk is formatted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileSystem {
+    Ext4,
+    Xfs,
+    Btrfs,
+}
+
+impl FileSystem {
+    pub fn name(self) -> &'static str {
+        match self {
+            FileSystem::Ext4 => "ext4",
+            FileSystem::Xfs => "xfs",
+            FileSystem::Btrfs => "btrfs",
+        }
+    }
+
+    /// Makes one. It leaves nothing for later, which would run beside a load,
+    /// and discards nothing: the disk is new.
+    fn make(self, device: &str) -> Result<()> {
+        let options: &[&str] = match self {
+            FileSystem::Ext4 => &[
+                "-q",
+                "-E",
+                "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+            ],
+            FileSystem::Xfs | FileSystem::Btrfs => &["-q", "-K"],
+        };
+        let program = format!("mkfs.{}", self.name());
+        process::output(Command::new(program).args(options).arg(device))?;
+        Ok(())
+    }
+}
 
 /// A mounted file system. Dropping it unmounts it and frees the loop device.
 pub struct Disk {
     // Dropped in this order.
     disk: Mount,
-    _memory: Mount,
+    memory: Mount,
 }
 
 impl Disk {
     /// Makes and mounts a new file system; `place` becomes its memory's mount
     /// point.
-    pub fn create(place: &Path) -> Result<Disk> {
+    pub fn create(place: &Path, file_system: FileSystem) -> Result<Disk> {
         let memory = Mount::new("tmpfs", "iotop-trace-bench", place.to_owned())?;
         let device = LoopDevice::attach(&place.join("image"))?;
-        process::output(
-            Command::new("mkfs.ext4")
-                .args([
-                    "-q",
-                    "-E",
-                    "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
-                ])
-                .arg(&device.0),
-        )?;
+        file_system.make(&device.0)?;
         // The loop device is detached at the end of this function: while it is
         // mounted that only says "with the last user".
         Ok(Disk {
-            disk: Mount::new("ext4", &device.0, place.join("disk"))?,
-            _memory: memory,
+            disk: Mount::new(file_system.name(), &device.0, place.join("disk"))?,
+            memory,
         })
     }
 
-    /// The file to read and write.
-    pub fn file(&self) -> PathBuf {
-        self.disk.0.join("file")
+    /// A file on the disk.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.disk.0.join(name)
+    }
+
+    /// A file beside the disk, in memory: to read it takes no block I/O.
+    pub fn file_in_memory(&self, name: &str) -> PathBuf {
+        self.memory.0.join(name)
+    }
+
+    /// Deletes the files on the disk and gives the memory back that they took.
+    pub fn clear(&self) -> Result<()> {
+        let list = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(&self.disk.0)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        list().with_context(|| format!("could not clear {}", self.disk.0.display()))?;
+        self.sync()?;
+        process::output(Command::new("fstrim").arg(&self.disk.0))?;
+        Ok(())
     }
 
     /// Writes everything that is dirty, so that the next run starts clean.

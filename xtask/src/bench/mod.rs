@@ -3,17 +3,29 @@
 mod attribution;
 mod collect;
 mod cost;
+mod counters;
 mod cpu;
 mod crowd;
 pub mod disk;
+mod files;
 mod fio;
 mod first_sample;
 mod live;
+mod maps;
+mod memory;
 mod peers;
+mod ratio;
 mod refreshes;
+mod report;
+mod runs;
+mod share;
 mod stats;
-mod throughput;
+mod subject;
+mod table;
 mod tracer;
+mod workload;
+mod workloads;
+mod writeback;
 mod yardstick;
 
 use anyhow::Result;
@@ -21,7 +33,7 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum Task {
-    /// What following every write costs: throughput, CPU, time for each event
+    /// What following every write costs: CPU, throughput, each event, memory
     Attribution(attribution::Options),
     /// What a refresh of all tasks costs, beside iotop-c and iotop
     Collect(collect::Options),

@@ -1,7 +1,7 @@
 //! The program under measurement, running beside a load.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
@@ -10,26 +10,37 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::subject::Subject;
+
 /// Loading, and the first interval.
 const START: Duration = Duration::from_secs(20);
+
+/// Events that a tracer said it lost, by its names for what was lost.
+pub type Lost = BTreeMap<String, u64>;
 
 /// A running iotop-trace. Dropping it ends it, and with it every program that
 /// it has attached.
 pub struct Tracer {
     child: Child,
-    reader: Option<JoinHandle<u64>>,
+    reader: Option<JoinHandle<Lost>>,
 }
 
 impl Tracer {
     /// Starts it and waits for its first sample.
-    pub fn start(program: &Path) -> Result<Tracer> {
-        let mut child = Command::new(program)
-            .args(["--export", "ndjson", "--delay", "1"])
+    pub fn start(subject: &Subject) -> Result<Tracer> {
+        let mut command = Command::new(&subject.program);
+        // Only active tasks: a row for each idle task would cost more than all
+        // tracing, and that is what `bench collect` measures.
+        command.args(["--export", "ndjson", "--delay", "1", "-o"]);
+        if let Some(object) = &subject.object {
+            command.arg("--ebpf-object").arg(object);
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("could not start {}", program.display()))?;
+            .with_context(|| format!("could not start {}", subject.program.display()))?;
         let output = child.stdout.take();
         let mut tracer = Tracer {
             child,
@@ -38,14 +49,13 @@ impl Tracer {
         let (ready, first) = mpsc::channel();
         tracer.reader = output.map(|output| {
             std::thread::spawn(move || {
-                let lines = BufReader::new(output).lines().map_while(Result::ok);
-                lines
-                    .inspect(|_| {
-                        // Nobody listens any more after the first line.
-                        let _ = ready.send(());
-                    })
-                    .map(|line| lost(&line))
-                    .sum()
+                let mut all = Lost::new();
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    // Nobody listens any more after the first line.
+                    let _ = ready.send(());
+                    add(&mut all, lost(&line));
+                }
+                all
             })
         });
         tracer.wait_for(&first)?;
@@ -72,11 +82,13 @@ impl Tracer {
         self.child.id()
     }
 
-    /// Ends it; returns how many events it said it lost.
-    pub fn stop(mut self) -> u64 {
+    /// Ends it; returns what it said it lost.
+    pub fn stop(mut self) -> Lost {
         self.end();
         let reader = self.reader.take();
-        reader.and_then(|reader| reader.join().ok()).unwrap_or(0)
+        reader
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default()
     }
 
     fn end(&mut self) {
@@ -92,24 +104,37 @@ impl Drop for Tracer {
     }
 }
 
-/// The sum of all counters in `lost` of a system line; 0 for other lines.
-fn lost(line: &str) -> u64 {
+pub fn add(sum: &mut Lost, lost: impl IntoIterator<Item = (String, u64)>) {
+    for (name, count) in lost {
+        *sum.entry(name).or_default() += count;
+    }
+}
+
+/// The counters in `lost` of a system line that are not 0; none of other lines.
+fn lost(line: &str) -> Lost {
     let line: Value = serde_json::from_str(line).unwrap_or_default();
     let counters = line.get("lost").and_then(Value::as_object);
     counters
         .into_iter()
         .flatten()
-        .filter_map(|(_, count)| count.as_u64())
-        .sum()
+        .filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn unknown_losses_count_as_none() {
-        let line = r#"{"type":"system","lost":{"exit_records":null,"facts":2,"tags":3}}"#;
-        assert_eq!(super::lost(line), 5);
-        assert_eq!(super::lost(r#"{"type":"task"}"#), 0);
-        assert_eq!(super::lost("cut of"), 0);
+        let line = r#"{"type":"system","lost":{"exit_records":null,"facts":2,"tags":0}}"#;
+        let expected = Lost::from([("facts".to_owned(), 2)]);
+        assert_eq!(lost(line), expected);
+        assert_eq!(lost(r#"{"type":"task"}"#), Lost::new());
+        assert_eq!(lost("cut of"), Lost::new());
+        let mut sum = expected.clone();
+        add(&mut sum, expected);
+        assert_eq!(sum, Lost::from([("facts".to_owned(), 4)]));
     }
 }

@@ -20,12 +20,9 @@ pub struct Yardsticks {
 }
 
 impl Yardsticks {
-    /// Attaches both to each tracepoint; the object is loaded anew for each,
+    /// Attaches both to each tracepoint; the object is loaded again for each,
     /// because the kernel's statistics are for a program, not a tracepoint.
-    pub fn attach<'a>(
-        object: &Path,
-        tracepoints: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Yardsticks> {
+    pub fn attach(object: &Path, tracepoints: &[String]) -> Result<Yardsticks> {
         let mut all = Yardsticks {
             _loaded: Vec::new(),
             programs: Vec::new(),
