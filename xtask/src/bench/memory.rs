@@ -27,6 +27,7 @@ const TWO_INTERVALS: Duration = Duration::from_millis(2200);
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
     Dense,
+    #[serde(rename = "one_page_in_16")]
     OnePageIn16,
 }
 
