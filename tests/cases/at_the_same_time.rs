@@ -5,7 +5,7 @@ use std::fs::File;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MIB, owner, sized};
+use super::{MIB, owner, sized, together};
 use crate::support::checks::near;
 use crate::support::needs::emulated;
 use crate::support::process::Writer;
@@ -18,7 +18,7 @@ pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
     let (a, b) = (run.file("more"), run.file("less"));
     let pids = together(
         &run,
-        [
+        &[
             ("gt-three", &["write", &a, "0", &more.to_string()]),
             ("gt-one", &["write", &b, "0", &less.to_string()]),
         ],
@@ -33,6 +33,9 @@ pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
+/// In bytes, as a writer takes it.
+const PAGE: &str = "4096";
+
 /// Two writers of one file, page about: each owns its own pages.
 pub fn one_file(mut run: Run<'_>) -> Result<()> {
     let half = sized(32 * MIB);
@@ -46,9 +49,9 @@ pub fn one_file(mut run: Run<'_>) -> Result<()> {
     run.trace()?;
     let pids = together(
         &run,
-        [
-            ("gt-even", &["stripes", &file, "0", &len]),
-            ("gt-odd", &["stripes", &file, "1", &len]),
+        &[
+            ("gt-even", &["pieces", &file, "0", &len, PAGE, PAGE]),
+            ("gt-odd", &["pieces", &file, PAGE, &len, PAGE, PAGE]),
         ],
     )?;
     run.flush()?;
@@ -59,21 +62,6 @@ pub fn one_file(mut run: Run<'_>) -> Result<()> {
         near(comm, owner(&report, comm, pid)?.written, half)?;
     }
     Ok(())
-}
-
-/// Starts two writers, lets both go at once, waits for both.
-fn together<'a>(run: &Run<'_>, writers: [(&'a str, &[&str; 4]); 2]) -> Result<[(&'a str, u64); 2]> {
-    let [(a, a_args), (b, b_args)] = writers;
-    let mut first = Writer::start(a, a_args)?;
-    let mut second = Writer::start(b, b_args)?;
-    first.go()?;
-    second.go()?;
-    first.done(run.deadline)?;
-    second.done(run.deadline)?;
-    Ok([
-        (a, first.exit(run.deadline)?),
-        (b, second.exit(run.deadline)?),
-    ])
 }
 
 /// Threads are told apart, and belong to one process.

@@ -2,6 +2,7 @@
 //! system, and some of them on what is stacked above or below one.
 
 mod at_the_same_time;
+mod blocks;
 pub mod cost;
 mod explained;
 mod flushed_by_others;
@@ -16,6 +17,7 @@ use crate::support::checks::near;
 use crate::support::device::{Device, Fs, On};
 use crate::support::ndjson::{Owner, Report};
 use crate::support::needs::{Feature, emulated};
+use crate::support::process::Writer;
 use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
@@ -50,7 +52,10 @@ pub fn groups() -> impl Iterator<Item = Group> {
         program: None,
         cases: ALL,
     });
-    plain.into_iter().chain(stacked::GROUPS)
+    plain
+        .into_iter()
+        .chain(stacked::GROUPS)
+        .chain(blocks::GROUPS)
 }
 
 /// Every case of a file system by its name.
@@ -96,6 +101,26 @@ const ALL: &[(&str, Case)] = &[
     ("explained_links_and_mounts", explained::links_and_mounts),
     ("explained_mixed_load", explained::mixed),
     ("explained_spike", explained::spike),
+    (
+        "blocks_first_of_sixteen_and_the_rest",
+        blocks::one_folio::first_and_rest,
+    ),
+    (
+        "blocks_overwritten_while_dirty",
+        blocks::one_folio::overwritten,
+    ),
+    ("blocks_of_four_backends", blocks::one_folio::backends),
+    (
+        "blocks_beside_some_dirty_before_the_trace",
+        blocks::one_folio::dirty_before,
+    ),
+    ("blocks_synced_then_evicted", blocks::one_folio::evicted),
+    ("blocks_written_in_other_ways", blocks::ways::all),
+    ("blocks_cut_off_by_truncation", blocks::dropped::truncated),
+    ("blocks_punched_or_zeroed", blocks::dropped::holes),
+    ("blocks_of_many_files", blocks::crowd::many_files),
+    ("blocks_of_a_crowd", blocks::crowd::bystander),
+    ("blocks_rewritten_beside_syncs", blocks::race::beside_syncs),
 ];
 
 /// Runs a case, anew where the kernel's own timing spoilt it.
@@ -107,6 +132,25 @@ pub fn run(name: &str, case: Case, device: &Device) -> Result<()> {
         }
     }
     case(Run::new(device, name)?)
+}
+
+/// Starts writers, lets all go at once, waits for all; gives their process ids.
+fn together<'a>(run: &Run<'_>, writers: &[(&'a str, &[&str])]) -> Result<Vec<(&'a str, u64)>> {
+    let started: Result<Vec<_>> = writers
+        .iter()
+        .map(|&(comm, work)| Ok((comm, Writer::start(comm, work)?)))
+        .collect();
+    let mut started = started?;
+    for (_, writer) in &mut started {
+        writer.go()?;
+    }
+    for (_, writer) in &mut started {
+        writer.done(run.deadline)?;
+    }
+    started
+        .into_iter()
+        .map(|(comm, writer)| Ok((comm, writer.exit(run.deadline)?)))
+        .collect()
 }
 
 /// What the report says of the process `pid`, named `comm`.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::fork::{self, Child};
-use super::support::writer::{self, fill, open, take_name};
+use super::support::writer::{self, fill_whole, open, take_name};
 
 const CHUNK: usize = 1 << 20;
 
@@ -171,7 +171,7 @@ fn work(step: &[&str]) -> Result<()> {
             let file = open(path, libc::O_DIRECT)?;
             let pause = Duration::from_millis(every_ms.parse()?);
             loop {
-                fill(&file, 0, size.parse()?, size.parse()?, 0)?;
+                fill_whole(&file, size.parse()?)?;
                 sleep(pause);
             }
         }

@@ -1,5 +1,7 @@
 //! The promises, as checks of a report.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context, Result, ensure};
 
 use super::counters::Vmstat;
@@ -71,6 +73,19 @@ fn flush_adds_up(flush: &Line) -> Result<()> {
         flush.number("bytes")?,
         owned + rest,
     )
+}
+
+/// A device's flushes are what its own counter says, to the byte: as it was read
+/// just after the trace began and before it ended, and just outside of it.
+pub fn flushes_are(report: &Report, device: &str, written: RangeInclusive<u64>) -> Result<()> {
+    let flushes = report.flushes_on(device)?;
+    let sums: Result<u64> = flushes.iter().map(|flush| flush.number("bytes")).sum();
+    let sum = sums?;
+    ensure!(
+        written.contains(&sum),
+        "the flushes of {device}: {sum} bytes, not {written:?}"
+    );
+    Ok(())
 }
 
 /// What was written to lower devices are copies: told as that, and part of no sum.

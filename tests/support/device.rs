@@ -79,6 +79,8 @@ pub enum On {
     Partition,
     /// dm-crypt on a partition.
     CryptOnPartition,
+    /// The first, for an ext4 that logs data too, in a journal of 4 MiB.
+    Journalled,
 }
 
 const MEMORY: &str = "/dev/shm";
@@ -123,10 +125,14 @@ impl Device {
         };
         device.disks = device.disks_on(on, deadline)?;
         let path = device.disks[0].path();
-        run(fs.mkfs().arg(&path), deadline)?;
         // noatime: a reader must not have anything written for it.
+        let (journal, options) = match on {
+            On::Journalled => (["-Jsize=4"].as_slice(), "noatime,data=journal"),
+            _ => ([].as_slice(), "noatime"),
+        };
+        run(fs.mkfs().args(journal).arg(&path), deadline)?;
         let mut mount = Command::new("mount");
-        mount.args(["-t", fs.name(), "-o", "noatime", &path]);
+        mount.args(["-t", fs.name(), "-o", options, &path]);
         run(mount.arg(&device.dir), deadline)?;
         device.mounted = true;
         for disk in &mut device.disks {
@@ -143,7 +149,7 @@ impl Device {
             Ok(vec![upper, lower])
         };
         match on {
-            On::Memory | On::File => Ok(vec![whole()?]),
+            On::Memory | On::File | On::Journalled => Ok(vec![whole()?]),
             On::Partition => Ok(vec![partition()?]),
             On::Crypt => encrypted(whole()?, SIZE),
             On::CryptOnPartition => encrypted(partition()?, SIZE / 2),

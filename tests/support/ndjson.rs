@@ -206,6 +206,18 @@ impl Report {
         Ok(sum)
     }
 
+    /// What is pending by the last line of each task that is named so, added up.
+    pub fn pending(&self, comm: &str) -> Result<u64> {
+        let mut pending = BTreeMap::new();
+        for line in self.0.iter().flat_map(|interval| &interval.tasks) {
+            if line.text("comm")? == comm {
+                let task = (line.number("pid")?, line.number("tid")?);
+                pending.insert(task, line.number("dirty_pending_bytes")?);
+            }
+        }
+        Ok(pending.values().sum())
+    }
+
     /// All owners by command name and process, their intervals added up.
     pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::checks::{conservation, copied, near, owners_are_writers};
+use super::checks::{conservation, copied, flushes_are, near, owners_are_writers};
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::Deadline;
@@ -52,6 +52,7 @@ struct Traced {
     tracer: Option<Tracer>,
     outer: Vmstat,
     inner: Vmstat,
+    outer_device: DeviceStat,
     device: DeviceStat,
     /// All that was written to the devices that it stands on.
     lower: u64,
@@ -114,6 +115,7 @@ impl<'a> Run<'a> {
     /// The same with other options.
     pub fn trace_with(&mut self, options: &[&str]) -> Result<()> {
         let outer = Vmstat::now()?;
+        let outer_device = self.device.stat()?;
         let tracer = match truth_only() {
             true => None,
             false => Some(Tracer::start(options)?),
@@ -122,6 +124,7 @@ impl<'a> Run<'a> {
             tracer,
             outer,
             inner: Vmstat::now()?,
+            outer_device,
             device: self.device.stat()?,
             lower: self.device.written_below()?,
         });
@@ -178,7 +181,10 @@ impl<'a> Run<'a> {
         let outer = Vmstat::now()?.since(traced.outer);
         conservation(&report, inner, outer)?;
         let lower: Vec<&str> = self.device.lower().collect();
-        if !lower.is_empty() {
+        if lower.is_empty() {
+            let outer = self.device.stat()?.since(traced.outer_device);
+            flushes_are(&report, self.device.name(), device.written..=outer.written)?;
+        } else {
             copied(&report, &lower, copies)?;
             owners_are_writers(&report, self.device.name())?;
         }

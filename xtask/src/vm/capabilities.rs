@@ -22,7 +22,7 @@ pub struct Capability {
     programs: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 6] = [
+const CAPABILITIES: [Capability; 7] = [
     Capability {
         name: "held_back",
         shown: "direct I/O that `io.max` holds back",
@@ -45,6 +45,12 @@ const CAPABILITIES: [Capability; 6] = [
             "server_",
             "client_",
         ],
+        programs: &[],
+    },
+    Capability {
+        name: "blocks",
+        shown: "blocks of one file written by many tasks, exact",
+        trials: &["blocks_"],
         programs: &[],
     },
     Capability {
@@ -74,8 +80,9 @@ const CAPABILITIES: [Capability; 6] = [
 ];
 
 /// In which order the table has them.
-const ROWS: [&str; 6] = [
+const ROWS: [&str; 7] = [
     "page_cache",
+    "blocks",
     "direct",
     "held_back",
     "pages",

@@ -1,0 +1,31 @@
+//! A journal that has the data too.
+
+use anyhow::{Result, ensure};
+
+use super::super::{MIB, owner, sized};
+use crate::support::run::Run;
+
+/// A writer owns what is logged of its data and what is written home of it, also
+/// when the journal is too small to wait for the flusher.
+pub fn logged(mut run: Run<'_>) -> Result<()> {
+    let (len, journal) = (sized(32 * MIB).max(16 * MIB), 4 * MIB);
+    run.trace()?;
+    let file = run.file("file");
+    let pid = run.to_end("gt-logged", &["write", &file, "0", &len.to_string()])?;
+    run.flush()?;
+    // The last of it may be in the journal alone.
+    let twice = 2 * len - journal;
+    run.metadata = len;
+    let Some(report) = run.finish(twice, 0)? else {
+        return Ok(());
+    };
+    let owner = owner(&report, "gt-logged", pid)?;
+    let own = owner.written + owner.shared;
+    ensure!(own >= twice, "{own} bytes, not twice {len}: {owner:?}");
+    let (metadata, all) = (
+        report.unattributed("metadata")?,
+        report.total("block_write_bytes")?,
+    );
+    ensure!(metadata <= all / 10, "{metadata} of {all} are metadata");
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Tasks that write different blocks of the same folios.
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::{MIB, owner, sized, together};
+use super::{clean_file, first_of_sixteen, owns, rest_of_sixteen, work};
+use crate::support::checks::near;
+use crate::support::run::Run;
+
+/// Who dirties a folio first owns the block that it wrote, and who writes the
+/// others owns those.
+pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let file = clean_file(&run, len)?;
+    run.trace()?;
+    let (first, rest) = (first_of_sixteen(len), rest_of_sixteen(len));
+    let first = run.to_end("gt-first", &work(&["pieces", &file], &first))?;
+    let rest = run.to_end("gt-rest", &work(&["pieces", &file], &rest))?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    owns(&report, "gt-first", first, len / 16)?;
+    owns(&report, "gt-rest", rest, len / 16 * 15)
+}
+
+/// A block that is dirty stays with who dirtied it, also when a large write covers
+/// it and the clean ones beside it.
+pub fn overwritten(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let file = clean_file(&run, len)?;
+    run.trace()?;
+    let first = first_of_sixteen(len);
+    let first = run.to_end("gt-first", &work(&["pieces", &file], &first))?;
+    let all = run.to_end("gt-all", &["write", &file, "0", &len.to_string()])?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    owns(&report, "gt-first", first, len / 16)?;
+    owns(&report, "gt-all", all, len / 16 * 15)
+}
+
+/// Four tasks that write to one file at once, as a data base's do, own a quarter
+/// each.
+pub fn backends(mut run: Run<'_>) -> Result<()> {
+    let len = sized(32 * MIB);
+    let file = clean_file(&run, len)?;
+    run.trace()?;
+    let len_text = len.to_string();
+    let work = |part| ["shuffled", &file, &len_text, "8192", part, "4"];
+    let [zero, one, two, three] = ["0", "1", "2", "3"].map(work);
+    let pids = together(
+        &run,
+        &[
+            ("gt-backend0", &zero),
+            ("gt-backend1", &one),
+            ("gt-backend2", &two),
+            ("gt-backend3", &three),
+        ],
+    )?;
+    run.flush()?;
+    // btrfs runs out of what it reserves for so many extents, and writes fragments.
+    run.metadata = 64 * MIB;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    for (comm, pid) in pids {
+        owns(&report, comm, pid, len / 4)?;
+    }
+    Ok(())
+}
+
+/// Blocks that were dirty before the trace are nobody's, and those beside them
+/// their writer's.
+pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let file = clean_file(&run, len)?;
+    let (first, rest) = (first_of_sixteen(len), rest_of_sixteen(len));
+    run.to_end("gt-early", &work(&["pieces", &file], &first))?;
+    run.trace()?;
+    let rest = run.to_end("gt-late", &work(&["pieces", &file], &rest))?;
+    run.nothing_written_yet()?;
+    run.flush()?;
+    let Some(report) = run.finish(len, 0)? else {
+        return Ok(());
+    };
+    owns(&report, "gt-late", rest, len / 16 * 15)?;
+    let early = report.unattributed("pre_trace")?;
+    ensure!(early >= len / 16, "{early} bytes from before the trace");
+    Ok(())
+}
+
+/// Blocks that their writer has synced are done with: the clean ones beside them
+/// were never its own, and none is dropped when all leave the page cache.
+pub fn evicted(mut run: Run<'_>) -> Result<()> {
+    let len = 16 * MIB;
+    let file = clean_file(&run, len)?;
+    run.trace()?;
+    let first = first_of_sixteen(len);
+    let mut synced = work(&["pieces", &file], &first);
+    synced.push("fsync");
+    let alone = run.to_end("gt-alone", &synced)?;
+    run.to_end("gt-evict", &["evict", &file])?;
+    run.flush()?;
+    let Some(report) = run.finish(len / 16, 0)? else {
+        return Ok(());
+    };
+    owns(&report, "gt-alone", alone, len / 16)?;
+    let owner = owner(&report, "gt-alone", alone)?;
+    near("submitted by itself", owner.written_self, len / 16).context("gt-alone")
+}

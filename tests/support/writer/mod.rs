@@ -1,0 +1,190 @@
+//! The process under test: what this binary does when it is started as a writer.
+//!
+//! Protocol: it takes its name, waits for a line on standard input, does its
+//! work, prints `done`, and lives on until standard input is closed.
+
+mod pieces;
+mod random;
+mod syncing;
+mod threads;
+mod ways;
+
+use std::ffi::CString;
+use std::fs::{File, remove_file};
+use std::io::{self, Read, stdin};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use pieces::{Pieces, fill, fill_page};
+pub use pieces::{fill_whole, open};
+
+/// The environment variable whose value is the writer's command name.
+pub const WRITER: &str = "IOTOP_TRACE_WRITER";
+
+const PAGE: usize = 4096;
+const CHUNK: usize = 1 << 20;
+
+/// Acts as the writer `comm`, doing what the arguments say.
+pub fn act(comm: &str, args: &[String]) -> Result<()> {
+    take_name(comm)?;
+    let mut line = String::new();
+    if stdin().read_line(&mut line)? == 0 {
+        return Ok(());
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    work(comm, &args).with_context(|| format!("{comm}: {args:?}"))?;
+    println!("done");
+    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+/// Does one piece of work, as the arguments say.
+pub fn work(comm: &str, args: &[&str]) -> Result<()> {
+    match *args {
+        ["write", path, offset, len] => {
+            let (offset, whole) = (offset.parse()?, Pieces::whole(len.parse()?));
+            fill(&open(path, 0)?, Pieces { offset, ..whole })
+        }
+        ["pieces", path, offset, len, piece, gap, ref then @ ..] => {
+            let file = open(path, 0)?;
+            fill(&file, Pieces::parse([offset, len, piece, gap])?)?;
+            match then {
+                [] => Ok(()),
+                ["fsync"] => Ok(file.sync_all()?),
+                _ => bail!("nothing to do behind the pieces"),
+            }
+        }
+        ["pieces_by", way, path, offset, len, piece, gap] => {
+            ways::write_by(way, path, Pieces::parse([offset, len, piece, gap])?)
+        }
+        // One part of so many of a file's blocks, without a pattern.
+        ["shuffled", path, len, block, part, parts] => {
+            let (part, parts) = (part.parse()?, parts.parse()?);
+            random::shuffled(&open(path, 0)?, len.parse()?, block.parse()?, part, parts)
+        }
+        // Its even pages, or its odd ones, for some seconds.
+        ["rewrites", path, len, odd, seconds] => {
+            let (odd, time) = (odd == "odd", Duration::from_secs(seconds.parse()?));
+            random::rewrite(&open(path, 0)?, len.parse()?, odd, time)
+        }
+        ["syncs", path, seconds] => {
+            let time = Duration::from_secs(seconds.parse()?);
+            syncing::sync_again_and_again(&open(path, 0)?, time)
+        }
+        ["fsync", path, len] => {
+            let file = open(path, 0)?;
+            fill_whole(&file, len.parse()?)?;
+            Ok(file.sync_all()?)
+        }
+        ["commits", path, len] => syncing::commits(&open(path, 0)?, len.parse()?),
+        ["range", path, len] => {
+            let file = open(path, 0)?;
+            fill_whole(&file, len.parse()?)?;
+            syncing::write_out(&file)
+        }
+        ["rewritten", path, len] => threads::rewrite_under_writeback(path, len.parse()?),
+        // The first page of each file, each by a thread of its own.
+        ["crowd_of_files", dir, first, count] => {
+            let first: u64 = first.parse()?;
+            threads::crowd(count.parse()?, |number| {
+                fill_page(&open(&format!("{dir}/{}", first + number), 0)?, 0)
+            })
+        }
+        // A page of each piece of one file, each by a thread of its own.
+        ["crowd", path, count, piece] => {
+            let (file, piece): (_, u64) = (open(path, 0)?, piece.parse()?);
+            threads::crowd(count.parse()?, |number| fill_page(&file, number * piece))
+        }
+        ["files", dir, count, each] => {
+            for number in 0..count.parse::<usize>()? {
+                let path = Path::new(dir).join(number.to_string());
+                let file = open(path.to_str().context("a path in UTF-8")?, 0)?;
+                fill_whole(&file, each.parse()?)?;
+            }
+            Ok(())
+        }
+        // Stays open until the writer exits.
+        ["unlinked", path, len] => {
+            let file = open(path, 0)?;
+            fill_whole(&file, len.parse()?)?;
+            remove_file(path)?;
+            std::mem::forget(file);
+            Ok(())
+        }
+        ["direct", path, len] => fill_whole(&open(path, libc::O_DIRECT)?, len.parse()?),
+        ["direct_on_first_cpu", path, len] => {
+            stay_on_first_cpu()?;
+            work(comm, &["direct", path, len])
+        }
+        // By turns to two files, to the second one at `offset` each time.
+        ["direct_by_turns", first, second, offset, len] => {
+            let files = [first, second].map(|path| open(path, libc::O_DIRECT));
+            let [first, second] = files;
+            let (first, second, offset) = (first?, second?, offset.parse::<u64>()?);
+            for begin in (0..len.parse()?).step_by(CHUNK) {
+                for (file, offset) in [(&first, begin), (&second, offset)] {
+                    let whole = Pieces::whole(CHUNK);
+                    fill(file, Pieces { offset, ..whole })?;
+                }
+            }
+            Ok(())
+        }
+        ["mmap", path, len] => {
+            let file = open(path, 0)?;
+            file.set_len(len.parse()?)?;
+            ways::store(&file, Pieces::whole(len.parse()?))
+        }
+        ["threads", dir, ref lens @ ..] => threads::threads(comm, dir, lens),
+        ["read", path] => {
+            io::copy(&mut File::open(path)?, &mut io::sink())?;
+            Ok(())
+        }
+        ["evict", path] => syncing::evict(&File::open(path)?),
+        ["truncate", path, len] => Ok(open(path, 0)?.set_len(len.parse()?)?),
+        ["punch", path, offset, len, piece, gap] => {
+            let pieces = Pieces::parse([offset, len, piece, gap])?;
+            syncing::allocate(&open(path, 0)?, pieces, libc::FALLOC_FL_PUNCH_HOLE)
+        }
+        ["zero", path, offset, len, piece, gap] => {
+            let pieces = Pieces::parse([offset, len, piece, gap])?;
+            syncing::allocate(&open(path, 0)?, pieces, libc::FALLOC_FL_ZERO_RANGE)
+        }
+        ["sync_file", path] => Ok(open(path, 0)?.sync_all()?),
+        ["unlink", path] => Ok(remove_file(path)?),
+        ["syncfs", ref paths @ ..] => {
+            for path in paths {
+                syncing::syncfs(&File::open(path)?)?;
+            }
+            Ok(())
+        }
+        ["sync"] => {
+            // SAFETY: sync(2) takes nothing and always succeeds.
+            unsafe { libc::sync() };
+            Ok(())
+        }
+        _ => bail!("not a writer's work"),
+    }
+}
+
+/// Names the calling thread.
+pub fn take_name(comm: &str) -> Result<()> {
+    ensure!(comm.len() < 16, "{comm} is longer than a command name");
+    let name = CString::new(comm)?;
+    // SAFETY: `name` is a NUL-terminated string that outlives the call.
+    let done = unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}
+
+fn stay_on_first_cpu() -> Result<()> {
+    // SAFETY: all zeros are an empty set.
+    let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: CPU 0 is within the set.
+    unsafe { libc::CPU_SET(0, &mut cpus) };
+    // SAFETY: the set is as large as is said.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&cpus), &raw const cpus) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}

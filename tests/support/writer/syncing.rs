@@ -1,0 +1,75 @@
+//! What a writer asks of pages that are there: to be written, kept or dropped.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::PAGE;
+use super::pieces::{Pieces, fill};
+
+/// Pieces of 64 KiB, each of which must be on the disk before the next one.
+pub fn commits(file: &File, len: u64) -> Result<()> {
+    let piece = 16 * PAGE;
+    for offset in (0..len).step_by(piece) {
+        let one = Pieces {
+            offset,
+            len: piece,
+            piece,
+            gap: 0,
+        };
+        fill(file, one)?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+/// Has the file's pages written, and waits; nothing else of it.
+pub fn write_out(file: &File) -> Result<()> {
+    let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    // SAFETY: a file descriptor we hold open; 0, 0 is the whole file.
+    let done = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}
+
+/// Drops the file's clean pages from the page cache.
+pub fn evict(file: &File) -> Result<()> {
+    // SAFETY: a file descriptor we hold open; 0, 0 is the whole file.
+    let error = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    ensure!(error == 0, io::Error::from_raw_os_error(error));
+    Ok(())
+}
+
+pub fn syncfs(file: &File) -> Result<()> {
+    // SAFETY: a file descriptor we hold open.
+    let done = unsafe { libc::syncfs(file.as_raw_fd()) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}
+
+/// Syncs the file and its file system by turns for this long.
+pub fn sync_again_and_again(file: &File, time: Duration) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        file.sync_data()?;
+        syncfs(file)?;
+    }
+    Ok(())
+}
+
+/// Changes the allocation of each piece, and leaves the file's size as it is.
+pub fn allocate(file: &File, pieces: Pieces, mode: i32) -> Result<()> {
+    let mode = mode | libc::FALLOC_FL_KEEP_SIZE;
+    for (offset, len) in pieces.ranges() {
+        let (offset, len) = (offset.try_into()?, len.try_into()?);
+        // SAFETY: a file descriptor we hold open.
+        let done = unsafe { libc::fallocate(file.as_raw_fd(), mode, offset, len) };
+        ensure!(done == 0, io::Error::last_os_error());
+    }
+    Ok(())
+}
