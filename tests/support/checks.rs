@@ -78,9 +78,7 @@ fn flush_adds_up(flush: &Line) -> Result<()> {
 /// A device's flushes are what its own counter says, to the byte: as it was read
 /// just after the trace began and before it ended, and just outside of it.
 pub fn flushes_are(report: &Report, device: &str, written: RangeInclusive<u64>) -> Result<()> {
-    let flushes = report.flushes_on(device)?;
-    let sums: Result<u64> = flushes.iter().map(|flush| flush.number("bytes")).sum();
-    let sum = sums?;
+    let sum = report.written_to(device)?;
     ensure!(
         written.contains(&sum),
         "the flushes of {device}: {sum} bytes, not {written:?}"

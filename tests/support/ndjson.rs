@@ -170,6 +170,26 @@ impl Report {
         Ok(flushes)
     }
 
+    /// All that was written to one device.
+    pub fn written_to(&self, device: &str) -> Result<u64> {
+        let flushes = self.flushes_on(device)?;
+        flushes.iter().map(|flush| flush.number("bytes")).sum()
+    }
+
+    /// What was written to one device and has no owner for this reason.
+    pub fn unattributed_on(&self, device: &str, reason: &str) -> Result<u64> {
+        let mut sum = 0;
+        for flush in self.flushes_on(device)? {
+            let reasons = flush.numbers("unattributed")?;
+            sum += reasons
+                .get(reason)
+                .copied()
+                .flatten()
+                .context("not known")?;
+        }
+        Ok(sum)
+    }
+
     /// A process's parts of all flushes.
     pub fn parts(&self, comm: &str, pid: u64) -> Result<Vec<Part<'_>>> {
         let mut parts = Vec::new();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::checks::{conservation, copied, near, owners_are_writers};
+use super::checks::{conservation, copied, flushes_are, near, owners_are_writers};
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::{Deadline, lines_of};
@@ -198,6 +198,14 @@ fn owners() -> Result<()> {
     ensure!(owner.written == 20 * MIB && owner.written_flushed == 12 * MIB);
     ensure!(owner.shared == 2 * MIB && owner.exited && owner.pending == 0);
     ensure!(owner.tids.iter().eq([&8]));
+    ensure!(report.pending("w")? == 0 && report.pending("v")? == 0);
+    ensure!(report.unattributed_on("dm-0", "metadata")? == 2 * MIB);
+    ensure!(report.unattributed_on("dm-1", "metadata")? == 0);
+    flushes_are(&report, "dm-0", 26 * MIB..=26 * MIB)?;
+    must_say(
+        flushes_are(&report, "dm-0", 26 * MIB + 1..=27 * MIB),
+        "of dm-0",
+    )?;
     near("within 64 KiB", MIB, MIB + 64 * 1024)?;
     near("within 0.5 %", 199 * MIB, 200 * MIB)?;
     must_say(near("small", MIB, MIB + 64 * 1024 + 1), "small")?;

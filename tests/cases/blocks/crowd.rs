@@ -38,6 +38,8 @@ pub fn many_files(mut run: Run<'_>) -> Result<()> {
     run.flush()?;
     // An inode and an item for each, twice.
     run.metadata = 32 * MIB;
+    run.metadata_reads = MIB;
+    let dev = run.device_name();
     let Some(report) = run.finish(3 * third * PAGE + len, 0)? else {
         return Ok(());
     };
@@ -51,7 +53,7 @@ pub fn many_files(mut run: Run<'_>) -> Result<()> {
         ensure!(pending == 0, "{comm}: {pending} bytes are pending");
     }
     owns(&report, "gt-later", later, len)?;
-    let overflow = report.unattributed("overflow")?;
+    let overflow = report.unattributed_on(&dev, "overflow")?;
     ensure!(overflow == 0, "{overflow} bytes had no room");
     Ok(())
 }
@@ -70,6 +72,7 @@ pub fn bystander(mut run: Run<'_>) -> Result<()> {
     let pids = together(&run, &[("gt-crowd", &crowd), ("gt-alone", &alone)])?;
     run.flush()?;
     run.metadata = 16 * MIB;
+    run.metadata_reads = MIB;
     let Some(report) = run.finish(count * PAGE + len, 0)? else {
         return Ok(());
     };

@@ -16,15 +16,15 @@ pub fn logged(mut run: Run<'_>) -> Result<()> {
     // The last of it may be in the journal alone.
     let twice = 2 * len - journal;
     run.metadata = len;
-    let Some(report) = run.finish(twice, 0)? else {
+    let (dev, Some(report)) = (run.device_name(), run.finish(twice, 0)?) else {
         return Ok(());
     };
     let owner = owner(&report, "gt-logged", pid)?;
     let own = owner.written + owner.shared;
     ensure!(own >= twice, "{own} bytes, not twice {len}: {owner:?}");
     let (metadata, all) = (
-        report.unattributed("metadata")?,
-        report.total("block_write_bytes")?,
+        report.unattributed_on(&dev, "metadata")?,
+        report.written_to(&dev)?,
     );
     ensure!(metadata <= all / 10, "{metadata} of {all} are metadata");
     Ok(())

@@ -84,11 +84,11 @@ pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
     let rest = run.to_end("gt-late", &work(&["pieces", &file], &rest))?;
     run.nothing_written_yet()?;
     run.flush()?;
-    let Some(report) = run.finish(len, 0)? else {
+    let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
         return Ok(());
     };
     owns(&report, "gt-late", rest, len / 16 * 15)?;
-    let early = report.unattributed("pre_trace")?;
+    let early = report.unattributed_on(&dev, "pre_trace")?;
     ensure!(early >= len / 16, "{early} bytes from before the trace");
     Ok(())
 }

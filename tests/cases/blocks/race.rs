@@ -1,9 +1,10 @@
 //! Blocks that become dirty while others of their folio are being written.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::super::{MIB, owner, together};
-use super::{KIB, clean_file};
+use super::clean_file;
+use crate::support::checks::near;
 use crate::support::needs::emulated;
 use crate::support::run::Run;
 
@@ -24,23 +25,22 @@ pub fn beside_syncs(mut run: Run<'_>) -> Result<()> {
     run.flush()?;
     // How often a page was written only the kernel knows.
     run.metadata = u64::MAX / 2;
-    let Some(report) = run.finish(MIB, 0)? else {
+    run.metadata_reads = 4 * MIB;
+    let (dev, Some(report)) = (run.device_name(), run.finish(MIB, 0)?) else {
         return Ok(());
     };
-    let written = report.total("block_write_bytes")?;
-    let ownerless = report.unattributed("unknown")? + report.unattributed("pre_trace")?;
-    ensure!(
-        ownerless <= written / 1000,
-        "{ownerless} of {written} bytes have no owner"
-    );
-    let shared = report.total("shared_write_bytes")?;
-    ensure!(
-        shared <= written / 200,
-        "{shared} of {written} bytes are shared"
-    );
+    let written = report.written_to(&dev)?;
+    for reason in ["unknown", "pre_trace", "overflow"] {
+        let ownerless = report.unattributed_on(&dev, reason)?;
+        let few = ownerless <= written / 1000;
+        ensure!(few, "{reason}: {ownerless} of {written} bytes");
+    }
     for (comm, pid) in &pids[..2] {
         let owner = owner(&report, comm, *pid)?;
-        ensure!(owner.pending <= 64 * KIB, "{comm}: {owner:?}");
+        ensure!(owner.written > 0, "{comm} owns nothing: {owner:?}");
+        let few = owner.shared <= written / 400;
+        ensure!(few, "{comm} shares of {written}: {owner:?}");
+        near("pending", owner.pending, 0).with_context(|| format!("{comm}: {owner:?}"))?;
     }
     Ok(())
 }

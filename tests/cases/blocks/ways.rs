@@ -1,6 +1,6 @@
 //! Every way to write to the page cache dirties the blocks that it writes.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::super::{MIB, owner};
 use super::{first_of_sixteen, owns, rest_of_sixteen, work};
@@ -45,13 +45,17 @@ pub fn all(mut run: Run<'_>) -> Result<()> {
     let Some(report) = run.finish(LEN * pids.len() as u64, 0)? else {
         return Ok(());
     };
+    let mut wrong = String::new();
     for (way, pids) in pids {
-        match way {
+        let check = match way {
             MAPPED if fs == Fs::Ext4 => are_told_apart(&report, pids),
             _ => have_theirs(&report, way, pids),
+        };
+        if let Err(error) = check {
+            wrong += &format!("\nwritten by {way}: {error:#}");
         }
-        .with_context(|| format!("written by {way}"))?;
     }
+    ensure!(wrong.is_empty(), "{wrong}");
     Ok(())
 }
 
