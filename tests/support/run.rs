@@ -42,6 +42,8 @@ pub struct Run<'a> {
     pub metadata: u64,
     /// What it may read beside the data, of its trees.
     pub metadata_reads: u64,
+    /// What the tracer may lose of all there is to tell beside the bytes.
+    pub may_lose: &'static [&'static str],
     traced: Option<Traced>,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             deadline,
             metadata: METADATA,
             metadata_reads: 0,
+            may_lose: &[],
             traced: None,
         };
         run.flush()?;
@@ -183,7 +186,7 @@ impl<'a> Run<'a> {
         };
         let report = tracer.stop(&self.name)?;
         let outer = Vmstat::now()?.since(traced.outer);
-        conservation(&report, inner, outer)?;
+        conservation(&report, self.may_lose, inner, outer)?;
         let lower: Vec<&str> = self.device.lower().collect();
         if lower.is_empty() {
             let outer = self.device.stat()?.since(traced.outer_device);

@@ -13,7 +13,6 @@ use std::ffi::CString;
 use std::fs::{File, remove_file};
 use std::io::{self, Read, stdin};
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -90,8 +89,6 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
         ["crowd_of_files", dir, first, count] => {
             let first: u64 = first.parse()?;
             threads::crowd(count.parse()?, |number| {
-                // More files at once, and the tracer would not have the path of each.
-                sleep(Duration::from_millis(10));
                 fill_page(&open(&format!("{dir}/{}", first + number), 0)?, 0)
             })
         }
