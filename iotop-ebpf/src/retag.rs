@@ -157,27 +157,33 @@ pub extern "C" fn retag_pages(folio: u32, page: u32, range: u32, tag: u32, rules
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn retag_pair(frame: u32, tag: u32, which: u32, rules: u32) -> u32 {
-    let (mut tagged, mut live) = (0u32, 2u32);
-    for n in 0..2 {
-        let Some(place) = Frame(frame.wrapping_add(n)).tag() else {
-            continue;
-        };
-        if which >> n & 1 != 0 {
-            let (took, more) = retag_page(place, Tag(tag), rules);
-            tagged += took;
-            live += more;
-        } else if rules & CLEAR_OTHERS != 0 {
-            // SAFETY: a map value of one aligned word.
-            let old = Tag(unsafe { *place });
-            if old.is_live() {
-                replaced(old.slot());
-                live -= 1;
-            }
-            // SAFETY: as above.
-            unsafe { *place = Tag::NONE.0 };
-        }
+    let first = retag_one(frame, tag, which & 1, rules);
+    let second = retag_one(frame.wrapping_add(1), tag, which >> 1, rules);
+    (first & 1) + (second & 1) | ((first >> 2) + (second >> 2)) << 2
+}
+
+/// One of them: whether it took the tag, and how many live tags there are more, and 1.
+#[inline(always)]
+fn retag_one(frame: u32, tag: u32, inside: u32, rules: u32) -> u32 {
+    let Some(place) = Frame(frame).tag() else {
+        return 1 << 2;
+    };
+    if inside != 0 {
+        let (took, more) = retag_page(place, Tag(tag), rules);
+        return took | (1 + more) << 2;
     }
-    tagged | live << 2
+    if rules & CLEAR_OTHERS == 0 {
+        return 1 << 2;
+    }
+    // SAFETY: a map value of one aligned word.
+    let old = Tag(unsafe { *place });
+    // SAFETY: as above.
+    unsafe { *place = Tag::NONE.0 };
+    if old.is_live() {
+        replaced(old.slot());
+        return 0;
+    }
+    1 << 2
 }
 
 /// Gives a page its tag; returns whether it took it, and how many live tags there

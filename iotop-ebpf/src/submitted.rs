@@ -140,7 +140,7 @@ const AT_LAST: u32 = TURNS - 1;
 /// enters at the top adds up to `pgpgin` and `pgpgout`.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
-    submitted::<LARGE, FIRST>(Typed::arg(&ctx, 0));
+    submitted_and_walked::<FIRST>(Typed::arg(&ctx, 0));
     0
 }
 
@@ -148,7 +148,7 @@ pub fn bio_submitted(ctx: BtfTracePointContext) -> i32 {
 /// kernel then keeps `bio_submitted` from other tasks' bios on that CPU.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn bio_submitted_again(ctx: BtfTracePointContext) -> i32 {
-    submitted::<LARGE, AGAIN>(Typed::arg(&ctx, 0));
+    submitted_and_walked::<AGAIN>(Typed::arg(&ctx, 0));
     0
 }
 
@@ -176,14 +176,36 @@ pub fn bio_of_pages_submitted(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+#[inline(always)]
+fn submitted_and_walked<const TURN: u32>(bio: Typed) {
+    if submitted_of_folios::<TURN>(bio) {
+        walk::all::<TURN>();
+    }
+}
+
 /// Apart from the walk: together they exceed the stack.
+#[inline(never)]
+fn submitted_of_folios<const TURN: u32>(bio: Typed) -> bool {
+    submitted::<LARGE, TURN>(bio) == Some(Walk::Begun)
+}
+
+/// The same.
 #[inline(never)]
 fn submitted_of_pages(bio: Typed) {
     submitted::<SINGLE, FIRST>(bio);
 }
 
+/// What is left to be done of a bio.
+#[derive(PartialEq, Eq)]
+enum Walk {
+    /// Nothing.
+    Done,
+    /// Its pages are to be walked over.
+    Begun,
+}
+
 #[inline(always)]
-fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
+fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Walk> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     if !is_counted(opf, size) {
@@ -246,10 +268,7 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
         _ if TURN == AT_LAST => charge_by_kind(&part, &bio, &submitter, first, last),
         _ => {
             walk::begin::<TURN>(&part, &bio, &submitter, last.mapping)?;
-            if FOLIOS == LARGE {
-                walk::all::<TURN>()?;
-            }
-            return Some(());
+            return Some(Walk::Begun);
         }
     }
     let charged = anew(&mut last.charged);
@@ -270,7 +289,7 @@ fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<()> {
         part.waited(1, charged.taken.age(now()));
         Place::of(charged.known.mapping)?.sub(1);
     }
-    Some(())
+    Some(Walk::Done)
 }
 
 /// pgpgin and pgpgout count reads and writes; an empty write is a cache flush.
