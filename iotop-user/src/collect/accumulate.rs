@@ -8,7 +8,8 @@ use std::{
 use iotop_common::Class;
 
 use super::{
-    BlockFact, BlockTotals, FileKey, Lost, Sample, System, Task, TaskKey, devices::Number,
+    BlockFact, BlockTotals, FileKey, Lost, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
+    devices::Number,
 };
 
 /// Which facts are worth keeping: they can be as many as files were written.
@@ -79,15 +80,17 @@ impl Accumulator {
 }
 
 /// Adds the tasks and says where each stands now.
-fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>, exited: &[TaskKey]) -> Vec<usize> {
+fn sum_tasks(sum: &mut Sample, tasks: Vec<SharedTask>, exited: &[TaskKey]) -> Vec<usize> {
     // Dirty pages are a level: those of a task that is not in this sample
     // have been written.
     for task in &mut sum.tasks {
-        if let Some(block) = &mut task.block {
+        if task.has_dirty_pages()
+            && let Some(block) = &mut task.block
+        {
             block.dirty_pending = block.dirty_pending.map(|_| 0);
         }
     }
-    let of = Task::key;
+    let of = |task: &SharedTask| task.key();
     let mut index: HashMap<TaskKey, usize> = sum.tasks.iter().map(of).zip(0..).collect();
     let there: HashSet<TaskKey> = tasks.iter().map(of).collect();
     let keep: Vec<bool> = sum
@@ -110,8 +113,9 @@ fn sum_tasks(sum: &mut Sample, tasks: Vec<Task>, exited: &[TaskKey]) -> Vec<usiz
     }
     for key in exited {
         if let Some(at) = index.get(key) {
-            sum.tasks[*at].exited = true;
-            sum.tasks[*at].prio = None;
+            let task = &mut sum.tasks[*at];
+            task.exited = true;
+            task.prio = None;
         }
     }
     place
@@ -121,17 +125,26 @@ fn did_anything(task: &Task) -> bool {
     task.stats.any() || task.block.is_some_and(|block| block.any())
 }
 
-fn sum_task(sum: &mut Task, task: Task) {
+fn sum_task(sum: &mut SharedTask, task: SharedTask) {
+    // Most tasks never do anything: all their sums are the row that they have anyway.
+    if is_idle(sum) && is_idle(&task) && (sum.stats, sum.block) == (task.stats, task.block) {
+        *sum = task;
+        return;
+    }
     let stats = sum.stats.plus(&task.stats);
     let block = match (sum.block, task.block) {
         (Some(sum), Some(now)) => Some(sum.plus(&now)),
         (sum, now) => sum.or(now),
     };
-    *sum = Task {
+    *sum = SharedTask::from(Task {
         stats,
         block,
-        ..task
-    };
+        ..task.into_task()
+    });
+}
+
+fn is_idle(task: &Task) -> bool {
+    !task.stats.any() && task.block.is_none_or(|block| block == TaskBlock::zero())
 }
 
 fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {

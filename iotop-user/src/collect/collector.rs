@@ -12,8 +12,8 @@ use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, FileKey, Flush, Lost, Rows, Sample, System, Task, TaskBlock, TaskKey, Wanted,
-    attribution,
+    BlockFact, FileKey, Flush, Lost, Rows, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
+    Wanted, attribution,
     devices::{self, DeviceNames, Looked},
     disks::Disks,
     flush_watch::{Context, FlushWatch},
@@ -216,11 +216,11 @@ impl Collector {
             None => Vec::new(),
         };
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
-        self.add_idle(&mut interval, epoch.is_some());
         let devices = attribution::by_device(&facts);
         let paths = self.paths(&facts);
         let now_on_both = Now { time, boottime };
-        let flushes = self.flushes(&facts, &interval.rows, &paths, now_on_both)?;
+        let tasks = self.rows(interval, epoch.is_some());
+        let flushes = self.flushes(&facts, &tasks, &paths, now_on_both)?;
         let length = now.duration_since(self.interval_start);
         let spikes = match &mut self.spikes {
             // The first look is no interval.
@@ -232,7 +232,7 @@ impl Collector {
             time,
             interval: length,
             system,
-            tasks: interval.rows,
+            tasks,
             exited: Vec::new(),
             facts,
             devices,
@@ -247,9 +247,9 @@ impl Collector {
         self.name(&mut sample);
 
         if self.wanted.processes {
-            let gone = |task: &&Task| self.live.find(&task.key()).is_none();
+            let gone = |task: &&SharedTask| self.live.find(&task.key()).is_none();
             let gone = sample.tasks.iter().filter(gone);
-            self.leaders_gone = gone.map(|task| (task.pid, task.clone())).collect();
+            self.leaders_gone = gone.map(|task| (task.pid, Task::clone(task))).collect();
         }
         self.live.end_interval(boottime);
         self.interval_start = now;
@@ -362,7 +362,7 @@ impl Collector {
     fn flushes(
         &mut self,
         facts: &[BlockFact],
-        tasks: &[Task],
+        tasks: &[SharedTask],
         paths: &HashMap<FileKey, Arc<str>>,
         now: Now,
     ) -> Result<Vec<Flush>, CollectError> {
@@ -398,17 +398,16 @@ impl Collector {
         Ok(flushes)
     }
 
-    /// A row for each task that did nothing, where those are wanted.
-    fn add_idle(&self, interval: &mut Interval, ebpf: bool) {
-        if self.wanted.rows != Rows::All {
-            return;
+    /// The interval's rows, and one for each task that did nothing where those are
+    /// wanted.
+    fn rows(&mut self, mut interval: Interval, ebpf: bool) -> Vec<SharedTask> {
+        let rows = mem::take(&mut interval.rows);
+        let mut rows: Vec<SharedTask> = rows.into_iter().map(SharedTask::from).collect();
+        if self.wanted.rows == Rows::All {
+            let block = ebpf.then(TaskBlock::zero);
+            rows.extend(self.live.idle_rows(&interval, block));
         }
-        for state in self.live.all() {
-            interval.place(state.key(), || Task {
-                block: ebpf.then(TaskBlock::zero),
-                ..state.row()
-            });
-        }
+        rows
     }
 
     /// Leaves only what is wanted. The system's totals stay those of the whole
@@ -422,7 +421,7 @@ impl Collector {
             });
         }
         let exited = sample.tasks.iter().filter(|task| task.exited);
-        sample.exited = exited.map(Task::key).collect();
+        sample.exited = exited.map(|task| task.key()).collect();
         select::worth_a_row(sample, self.wanted.rows);
         if self.wanted.leaders {
             self.add_leaders(sample);
@@ -431,29 +430,36 @@ impl Collector {
 
     /// Those that no sample holds because they did nothing.
     fn add_leaders(&self, sample: &mut Sample) {
-        let of = |task: &Task| (task.tid == task.pid).then_some(task.pid);
+        let of = |task: &SharedTask| (task.tid == task.pid).then_some(task.pid);
         let mut there: HashSet<u32> = sample.tasks.iter().filter_map(of).collect();
         let ebpf = sample.system.block.is_some();
         for at in 0..sample.tasks.len() {
             let pid = sample.tasks[at].pid;
             if let (true, Some(leader)) = (there.insert(pid), self.live.by_tid(pid)) {
-                sample.tasks.push(Task {
+                let row = Task {
                     block: ebpf.then(TaskBlock::zero),
                     ..leader.row()
-                });
+                };
+                sample.tasks.push(row.into());
             }
         }
     }
 
     /// Looks up the names of what is left.
     fn name(&mut self, sample: &mut Sample) {
+        let mut gone: HashSet<TaskKey> = HashSet::new();
         for task in &mut sample.tasks {
-            self.names.fill(task);
+            let key = task.key();
+            match self.live.known(&key) {
+                Some(known) => known.name(task, |task| self.names.fill(task)),
+                None => {
+                    gone.insert(key);
+                    self.names.fill(task);
+                }
+            }
         }
-        let shown: HashSet<TaskKey> = sample.tasks.iter().map(Task::key).collect();
         let live = &self.live;
-        self.names
-            .keep(|key| shown.contains(key) || live.find(key).is_some());
+        self.names.keep(|key| live.has(key) || gone.contains(key));
     }
 
     fn system(
@@ -676,7 +682,7 @@ mod tests {
         let mut child = Command::new("true").spawn().expect("started");
         let tid = child.id();
         let of_child = |sample: Sample| -> Vec<Task> {
-            let tasks = sample.tasks.into_iter();
+            let tasks = sample.tasks.into_iter().map(SharedTask::into_task);
             tasks.filter(|task| task.tid == tid).collect()
         };
         // It ends, and nobody waits for it.

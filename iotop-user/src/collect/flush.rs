@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use iotop_common::{Class, FlushId};
 
-use super::{BlockFact, BlockTotals, FlushLag, Run, Task, TaskKey, Written, devices::Number};
+use super::{
+    BlockFact, BlockTotals, FlushLag, Run, SharedTask, Task, TaskKey, Written, devices::Number,
+};
 use crate::kernel::{reasons::Reasons, syscalls};
 
 /// What one submitter wrote to one device in the interval for one reason.
@@ -118,11 +120,11 @@ struct Part<'a> {
 
 /// The flushes among an interval's facts: together they are all that was
 /// written, but for what lower devices' copies are.
-pub fn flushes(facts: &[BlockFact], tasks: &[Task], names: &mut impl Names) -> Vec<Flush> {
+pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl Names) -> Vec<Flush> {
     let mut parts: HashMap<Key, Part<'_>> = HashMap::new();
     let written = |class| !matches!(class, Class::Read | Class::Stacked);
     for fact in facts.iter().filter(|fact| written(fact.class)) {
-        let submitter = fact.submitter.map(|n| &tasks[n]);
+        let submitter = fact.submitter.map(|n| &*tasks[n]);
         let worker = submitter.filter(|task| task.kthread).map(Task::key);
         // What a worker wrote before it ended its first round under our eyes.
         let begun_before = worker.filter(|_| fact.flush == FlushId::NONE);
@@ -161,7 +163,7 @@ pub fn flushes(facts: &[BlockFact], tasks: &[Task], names: &mut impl Names) -> V
     flushes
 }
 
-fn flush(key: Key, part: Part<'_>, tasks: &[Task], names: &mut impl Names) -> Flush {
+fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl Names) -> Flush {
     let Part { facts, runs } = part;
     let mut runs: Vec<_> = runs.into_iter().collect();
     runs.sort_by_key(|(id, _)| id.0);
@@ -169,7 +171,7 @@ fn flush(key: Key, part: Part<'_>, tasks: &[Task], names: &mut impl Names) -> Fl
         device: key.device,
         device_name: names.device(key.device),
         reason: key.reason,
-        submitter: key.submitter.map(|n| tasks[n].clone()),
+        submitter: key.submitter.map(|n| Task::clone(&tasks[n])),
         runs: runs.into_iter().map(|(_, run)| run).collect(),
         inodes: files(&facts).iter().filter(|file| file.ino != 0).count() as u64,
         written: Written {
@@ -205,7 +207,7 @@ fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons
     }
 }
 
-fn owners(facts: &[&BlockFact], tasks: &[Task]) -> Vec<FlushOwner> {
+fn owners(facts: &[&BlockFact], tasks: &[SharedTask]) -> Vec<FlushOwner> {
     let mut by_owner: HashMap<usize, Vec<&BlockFact>> = HashMap::new();
     for fact in facts {
         if let Some(owner) = fact.owner {
@@ -215,7 +217,7 @@ fn owners(facts: &[&BlockFact], tasks: &[Task]) -> Vec<FlushOwner> {
     let mut owners: Vec<FlushOwner> = by_owner
         .into_iter()
         .map(|(owner, facts)| FlushOwner {
-            task: tasks[owner].clone(),
+            task: Task::clone(&tasks[owner]),
             bytes: facts.iter().map(|fact| fact.bytes).sum(),
             lag: lag(&facts),
             files: files(&facts),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iotop_common::{FlushId, FlushRun, Owner};
 
 use super::{
-    BlockFact, Flush, Run, Task, TaskKey,
+    BlockFact, Flush, Run, SharedTask, Task, TaskKey,
     devices::{self, DeviceNames},
     flush::{Names, flushes},
     going_on::GoingOn,
@@ -44,7 +44,7 @@ impl FlushWatch {
         (running, ended): (Vec<FlushRun>, Vec<FlushRun>),
         context: Context<'_>,
         facts: &[BlockFact],
-        tasks: &[Task],
+        tasks: &[SharedTask],
     ) -> Vec<Flush> {
         self.runs.add(running, ended);
         let runs = &self.runs;

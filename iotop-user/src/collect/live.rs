@@ -1,8 +1,11 @@
 //! The tasks that live, and what their counters were when they were last seen.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
-use super::{Task, TaskCounters, TaskKey};
+use super::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey, known::Known};
 use crate::kernel::clock;
 
 /// What a source says of a task: who it is and its counters since it started.
@@ -74,7 +77,7 @@ pub struct Interval {
 
 impl Interval {
     /// The place of a task's row.
-    fn find(&self, key: &TaskKey) -> Option<usize> {
+    pub fn find(&self, key: &TaskKey) -> Option<usize> {
         self.index.get(key).copied()
     }
 
@@ -93,7 +96,7 @@ const MOST_GONE: usize = 1 << 16;
 /// Every live task.
 #[derive(Debug, Default)]
 pub struct Live {
-    by_id: HashMap<u64, TaskState>,
+    by_id: HashMap<u64, Known>,
     /// The id of the task that has a tid.
     ids: HashMap<u32, u64>,
     /// Who has told its last counters, by id: a pass still finds it while its
@@ -115,10 +118,17 @@ impl Live {
         if let Some(place) = interval.find(&state.key()) {
             interval.rows[place].exited = false;
         }
-        if let Some(former) = self.by_id.insert(state.id, *state)
-            && former.tid != state.tid
-        {
-            self.release_tid(&former);
+        match self.by_id.entry(state.id) {
+            Entry::Occupied(known) if known.get().is(state) => {}
+            Entry::Occupied(mut known) => {
+                let former = known.insert(Known::new(state)).state(state.id);
+                if former.tid != state.tid {
+                    self.release_tid(&former);
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(Known::new(state));
+            }
         }
         self.ids.insert(state.tid, state.id);
     }
@@ -136,7 +146,7 @@ impl Live {
 
     /// Forgets tasks that are gone without a word.
     pub fn keep(&mut self, alive: impl Fn(&TaskState) -> bool) {
-        self.by_id.retain(|_, state| alive(state));
+        self.by_id.retain(|id, known| alive(&known.state(*id)));
         self.ids.retain(|_, id| self.by_id.contains_key(id));
     }
 
@@ -150,19 +160,48 @@ impl Live {
     }
 
     /// A task, if it lives.
-    pub fn find(&self, key: &TaskKey) -> Option<&TaskState> {
+    pub fn find(&self, key: &TaskKey) -> Option<TaskState> {
         self.by_tid(key.tid)
             .filter(|state| state.start_boottime == key.start_boottime)
     }
 
     /// A task by its number.
-    pub fn by_tid(&self, tid: u32) -> Option<&TaskState> {
-        self.by_id.get(self.ids.get(&tid)?)
+    pub fn by_tid(&self, tid: u32) -> Option<TaskState> {
+        let id = *self.ids.get(&tid)?;
+        Some(self.by_id.get(&id)?.state(id))
     }
 
-    /// All.
-    pub fn all(&self) -> impl Iterator<Item = &TaskState> {
-        self.by_id.values()
+    /// A row for each task that has none in the interval, the same one in every
+    /// interval. `block` is what the kernel half says of such a task.
+    pub fn idle_rows(
+        &mut self,
+        interval: &Interval,
+        block: Option<TaskBlock>,
+    ) -> impl Iterator<Item = SharedTask> {
+        self.by_id.iter_mut().filter_map(move |(id, known)| {
+            if interval.find(&known.key()).is_some() {
+                // What it did may have changed its names.
+                known.forget_row();
+                return None;
+            }
+            let row = |known: &Known| Task {
+                block,
+                ..known.state(*id).row()
+            };
+            Some(known.idle_row(row).clone())
+        })
+    }
+
+    /// Whether a task lives.
+    pub fn has(&self, key: &TaskKey) -> bool {
+        let known = self.ids.get(&key.tid).and_then(|id| self.by_id.get(id));
+        known.is_some_and(|known| known.key() == *key)
+    }
+
+    /// What is kept of a task, if it lives.
+    pub fn known(&mut self, key: &TaskKey) -> Option<&mut Known> {
+        let known = self.by_id.get_mut(self.ids.get(&key.tid)?)?;
+        (known.key() == *key).then_some(known)
     }
 
     /// Whether a task that is not known was born since the last look. One that
@@ -185,7 +224,9 @@ impl Live {
 
     fn add(&self, interval: &mut Interval, state: &TaskState) {
         let before = match self.by_id.get(&state.id) {
-            Some(known) if is_continued(known, state) => known.counters,
+            Some(known) if is_continued(&known.state(state.id), state) => {
+                known.state(state.id).counters
+            }
             _ if self.is_born_in_interval(interval, state) => TaskCounters::zero(),
             _ => state.counters,
         };
@@ -322,7 +363,7 @@ mod tests {
             }
             assert_eq!(written(&interval), [(7, Some(41), false)]);
             assert_eq!(live.by_tid(8), None);
-            assert_eq!(live.by_tid(7), Some(&thread));
+            assert_eq!(live.by_tid(7), Some(thread));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use iotop_common::Class;
 
-use super::{BlockFact, Sample, Task, TaskBlock};
+use super::{BlockFact, Sample, SharedTask, Task, TaskBlock};
 
 /// The start of a task that is gone may be told too early or too late by this
 /// where only its exit record was heard, ns.
@@ -17,7 +17,7 @@ const LOOSE: u64 = 1_000_000_000;
 pub fn processes(sample: &mut Sample, leader: impl Fn(u32) -> Option<Task>) {
     let leaders = Leaders::of(&sample.tasks, leader);
     let mut index: HashMap<(u32, Option<u64>), usize> = HashMap::new();
-    let mut sums: Vec<Task> = Vec::new();
+    let mut sums: Vec<SharedTask> = Vec::new();
     let mut of: Vec<usize> = Vec::with_capacity(sample.tasks.len());
     for thread in &sample.tasks {
         let process = (thread.pid, leaders.start_of(thread));
@@ -34,14 +34,16 @@ pub fn processes(sample: &mut Sample, leader: impl Fn(u32) -> Option<Task>) {
             && let Some(leader) = leaders.idle.get(&pid)
             && Some(leader.start_boottime) == start
         {
-            *sum = Task {
+            *sum = SharedTask::from(Task {
                 stats: sum.stats,
                 block: sum.block,
                 exited: sum.exited && leader.exited,
                 ..leader.clone()
-            };
+            });
         }
-        sum.tid = pid;
+        if sum.tid != pid {
+            sum.tid = pid;
+        }
     }
     for fact in &mut sample.facts {
         let by_another_thread = fact.owner != fact.submitter;
@@ -66,7 +68,7 @@ struct Leaders {
 }
 
 impl Leaders {
-    fn of(tasks: &[Task], leader: impl Fn(u32) -> Option<Task>) -> Leaders {
+    fn of(tasks: &[SharedTask], leader: impl Fn(u32) -> Option<Task>) -> Leaders {
         let mut starts: HashMap<u32, Vec<u64>> = HashMap::new();
         for task in tasks.iter().filter(|task| task.tid == task.pid) {
             starts
@@ -153,9 +155,9 @@ mod tests {
     fn summed(tasks: Vec<Task>, leader: Option<Task>) -> Vec<(u32, u64, u64, bool)> {
         let mut sample = golden::sample();
         sample.facts.clear();
-        sample.tasks = tasks;
+        sample.tasks = tasks.into_iter().map(SharedTask::from).collect();
         processes(&mut sample, |_| leader.clone());
-        let row = |task: &Task| {
+        let row = |task: &SharedTask| {
             let written = task.block.map_or(0, |block| block.write() >> 20);
             (task.tid, task.start_boottime / SECOND, written, task.exited)
         };

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use iotop_common::{Class, FlushId};
 use jiff::Timestamp;
 
-use super::{Disk, Flush, Lags, Spike, devices::Number};
+use super::{Disk, Flush, Lags, SharedTask, Spike, devices::Number};
 
 /// A file: its device, its inode number, and what tells inodes of one number
 /// apart (`FactKey::file`).
@@ -27,7 +27,7 @@ pub struct Sample {
     /// What holds for the machine as a whole.
     pub system: System,
     /// Every task with something to report, and every live task when all were asked for.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<SharedTask>,
     /// Who exited in the interval, with something to report or without.
     pub exited: Vec<TaskKey>,
     /// Every (owner, submitter, device, inode, class) with bytes in the interval,
@@ -68,7 +68,7 @@ pub struct Group {
 impl Sample {
     /// Keeps the tasks that are wanted.
     pub fn keep_tasks(&mut self, wanted: impl Fn(&Task) -> bool) {
-        let keep: Vec<bool> = self.tasks.iter().map(wanted).collect();
+        let keep: Vec<bool> = self.tasks.iter().map(|task| wanted(task)).collect();
         self.retain_tasks(&keep);
     }
 
@@ -378,7 +378,10 @@ impl TaskCounters {
         self.fields().into_iter().flatten().any(|n| n != 0)
     }
 
-    fn fields(&self) -> [Option<u64>; 11] {
+    /// How many there are.
+    pub(super) const COUNT: usize = 11;
+
+    pub(super) fn fields(&self) -> [Option<u64>; Self::COUNT] {
         [
             self.read_bytes,
             self.write_bytes,
@@ -400,7 +403,11 @@ impl TaskCounters {
         f: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
     ) -> TaskCounters {
         let (a, b) = (self.fields(), other.fields());
-        let of = |n: usize| f(a[n], b[n]);
+        TaskCounters::from_fn(|n| f(a[n], b[n]))
+    }
+
+    /// From each counter's number among the fields.
+    pub(super) fn from_fn(of: impl Fn(usize) -> Option<u64>) -> TaskCounters {
         TaskCounters {
             read_bytes: of(0),
             write_bytes: of(1),

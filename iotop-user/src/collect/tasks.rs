@@ -176,7 +176,7 @@ fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &Live) -> Tas
         uid: stats.uid,
         comm: stats.comm().map(|name| comm(&name)).unwrap_or_default(),
         counters: stats.counters(counted),
-        ..known.copied().unwrap_or(told)
+        ..known.unwrap_or(told)
     }
 }
 

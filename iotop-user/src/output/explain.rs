@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{escape, losses_named, units, why::why};
 use crate::collect::{
-    Flush, FlushLag, FlushOwner, Run, Sample, Spike, Task, TaskKey, Unattributed,
+    Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskKey, Unattributed,
 };
 
 /// Flushes of one interval that have a block; the rest is summed up.
@@ -146,7 +146,7 @@ impl Explain {
     }
 
     fn throttled(&self, text: &mut String, sample: &Sample) {
-        let mut tasks: Vec<(u64, u64, &Task)> = sample
+        let mut tasks: Vec<(u64, u64, &SharedTask)> = sample
             .tasks
             .iter()
             .filter_map(|task| {

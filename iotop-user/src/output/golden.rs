@@ -19,7 +19,7 @@ use crate::{
     cli::Text,
     collect::{
         Accumulator, Asker, BlockFact, BlockTotals, By, Disk, Kept, Lag, Lags, Lost, Run, Sample,
-        SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
+        SharedTask, SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
         attribution::by_device,
         devices::{DeviceNames, Number},
         flush::{self, flushes},
@@ -230,7 +230,9 @@ pub fn sample() -> Sample {
             tasks_exited: Some(1),
             self_cpu_ns: Some(1_500_000),
         },
-        tasks: vec![dd, kworker, jbd2, db, writer, hostile],
+        tasks: [dd, kworker, jbd2, db, writer, hostile]
+            .map(SharedTask::from)
+            .into(),
         devices: by_device(&facts),
         exited: Vec::new(),
         facts,

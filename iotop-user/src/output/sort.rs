@@ -64,7 +64,7 @@ impl FromStr for Sort {
 pub fn rows(sample: &Sample) -> Vec<Row<'_>> {
     match &sample.groups {
         Some(groups) => groups.iter().map(Row::Group).collect(),
-        None => sample.tasks.iter().map(Row::Task).collect(),
+        None => sample.tasks.iter().map(|task| Row::Task(task)).collect(),
     }
 }
 

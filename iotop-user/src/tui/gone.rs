@@ -32,7 +32,7 @@ impl Gone {
             let idle = Task {
                 stats: task.stats.nothing(),
                 block: task.block.map(|_| TaskBlock::zero()),
-                ..task.clone()
+                ..Task::clone(task)
             };
             self.tasks.insert(task.key(), (idle, sample.time));
         }
@@ -56,7 +56,7 @@ impl Gone {
         if self.tasks.is_empty() {
             return Vec::new();
         }
-        let there: HashSet<TaskKey> = sample.tasks.iter().map(Task::key).collect();
+        let there: HashSet<TaskKey> = sample.tasks.iter().map(|task| task.key()).collect();
         let missing = self.tasks.values().map(|(task, _)| task);
         missing
             .filter(|task| !there.contains(&task.key()))

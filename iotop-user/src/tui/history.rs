@@ -165,11 +165,11 @@ fn point(row: Row<'_>) -> Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::Task, output::golden};
+    use crate::{collect::SharedTask, output::golden};
 
-    fn add(histories: &mut Histories, tasks: &[Task]) {
+    fn add(histories: &mut Histories, tasks: &[SharedTask]) {
         histories.step();
-        histories.set(tasks.iter().map(Row::Task));
+        histories.set(tasks.iter().map(|task| Row::Task(task)));
     }
 
     #[test]

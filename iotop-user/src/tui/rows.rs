@@ -17,8 +17,8 @@ use super::{
 use crate::{
     cli::{GroupBy, OnDevice},
     collect::{
-        By, Group, Sample, Task, TaskBlock, TaskKey, Unattributed, Wanted, devices::DeviceNames,
-        group, on_device, processes::processes, select::of_wanted,
+        By, Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed, Wanted,
+        devices::DeviceNames, group, on_device, processes::processes, select::of_wanted,
     },
     output::{Filter, Row, sort},
 };
@@ -231,7 +231,9 @@ impl Show<'_> {
         if exited && by.is_none() {
             let missing = self.gone.missing(&sample);
             if !missing.is_empty() {
-                Arc::make_mut(&mut sample).tasks.extend(missing);
+                Arc::make_mut(&mut sample)
+                    .tasks
+                    .extend(missing.into_iter().map(SharedTask::from));
             }
         }
         if !pids.is_empty() || !uids.is_empty() {
@@ -243,11 +245,14 @@ impl Show<'_> {
             of_wanted(Arc::make_mut(&mut sample), &wanted);
         }
         if group_by == GroupBy::Process {
-            let leader = |pid| all.tasks.iter().find(|task| task.tid == pid).cloned();
+            let leader = |pid| {
+                let leader = all.tasks.iter().find(|task| task.tid == pid)?;
+                Some(Task::clone(leader))
+            };
             processes(Arc::make_mut(&mut sample), leader);
         }
         let is_here = |task: &Task| !task.exited || task.did_io() || task.has_dirty_pages();
-        if !exited && !sample.tasks.iter().all(is_here) {
+        if !exited && !sample.tasks.iter().all(|task| is_here(task)) {
             Arc::make_mut(&mut sample).keep_tasks(is_here);
         }
         if only {
@@ -373,7 +378,7 @@ pub fn wanted_rows(settings: &Settings) -> crate::collect::Rows {
 
 /// The tids of a row's task, by process where rows are those.
 pub fn tids(sample: &Sample, task: &Task, processes: bool) -> HashSet<(u32, u64)> {
-    let of = |other: &&Task| match processes {
+    let of = |other: &&SharedTask| match processes {
         true => other.pid == task.pid,
         false => other.key() == task.key(),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::collect::Task;
+use crate::collect::{SharedTask, Task};
 
 /// How deep lines are drawn.
 const DEEPEST: usize = 12;
@@ -18,7 +18,7 @@ pub struct Branch {
 
 /// Puts children right below their parents. `order` says where in `tasks` each
 /// row is; of siblings that one is first which has the first of them all below it.
-pub fn tree(tasks: &[Task], order: &[usize]) -> Vec<Branch> {
+pub fn tree(tasks: &[SharedTask], order: &[usize]) -> Vec<Branch> {
     let parents = parents(tasks);
     let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
     let mut there: HashSet<usize> = HashSet::new();
@@ -53,7 +53,7 @@ pub fn tree(tasks: &[Task], order: &[usize]) -> Vec<Branch> {
 }
 
 /// The tasks and all above them, so that a tree of some is whole.
-pub fn with_ancestors(tasks: &[Task], chosen: impl Fn(&Task) -> bool) -> Vec<bool> {
+pub fn with_ancestors(tasks: &[SharedTask], chosen: impl Fn(&Task) -> bool) -> Vec<bool> {
     let parents = parents(tasks);
     let mut keep = vec![false; tasks.len()];
     for at in (0..tasks.len()).filter(|at| chosen(&tasks[*at])) {
@@ -68,7 +68,7 @@ pub fn with_ancestors(tasks: &[Task], chosen: impl Fn(&Task) -> bool) -> Vec<boo
 
 /// Where each task's parent is. Who is younger than a task, or not there, is
 /// not its parent: numbers are reused.
-fn parents(tasks: &[Task]) -> Vec<Option<usize>> {
+fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
     let mut leaders: HashMap<u32, usize> = HashMap::new();
     for (at, task) in tasks
         .iter()
@@ -80,7 +80,7 @@ fn parents(tasks: &[Task]) -> Vec<Option<usize>> {
             *newest = at;
         }
     }
-    let parent = |(at, task): (usize, &Task)| {
+    let parent = |(at, task): (usize, &SharedTask)| {
         let above = if task.tid == task.pid {
             task.ppid?
         } else {
@@ -113,17 +113,18 @@ mod tests {
 
     use super::*;
 
-    fn task(pid: u32, tid: u32, ppid: u32) -> Task {
-        Task {
+    fn task(pid: u32, tid: u32, ppid: u32) -> SharedTask {
+        let task = Task {
             pid,
             tid,
             ppid: Some(ppid),
             start_boottime: u64::from(tid),
             ..Task::default()
-        }
+        };
+        task.into()
     }
 
-    fn shape(tasks: &[Task]) -> Vec<(u32, usize)> {
+    fn shape(tasks: &[SharedTask]) -> Vec<(u32, usize)> {
         let order: Vec<usize> = (0..tasks.len()).collect();
         let branches = tree(tasks, &order);
         branches
@@ -176,13 +177,12 @@ mod tests {
         fn every_task_is_in_the_tree_once(
             tasks in prop::collection::vec((0u32..8, 0u32..8, 0u32..8, 0u64..3), 0..20)
         ) {
-            let tasks: Vec<Task> = tasks
-                .into_iter()
-                .map(|(pid, tid, ppid, start)| Task {
-                    start_boottime: start,
-                    ..task(pid, tid, ppid)
-                })
-                .collect();
+            let of = |(pid, tid, ppid, start)| {
+                let mut task = task(pid, tid, ppid);
+                task.start_boottime = start;
+                task
+            };
+            let tasks: Vec<SharedTask> = tasks.into_iter().map(of).collect();
             let order: Vec<usize> = (0..tasks.len()).collect();
             let mut found: Vec<usize> = tree(&tasks, &order).iter().map(|b| b.at).collect();
             found.sort_unstable();

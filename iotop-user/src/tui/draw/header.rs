@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
-    collect::{BlockTotals, Disk, Sample, Task, TaskCounters, Unattributed},
+    collect::{BlockTotals, Disk, Sample, SharedTask, TaskCounters, Unattributed},
     output::{
         cell::Scale,
         table::{losses_named, reasons},
@@ -132,7 +132,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
 /// The sum of the rows beside what the kernel says of the whole machine.
 fn io(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
     let system = &sample.system;
-    let sum = |sum: TaskCounters, task: &Task| sum.plus(&task.stats);
+    let sum = |sum: TaskCounters, task: &SharedTask| sum.plus(&task.stats);
     let total = sample.tasks.iter().fold(system.counted, sum);
     let lines = [
         ("Total", total.read_bytes, total.write_bytes),

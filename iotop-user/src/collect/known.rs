@@ -1,0 +1,150 @@
+//! What is kept of each live task between two passes, in as little room as it takes:
+//! there may be hundreds of thousands.
+
+use super::{SharedTask, Task, TaskCounters, TaskKey, live::TaskState};
+
+/// A live task as it was seen last.
+#[derive(Debug)]
+pub struct Known {
+    state: Compact,
+    /// The row of every interval in which it does nothing. `None`: nobody asked for
+    /// it since the task did something.
+    idle: Option<SharedTask>,
+    /// The row has the task's names.
+    named: bool,
+}
+
+/// A [`TaskState`] without its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Compact {
+    start_boottime: u64,
+    /// 0: not known.
+    cgroup_id: u64,
+    counters: [u64; TaskCounters::COUNT],
+    tid: u32,
+    pid: u32,
+    ppid: Option<u32>,
+    uid: Option<u32>,
+    comm: [u8; 16],
+    /// A bit for each counter that is known.
+    counted: u16,
+    kthread: bool,
+}
+
+impl Known {
+    /// Of a state that was just read.
+    pub fn new(state: &TaskState) -> Known {
+        Known {
+            state: Compact::from(state),
+            idle: None,
+            named: false,
+        }
+    }
+
+    /// The state of the task that has this id.
+    pub fn state(&self, id: u64) -> TaskState {
+        let Compact { counted, .. } = self.state;
+        let counter = |n: usize| (counted & 1 << n != 0).then_some(self.state.counters[n]);
+        TaskState {
+            id,
+            start_boottime: self.state.start_boottime,
+            tid: self.state.tid,
+            pid: self.state.pid,
+            ppid: self.state.ppid,
+            uid: self.state.uid,
+            cgroup_id: Some(self.state.cgroup_id).filter(|id| *id != 0),
+            comm: self.state.comm,
+            kthread: self.state.kthread,
+            counters: TaskCounters::from_fn(counter),
+        }
+    }
+
+    /// The task's identity.
+    pub fn key(&self) -> TaskKey {
+        TaskKey {
+            tid: self.state.tid,
+            start_boottime: self.state.start_boottime,
+        }
+    }
+
+    /// The row that says that the task did nothing; `row` makes it.
+    pub fn idle_row(&mut self, row: impl FnOnce(&Known) -> Task) -> &SharedTask {
+        if self.idle.is_none() {
+            self.idle = Some(row(self).into());
+        }
+        self.idle.get_or_insert_default()
+    }
+
+    /// The next such row is made again.
+    pub fn forget_row(&mut self) {
+        (self.idle, self.named) = (None, false);
+    }
+
+    /// Looks names up for a row of this task: once if it is the one that is kept.
+    pub fn name(&mut self, row: &mut SharedTask, fill: impl FnOnce(&mut Task)) {
+        let is_kept = self.idle.as_ref().is_some_and(|idle| idle.is(row));
+        if is_kept && self.named {
+            return;
+        }
+        fill(row);
+        if is_kept {
+            self.idle = Some(row.clone());
+            self.named = true;
+        }
+    }
+
+    /// Whether nothing has changed since.
+    pub fn is(&self, state: &TaskState) -> bool {
+        self.state == Compact::from(state)
+    }
+}
+
+impl From<&TaskState> for Compact {
+    fn from(state: &TaskState) -> Compact {
+        let fields = state.counters.fields();
+        let bit = |n: usize| u16::from(fields[n].is_some()) << n;
+        Compact {
+            start_boottime: state.start_boottime,
+            cgroup_id: state.cgroup_id.unwrap_or(0),
+            counters: fields.map(|counter| counter.unwrap_or(0)),
+            tid: state.tid,
+            pid: state.pid,
+            ppid: state.ppid,
+            uid: state.uid,
+            comm: state.comm,
+            counted: (0..TaskCounters::COUNT).map(bit).sum(),
+            kthread: state.kthread,
+        }
+    }
+}
+
+const _: () = assert!(TaskCounters::COUNT <= u16::BITS as usize);
+const _: () = assert!(size_of::<Known>() <= 168);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_comes_back_as_it_was() {
+        let state = TaskState {
+            id: 9,
+            start_boottime: 8,
+            tid: 7,
+            pid: 6,
+            ppid: Some(5),
+            uid: None,
+            cgroup_id: Some(4),
+            comm: *b"a name of 15 by\0",
+            kthread: true,
+            counters: TaskCounters {
+                read_bytes: Some(0),
+                swapin_delay_ns: Some(u64::MAX),
+                ..TaskCounters::default()
+            },
+        };
+        let known = Known::new(&state);
+        assert_eq!(known.state(9), state);
+        assert!(known.is(&state) && !known.is(&TaskState { tid: 1, ..state }));
+    }
+}
