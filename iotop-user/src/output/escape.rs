@@ -5,7 +5,9 @@ use std::{borrow::Cow, fmt::Write as _};
 
 /// Makes control characters and such as change the direction of text visible.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_dangerous) {
+    // Nearly every text, and command lines may be long.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain || !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);

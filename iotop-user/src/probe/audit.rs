@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::maps::MapData;
 use iotop_common::{
-    Owner, Tag, Tick,
-    tag::{FRAMES_ASKED, SLOTS},
+    Tag, Tick,
+    tag::{FRAMES_ASKED, SLOTS, TAGS_PER_CHUNK},
 };
 
-use super::{bpf, mapped::Mapped};
+use super::{bpf, mapped::Mapped, owners::Owners};
 
 /// `BPF_PROG_TEST_RUN`; raw tracepoints take it since 5.10.
 const PROG_TEST_RUN: libc::c_long = 10;
@@ -47,15 +48,19 @@ impl Audit {
     ///
     /// # Errors
     ///
-    /// The kernel does not run the program that looks at the pages.
+    /// The tags can't be mapped, or the kernel does not run the program that looks at
+    /// the pages.
     pub fn run(
         &mut self,
-        tags: &Mapped<u32>,
-        owners: &Mapped<Owner>,
+        tags: &MapData,
+        owners: &Owners,
         program: BorrowedFd<'_>,
         now: Tick,
     ) -> io::Result<Vec<u32>> {
         let begun = Instant::now();
+        // Only for now: each page that is mapped counts as this process's memory.
+        let chunks = tags.info().map_or(0, |info| info.max_entries());
+        let tags = &Mapped::<u32>::new(tags, chunks as usize * TAGS_PER_CHUNK as usize)?;
         let mut live = vec![0; SLOTS as usize];
         let mut old = Old {
             tags,
@@ -83,7 +88,7 @@ impl Audit {
 /// Tags whose pages are asked for together.
 struct Old<'a> {
     tags: &'a Mapped<u32>,
-    owners: &'a Mapped<Owner>,
+    owners: &'a Owners,
     program: BorrowedFd<'a>,
     frames: Vec<(usize, Tag)>,
 }
@@ -105,10 +110,8 @@ impl Old<'_> {
         let waiting = waiting(self.program, &frames)?;
         for (n, (frame, tag)) in self.frames.drain(..).enumerate() {
             if waiting >> n & 1 == 0 && self.tags.replace(frame, tag.0, Tag::NONE.0) {
-                let slot = tag.slot() as usize;
-                live[slot] -= 1;
-                self.owners
-                    .add(slot, mem::offset_of!(Owner, cleaned_pages), 1);
+                live[tag.slot() as usize] -= 1;
+                self.owners.cleaned(tag.slot());
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use iotop_common::FlushRun;
 
-use super::{Probe, ProbeError, plain::plain, typed};
+use super::{Probe, ProbeError, not_mapped, plain::plain, typed};
 
 impl Probe {
     /// The runs that are under way, and those that have ended since the last
@@ -16,7 +16,8 @@ impl Probe {
         let mut left_over = Vec::new();
         for item in self.runs.iter() {
             let (slot, run) = typed("RUNS", item)?;
-            let tenant = self.owners.get(slot as usize);
+            self.owners.reach(slot).map_err(not_mapped)?;
+            let tenant = self.owners.get(slot);
             // A worker whose slot was taken back runs under another one now.
             match tenant.is_some_and(|owner| owner.start_boottime == run.worker_start) {
                 true => running.push(run),

@@ -74,6 +74,11 @@ impl<T: Pod> Mapped<T> {
         }
     }
 
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
     /// Adds to a counter of an element, at a byte offset from its start.
     pub fn add(&self, index: usize, offset: usize, n: u64) {
         assert!(

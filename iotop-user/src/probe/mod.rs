@@ -8,6 +8,7 @@ mod error;
 mod flushes;
 mod grace;
 mod mapped;
+mod owners;
 mod plain;
 mod programs;
 mod slots;
@@ -15,6 +16,7 @@ mod tasks;
 
 use std::{
     collections::HashSet,
+    io,
     mem::offset_of,
     time::{Duration, Instant},
 };
@@ -36,7 +38,7 @@ pub use slots::PageDeltas;
 use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use audit::Audit;
 use grace::Grace;
-use mapped::Mapped;
+use owners::Owners;
 use plain::plain;
 use programs::PAGES_WAITING;
 use slots::{Slots, Step};
@@ -77,16 +79,13 @@ pub struct Probe {
     slot_of: BpfHashMap<MapData, u32, u32>,
     free: Stack<MapData, u32>,
     lower_devices: BpfHashMap<MapData, u32, u8>,
-    owners: Mapped<Owner>,
-    /// Open, so that doctor finds what it takes.
-    _owners: MapData,
+    owners: Owners,
     exits: RingBuf<MapData>,
     files: RingBuf<MapData>,
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
     counted: Counted,
-    tags: Mapped<u32>,
-    _tags: MapData,
+    tags: MapData,
     slots: Slots,
     grace: Grace,
     epoch: Control,
@@ -154,26 +153,14 @@ impl Probe {
             slot_of: map(&mut ebpf, name, "SLOT_OF")?,
             free: map(&mut ebpf, name, "FREE")?,
             lower_devices: map(&mut ebpf, name, "LOWER_DEVICES")?,
-            owners: Mapped::new(&owners, SLOTS as usize).map_err(|source| ProbeError::Call {
-                call: "mmap",
-                map: "OWNERS",
-                source,
-            })?,
-            _owners: owners,
+            owners: Owners::new(owners).map_err(not_mapped)?,
             exits: map(&mut ebpf, name, "EXITS")?,
             files: map(&mut ebpf, name, "FILES")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
             counted: Counted::by_layout(&layout),
-            tags: Mapped::new(&tags, chunks as usize * TAGS_PER_CHUNK as usize).map_err(
-                |source| ProbeError::Call {
-                    call: "mmap",
-                    map: "TAGS",
-                    source,
-                },
-            )?,
-            _tags: tags,
-            slots: Slots::new(now),
+            tags,
+            slots: Slots::new(),
             grace: Grace::new().map_err(|source| ProbeError::Call {
                 call: "BPF_MAP_CREATE",
                 map: "of maps",
@@ -279,7 +266,8 @@ impl Probe {
         let reports = slots::Reports::of(facts);
         let mut owners = Vec::new();
         let last = self.slots.last.max(reports.last_named);
-        for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot as usize), last) {
+        self.owners.reach(last).map_err(not_mapped)?;
+        for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot), last) {
             let seen = self.slots.look(slot, &owner, reports.of_slot(slot), now);
             let Some((deltas, step)) = seen else { continue };
             match step {
@@ -326,14 +314,22 @@ fn file_name(record: &[u8]) -> Option<FileName> {
     plain(&whole)
 }
 
+fn not_mapped(source: io::Error) -> ProbeError {
+    ProbeError::Call {
+        call: "mmap",
+        map: "OWNERS",
+        source,
+    }
+}
+
 /// Makes sure that nobody is given this slot any more.
 fn retire(
-    owners: &Mapped<Owner>,
+    owners: &Owners,
     slot_of: &mut BpfHashMap<MapData, u32, u32>,
     slot: Slot,
     owner: &Owner,
 ) -> Result<(), ProbeError> {
-    owners.set_word(slot as usize, offset_of!(Owner, retired), 1);
+    owners.set_word(slot, offset_of!(Owner, retired), 1);
     match slot_of.get(&owner.tid, 0) {
         Ok(known) if known == slot => gone_is_fine(slot_of.remove(&owner.tid)),
         Ok(_) | Err(MapError::KeyNotFound) => Ok(()),

@@ -1,16 +1,13 @@
 //! Loads and attaches the programs of the kernel half.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError, RawTracePoint},
 };
 
-use super::ProbeError;
+use super::{ProbeError, bpf};
 use crate::kernel::hooks::{Hook, LATER, On};
 
 /// The program that passes over all tasks.
@@ -177,7 +174,7 @@ pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<Borrowed
 }
 
 /// How often the kernel did not run a program because it was running on that
-/// CPU already (`recursion_misses` of the fd's fdinfo, 5.12).
+/// CPU already (`recursion_misses` of `struct bpf_prog_info`, 5.12).
 pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
@@ -185,13 +182,6 @@ pub(super) fn missed(programs: &[Attached]) -> u64 {
         .filter(|attached| {
             !LATER.contains(&attached.hook.program) && !attached.hook.on.is_function()
         })
-        .filter_map(|attached| {
-            let path = format!("/proc/self/fdinfo/{}", attached.fd.as_raw_fd());
-            let text = fs::read_to_string(path).ok()?;
-            let line = text
-                .lines()
-                .find(|line| line.starts_with("recursion_misses:"))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        })
+        .filter_map(|attached| bpf::recursion_misses(&attached.fd).ok())
         .sum()
 }

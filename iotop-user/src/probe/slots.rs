@@ -78,13 +78,13 @@ pub struct Reports {
 impl Reports {
     /// Gathers them.
     pub fn of(facts: &[(FactKey, Fact)]) -> Reports {
-        let mut of_slot = vec![Report::default(); SLOTS as usize];
-        let mut last_named = 0;
+        let named = facts.iter().flat_map(|(key, _)| [key.owner, key.submitter]);
+        let last_named = named.filter(|slot| *slot < SLOTS).max().unwrap_or(0);
+        let mut of_slot = vec![Report::default(); last_named as usize + 1];
         for (key, fact) in facts {
             for slot in [key.owner, key.submitter] {
                 if let Some(report) = of_slot.get_mut(slot as usize) {
                     report.named = true;
-                    last_named = last_named.max(slot);
                 }
             }
             if let Some(report) = of_slot.get_mut(key.owner as usize) {
@@ -130,6 +130,7 @@ pub enum Step {
 /// Every slot's record.
 #[derive(Debug)]
 pub struct Slots {
+    /// Up to the highest slot that ever had a tenant.
     records: Vec<Record>,
     /// The highest slot that was ever seen with a tenant.
     pub last: Slot,
@@ -137,22 +138,9 @@ pub struct Slots {
 
 impl Slots {
     /// All slots free.
-    pub fn new(now: Instant) -> Slots {
-        let record = Record {
-            state: State::Free,
-            generation: 0,
-            tagged: 0,
-            cleaned: 0,
-            submitted: 0,
-            cancelled: 0,
-            throttled: 0,
-            throttles: 0,
-            lost_tags: 0,
-            found_lost: None,
-            since: now,
-        };
+    pub fn new() -> Slots {
         Slots {
-            records: vec![record; SLOTS as usize],
+            records: Vec::new(),
             last: 0,
         }
     }
@@ -166,22 +154,14 @@ impl Slots {
         report: Report,
         now: Instant,
     ) -> Option<(PageDeltas, Step)> {
+        if self.records.len() <= slot as usize {
+            let free = Record::new(State::Free, 0, now);
+            self.records.resize(slot as usize + 1, free);
+        }
         let record = &mut self.records[slot as usize];
         self.last = self.last.max(slot);
         if record.generation != owner.generation {
-            *record = Record {
-                state: State::InUse,
-                generation: owner.generation,
-                tagged: 0,
-                cleaned: 0,
-                submitted: 0,
-                cancelled: 0,
-                throttled: 0,
-                throttles: 0,
-                lost_tags: 0,
-                found_lost: None,
-                since: now,
-            };
+            *record = Record::new(State::InUse, owner.generation, now);
         } else if matches!(record.state, State::Free) {
             return None;
         }
@@ -215,9 +195,8 @@ impl Slots {
 
     /// Whether pages wait: worth a look at the tags.
     pub fn any_waits(&self) -> bool {
-        self.records[SLOT_FIRST as usize..]
-            .iter()
-            .any(|record| record.waiting() > record.lost_tags)
+        let mut records = self.records.iter().skip(SLOT_FIRST as usize);
+        records.any(|record| record.waiting() > record.lost_tags)
     }
 
     /// Takes a count of live tags by slot: what the counters of one that is stuck hold
@@ -241,6 +220,22 @@ fn grown(now: u32, before: u32) -> u64 {
 }
 
 impl Record {
+    fn new(state: State, generation: u32, now: Instant) -> Record {
+        Record {
+            state,
+            generation,
+            tagged: 0,
+            cleaned: 0,
+            submitted: 0,
+            cancelled: 0,
+            throttled: 0,
+            throttles: 0,
+            lost_tags: 0,
+            found_lost: None,
+            since: now,
+        }
+    }
+
     /// Tagged pages of which nothing was heard since.
     fn waiting(&self) -> u64 {
         self.tagged
@@ -318,7 +313,7 @@ mod tests {
     #[test]
     fn a_slot_is_kept_while_its_dead_task_has_dirty_pages() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         let owner = dead_writer(1);
         let later = start + Duration::from_secs(600);
         slots.look(SLOT, &owner, NAMED, start);
@@ -329,7 +324,7 @@ mod tests {
     #[test]
     fn a_slot_rests_before_it_is_free_again() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         let mut owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         owner.cleaned_pages = 10;
@@ -356,7 +351,7 @@ mod tests {
     #[test]
     fn a_slots_next_tenant_starts_from_zero() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         slots.look(SLOT, &dead_writer(1), NAMED, start);
         let next = Owner {
             generation: 2,
@@ -370,7 +365,7 @@ mod tests {
     #[test]
     fn tags_lost_to_migration_do_not_hold_a_slot_for_ever() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         let owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
@@ -386,7 +381,7 @@ mod tests {
     #[test]
     fn tags_that_were_submitted_while_they_were_counted_are_not_lost() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         let owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
@@ -406,7 +401,7 @@ mod tests {
     #[test]
     fn a_slot_that_moves_is_not_corrected() {
         let start = Instant::now();
-        let mut slots = Slots::new(start);
+        let mut slots = Slots::new();
         let owner = dead_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         slots.correct(&[0; SLOTS as usize], start);
