@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     identity::{Files, Names, Stat, Thread},
-    kernel::{clock, counted::Counted, settings, uevents::BlockEvents},
+    kernel::{clock, counted::Counted, memory, settings, uevents::BlockEvents},
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -130,6 +130,8 @@ impl Collector {
             },
         };
         collector.sample()?;
+        // Tables that grew left their smaller selves behind.
+        memory::return_free();
         collector.seq = 0;
         collector.wanted = collector.with_processes(wanted);
         Ok(collector)

@@ -96,7 +96,8 @@ const MOST_GONE: usize = 1 << 16;
 /// Every live task.
 #[derive(Debug, Default)]
 pub struct Live {
-    by_id: HashMap<u64, Known>,
+    /// Boxed: a map has room for up to twice as many as are in it.
+    by_id: HashMap<u64, Box<Known>>,
     /// The id of the task that has a tid.
     ids: HashMap<u32, u64>,
     /// Who has told its last counters, by id: a pass still finds it while its
@@ -121,13 +122,13 @@ impl Live {
         match self.by_id.entry(state.id) {
             Entry::Occupied(known) if known.get().is(state) => {}
             Entry::Occupied(mut known) => {
-                let former = known.insert(Known::new(state)).state(state.id);
+                let former = known.insert(Known::new(state).into()).state(state.id);
                 if former.tid != state.tid {
                     self.release_tid(&former);
                 }
             }
             Entry::Vacant(place) => {
-                place.insert(Known::new(state));
+                place.insert(Known::new(state).into());
             }
         }
         self.ids.insert(state.tid, state.id);
@@ -201,7 +202,7 @@ impl Live {
     /// What is kept of a task, if it lives.
     pub fn known(&mut self, key: &TaskKey) -> Option<&mut Known> {
         let known = self.by_id.get_mut(self.ids.get(&key.tid)?)?;
-        (known.key() == *key).then_some(known)
+        (known.key() == *key).then_some(&mut **known)
     }
 
     /// Whether a task that is not known was born since the last look. One that

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    hash::Hash,
     io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,13 +27,15 @@ pub struct Names {
     cgroups: Cgroups,
     places: HashMap<Arc<str>, Place>,
     strings: HashSet<Arc<str>>,
-    known: HashMap<TaskKey, Named>,
+    known: HashMap<TaskKey, Arc<Named>>,
+    /// One copy of each: threads often have all their names in common.
+    named: HashSet<Arc<Named>>,
     /// Of the refresh under way: threads share their process's.
     processes: HashMap<u32, Process>,
 }
 
 /// What a task was called when it was looked up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Named {
     comm: Arc<str>,
     process: Process,
@@ -40,7 +43,7 @@ struct Named {
 }
 
 /// What all threads of a process have in common.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Process {
     cmdline: Option<Arc<str>>,
     cgroup: Option<Arc<str>>,
@@ -64,6 +67,7 @@ impl Names {
             places: HashMap::new(),
             strings: HashSet::new(),
             known: HashMap::new(),
+            named: HashSet::new(),
             processes: HashMap::new(),
         }
     }
@@ -78,19 +82,25 @@ impl Names {
             Some(named) if named.comm == task.comm => {
                 // The one thing that changes without a new name.
                 if named.prio.is_some() && !task.exited && task.did_io() {
-                    named.prio = priority::of(task.tid).map(|prio| intern(&mut self.strings, prio));
+                    let prio = priority::of(task.tid);
+                    if prio.as_deref() != named.prio.as_deref() {
+                        let prio = prio.map(|prio| intern(&mut self.strings, prio));
+                        Arc::make_mut(named).prio = prio;
+                    }
                 }
                 named.clone()
             }
             _ => {
                 let named = self.look_up(task);
+                let named = one(&mut self.named, named.into());
                 self.known.insert(key, named.clone());
                 named
             }
         };
-        task.cmdline = named.process.cmdline;
-        task.prio = named.prio.filter(|_| !task.exited);
-        if let Some(cgroup) = named.process.cgroup {
+        task.comm = named.comm.clone();
+        task.cmdline = named.process.cmdline.clone();
+        task.prio = named.prio.clone().filter(|_| !task.exited);
+        if let Some(cgroup) = named.process.cgroup.clone() {
             let place = self
                 .places
                 .entry(cgroup.clone())
@@ -106,6 +116,7 @@ impl Names {
         self.known.retain(|key, _| wanted(key));
         self.processes.clear();
         self.cgroups.look_again();
+        self.named.retain(|named| Arc::strong_count(named) > 1);
         self.strings.retain(|string| Arc::strong_count(string) > 1);
         let strings = &self.strings;
         self.places.retain(|cgroup, _| strings.contains(cgroup));
@@ -124,7 +135,7 @@ impl Names {
         };
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
-            comm: task.comm.clone(),
+            comm: one(&mut self.strings, task.comm.clone()),
             process: Process {
                 cmdline: process.cmdline.filter(|_| !task.kthread),
                 cgroup,
@@ -188,9 +199,16 @@ impl Place {
 fn intern(strings: &mut HashSet<Arc<str>>, string: String) -> Arc<str> {
     match strings.get(&*string) {
         Some(known) => known.clone(),
+        None => one(strings, string.into()),
+    }
+}
+
+/// The copy that is known already, if there is one.
+fn one<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> {
+    match all.get(&new) {
+        Some(known) => known.clone(),
         None => {
-            let new: Arc<str> = string.into();
-            strings.insert(new.clone());
+            all.insert(new.clone());
             new
         }
     }

@@ -1,7 +1,8 @@
 //! Our own memory, and what we may lock of it.
 
 /// Gives freed memory back to the kernel: parsing its BTF takes twice as much
-/// as all that follows. Only glibc keeps it for itself.
+/// as all that follows, and a busy minute leaves holes between what is kept. Only
+/// glibc keeps it for itself.
 pub fn return_free() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes a plain number and is thread-safe (malloc_trim(3)).

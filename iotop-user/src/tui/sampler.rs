@@ -11,7 +11,12 @@ use tokio::sync::mpsc as tokio_mpsc;
 use crate::{
     batch::GATHER,
     collect::{CollectError, Collector, Rows, Sample},
+    kernel::memory,
 };
+
+/// How often freed memory is given back to the kernel; it is first after the first
+/// sample, for which every task's names are looked up.
+const GIVE_BACK: Duration = Duration::from_secs(60);
 
 /// What the view may ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +86,7 @@ fn run(
     give: &tokio_mpsc::Sender<Result<Sample, CollectError>>,
 ) {
     let mut last = Instant::now();
+    let mut given: Option<Instant> = None;
     loop {
         let left = (last + delay).saturating_duration_since(Instant::now());
         match asked.recv_timeout(left.min(GATHER)) {
@@ -106,6 +112,10 @@ fn run(
         let sample = collector.sample();
         let failed = sample.is_err();
         place.send(sample);
+        if given.is_none_or(|given| given.elapsed() >= GIVE_BACK) {
+            memory::return_free();
+            given = Some(Instant::now());
+        }
         if failed {
             return;
         }
