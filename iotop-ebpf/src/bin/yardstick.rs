@@ -1,8 +1,11 @@
 //! What any tracer pays for an event: a program that does nothing, and the
-//! least that counts. `cargo xtask bench attribution` measures beside them.
+//! least that counts. `cargo xtask bench attribution` measures beside them, and
+//! `cargo xtask bench collect` beside a pass over all tasks that does nothing.
 
 #![no_std]
 #![no_main]
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
@@ -18,6 +21,13 @@ static COUNTS: PerCpuHashMap<u32, u64> = PerCpuHashMap::with_max_entries(10_240,
 /// Does nothing.
 #[raw_tracepoint]
 fn empty(_ctx: RawTracePointContext) -> i32 {
+    0
+}
+
+/// Looks at no task.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn walk(_ctx: *const c_void) -> i32 {
     0
 }
 

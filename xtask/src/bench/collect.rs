@@ -3,6 +3,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -10,7 +11,8 @@ use super::crowd::{Crowd, Shape};
 use super::first_sample;
 use super::peers::{self, Tool};
 use super::refreshes::{self, Need};
-use crate::{privilege, process, setup, workspace};
+use super::walk::Walk;
+use crate::{build_ebpf, privilege, process, setup, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -40,14 +42,17 @@ const MIB: f64 = (1 << 20) as f64;
 
 pub fn run(options: &Options) -> Result<()> {
     let program = workspace::target().join("release/iotop-trace");
+    let yardstick = workspace::ebpf_target().join("yardstick.bpf.o");
     if !options.inside {
         setup::peers()?;
+        build_ebpf::build("yardstick", &[], &yardstick)?;
         process::run(workspace::cargo("build").args(["--release", "--package", "iotop-trace"]))?;
         return enter(options);
     }
     let tools = peers::all(&program);
     println!("{}\n", heading(&tools, options.refreshes)?);
     print_names(&tools);
+    let mut walk = Walk::load(&yardstick)?;
     for active in [false, true] {
         for threads in THREADS {
             let tasks = PROCESSES * threads;
@@ -61,8 +66,9 @@ pub fn run(options: &Options) -> Result<()> {
                 .iter()
                 .map(|tool| refreshes::measure(tool, options.refreshes.into()))
                 .collect::<Result<Vec<Need>>>()?;
+            let floor = walk.measure(options.refreshes.into())?;
             crowd.all_live()?;
-            print(shape, &tools, &needs);
+            print(shape, &tools, &needs, floor);
         }
     }
     match tools.first() {
@@ -105,7 +111,7 @@ fn print_names(tools: &[Tool]) {
     println!();
 }
 
-fn print(shape: Shape, tools: &[Tool], needs: &[Need]) {
+fn print(shape: Shape, tools: &[Tool], needs: &[Need], floor: Duration) {
     let crowd = format!("{} x {}, {}", shape.processes, shape.threads, shape.active);
     print!("{crowd:<28}");
     for need in needs {
@@ -116,6 +122,11 @@ fn print(shape: Shape, tools: &[Tool], needs: &[Need]) {
     let Some((ours, others)) = needs.split_first() else {
         return;
     };
+    println!(
+        "  of which the kernel's own walk over the tasks is {:.2} ms, {:.0} %",
+        floor.as_secs_f64() * 1e3,
+        100.0 * floor.as_secs_f64() / ours.cpu.as_secs_f64(),
+    );
     for (tool, need) in tools.iter().skip(1).zip(others) {
         let cpu = need.cpu.as_secs_f64() / ours.cpu.as_secs_f64();
         let memory = need.rss / ours.rss;

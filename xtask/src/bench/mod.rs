@@ -23,6 +23,7 @@ mod stats;
 mod subject;
 mod table;
 mod tracer;
+mod walk;
 mod workload;
 mod workloads;
 mod writeback;
