@@ -65,9 +65,10 @@ pub fn open(path: &str, flags: i32) -> Result<File> {
 /// Writes these pieces, each in one call.
 pub fn fill(file: &File, pieces: Pieces) -> Result<()> {
     // O_DIRECT wants the buffer aligned; nobody else minds.
-    let buffer = vec![0x5a; pieces.piece + PAGE];
+    let longest = pieces.piece.min(pieces.len);
+    let buffer = vec![0x5a; longest + PAGE];
     let start = buffer.as_ptr().align_offset(PAGE);
-    let aligned = &buffer[start..start + pieces.piece];
+    let aligned = &buffer[start..start + longest];
     for (offset, len) in pieces.ranges() {
         file.write_all_at(&aligned[..len], offset)?;
     }
