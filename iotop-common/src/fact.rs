@@ -114,10 +114,6 @@ pub struct EpochPart {
     pub key: FactKey,
     /// What is not in the table yet; nothing when it has no bytes.
     pub fact: Fact,
-    /// The tags' clock at the last write.
-    pub tick: u32,
-    /// Always 0.
-    pub _reserved: u32,
 }
 
 /// One epoch's totals on one CPU: what the facts must add up to.
@@ -215,7 +211,7 @@ impl Lost {
 const _: () = assert!(size_of::<FactKey>() == 32);
 const _: () = assert!(size_of::<Fact>() == 88);
 const _: () = assert!(size_of::<Totals>() == 48);
-const _: () = assert!(size_of::<EpochPart>() == 176);
+const _: () = assert!(size_of::<EpochPart>() == 168);
 const _: () = assert!(size_of::<Control>() == 24);
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Tick, lag_class};
+use iotop_common::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, lag_class};
 
 use crate::{
     kernel::clear,
@@ -94,13 +94,6 @@ impl Part {
             Class::Stacked => totals.stacked_bytes += bytes,
             _ => totals.write_bytes += bytes,
         }
-    }
-
-    /// Leaves word of the tags' clock for the user half.
-    #[inline(always)]
-    pub fn tick(&self, now: Tick) {
-        // SAFETY: a map value of this CPU.
-        unsafe { (*self.part).tick = now.0 };
     }
 
     /// What comes from here on is counted under this key: another one's fact

@@ -454,7 +454,6 @@ fn charge_page(
     let (charge, taken) = match what {
         CACHE | JOURNALLED => {
             let now = now();
-            part.tick(now);
             let keep = what == JOURNALLED && submitter.is_log;
             let by_tag = charge::by_tag(page.address, folio.mapping, keep, now)?;
             (by_tag.charge, by_tag.taken)

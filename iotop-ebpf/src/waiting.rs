@@ -3,10 +3,15 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::map, maps::Array, programs::RawTracePointContext};
-use iotop_common::tag::FRAMES_ASKED;
+use iotop_common::{
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA},
+    tag::FRAMES_ASKED,
+};
 
 use crate::{
+    inode::Inode,
     kernel::{layout, try_read},
+    mappings::Place,
     page::Folio,
 };
 
@@ -59,7 +64,11 @@ fn waits(frame: u64) -> Option<()> {
     }
     let _ = try_read::<u64>(page, 0)?;
     let folio = Folio::of(page)?;
-    let cached = folio.mapping != 0 && folio.mapping & 3 == 0;
+    // The frame may be another page's by now: tmpfs's are always dirty.
+    let kind = Inode::around(folio.mapping)?.kind()?;
+    let tagged = matches!(kind, MAPPING_DATA | MAPPING_BDEV | MAPPING_BTREE);
+    // Only jbd2 makes a journalled page dirty, when its transaction commits.
+    let journalled = Place::of(folio.mapping).is_some_and(Place::is_journalled);
     let waits = 1 << layout!(pg_dirty) | 1 << layout!(pg_writeback) | 1 << layout!(pg_locked);
-    (cached && folio.flags & waits != 0).then_some(())
+    (tagged && (journalled || folio.flags & waits != 0)).then_some(())
 }

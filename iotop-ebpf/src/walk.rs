@@ -111,7 +111,6 @@ pub fn begin<const TURN: u32>(
     walk.now = now.0;
     walk.is_log = u32::from(submitter.is_log);
     walk.control = part.control();
-    part.tick(now);
     Some(())
 }
 

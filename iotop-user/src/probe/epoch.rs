@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
-use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, TURNS, Tick, Totals, tag::Slot};
+use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, TURNS, Totals, tag::Slot};
 
 use super::{PageDeltas, Probe, ProbeError, batch, programs, typed};
 
@@ -32,27 +32,13 @@ pub struct Epoch {
 #[derive(Debug)]
 pub struct Turned(u32);
 
-/// What the CPUs' parts of an epoch add up to.
-#[derive(Default)]
-struct Taken {
-    totals: Totals,
-    /// The tags' clock, where a program looked at it: not every write needs it.
-    latest: Option<Tick>,
-}
-
-impl Taken {
-    fn add(&mut self, part: &EpochPart) {
-        let (sum, totals) = (&mut self.totals, &part.totals);
-        sum.read_bytes += totals.read_bytes;
-        sum.write_bytes += totals.write_bytes;
-        sum.stacked_bytes += totals.stacked_bytes;
-        sum.read_overflow_bytes += totals.read_overflow_bytes;
-        sum.write_overflow_bytes += totals.write_overflow_bytes;
-        sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
-        if part.tick != 0 {
-            self.latest = Some(Tick(part.tick));
-        }
-    }
+fn add(sum: &mut Totals, totals: &Totals) {
+    sum.read_bytes += totals.read_bytes;
+    sum.write_bytes += totals.write_bytes;
+    sum.stacked_bytes += totals.stacked_bytes;
+    sum.read_overflow_bytes += totals.read_overflow_bytes;
+    sum.write_overflow_bytes += totals.write_overflow_bytes;
+    sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
 }
 
 impl Probe {
@@ -92,13 +78,13 @@ impl Probe {
                 source,
             })?;
         typed("ENTERED", self.entered.set(ended, 0, 0))?;
-        let (totals, latest) = self.take_parts(ended, &mut facts)?;
+        let totals = self.take_parts(ended, &mut facts)?;
         let lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
-        let owners = self.look_at_owners(&facts, latest, now)?;
+        let owners = self.look_at_owners(&facts, now)?;
         self.attach_late(now)?;
         Ok(Epoch {
             facts,
@@ -110,24 +96,24 @@ impl Probe {
         })
     }
 
-    /// Takes each CPU's part: returns the totals and the tags' clock at a late
-    /// write, and adds the facts that have not entered the table.
+    /// Takes each CPU's part: returns the totals, and adds the facts that have not
+    /// entered the table.
     fn take_parts(
         &mut self,
         ended: u32,
         facts: &mut Vec<(FactKey, Fact)>,
-    ) -> Result<(Totals, Option<Tick>), ProbeError> {
-        let mut taken = Taken::default();
+    ) -> Result<Totals, ProbeError> {
+        let mut totals = Totals::default();
         for turn in 0..TURNS {
             let index = EpochPart::index(ended, turn);
             for part in self.take_part(index)?.iter() {
-                taken.add(part);
+                add(&mut totals, &part.totals);
                 if part.fact.bytes != 0 {
                     facts.push((part.key, part.fact));
                 }
             }
         }
-        Ok((taken.totals, taken.latest))
+        Ok(totals)
     }
 
     /// All CPUs' parts at an index, which begin anew.
@@ -154,28 +140,5 @@ impl Probe {
             *before = total;
         }
         Ok(since)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// With a clock that stood at 0 all tags were as old as if they were lost.
-    #[test]
-    fn a_cpu_that_wrote_without_a_look_at_the_clock_does_not_set_it_back() {
-        let wrote = |tick| EpochPart {
-            totals: Totals {
-                write_bytes: 4096,
-                ..Totals::default()
-            },
-            tick,
-            ..EpochPart::default()
-        };
-        let mut taken = Taken::default();
-        taken.add(&wrote(7));
-        taken.add(&wrote(0));
-        assert_eq!(taken.latest, Some(Tick(7)));
-        assert_eq!(taken.totals.write_bytes, 2 * 4096);
     }
 }

@@ -26,7 +26,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner, Tick,
+    Class, Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -260,9 +260,12 @@ impl Probe {
     fn look_at_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
-        latest: Option<Tick>,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
+        let lost = facts
+            .iter()
+            .any(|(key, _)| key.class == Class::Shared as u32);
+        let live = self.audit(lost, now)?;
         let reports = slots::Reports::of(facts);
         let mut owners = Vec::new();
         let last = self.slots.last.max(reports.last_named);
@@ -277,20 +280,27 @@ impl Probe {
             }
             owners.push((slot, owner, deltas));
         }
-        if let Some(latest) = latest
-            && self.audit.is_due(now)
-            && self.slots.any_waits()
-            && let Some(program) = programs::asked(&self.programs, PAGES_WAITING)
-        {
-            let live = self.audit.run(&self.tags, &self.owners, program, latest);
-            let live = live.map_err(|source| ProbeError::Call {
-                call: "BPF_PROG_TEST_RUN",
-                map: "TAGS",
-                source,
-            })?;
+        if let Some(live) = live {
             self.slots.correct(&live, now);
         }
         Ok(owners)
+    }
+
+    /// Holds the tags against their pages, where that is due; how many live ones each
+    /// slot has. `lost` is whether pages were written that had lost their tag.
+    fn audit(&mut self, lost: bool, now: Instant) -> Result<Option<Vec<u32>>, ProbeError> {
+        if !self.audit.is_due(now, lost) || !(lost || self.slots.any_waits()) {
+            return Ok(None);
+        }
+        let Some(program) = programs::asked(&self.programs, PAGES_WAITING) else {
+            return Ok(None);
+        };
+        let live = self.audit.run(&self.tags, &self.owners, program);
+        live.map(Some).map_err(|source| ProbeError::Call {
+            call: "BPF_PROG_TEST_RUN",
+            map: "TAGS",
+            source,
+        })
     }
 
     /// Attaches the programs of file systems whose module was loaded since.

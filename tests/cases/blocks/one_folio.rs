@@ -16,7 +16,6 @@ pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     let (first, rest) = (first_of_sixteen(len), rest_of_sixteen(len));
     let first = run.to_end("gt-first", &work(&["pieces", &file], &first))?;
     let rest = run.to_end("gt-rest", &work(&["pieces", &file], &rest))?;
-    run.nothing_written_yet()?;
     run.flush()?;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
