@@ -159,8 +159,13 @@ impl<'a> Run<'a> {
 
     /// Fails as [`Spoiled`] when data has been written since the trace began.
     pub fn nothing_written_yet(&self) -> Result<()> {
+        self.less_written_than(1 << 20)
+    }
+
+    /// The same for less data.
+    pub fn less_written_than(&self, limit: u64) -> Result<()> {
         let written = self.device.stat()?.since(self.traced()?.device).written;
-        ensure!(written < 1 << 20, Spoiled(written));
+        ensure!(written < limit, Spoiled(written));
         Ok(())
     }
 

@@ -7,6 +7,12 @@ use super::{clean_file, first_of_sixteen, owns, rest_of_sixteen, work};
 use crate::support::checks::near;
 use crate::support::run::Run;
 
+/// btrfs reserves metadata for so many pieces as for an extent each, runs out of it,
+/// and writes back what it has: fragments, and their items.
+const FRAGMENTS: u64 = 64 * MIB;
+/// A file whose pieces are too few for that.
+const FEW: u64 = 4 * MIB;
+
 /// Who dirties a folio first owns the block that it wrote, and who writes the
 /// others owns those.
 pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
@@ -17,6 +23,7 @@ pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     let first = run.to_end("gt-first", &work(&["pieces", &file], &first))?;
     let rest = run.to_end("gt-rest", &work(&["pieces", &file], &rest))?;
     run.flush()?;
+    run.metadata = FRAGMENTS;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
     };
@@ -27,13 +34,13 @@ pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
 /// A block that is dirty stays with who dirtied it, also when a large write covers
 /// it and the clean ones beside it.
 pub fn overwritten(mut run: Run<'_>) -> Result<()> {
-    let len = 16 * MIB;
+    let len = FEW;
     let file = clean_file(&run, len)?;
     run.trace()?;
     let first = first_of_sixteen(len);
     let first = run.to_end("gt-first", &work(&["pieces", &file], &first))?;
     let all = run.to_end("gt-all", &["write", &file, "0", &len.to_string()])?;
-    run.nothing_written_yet()?;
+    run.less_written_than(len / 32)?;
     run.flush()?;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
@@ -61,8 +68,7 @@ pub fn backends(mut run: Run<'_>) -> Result<()> {
         ],
     )?;
     run.flush()?;
-    // btrfs runs out of what it reserves for so many extents, and writes fragments.
-    run.metadata = 64 * MIB;
+    run.metadata = FRAGMENTS;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
     };
@@ -75,13 +81,12 @@ pub fn backends(mut run: Run<'_>) -> Result<()> {
 /// Blocks that were dirty before the trace are nobody's, and those beside them
 /// their writer's.
 pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
-    let len = 16 * MIB;
+    let len = FEW;
     let file = clean_file(&run, len)?;
     let (first, rest) = (first_of_sixteen(len), rest_of_sixteen(len));
     run.to_end("gt-early", &work(&["pieces", &file], &first))?;
     run.trace()?;
     let rest = run.to_end("gt-late", &work(&["pieces", &file], &rest))?;
-    run.nothing_written_yet()?;
     run.flush()?;
     let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
         return Ok(());
@@ -95,7 +100,7 @@ pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
 /// Blocks that their writer has synced are done with: the clean ones beside them
 /// were never its own, and none is dropped when all leave the page cache.
 pub fn evicted(mut run: Run<'_>) -> Result<()> {
-    let len = 16 * MIB;
+    let len = FEW;
     let file = clean_file(&run, len)?;
     run.trace()?;
     let first = first_of_sixteen(len);
