@@ -149,8 +149,18 @@ pub struct Control {
     pub held_back: u32,
     /// 1: pages may still be dirty that became so before the trace began.
     pub young: u32,
-    /// Always 0.
-    pub _reserved: u32,
+    /// File systems whose events don't tell which pages of a large folio a task writes,
+    /// though they write it block by block: the bits below.
+    pub whole_folios: u32,
+}
+
+impl Control {
+    /// ext4, in `whole_folios`.
+    pub const EXT4: u32 = 1 << 0;
+    /// xfs.
+    pub const XFS: u32 = 1 << 1;
+    /// btrfs.
+    pub const BTRFS: u32 = 1 << 2;
 }
 
 /// How many programs may meet each bio, one after the other. Where a task may be

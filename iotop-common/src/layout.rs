@@ -5,9 +5,7 @@
 //! value and drops the branches that this kernel does not need. All offsets
 //! are bytes.
 
-/// How much of a `struct bio` the kernel half copies at once, in bytes.
-pub const BIO_BYTES: u32 = 128;
-/// How much of a `struct page`.
+/// How much of a `struct page` the kernel half copies at once, in bytes.
 pub const PAGE_BYTES: u32 = 32;
 /// How much of a `struct folio`.
 pub const FOLIO_BYTES: u32 = 64;

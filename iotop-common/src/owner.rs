@@ -7,6 +7,8 @@ use crate::Tick;
 pub const OWNER_KTHREAD: u32 = 1 << 0;
 /// `sched_process_exit` has fired for the task.
 pub const OWNER_EXITED: u32 = 1 << 1;
+/// The task is a journal's thread (jbd2).
+pub const OWNER_JOURNAL: u32 = 1 << 2;
 
 /// One element of the `OWNERS` array. The kernel half fills it when a task is
 /// first seen; the page counters only ever grow. What every event looks at comes
@@ -124,6 +126,9 @@ pub const MAPPING_BDEV: u32 = 2;
 pub const MAPPING_BTREE: u32 = 3;
 /// A file system whose pages never become bios (NFS, FUSE).
 pub const MAPPING_NO_BLOCK: u32 = 4;
+
+/// File data where no event tells which pages of a large folio a task writes.
+pub const MAPPING_WHOLE_FOLIOS: u32 = 5;
 
 /// The key of `INODES`.
 #[repr(C)]

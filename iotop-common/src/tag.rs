@@ -39,7 +39,7 @@ pub const SUBMITTED_ANSWERS_TICKS: u32 = 128;
 pub const SLOT_REST_NS: u64 = 4_000_000_000;
 
 /// About how many page frames the kernel half answers at once whether their pages
-/// wait to be written: as many 64-bit numbers as `BPF_PROG_TEST_RUN` passes, less four.
+/// wait to be written. `BPF_PROG_TEST_RUN` passes up to twelve 64-bit numbers.
 pub const FRAMES_ASKED: usize = 8;
 
 /// A moment of the tags' clock, modulo 2^16.
@@ -83,6 +83,12 @@ impl Tag {
     #[inline(always)]
     pub const fn waits_on(self, now: Tick) -> Tag {
         Tag::dirtied(self.slot(), Tick(now.0.wrapping_sub(self.age(now))))
+    }
+
+    /// When a live tag was set that is not dirty again.
+    #[inline(always)]
+    pub const fn since(self) -> Tick {
+        Tick(self.0 >> 16)
     }
 
     /// The owner's slot.

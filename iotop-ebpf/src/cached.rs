@@ -28,7 +28,8 @@ impl Cached {
             return None;
         }
         let words = Words::<FOLIO_WORDS>::read(folio)?;
-        Some(Cached {
+        // It may have left the file since.
+        (words.at::<u64>(layout!(page_mapping)) == mapping).then(|| Cached {
             folio,
             flags: words.at(layout!(page_flags)),
             index: words.at::<u64>(layout!(folio_index)) as u32,

@@ -36,7 +36,7 @@ pub struct Charge(u32);
 impl Charge {
     /// Kernel memory could not be read.
     const NONE: Charge = Charge::to(SLOT_NONE, Class::Exact);
-    /// Nobody's metadata.
+    /// Metadata without an owner.
     pub const METADATA: Charge = Charge::to(SLOT_NONE, Class::Metadata);
     /// Perhaps dirtied before the trace began.
     pub const PRE_TRACE: Charge = Charge::to(SLOT_NONE, Class::PreTrace);
@@ -74,6 +74,15 @@ impl Charge {
             Charge::to(SLOT_NONE, Class::Overflow)
         } else {
             Charge::to(submitter.slot, Class::Direct)
+        }
+    }
+
+    /// The same where another task may have written it too.
+    #[inline(always)]
+    pub fn shared(self) -> Charge {
+        match self.class() == Class::Exact as u32 {
+            true => Charge::to(self.0 & (SLOTS - 1), Class::Shared),
+            false => self,
         }
     }
 
@@ -184,8 +193,9 @@ pub struct ByTag {
     pub taken: Tag,
 }
 
-/// Takes a page-cache page's tag. It stays live where `keep` says so, and where the
-/// page is dirty again: the tag is of what is written the next time.
+/// Takes a page-cache page's tag. It stays live where the page is dirty again: the tag
+/// is of what is written the next time. The log of a journal (`keep`) leaves it live and
+/// marked in the same way: data that is logged is yet to be written home.
 #[inline(always)]
 pub fn by_tag(page: u64, mapping: u64, keep: bool, now: Tick) -> Option<ByTag> {
     let not_taken = |charge| {
@@ -203,9 +213,12 @@ pub fn by_tag(page: u64, mapping: u64, keep: bool, now: Tick) -> Option<ByTag> {
     if tag.is_live() {
         let charge = Charge::by_slot(tag.slot());
         if keep {
+            let logged = Tag::dirtied_again(tag.slot(), tag.waits_on(now).since());
+            // SAFETY: as above.
+            unsafe { *place = logged.0 };
             return not_taken(charge);
         }
-        if tag.is_dirty_again() {
+        if tag.is_dirty_again() && !Place::of(mapping).is_some_and(Place::is_journalled) {
             // SAFETY: as above.
             unsafe { *place = tag.waits_on(now).0 };
             return not_taken(charge);

@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
     Lost, Owner, Tag, Tick, Writing,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
     tag::{SLOT_FIRST, SLOT_METADATA},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
     page::{Frame, LARGE, SINGLE, nr_cache_pages},
-    retag::{CLEAR_OTHERS, Done, KEEP, Retag, UNDER_WRITEBACK, retag_page},
+    retag::{CLEAR_OTHERS, Done, KEEP, Retag, UNDER_WRITEBACK, early, retag_page},
     waiting,
 };
 
@@ -43,7 +43,7 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let folio = folio.number(&raw mut last.number);
     let mapping = mapping.number(&raw mut last.number);
     if last.mapping != mapping {
-        let kind = look_at_mapping(mapping, current.slot);
+        let kind = look_at_mapping(mapping, current.slot, Asker::Dirtied as u32);
         if kind == 0 {
             return None;
         }
@@ -71,6 +71,9 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let tag = Tag::dirtied(slot, now());
     let place = Place::of(mapping)?;
     place.dirtied(pages);
+    if last.kind == MAPPING_WHOLE_FOLIOS {
+        place.has_whole_folios();
+    }
     let mut rules = 0;
     if kthread {
         // One that puts a page back (folio_redirty_for_writepage) is not its owner.
@@ -105,9 +108,9 @@ fn one_page(folio: u64, tag: Tag, rules: u32) -> Done {
     Done { tagged, live }
 }
 
-/// Of a large folio that becomes dirty amid a write those pages are the task's that
-/// it writes. All of it is when no write is known: a store into a mapping makes all
-/// blocks dirty.
+/// A large folio becomes dirty. If the task is in a write, only the pages that it
+/// writes get its tag. If no write is known it is a store into a mapping, which makes
+/// all blocks dirty.
 #[inline(always)]
 fn large_folio(
     folio: u64,
@@ -126,6 +129,9 @@ fn large_folio(
         && let Some(written) = owner.writing.within(index, pages)
     {
         (from, to) = written;
+        if owner.writing.early != 0 {
+            rules |= early(owner.writing.since);
+        }
         if owner.writing.since & Writing::WHOLE_CALL == 0 {
             // This was the folio that it was about.
             owner.writing.mapping = 0;
@@ -133,18 +139,18 @@ fn large_folio(
     }
     // Tags that are there were left behind by pages that were cut off. Under
     // writeback they are of bios to come.
-    if rules == 0 && place.has_live_tags() {
+    if rules & (KEEP | UNDER_WRITEBACK) == 0 && place.has_live_tags() {
         rules |= CLEAR_OTHERS;
     }
     Retag::new(Frame::of(folio), from, to, tag, rules).run(pages)
 }
 
-/// A mapping that this task did not dirty last: what it is, and, for a file,
-/// that the task of this slot is now the one who dirtied it last. 0 where kernel
+/// A mapping that this task did not dirty last: says what it is, and remembers for a
+/// file that the task of this slot dirtied it last. 0 where kernel
 /// memory could not be read. A global function is verified once, on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn look_at_mapping(mapping: u64, slot: u32) -> u32 {
+pub extern "C" fn look_at_mapping(mapping: u64, slot: u32, asker: u32) -> u32 {
     if mapping == 0 {
         return 0;
     }
@@ -152,10 +158,14 @@ pub extern "C" fn look_at_mapping(mapping: u64, slot: u32) -> u32 {
         return 0;
     };
     let kind = inode.kind().unwrap_or(0);
-    if kind == MAPPING_DATA
-        && let Some(owner) = OWNERS.get_ptr(slot)
+    if matches!(kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS)
+        && let Some(owner) = OWNERS.get_ptr_mut(slot)
     {
-        let _ = inode.dirtied_by(slot, owner);
+        let _ = inode.dirtied_by(slot, owner, asker);
+        if slot >= SLOT_FIRST {
+            // It may have another name than when it was first seen.
+            owners::take_name(owner);
+        }
     }
     kind
 }

@@ -32,11 +32,14 @@ static DROPPED: PerCpuArray<Dropped> = PerCpuArray::with_max_entries(Dropper::CO
 #[derive(Clone, Copy)]
 enum Dropper {
     Folio = 0,
-    Range = 1,
+    Invalidated = 1,
+    Hole = 2,
+    Zeroes = 3,
+    Truncated = 4,
 }
 
 impl Dropper {
-    const COUNT: u32 = 2;
+    const COUNT: u32 = 5;
 }
 
 #[repr(C)]
@@ -54,8 +57,7 @@ struct Dropped {
 }
 
 /// Fires when a folio is truncated, reclaimed or invalidated. `PG_dirty` is
-/// already clear by then. Clearing the tag also keeps the frame's next user
-/// from inheriting it.
+/// already clear by then. Where nothing of the file waits, no tag is live.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn folio_dropped(ctx: BtfTracePointContext) -> i32 {
     dropped::<LARGE>(Typed::arg(&ctx, 0));
@@ -73,14 +75,14 @@ pub fn page_dropped(ctx: BtfTracePointContext) -> i32 {
 /// `(inode, offset, length)`.
 #[raw_tracepoint]
 pub fn iomap_invalidate_folio(ctx: RawTracePointContext) -> i32 {
-    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2), Dropper::Invalidated);
     0
 }
 
 /// Fires when a hole is about to be punched. `(inode, offset, length, mode)`.
 #[raw_tracepoint]
 pub fn ext4_punch_hole(ctx: RawTracePointContext) -> i32 {
-    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2), Dropper::Hole);
     0
 }
 
@@ -88,7 +90,7 @@ pub fn ext4_punch_hole(ctx: RawTracePointContext) -> i32 {
 /// `(inode, offset, length, mode)`.
 #[raw_tracepoint]
 pub fn ext4_zero_range(ctx: RawTracePointContext) -> i32 {
-    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    cut_off(ctx.arg(0), ctx.arg(1), ctx.arg(2), Dropper::Zeroes);
     0
 }
 
@@ -99,7 +101,7 @@ pub fn ext4_truncate_enter(ctx: RawTracePointContext) -> i32 {
     match read::<u64>(inode, layout!(inode_i_size)) {
         None | Some(0) => {}
         Some(size) => {
-            cut_off(inode, size, u64::from(u32::MAX));
+            cut_off(inode, size, u64::from(u32::MAX), Dropper::Truncated);
         }
     }
     0
@@ -122,7 +124,7 @@ fn dropped<const FOLIOS: bool>(folio: Typed) -> Option<()> {
     if FOLIOS == SINGLE || pages == 1 {
         dropped.clear(Frame::of(folio));
     } else {
-        clear_all(which, pages);
+        clear_all(which as u32, pages);
     }
     dropped.end(place);
     Some(())
@@ -131,7 +133,7 @@ fn dropped<const FOLIOS: bool>(folio: Typed) -> Option<()> {
 /// The whole pages of a range are gone. Folios that lie in it whole are dropped each
 /// by itself: what is left is those at its ends.
 #[inline(always)]
-fn cut_off(inode: u64, begin: u64, len: u64) -> Option<()> {
+fn cut_off(inode: u64, begin: u64, len: u64, dropper: Dropper) -> Option<()> {
     let mapping = inode + u64::from(layout!(inode_i_data));
     let place = Place::of(mapping)?;
     if !place.has_live_tags() {
@@ -142,46 +144,54 @@ fn cut_off(inode: u64, begin: u64, len: u64) -> Option<()> {
     if first >= behind {
         return None;
     }
-    pages_cut_off(mapping, first, first, behind);
-    pages_cut_off(mapping, behind - 1, first, behind);
+    let dropper = dropper as u32;
+    let end = pages_cut_off(mapping, first, first, behind, dropper);
+    if end < behind {
+        pages_cut_off(mapping, behind - 1, first, behind, dropper);
+    }
     Some(())
 }
 
 /// Of the folio at an index the pages from `first` to before `behind`, where it has
-/// others too. A global function is verified once, on its own.
+/// others too; returns the index behind the folio. A global function is verified once,
+/// on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn pages_cut_off(mapping: u64, at: u64, first: u64, behind: u64) -> u32 {
-    u32::from(folio_cut(mapping, at, first, behind).is_some())
+pub extern "C" fn pages_cut_off(
+    mapping: u64,
+    at: u64,
+    first: u64,
+    behind: u64,
+    dropper: u32,
+) -> u64 {
+    folio_cut(mapping, at, first, behind, dropper).unwrap_or(at + 1)
 }
 
 #[inline(always)]
-fn folio_cut(mapping: u64, at: u64, first: u64, behind: u64) -> Option<()> {
+fn folio_cut(mapping: u64, at: u64, first: u64, behind: u64, dropper: u32) -> Option<u64> {
     let folio = Cached::at(mapping, at)?;
     let pages = u64::from(nr_folio_pages(folio.folio, folio.flags));
     let begin = at.wrapping_sub(u64::from((at as u32).wrapping_sub(folio.index)));
     let end = begin + pages;
     if first <= begin && end <= behind || pages == 1 {
-        return None;
+        return Some(end);
     }
     let (from, to) = (first.max(begin), behind.min(end));
-    let which = Dropper::Range;
     // SAFETY: a map value of this CPU, and only this program's.
-    let dropped = unsafe { &mut *DROPPED.get_ptr_mut(which as u32)? };
+    let dropped = unsafe { &mut *DROPPED.get_ptr_mut(dropper)? };
     let frame = Frame::of(folio.folio).0.wrapping_add((from - begin) as u32);
     let pages = (to - from) as u32;
     dropped.begin(Frame(frame), pages);
-    clear_all(which, pages);
+    clear_all(dropper, pages);
     dropped.end(Place::of(mapping)?);
-    Some(())
+    Some(end)
 }
 
 /// Pages in one step of the loop.
 const PAGES: u32 = 16;
 
 #[inline(always)]
-fn clear_all(which: Dropper, pages: u32) {
-    let mut which = which as u32;
+fn clear_all(mut which: u32, pages: u32) {
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {

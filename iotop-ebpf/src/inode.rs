@@ -2,8 +2,8 @@
 
 use aya_ebpf::bindings::BPF_ANY;
 use iotop_common::{
-    Class, InodeKey, InodeOwner, Owner,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK},
+    Class, Control, InodeKey, InodeOwner, Owner,
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
     tag::Slot,
 };
 
@@ -11,8 +11,8 @@ use crate::{
     charge::{Charge, Known},
     count::control,
     kernel::{
-        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, FS_REQUIRES_DEV, Typed, layout, read,
-        try_read,
+        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FS_REQUIRES_DEV,
+        Typed, XFS_SUPER_MAGIC, layout, read, try_read,
     },
     maps::{INODES, OWNERS},
     names,
@@ -35,6 +35,19 @@ impl TypedInode {
             known.file = file(known.mapping - u64::from(layout!(inode_i_data)), generation);
         }
     }
+}
+
+/// Whether events of a file system tell which pages of a large folio a task writes, or
+/// its folios have one page.
+#[inline(always)]
+fn tells_ranges(magic: u64) -> bool {
+    let file_system = match magic {
+        EXT4_SUPER_MAGIC => Control::EXT4,
+        XFS_SUPER_MAGIC => Control::XFS,
+        BTRFS_SUPER_MAGIC => Control::BTRFS,
+        _ => return false,
+    };
+    control().whole_folios & file_system == 0
 }
 
 /// See `InodeKey::file`. Inodes are larger than a cache line.
@@ -88,10 +101,10 @@ impl Inode {
         }
         let fs_type = read::<u64>(sb, layout!(sb_s_type))?;
         let flags = read::<u32>(fs_type, layout!(fs_type_fs_flags))?;
-        Some(if flags & FS_REQUIRES_DEV == 0 {
-            MAPPING_NO_BLOCK
-        } else {
-            MAPPING_DATA
+        Some(match magic {
+            _ if flags & FS_REQUIRES_DEV == 0 => MAPPING_NO_BLOCK,
+            _ if tells_ranges(magic) => MAPPING_DATA,
+            _ => MAPPING_WHOLE_FOLIOS,
         })
     }
 
@@ -116,7 +129,7 @@ impl Inode {
     /// `__mark_inode_dirty`, so an inode that has `I_DIRTY_PAGES` at its first
     /// event had dirty pages before.
     #[inline(always)]
-    pub fn dirtied_by(self, slot: Slot, owner: *const Owner) -> Option<()> {
+    pub fn dirtied_by(self, slot: Slot, owner: *const Owner, asker: u32) -> Option<()> {
         let key = self.key()?;
         let state = read::<u32>(self.0, layout!(inode_i_state))?;
         let dirty_pages = layout!(i_dirty_pages);
@@ -130,7 +143,7 @@ impl Inode {
             told = known.told;
         }
         if control().flushes != 0 {
-            told = names::tell(self.0, &key, told);
+            told = names::tell(self.0, &key, told, asker);
         }
         let value = InodeOwner {
             slot,
@@ -151,7 +164,7 @@ impl Inode {
         };
         // SAFETY: a plain copy out of a map value; each field is one word.
         let known = match unsafe { INODES.get(key) } {
-            Some(known) if known.had_dirty_pages == 0 => *known,
+            Some(known) if known.had_dirty_pages == 0 || control().young == 0 => *known,
             _ => return Charge::PRE_TRACE,
         };
         match OWNERS.get_ptr(known.slot) {

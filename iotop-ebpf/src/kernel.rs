@@ -38,9 +38,11 @@ pub const PF_KTHREAD: u32 = 0x0020_0000;
 pub const PF_EXITING: u32 = 0x0000_0004;
 /// `FS_REQUIRES_DEV` of include/linux/fs.h.
 pub const FS_REQUIRES_DEV: u32 = 1;
-/// `BDEVFS_MAGIC` and `BTRFS_SUPER_MAGIC` of include/uapi/linux/magic.h.
+/// `BDEVFS_MAGIC` and its like of include/uapi/linux/magic.h.
 pub const BDEVFS_MAGIC: u64 = 0x6264_6576;
 pub const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
+pub const EXT4_SUPER_MAGIC: u64 = 0xef53;
+pub const XFS_SUPER_MAGIC: u64 = 0x5846_5342;
 /// `BTRFS_BTREE_INODE_OBJECTID` of include/uapi/linux/btrfs_tree.h.
 pub const BTRFS_BTREE_INODE: u64 = 1;
 

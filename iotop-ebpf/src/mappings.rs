@@ -16,6 +16,11 @@ const LARGE: u32 = 1 << 0;
 const SMALL: u32 = 1 << 1;
 /// Its pages are journalled (ext4's data=journal): bios of the journal have them too.
 const JOURNALLED: u32 = 1 << 2;
+/// No event tells which pages of a large folio a task writes: all of one are charged to
+/// the first that did.
+const WHOLE_FOLIOS: u32 = 1 << 3;
+/// What a mapping is for good.
+const KINDS: u32 = JOURNALLED | WHOLE_FOLIOS;
 
 /// One place for each mapping, by a hash of its address.
 #[map]
@@ -66,13 +71,18 @@ impl Place {
     /// known of the others is forgotten.
     #[inline(always)]
     pub fn dirtied(self, pages: u32) {
-        let folios = self.folios();
+        let mut folios = self.folios();
+        if folios & JOURNALLED != 0 && !self.has_live_tags() {
+            // Another mapping's, or this one's before.
+            folios &= !JOURNALLED;
+            self.set(folios);
+        }
         if pages > 1 {
             if folios & LARGE == 0 {
-                self.set(folios & JOURNALLED | LARGE);
+                self.set(folios & KINDS | LARGE);
             }
         } else if folios & LARGE != 0 && !self.has_live_tags() && control().young == 0 {
-            self.set(folios & JOURNALLED | SMALL);
+            self.set(folios & KINDS | SMALL);
         }
     }
 
@@ -100,6 +110,20 @@ impl Place {
     pub fn journalled(self) {
         if !self.is_journalled() {
             self.set(self.folios() | JOURNALLED);
+        }
+    }
+
+    /// Of a large folio it is known who dirtied it first, not which pages.
+    #[inline(always)]
+    pub fn knows_whole_folios_only(self) -> bool {
+        self.folios() & WHOLE_FOLIOS != 0
+    }
+
+    /// See [`Place::knows_whole_folios_only`].
+    #[inline(always)]
+    pub fn has_whole_folios(self) {
+        if !self.knows_whole_folios_only() {
+            self.set(self.folios() | WHOLE_FOLIOS);
         }
     }
 

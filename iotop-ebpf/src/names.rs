@@ -15,40 +15,41 @@ use crate::{
     count::lose,
     kernel::{anew, layout, try_read},
     maps::FILES,
+    owners::Asker,
 };
 
 /// Tells the path unless its name has the hash `told`; returns the hash of
 /// what is told now, which the kernel keeps and which a rename changes.
 #[inline(always)]
-pub fn tell(inode: u64, key: &InodeKey, told: u32) -> u32 {
+pub fn tell(inode: u64, key: &InodeKey, told: u32, asker: u32) -> u32 {
     let Some(alias) = try_read::<u64>(inode, layout!(inode_i_dentry)).filter(|node| *node != 0)
     else {
         return told;
     };
     let dentry = alias.wrapping_sub(u64::from(layout!(dentry_d_alias)));
     let hash = try_read::<u32>(dentry, layout!(dentry_hash)).unwrap_or(0);
-    if hash != told && tell_path(dentry, key.ino, key.dev, key.file) != 0 {
+    if hash != told && tell_path(dentry, key.ino, key.dev, key.file, asker) != 0 {
         hash
     } else {
         told
     }
 }
 
-/// Where each CPU puts a path together.
+/// Where each CPU puts a path together, for each program that does.
 #[map]
-static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(1, 0);
+static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(Asker::COUNT, 0);
 
 /// Walks from the inode's first dentry up to the root. Names may change while
 /// we read them: it is the path of this moment at best. 0 where there was no room. A
 /// global function is verified once, on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32) -> u32 {
-    let Some(file) = NAME_OF.get_ptr_mut(0) else {
+pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker: u32) -> u32 {
+    let Some(file) = NAME_OF.get_ptr_mut(asker) else {
         return 0;
     };
-    // SAFETY: this CPU's element; the one program that writes it never runs
-    // twice at once on one CPU.
+    // SAFETY: this CPU's element of this program, which never runs twice at once on
+    // one CPU.
     let file = unsafe { &mut *file };
     file.ino = ino;
     file.dev = dev;

@@ -3,13 +3,13 @@
 use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         generated::{self, bpf_get_current_task, bpf_get_current_task_btf},
     },
 };
 use iotop_common::{
     Lost, Owner,
-    owner::{OWNER_EXITED, OWNER_KTHREAD},
+    owner::{OWNER_EXITED, OWNER_JOURNAL, OWNER_KTHREAD},
     tag::{SLOT_OVERFLOW, SLOTS, Slot},
 };
 
@@ -38,11 +38,15 @@ pub enum Asker {
     SubmittedAtLast = 12,
     OfferedAgain = 13,
     LetThroughAgain = 14,
-    Writing = 15,
+    CopiedDelayed = 15,
+    Copied = 16,
+    Journalled = 17,
+    Iterated = 18,
+    Delayed = 19,
 }
 
 impl Asker {
-    pub const COUNT: u32 = 16;
+    pub const COUNT: u32 = 20;
 }
 
 /// What a CPU remembers of the task that was there last, so that most events
@@ -156,6 +160,9 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     if task_flags & PF_EXITING != 0 {
         flags |= OWNER_EXITED;
     }
+    if task_flags & PF_KTHREAD != 0 && is_jbd2() {
+        flags |= OWNER_JOURNAL;
+    }
     // A kernel without cgroups has no such helper.
     let cgroup_id = match layout!(task_cgroups) {
         0 => 0,
@@ -174,12 +181,36 @@ fn hand_out(tid: u32, task: u64, start_boottime: u64) -> Slot {
     owner.uid = uid;
     owner.flags = flags;
     owner.generation = generation;
-    // SAFETY: so many bytes are there; the helper ends them with a zero.
-    unsafe { generated::bpf_get_current_comm(owner.comm.as_mut_ptr().cast(), 16) };
+    take_name(owner);
     if SLOT_OF.insert(tid, slot, u64::from(BPF_ANY)).is_err() {
         lose(Lost::SlotOf, 1);
     }
     slot & (SLOTS - 1)
+}
+
+/// Whether the current task is a journal's thread (`kjournald2` of fs/jbd2/journal.c).
+#[inline(always)]
+fn is_jbd2() -> bool {
+    bpf_get_current_comm().is_ok_and(|comm| comm[..5] == *b"jbd2/")
+}
+
+/// Whether the task writes a journal's log.
+///
+/// # Safety
+///
+/// `owner` is an element of `OWNERS`.
+#[inline(always)]
+pub unsafe fn is_journal(owner: *const Owner) -> bool {
+    // SAFETY: the flag is set before the slot is handed out.
+    unsafe { (*owner).flags & OWNER_JOURNAL != 0 }
+}
+
+/// The slot has the name that the current task has now.
+#[inline(always)]
+pub fn take_name(owner: *mut Owner) {
+    // SAFETY: a map value; so many bytes are there, and the helper ends them with a
+    // zero. Only the task itself writes this field.
+    unsafe { generated::bpf_get_current_comm((&raw mut (*owner).comm).cast(), 16) };
 }
 
 /// Whether the task is a kernel thread.

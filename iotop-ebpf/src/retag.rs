@@ -20,6 +20,26 @@ pub const KEEP: u32 = 1 << 0;
 pub const UNDER_WRITEBACK: u32 = 1 << 1;
 /// The folio's other pages are clean: what tags they have were left behind.
 pub const CLEAR_OTHERS: u32 = 1 << 2;
+/// The task gave pages their tag when its write began: at the time in the bits above.
+const EARLY: u32 = 1 << 3;
+const EARLY_SHIFT: u32 = 4;
+/// As many bits of the tags' clock: a minute.
+const EARLY_MASK: u32 = 0xfff;
+
+/// The rule for a task that gave pages their tag at this time.
+#[inline(always)]
+pub fn early(since: u32) -> u32 {
+    EARLY | (since & EARLY_MASK) << EARLY_SHIFT
+}
+
+/// Whether a tag is one of those.
+#[inline(always)]
+fn is_early(old: Tag, slot: Slot, rules: u32) -> bool {
+    rules & EARLY != 0
+        && old.slot() == slot
+        && !old.is_dirty_again()
+        && (old.0 >> 16 ^ rules >> EARLY_SHIFT) & EARLY_MASK == 0
+}
 
 /// Pages of a large folio that are given a tag.
 #[repr(C)]
@@ -41,7 +61,8 @@ pub struct Retag {
     end: u32,
 }
 
-/// How many pages took the tag, and how many live tags there are more.
+/// How many pages took the tag, and the change in the number of live tags. It may be
+/// counted too high, never too low: then live tags would not be looked for.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Done {
@@ -53,7 +74,7 @@ impl Done {
     #[inline(always)]
     fn count(&mut self, tagged: u32, live: u32) {
         self.tagged += tagged;
-        self.live = self.live.wrapping_add(live);
+        self.live += live;
     }
 }
 
@@ -104,24 +125,21 @@ extern "C" fn step(n: u32, retag: *mut Retag) -> i64 {
     let range = retag.from << 16 | retag.to;
     let rules = retag.rules | retag.end << 16;
     let done = retag_pages(retag.folio.0, page, range, retag.tag.0, rules);
-    retag
-        .done
-        .count(done & 0xff, (done >> 8).wrapping_sub(2 * PAIRS));
+    retag.done.count(done & 0xff, done >> 8);
     i64::from(page + 2 * PAIRS >= retag.end)
 }
 
 /// The pages of a folio from `page` on, as many as one step has: those within `range`
 /// (from, in the upper half, to) are given the tag. The upper half of `rules` is where
 /// the folio ends, or what is to be looked at of it. Returns how many took it, and in
-/// the bits above the lowest eight, how many live tags there are more, and
-/// `2 * PAIRS`. A global function is verified once, on its own.
+/// the bits above the lowest eight, how many live tags there are more. A global function is verified once, on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn retag_pages(folio: u32, page: u32, range: u32, tag: u32, rules: u32) -> u32 {
     let from = (range >> 16).wrapping_sub(page);
     let to = (range & 0xffff).wrapping_sub(page);
     let end = (rules >> 16).wrapping_sub(page);
-    let (mut tagged, mut live) = (0, 2 * PAIRS);
+    let (mut tagged, mut live) = (0, 0);
     for n in 0..PAIRS {
         if 2 * n >= end {
             break;
@@ -144,7 +162,7 @@ pub extern "C" fn retag_pages(folio: u32, page: u32, range: u32, tag: u32, rules
         } else if which != 0 || !none && rules & CLEAR_OTHERS != 0 {
             let done = retag_pair(frame.0, tag, which, rules);
             tagged += done & 3;
-            live = (live + (done >> 2)).wrapping_sub(2);
+            live += done >> 2;
         }
     }
     tagged | live << 8
@@ -152,7 +170,7 @@ pub extern "C" fn retag_pages(folio: u32, page: u32, range: u32, tag: u32, rules
 
 /// Two pages of which one is not given the tag, or has one already: `which` are the
 /// bits of those that are. Returns how many took it, and in the bits above the lowest
-/// two, how many live tags there are more, and 2. A global function is verified once,
+/// two, how many live tags there are more. A global function is verified once,
 /// on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -162,18 +180,18 @@ pub extern "C" fn retag_pair(frame: u32, tag: u32, which: u32, rules: u32) -> u3
     (first & 1) + (second & 1) | ((first >> 2) + (second >> 2)) << 2
 }
 
-/// One of them: whether it took the tag, and how many live tags there are more, and 1.
+/// One of them: whether it took the tag, and how many live tags there are more.
 #[inline(always)]
 fn retag_one(frame: u32, tag: u32, inside: u32, rules: u32) -> u32 {
     let Some(place) = Frame(frame).tag() else {
-        return 1 << 2;
+        return 0;
     };
     if inside != 0 {
         let (took, more) = retag_page(place, Tag(tag), rules);
-        return took | (1 + more) << 2;
+        return took | more << 2;
     }
     if rules & CLEAR_OTHERS == 0 {
-        return 1 << 2;
+        return 0;
     }
     // SAFETY: a map value of one aligned word.
     let old = Tag(unsafe { *place });
@@ -181,9 +199,8 @@ fn retag_one(frame: u32, tag: u32, inside: u32, rules: u32) -> u32 {
     unsafe { *place = Tag::NONE.0 };
     if old.is_live() {
         replaced(old.slot());
-        return 0;
     }
-    1 << 2
+    0
 }
 
 /// Gives a page its tag; returns whether it took it, and how many live tags there
@@ -200,20 +217,23 @@ pub fn retag_page(place: *mut u32, tag: Tag, rules: u32) -> (u32, u32) {
     if rules & KEEP != 0 {
         return (0, 0);
     }
-    if old.slot() == tag.slot() && rules & UNDER_WRITEBACK == 0 {
+    let under_writeback = rules & UNDER_WRITEBACK != 0;
+    if is_early(old, tag.slot(), rules) || old.slot() == tag.slot() && !under_writeback {
         // It was told a moment ago that the task writes this page.
         // SAFETY: as above.
         unsafe { *place = tag.0 };
         return (0, 0);
     }
-    let new = match rules & UNDER_WRITEBACK {
-        0 => tag,
-        _ => Tag::dirtied_again(tag.slot(), Tick(tag.0 >> 16)),
-    };
-    // SAFETY: as above.
-    unsafe { *place = new.0 };
     replaced(old.slot());
-    (1, 0)
+    if under_writeback {
+        // SAFETY: as above.
+        unsafe { *place = Tag::dirtied_again(tag.slot(), Tick(tag.0 >> 16)).0 };
+        return (1, 0);
+    }
+    // The tag was left behind, and by which mapping's page is not known.
+    // SAFETY: as above.
+    unsafe { *place = tag.0 };
+    (1, 1)
 }
 
 /// The page was cleaned and made dirty again before its bio was submitted, or a

@@ -19,7 +19,7 @@ use crate::{
     mappings::Place,
     maps::LOWER_DEVICES,
     once,
-    owners::{self, Asker, Current, Last, is_kthread},
+    owners::{self, Asker, Current, Last, is_journal, is_kthread},
     page::{Folio, LARGE, SINGLE},
     remapped, walk,
 };
@@ -67,6 +67,8 @@ impl Submitter {
     fn of(current: &Current, bio: Typed, size: u32, control: &Control) -> Submitter {
         // SAFETY: map values; the memory is this CPU's and only this program's.
         let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+        // SAFETY: as above.
+        let is_log = unsafe { is_journal(current.owner) };
         last.submitter = Submitter {
             slot: current.slot,
             kthread,
@@ -77,7 +79,7 @@ impl Submitter {
             },
             partition: remapped::take(current, bio),
             absent: false,
-            is_log: kthread && is_jbd2(current),
+            is_log,
         };
         if kthread && control.held_back != 0 {
             let address = bio.number(&raw mut last.number);
@@ -121,14 +123,6 @@ impl Submitter {
     pub fn may_be_for_a_flusher(&self, part: &Part) -> bool {
         self.kthread && self.flush == FlushId::NONE && part.wants_flushes()
     }
-}
-
-/// Whether the current task is a journal's thread (fs/jbd2/journal.c, `kjournald2`).
-#[inline(always)]
-fn is_jbd2(current: &Current) -> bool {
-    // SAFETY: a map value; its name is set before the slot is handed out.
-    let comm = unsafe { (*current.owner).comm };
-    comm[..5] == *b"jbd2/"
 }
 
 // Which of the programs on `block_bio_queue`, in the order in which they meet a bio.
@@ -456,7 +450,12 @@ fn charge_page(
             let now = now();
             let keep = what == JOURNALLED && submitter.is_log;
             let by_tag = charge::by_tag(page.address, folio.mapping, keep, now)?;
-            (by_tag.charge, by_tag.taken)
+            let is_shared = folio.nr_pages() > 1
+                && Place::of(folio.mapping).is_some_and(Place::knows_whole_folios_only);
+            match is_shared {
+                true => (by_tag.charge.shared(), by_tag.taken),
+                false => (by_tag.charge, by_tag.taken),
+            }
         }
         BUFFER => (Charge::METADATA, Tag::NONE),
         _ => (Charge::of_other(bio, submitter), Tag::NONE),

@@ -3,10 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::map, maps::Array, programs::RawTracePointContext};
-use iotop_common::{
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA},
-    tag::FRAMES_ASKED,
-};
+use iotop_common::{owner::MAPPING_NO_BLOCK, tag::FRAMES_ASKED};
 
 use crate::{
     inode::Inode,
@@ -24,7 +21,11 @@ static ANY_PAGE: Array<u64> = Array::with_max_entries(1, 0);
 pub fn remember(page: u64) {
     if let Some(any) = ANY_PAGE.get_ptr_mut(0) {
         // SAFETY: a map value of one aligned word; any page will do.
-        unsafe { *any = page };
+        unsafe {
+            if *any == 0 {
+                *any = page;
+            }
+        }
     }
 }
 
@@ -66,7 +67,7 @@ fn waits(frame: u64) -> Option<()> {
     let folio = Folio::of(page)?;
     // The frame may be another page's by now: tmpfs's are always dirty.
     let kind = Inode::around(folio.mapping)?.kind()?;
-    let tagged = matches!(kind, MAPPING_DATA | MAPPING_BDEV | MAPPING_BTREE);
+    let tagged = kind != MAPPING_NO_BLOCK;
     // Only jbd2 makes a journalled page dirty, when its transaction commits.
     let journalled = Place::of(folio.mapping).is_some_and(Place::is_journalled);
     let waits = 1 << layout!(pg_dirty) | 1 << layout!(pg_writeback) | 1 << layout!(pg_locked);

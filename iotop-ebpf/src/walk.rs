@@ -54,6 +54,8 @@ pub struct Walk {
     submitted: u32,
     /// How many pages the run has.
     run: u32,
+    /// 1: the current folio's pages may be of several tasks, of which one is known.
+    is_shared: u32,
     /// 1: tags of journalled pages stay live, for this is the journal's log.
     is_log: u32,
     /// What a page is charged as that is not page cache, and to whom.
@@ -254,7 +256,11 @@ impl Context<'_> {
         let walk = &*self.walk;
         let (now, keep) = (Tick(walk.now), walk.what == JOURNALLED && walk.is_log != 0);
         let by_tag = charge::by_tag(walk.page, walk.known.mapping, keep, now)?;
-        self.charge(by_tag.charge, bytes);
+        let charge = match walk.is_shared {
+            0 => by_tag.charge,
+            _ => by_tag.charge.shared(),
+        };
+        self.charge(charge, bytes);
         let walk = &mut *self.walk;
         walk.tag = by_tag.taken.0;
         walk.submitted = by_tag.taken.submitted(now).0;
@@ -331,6 +337,13 @@ impl Context<'_> {
         let passed = ((walk.page - folio.head) >> layout!(page_struct_shift)) as u32;
         walk.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         walk.what = charge::look(&folio, &mut walk.known)?;
+        let is_shared = folio.nr_pages() > 1
+            && Place::of(walk.known.mapping).is_some_and(Place::knows_whole_folios_only);
+        if walk.is_shared != u32::from(is_shared) {
+            self.end_run();
+        }
+        let walk = &mut *self.walk;
+        walk.is_shared = u32::from(is_shared);
         if walk.what != CACHE {
             self.end_run();
         } else if walk.for_a_flusher != 0 {

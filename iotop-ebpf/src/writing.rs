@@ -10,9 +10,9 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use iotop_common::{
-    Tag, Tick, Writing,
+    Owner, Tag, Tick, Writing,
     owner::{MAPPING_BDEV, MAPPING_DATA},
-    tag::SLOT_FIRST,
+    tag::{SLOT_FIRST, Slot},
 };
 
 use crate::{
@@ -39,14 +39,14 @@ const DOES_NOT: u32 = IOMAP_REPORT | IOMAP_DIRECT | IOMAP_DAX;
 /// folio is locked. `(inode, pos, len, copied)`.
 #[raw_tracepoint]
 pub fn ext4_da_write_end(ctx: RawTracePointContext) -> i32 {
-    copied(ctx.arg(0), ctx.arg(1), ctx.arg(3));
+    copied(ctx.arg(0), ctx.arg(1), ctx.arg(3), Asker::CopiedDelayed);
     0
 }
 
 /// The same without delayed allocation.
 #[raw_tracepoint]
 pub fn ext4_write_end(ctx: RawTracePointContext) -> i32 {
-    copied(ctx.arg(0), ctx.arg(1), ctx.arg(3));
+    copied(ctx.arg(0), ctx.arg(1), ctx.arg(3), Asker::Copied);
     0
 }
 
@@ -89,8 +89,8 @@ pub fn btrfs_set_extent_bit(ctx: RawTracePointContext) -> i32 {
 
 /// The current task, where it has a slot of its own.
 #[inline(always)]
-fn owner() -> Option<Current> {
-    owners::current(Asker::Writing).filter(|current| current.slot >= SLOT_FIRST)
+fn current(asker: Asker) -> Option<Current> {
+    owners::current(asker).filter(|current| current.slot >= SLOT_FIRST)
 }
 
 /// The pages that a range of bytes lies in.
@@ -101,7 +101,7 @@ fn pages(pos: u64, len: u64) -> (u64, u64) {
 }
 
 #[inline(always)]
-fn writing(mapping: u64, first: u64, last: u64, since: u32) -> Writing {
+fn range(mapping: u64, first: u64, last: u64, since: u32) -> Writing {
     Writing {
         mapping,
         first: first as u32,
@@ -112,20 +112,20 @@ fn writing(mapping: u64, first: u64, last: u64, since: u32) -> Writing {
 }
 
 #[inline(always)]
-fn copied(inode: u64, pos: u64, len: u64) -> Option<()> {
+fn copied(inode: u64, pos: u64, len: u64, asker: Asker) -> Option<()> {
     let len = len & 0xffff_ffff;
     if len == 0 {
         return None;
     }
-    let current = owner()?;
+    let current = current(asker)?;
     let mapping = inode + u64::from(layout!(inode_i_data));
     let (first, last) = pages(pos, len);
     let since = now().0 & 0xffff;
     // SAFETY: a map value; only the task itself writes these fields.
     let owner = unsafe { &mut *current.owner };
-    owner.writing = writing(mapping, first, last, since);
+    owner.writing = range(mapping, first, last, since);
     let was_dirty = || had_dirty_pages(inode);
-    if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(&current, mapping) {
+    if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(&current, mapping, asker) {
         return None;
     }
     let folio = Cached::at(mapping, first)?;
@@ -148,17 +148,24 @@ fn journalled(inode: u64, pos: u64, len: u64) -> Option<()> {
     if len == 0 {
         return None;
     }
-    let current = owner()?;
+    let asker = Asker::Journalled;
+    let current = current(asker)?;
     let mapping = inode + u64::from(layout!(inode_i_data));
     let known = Place::of(mapping)?;
     known.journalled();
-    if !is_data(&current, mapping) {
+    if !is_data(&current, mapping, asker) {
         return None;
     }
     let folio = Cached::at(mapping, pages(pos, len).0)?;
     let place = Frame::of(folio.folio).tag()?;
-    let (tagged, live) = retag_page(place, Tag::dirtied(current.slot, now()), KEEP);
-    known.add(live);
+    // What the journal has logged is done with: this is new data.
+    // SAFETY: a map value of one aligned word.
+    let old = Tag(unsafe { *place });
+    let rules = if old.is_dirty_again() { 0 } else { KEEP };
+    let (tagged, live) = retag_page(place, Tag::dirtied(current.slot, now()), rules);
+    if !old.is_live() {
+        known.add(live);
+    }
     // SAFETY: a map value; only the task itself writes this field.
     unsafe { (*current.owner).tagged_pages += u64::from(tagged) };
     Some(())
@@ -171,34 +178,42 @@ fn range_begins(iter: Typed, flags: u32) -> Option<()> {
     if len == 0 {
         return None;
     }
-    let current = owner()?;
+    let current = current(Asker::Iterated)?;
     // SAFETY: a map value of this CPU, and only this program's.
     let number = unsafe { &raw mut (*current.last).number };
     let inode = iter.pointer(layout!(iter_inode));
     let size: u64 = inode.field(layout!(inode_i_size));
     let inode = inode.number(number);
     let (first, last) = pages(pos, len);
-    // What lies past the end is in no dirty folio that begins before it; what is
-    // unshared is not dirty all.
+    // What lies past the end is in no dirty folio that begins before it. Unsharing makes
+    // only shared extents dirty.
     let tags_early = flags & IOMAP_UNSHARE == 0 && size > first << layout!(page_shift);
     let to = last.min(size.saturating_sub(1) >> layout!(page_shift));
-    begin(&current, inode, (first, last), tags_early.then_some(to))
+    let to = tags_early.then_some(to);
+    begin(&current, inode, (first, last), to, Asker::Iterated)
 }
 
 /// What the task is about to write is known until the call ends. Blocks of folios
 /// that are dirty already, up to the page `to`, are given their tag now: the flusher
 /// may take them before the call ends.
 #[inline(always)]
-fn begin(current: &Current, inode: u64, range: (u64, u64), to: Option<u64>) -> Option<()> {
-    let (first, last) = range;
+fn begin(
+    current: &Current,
+    inode: u64,
+    (first, last): (u64, u64),
+    to: Option<u64>,
+    asker: Asker,
+) -> Option<()> {
     let mapping = inode + u64::from(layout!(inode_i_data));
     let since = now().0 & 0xffff;
     // SAFETY: a map value; only the task itself writes these fields.
     let owner = unsafe { &mut *current.owner };
-    owner.writing = writing(mapping, first, last, since | Writing::WHOLE_CALL);
+    // A call that failed before it had an extent has no end.
+    untag_rest(current.slot, owner);
+    owner.writing = range(mapping, first, last, since | Writing::WHOLE_CALL);
     let to = to?;
     let was_dirty = || had_dirty_pages(inode);
-    if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(current, mapping) {
+    if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(current, mapping, asker) {
         return None;
     }
     let mut walk = Walk {
@@ -214,8 +229,8 @@ fn begin(current: &Current, inode: u64, range: (u64, u64), to: Option<u64>) -> O
     Some(())
 }
 
-/// The end of an extent, and perhaps of the call: what it was to write and has not
-/// loses the tag that it was given early.
+/// The end of an extent, and perhaps of the call. Without progress and without an error
+/// the extent was found to be stale (`IOMAP_F_STALE`), and the call goes on.
 #[inline(always)]
 fn range_goes_on(iter: Typed) -> Option<()> {
     let mut pos: u64 = iter.field(layout!(iter_pos));
@@ -225,28 +240,42 @@ fn range_goes_on(iter: Typed) -> Option<()> {
         let done = processed.max(0).cast_unsigned();
         pos += done;
         left = left.saturating_sub(done);
-        left == 0 || done == 0
+        left == 0 || processed < 0
     } else {
         let status: i32 = iter.field(layout!(iter_status));
-        left == 0 || status < 0 || pos == iter.field::<u64>(layout!(iter_start_pos))
+        left == 0 || status < 0
     };
-    if !ended {
-        return None;
-    }
-    let current = owner()?;
+    let current = current(Asker::Iterated)?;
     // SAFETY: a map value; only the task itself writes these fields.
     let owner = unsafe { &mut *current.owner };
-    let writing = owner.writing;
-    owner.writing.mapping = 0;
-    if writing.early == 0 || left == 0 {
+    if owner.writing.mapping == 0 {
         return None;
     }
+    // What is left of it.
     let first = (pos + (1 << layout!(page_shift)) - 1) >> layout!(page_shift);
+    let done = (first as u32).wrapping_sub(owner.writing.first);
+    owner.writing.first = first as u32;
+    owner.writing.pages = owner.writing.pages.saturating_sub(done);
+    if ended {
+        untag_rest(current.slot, owner);
+    }
+    Some(())
+}
+
+/// The call has ended: what it was to write and has not loses the tag that it was given
+/// early.
+#[inline(always)]
+fn untag_rest(slot: Slot, owner: &mut Owner) -> Option<()> {
+    let writing = owner.writing;
+    owner.writing.mapping = 0;
+    if writing.mapping == 0 || writing.early == 0 || writing.pages == 0 {
+        return None;
+    }
     let mut walk = Walk {
         mapping: writing.mapping,
-        at: first,
-        last: (pos + left - 1) >> layout!(page_shift),
-        tag: Tag::dirtied(current.slot, Tick(writing.since & 0xffff)),
+        at: u64::from(writing.first),
+        last: u64::from(writing.first) + u64::from(writing.pages) - 1,
+        tag: Tag::dirtied(slot, Tick(writing.since & 0xffff)),
         pages: 0,
     };
     walk.over(untag_step as *mut c_void);
@@ -257,11 +286,15 @@ fn range_goes_on(iter: Typed) -> Option<()> {
 
 #[inline(always)]
 fn delayed(tree: u64, start: u64, len: u64) -> Option<()> {
-    let current = owner()?;
+    let current = current(Asker::Delayed)?;
     let btrfs_inode = read::<u64>(tree, layout!(extent_tree_inode))?;
     let inode = btrfs_inode + u64::from(layout!(btrfs_vfs_inode));
     let (first, last) = pages(start, len);
-    begin(&current, inode, (first, last), Some(last))
+    let begun = begin(&current, inode, (first, last), Some(last), Asker::Delayed);
+    // All of it becomes dirty, and no event tells of an end.
+    // SAFETY: a map value; only the task itself writes this field.
+    unsafe { (*current.owner).writing.early = 0 };
+    begun
 }
 
 /// Whether an inode may have pages that were dirty before the trace began.
@@ -274,11 +307,11 @@ fn had_dirty_pages(inode: u64) -> bool {
 
 /// Whether the mapping's pages have tags; the task is the last one who dirtied it.
 #[inline(always)]
-fn is_data(current: &Current, mapping: u64) -> bool {
+fn is_data(current: &Current, mapping: u64, asker: Asker) -> bool {
     // SAFETY: a map value of this CPU, and only this program's.
     let last = unsafe { &mut *current.last };
     if last.mapping != mapping {
-        last.kind = look_at_mapping(mapping, current.slot);
+        last.kind = look_at_mapping(mapping, current.slot, asker as u32);
         last.mapping = mapping;
     }
     matches!(last.kind, MAPPING_DATA | MAPPING_BDEV)

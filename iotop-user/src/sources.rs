@@ -171,6 +171,15 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
 /// What is not known without a program.
 pub fn without(refused: &Refused) -> String {
     let Refused { hook, error } = refused;
+    if !hook.on.is_function() {
+        return format!(
+            "{} is unknown: this kernel refuses {} ({}); please report it with the output of \
+             `iotop-trace doctor`",
+            hook.purpose,
+            hook.on,
+            root(error)
+        );
+    }
     format!(
         "{} is unknown: this kernel refuses {} ({}); one with CONFIG_FUNCTION_TRACER and \
          CONFIG_BPF_JIT, as distributions have, takes it",
@@ -225,6 +234,7 @@ pub fn attach(
         reasons: Reasons::of(&btf),
         tick: machine.tick(),
         dirty_expire: settings.dirty_expire.unwrap_or_default(),
+        written_by_block: hooks::written_by_block(&btf, machine.version),
     };
     match Probe::attach(&object, &name, kernel, flushes) {
         Ok(probe) => Ok(probe),

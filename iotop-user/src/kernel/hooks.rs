@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use iotop_common::Control;
+
 use super::btf::Btf;
 
 /// One program of the kernel half.
@@ -49,6 +51,11 @@ impl On {
     pub fn is_function(self) -> bool {
         matches!(self, On::Entry(_) | On::Exit(_))
     }
+
+    /// Whether the others work without it.
+    pub fn is_optional(self) -> bool {
+        self.is_function() || matches!(self, On::FileSystem(_) | On::Asked | On::Tracepoint(IOMAP))
+    }
 }
 
 impl fmt::Display for On {
@@ -78,10 +85,43 @@ enum Kernels {
     /// Where iomap knows which blocks of a folio are dirty (6.6).
     IomapBlocks,
     /// From a version on: the file system has large folios since then.
-    From(u32, u32),
+    From((u32, u32)),
     /// The same, where btrfs tells its types.
-    Btrfs(u32, u32),
+    Btrfs,
 }
+
+/// Where xfs and block devices write a range.
+const IOMAP: &str = "iomap_iter";
+
+/// The file systems whose large folios are written block by block on this kernel, with
+/// the programs that tell which pages a task writes; bits of `Control::whole_folios`.
+pub fn written_by_block(
+    btf: &Btf,
+    version: Option<(u32, u32)>,
+) -> Vec<(u32, &'static [&'static str])> {
+    let since = |release| version.is_none_or(|is| is >= release);
+    let iomap = btf.struct_size("iomap_folio_state").is_some();
+    let all: [(bool, u32, &[&str]); 3] = [
+        (
+            since(EXT4_LARGE),
+            Control::EXT4,
+            &["ext4_da_write_end", "ext4_write_end"],
+        ),
+        (iomap, Control::XFS, &["range_iterated"]),
+        (
+            since(BTRFS_LARGE),
+            Control::BTRFS,
+            &["btrfs_set_extent_bit"],
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(is, bit, programs)| is.then_some((bit, programs)))
+        .collect()
+}
+
+/// Since then the file system has large folios.
+const EXT4_LARGE: (u32, u32) = (6, 16);
+const BTRFS_LARGE: (u32, u32) = (7, 0);
 
 /// Whether a task may be preempted inside of a tracepoint: the kernel guards
 /// them by SRCU since 7.x, by no preemption before (include/linux/tracepoint.h).
@@ -113,7 +153,7 @@ pub struct NoTracepoint {
 pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTracepoint> {
     let has = |tracepoint: &str| btf.tracepoint_args(tracepoint).is_some();
     let folios = has("writeback_dirty_folio");
-    let since = |major, minor| folios && version.is_none_or(|is| is >= (major, minor));
+    let since = |release| folios && version.is_none_or(|is| is >= release);
     let mut chosen: Vec<Hook> = Vec::new();
     for hook in HOOKS {
         let runs = match hook.kernels {
@@ -123,13 +163,14 @@ pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTra
             Kernels::WithDisks => btf.member_offset("bio", "bi_disk").is_some(),
             Kernels::Preemptible => folios && tracepoints_are_preemptible(btf),
             Kernels::IomapBlocks => btf.struct_size("iomap_folio_state").is_some(),
-            Kernels::From(major, minor) => since(major, minor),
-            Kernels::Btrfs(major, minor) => {
-                since(major, minor) && btf.member_offset("btrfs_inode", "vfs_inode").is_some()
+            Kernels::From(release) => since(release),
+            Kernels::Btrfs => {
+                since(BTRFS_LARGE) && btf.member_offset("btrfs_inode", "vfs_inode").is_some()
             }
         };
         match hook.on {
             _ if !runs => {}
+            On::Tracepoint(IOMAP) if !has(IOMAP) => {}
             On::Tracepoint(tracepoint) if !has(tracepoint) => {
                 return Err(NoTracepoint {
                     tracepoint,
@@ -213,21 +254,21 @@ const HOOKS: [Hook; 33] = [
     Hook {
         program: "ext4_truncate_enter",
         on: On::FileSystem("ext4_truncate_enter"),
-        kernels: Kernels::From(6, 16),
+        kernels: Kernels::From(EXT4_LARGE),
         purpose: "dirty pages that a file is cut off",
         why: CUT_OFF_WHY,
     },
     Hook {
         program: "ext4_punch_hole",
         on: On::FileSystem("ext4_punch_hole"),
-        kernels: Kernels::From(6, 16),
+        kernels: Kernels::From(EXT4_LARGE),
         purpose: "dirty pages in a hole that is punched",
         why: CUT_OFF_WHY,
     },
     Hook {
         program: "ext4_zero_range",
         on: On::FileSystem("ext4_zero_range"),
-        kernels: Kernels::From(6, 16),
+        kernels: Kernels::From(EXT4_LARGE),
         purpose: "dirty pages in a range that is made zero",
         why: CUT_OFF_WHY,
     },
@@ -241,14 +282,14 @@ const HOOKS: [Hook; 33] = [
     Hook {
         program: "ext4_da_write_end",
         on: On::FileSystem("ext4_da_write_end"),
-        kernels: Kernels::From(6, 16),
+        kernels: Kernels::From(EXT4_LARGE),
         purpose: WRITTEN,
         why: COPIED_WHY,
     },
     Hook {
         program: "ext4_write_end",
         on: On::FileSystem("ext4_write_end"),
-        kernels: Kernels::From(6, 16),
+        kernels: Kernels::From(EXT4_LARGE),
         purpose: "the same without delayed allocation",
         why: COPIED_WHY,
     },
@@ -261,7 +302,7 @@ const HOOKS: [Hook; 33] = [
     },
     Hook {
         program: "range_iterated",
-        on: On::Tracepoint("iomap_iter"),
+        on: On::Tracepoint(IOMAP),
         kernels: Kernels::IomapBlocks,
         purpose: "which pages are written on xfs and on block devices",
         why: "fires with the range before anything of it becomes dirty, and when it ends",
@@ -269,7 +310,7 @@ const HOOKS: [Hook; 33] = [
     Hook {
         program: "btrfs_set_extent_bit",
         on: On::FileSystem("btrfs_set_extent_bit"),
-        kernels: Kernels::Btrfs(7, 0),
+        kernels: Kernels::Btrfs,
         purpose: "which pages are written on btrfs",
         why: "delayed allocation of a range comes before its pages become dirty",
     },
@@ -438,12 +479,29 @@ mod tests {
         );
     }
 
+    /// Where one is missing the first writer of a large folio is not called its only one.
+    #[test]
+    fn whatever_writes_large_folios_by_block_has_programs_that_tell_the_blocks() {
+        for (_, programs) in written_by_block(&Btf::parse(empty()).expect("well-formed"), None) {
+            for program in programs {
+                assert!(
+                    HOOKS.iter().any(|hook| hook.program == *program),
+                    "{program}"
+                );
+            }
+        }
+        let old = written_by_block(&Btf::parse(empty()).expect("well-formed"), Some((6, 1)));
+        assert!(old.is_empty(), "{old:?}");
+    }
+
+    fn empty() -> Vec<u8> {
+        let header = [0xeb9fu32 | 1 << 16, 24, 0, 0, 0, 1].map(u32::to_ne_bytes);
+        [header.concat(), vec![0]].concat()
+    }
+
     #[test]
     fn a_tracepoint_that_is_missing_is_named() {
-        let empty = [0xeb9fu32 | 1 << 16, 24, 0, 0, 0, 1]
-            .map(u32::to_ne_bytes)
-            .concat();
-        let btf = Btf::parse([empty, vec![0]].concat()).expect("well-formed");
+        let btf = Btf::parse(empty()).expect("well-formed");
         let error = choose(&btf, None).expect_err("nothing in it").to_string();
         assert!(error.contains("sched_process_exit"), "{error}");
     }

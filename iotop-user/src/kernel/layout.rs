@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iotop_common::{
     Layout,
-    layout::{BIO_BYTES, BVEC_BYTES, FOLIO_BYTES, PAGE_BYTES},
+    layout::{BVEC_BYTES, FOLIO_BYTES, PAGE_BYTES},
     tag::TICK_AT_LEAST_NS,
 };
 
@@ -267,18 +267,6 @@ fn only_with(field: &mut u32, others: &[u32]) {
 /// from there.
 fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
     let fields = [
-        ("bio.bi_bdev", layout.bio_bi_bdev, 8, BIO_BYTES),
-        ("bio.bi_opf", layout.bio_bi_opf, 4, BIO_BYTES),
-        ("bio.bi_iter.bi_sector", layout.bio_bi_sector, 8, BIO_BYTES),
-        ("bio.bi_iter.bi_size", layout.bio_bi_size, 4, BIO_BYTES),
-        ("bio.bi_iter.bi_idx", layout.bio_bi_idx, 4, BIO_BYTES),
-        (
-            "bio.bi_iter.bi_bvec_done",
-            layout.bio_bi_bvec_done,
-            4,
-            BIO_BYTES,
-        ),
-        ("bio.bi_io_vec", layout.bio_bi_io_vec, 8, BIO_BYTES),
         ("bio_vec.bv_page", layout.bvec_bv_page, 8, BVEC_BYTES),
         ("bio_vec.bv_len", layout.bvec_bv_len, 4, BVEC_BYTES),
         ("bio_vec.bv_offset", layout.bvec_bv_offset, 4, BVEC_BYTES),
@@ -399,10 +387,10 @@ mod tests {
     #[test]
     fn a_field_beyond_what_is_copied_is_refused() {
         let layout = Layout {
-            bio_bi_io_vec: 124,
+            page_mapping: 28,
             ..Layout::default()
         };
-        let refused = Err(LayoutError::OutOfReach("bio.bi_io_vec", 124));
+        let refused = Err(LayoutError::OutOfReach("page.mapping", 28));
         assert_eq!(within_reach(&layout), refused);
     }
 

@@ -18,8 +18,10 @@ use super::{bpf, mapped::Mapped, owners::Owners};
 /// `BPF_PROG_TEST_RUN`; raw tracepoints take it since 5.10.
 const PROG_TEST_RUN: libc::c_long = 10;
 
-/// How often they are looked at while none is known to have been lost.
+/// How often they are looked at while nothing is known to have gone wrong.
 const EVERY: Duration = Duration::from_secs(10);
+/// For how long they are looked at in each interval when something has.
+const AFTER_TROUBLE: Duration = Duration::from_secs(20);
 /// And always so rarely that it takes no more than this part of a CPU,
 const PART: u32 = 200;
 /// over as long as it takes to save this much of it.
@@ -32,6 +34,7 @@ pub struct Audit {
     took: Duration,
     /// The part of a CPU that was not used.
     saved: Duration,
+    trouble_until: Instant,
 }
 
 impl Audit {
@@ -41,13 +44,20 @@ impl Audit {
             ended: now,
             took: Duration::ZERO,
             saved: SAVED_AT_MOST,
+            trouble_until: now,
         }
     }
 
-    /// Whether it is due; `lost` is whether pages were written that had lost their tag.
-    pub fn is_due(&self, now: Instant, lost: bool) -> bool {
+    /// Events were missed, or pages were written that had lost their tag.
+    pub fn trouble(&mut self, now: Instant) {
+        self.trouble_until = now + AFTER_TROUBLE;
+    }
+
+    /// Whether it is due; `waits` is whether pages were pending at the last look.
+    pub fn is_due(&self, now: Instant, waits: bool) -> bool {
         let elapsed = now.saturating_duration_since(self.ended);
-        (lost || elapsed >= EVERY) && self.saved + elapsed / PART >= self.took
+        (now < self.trouble_until || waits && elapsed >= EVERY)
+            && self.saved + elapsed / PART >= self.took
     }
 
     fn spent(&mut self, begun: Instant, ended: Instant) {
@@ -174,6 +184,7 @@ mod tests {
         let (mut now, mut used) = (start, Duration::ZERO);
         while now < start + Duration::from_secs(1000) {
             now += Duration::from_millis(500);
+            audit.trouble(now);
             if audit.is_due(now, true) {
                 audit.spent(now, now + took);
                 used += took;

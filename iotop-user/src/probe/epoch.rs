@@ -84,7 +84,7 @@ impl Probe {
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
-        let owners = self.look_at_owners(&facts, now)?;
+        let owners = self.look_at_owners(&facts, missed_now, now)?;
         self.attach_late(now)?;
         Ok(Epoch {
             facts,

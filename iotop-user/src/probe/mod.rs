@@ -65,6 +65,9 @@ pub struct Kernel {
     pub tick: Duration,
     /// The age at which it writes dirty pages.
     pub dirty_expire: Duration,
+    /// File systems whose large folios are written block by block, with the programs
+    /// that tell the blocks.
+    pub written_by_block: Vec<(u32, &'static [&'static str])>,
 }
 
 /// A loaded and attached kernel half. Dropping it detaches everything.
@@ -96,6 +99,7 @@ pub struct Probe {
     refused: Vec<Refused>,
     /// Programs for file systems that are not there, and when they are looked for.
     late: (Vec<Hook>, Instant),
+    written_by_block: Vec<(u32, &'static [&'static str])>,
     audit: Audit,
     /// Until then pages may be dirty that became so before the trace.
     old_pages_until: Instant,
@@ -123,6 +127,7 @@ impl Probe {
             reasons,
             tick,
             dirty_expire,
+            written_by_block,
         } = kernel;
         memory::lift_lock_limit();
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
@@ -177,6 +182,7 @@ impl Probe {
             programs: Vec::new(),
             refused: Vec::new(),
             late: (Vec::new(), now),
+            written_by_block,
             audit: Audit::new(now),
             old_pages_until: now + OLD_PAGES_AT_LEAST.max(2 * dirty_expire),
             tick,
@@ -194,9 +200,11 @@ impl Probe {
         probe.late = (waiting, now + LATE);
         // One of two would leave word of what was not held back.
         let on_function = |attached: &Attached| attached.hook.on.is_function();
-        let looks = refused.is_empty() && attached.iter().any(on_function);
+        let refused_one = refused.iter().any(|refused| refused.hook.on.is_function());
+        let looks = !refused_one && attached.iter().any(on_function);
         probe.epoch.held_back = u32::from(looks);
         (probe.programs, probe.refused) = (attached, refused);
+        probe.epoch.whole_folios = probe.whole_folios();
         typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
         Ok(probe)
     }
@@ -260,12 +268,17 @@ impl Probe {
     fn look_at_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
+        missed: u64,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
+        let without_tag = [Class::Shared, Class::Unknown].map(|class| class as u32);
         let lost = facts
             .iter()
-            .any(|(key, _)| key.class == Class::Shared as u32);
-        let live = self.audit(lost, now)?;
+            .any(|(key, _)| without_tag.contains(&key.class));
+        if missed != 0 || lost {
+            self.audit.trouble(now);
+        }
+        let live = self.audit(now)?;
         let reports = slots::Reports::of(facts);
         let mut owners = Vec::new();
         let last = self.slots.last.max(reports.last_named);
@@ -287,9 +300,9 @@ impl Probe {
     }
 
     /// Holds the tags against their pages, where that is due; how many live ones each
-    /// slot has. `lost` is whether pages were written that had lost their tag.
-    fn audit(&mut self, lost: bool, now: Instant) -> Result<Option<Vec<u32>>, ProbeError> {
-        if !self.audit.is_due(now, lost) || !(lost || self.slots.any_waits()) {
+    /// slot has.
+    fn audit(&mut self, now: Instant) -> Result<Option<Vec<u32>>, ProbeError> {
+        if !self.audit.is_due(now, self.slots.any_waits()) {
             return Ok(None);
         }
         let Some(program) = programs::asked(&self.programs, PAGES_WAITING) else {
@@ -303,6 +316,16 @@ impl Probe {
         })
     }
 
+    /// The file systems of which a program is missing that tells which pages of a large
+    /// folio a task writes.
+    fn whole_folios(&self) -> u32 {
+        let runs = |name: &&str| self.programs.iter().any(|one| one.hook.program == *name);
+        self.written_by_block
+            .iter()
+            .filter(|(_, programs)| !programs.iter().all(runs))
+            .fold(0, |bits, (bit, _)| bits | bit)
+    }
+
     /// Attaches the programs of file systems whose module was loaded since.
     fn attach_late(&mut self, now: Instant) -> Result<(), ProbeError> {
         if self.late.0.is_empty() || now < self.late.1 {
@@ -312,6 +335,8 @@ impl Probe {
         let hooks = std::mem::take(&mut self.late.0);
         programs::attach_loaded(&mut self.ebpf, hooks, "the object", &mut done)?;
         self.programs.append(&mut done.attached);
+        self.refused.append(&mut done.refused);
+        self.epoch.whole_folios = self.whole_folios();
         self.late = (done.waiting, now + LATE);
         Ok(())
     }

@@ -78,9 +78,9 @@ pub(super) fn attach_loaded(
     Ok(())
 }
 
-/// Only a function may be refused.
+/// Only those may be refused that the others work without.
 fn give_up(hook: &Hook, error: ProbeError, refused: &mut Vec<Refused>) -> Result<(), ProbeError> {
-    if !hook.on.is_function() {
+    if !hook.on.is_optional() {
         return Err(error);
     }
     refused.push(Refused { hook: *hook, error });
