@@ -132,7 +132,8 @@ extern "C" fn step(n: u32, retag: *mut Retag) -> i64 {
 /// The pages of a folio from `page` on, as many as one step has: those within `range`
 /// (from, in the upper half, to) are given the tag. The upper half of `rules` is where
 /// the folio ends, or what is to be looked at of it. Returns how many took it, and in
-/// the bits above the lowest eight, how many live tags there are more. A global function is verified once, on its own.
+/// the bits above the lowest eight, how many live tags there are more. A global
+/// function is verified once, on its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn retag_pages(folio: u32, page: u32, range: u32, tag: u32, rules: u32) -> u32 {

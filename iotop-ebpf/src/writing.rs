@@ -251,8 +251,13 @@ fn range_goes_on(iter: Typed) -> Option<()> {
     if owner.writing.mapping == 0 {
         return None;
     }
-    // What is left of it.
-    let first = (pos + (1 << layout!(page_shift)) - 1) >> layout!(page_shift);
+    // What is left of it; when it has failed, without the page that it has begun.
+    let begun = if ended {
+        (1 << layout!(page_shift)) - 1
+    } else {
+        0
+    };
+    let first = (pos + begun) >> layout!(page_shift);
     let done = (first as u32).wrapping_sub(owner.writing.first);
     owner.writing.first = first as u32;
     owner.writing.pages = owner.writing.pages.saturating_sub(done);

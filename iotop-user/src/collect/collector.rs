@@ -306,13 +306,14 @@ impl Collector {
                 start_boottime: owner.start_boottime,
             };
             let place = interval.place(key, || match self.live.find(&key) {
-                Some(state) => self.renamed(state.row(), owner),
+                Some(state) => state.row(),
                 None => Task {
                     exited: key.start_boottime < passed,
                     ..tasks::of_owner(owner, self.counted)
                 },
             });
             let row = &mut interval.rows[place];
+            self.rename(row, owner);
             // A thread that executes a program takes its dead leader's place.
             row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
             let block = row.block.get_or_insert_with(TaskBlock::zero);
@@ -322,14 +323,14 @@ impl Collector {
         task_of
     }
 
-    /// The row of a task that the pass did not tell of. Of one that is on its way out it
-    /// does not, and it may have executed a program since it did: where its slot has
-    /// another name, /proc or its own last word tells which it has now.
-    fn renamed(&self, mut row: Task, owner: &Owner) -> Task {
+    /// A task may have taken another name since the pass told of it, and the pass leaves
+    /// out tasks that are exiting. If its slot has another name, the current one is that
+    /// in /proc, else that in its exit record.
+    fn rename(&self, row: &mut Task, owner: &Owner) {
         let other = live::comm(&owner.comm);
         // /proc adds to a worker's name what it is at.
         if row.comm == other || row.kthread {
-            return row;
+            return;
         }
         let thread = Thread {
             pid: row.pid,
@@ -341,7 +342,6 @@ impl Collector {
         } else if owner.flags & OWNER_EXITED != 0 {
             row.comm = other;
         }
-        row
     }
 
     /// Where the facts' files lie.
