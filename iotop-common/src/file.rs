@@ -22,12 +22,23 @@ pub struct FileName {
     pub dev: u32,
     /// How many names there are.
     pub count: u32,
-    /// 1 when the last name lies below the root: the path is whole.
+    /// How much of the path that is, one of the values below.
     pub whole: u32,
     /// As in [`crate::InodeKey`].
     pub file: u32,
+    /// The address of its directory's dentry.
+    pub dir: u64,
     /// NUL-terminated, and cut off where they are longer.
     pub names: [[u8; NAME]; NAMES],
 }
 
-const _: () = assert!(size_of::<FileName>() == 24 + NAMES * NAME);
+/// There are more names above the last one.
+pub const CUT: u32 = 0;
+/// The last name lies below the root.
+pub const WHOLE: u32 = 1;
+/// The directory is the one of a whole path that was told a moment ago.
+pub const SIBLING: u32 = 2;
+/// For so many ticks of the tags' clock a directory is not told again: about a second.
+pub const SIBLING_TICKS: u32 = 64;
+
+const _: () = assert!(size_of::<FileName>() == 32 + NAMES * NAME);

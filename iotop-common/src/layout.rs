@@ -218,6 +218,11 @@ pub struct Layout {
     pub folio_index: u32,
     /// `address_space.i_pages.xa_head`.
     pub mapping_xa_head: u32,
+    /// `address_space.i_pages.xa_flags`.
+    pub mapping_xa_flags: u32,
+    /// Its bits that some page is dirty, under writeback or about to be (6.8); 0 where
+    /// they are not known.
+    pub xa_dirty_marks: u32,
     /// `xa_node.shift`, of one byte.
     pub xa_node_shift: u32,
     /// `xa_node.slots`.

@@ -125,16 +125,27 @@ impl Inode {
         })
     }
 
-    /// Remembers who dirties the inode now. The dirty tracepoint fires before
-    /// `__mark_inode_dirty`, so an inode that has `I_DIRTY_PAGES` at its first
-    /// event had dirty pages before.
+    /// Whether pages of the inode may be dirty or under writeback. The dirty tracepoint
+    /// fires before the page is marked in the xarray, and before `__mark_inode_dirty`:
+    /// there it is about the pages that were dirty before.
+    #[inline(always)]
+    pub fn has_dirty_pages(self) -> bool {
+        if layout!(xa_dirty_marks) != 0 {
+            let at = layout!(inode_i_data) + layout!(mapping_xa_flags);
+            let flags = read::<u32>(self.0, at).unwrap_or(u32::MAX);
+            return flags & layout!(xa_dirty_marks) != 0;
+        }
+        // It stays set after an fsync. Where the flag is not known, nothing rules out
+        // older pages.
+        let state = read::<u32>(self.0, layout!(inode_i_state)).unwrap_or(u32::MAX);
+        layout!(i_dirty_pages) == 0 || state & layout!(i_dirty_pages) != 0
+    }
+
+    /// Remembers who dirties the inode now.
     #[inline(always)]
     pub fn dirtied_by(self, slot: Slot, owner: *const Owner, asker: u32) -> Option<()> {
         let key = self.key()?;
-        let state = read::<u32>(self.0, layout!(inode_i_state))?;
-        let dirty_pages = layout!(i_dirty_pages);
-        // Where the flag is not known, nothing rules out older pages.
-        let mut had_dirty_pages = u32::from(dirty_pages == 0 || state & dirty_pages != 0);
+        let mut had_dirty_pages = u32::from(self.has_dirty_pages());
         // SAFETY: a plain copy out of a map value; each field is one word.
         let known = unsafe { INODES.get(key) };
         let mut told = 0;

@@ -8,12 +8,12 @@ use aya_ebpf::{
 };
 use iotop_common::{
     FileName, InodeKey, Lost,
-    file::{NAMES, length},
+    file::{CUT, NAMES, SIBLING, SIBLING_TICKS, WHOLE, length},
 };
 
 use crate::{
     count::lose,
-    kernel::{anew, layout, try_read},
+    kernel::{anew, layout, now, try_read},
     maps::FILES,
     owners::Asker,
 };
@@ -39,6 +39,19 @@ pub fn tell(inode: u64, key: &InodeKey, told: u32, asker: u32) -> u32 {
 #[map]
 static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(Asker::COUNT, 0);
 
+/// The directory that was told last, and when.
+#[repr(C)]
+struct LastDir {
+    dir: u64,
+    told: u32,
+    _reserved: u32,
+}
+
+/// That of each CPU, for each program that tells paths: most files that are written one
+/// after the other lie in one directory.
+#[map]
+static LAST_DIR: PerCpuArray<LastDir> = PerCpuArray::with_max_entries(Asker::COUNT, 0);
+
 /// Walks from the inode's first dentry up to the root. Names may change while
 /// we read them: it is the path of this moment at best. 0 where there was no room. A
 /// global function is verified once, on its own.
@@ -51,14 +64,23 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker:
     // SAFETY: this CPU's element of this program, which never runs twice at once on
     // one CPU.
     let file = unsafe { &mut *file };
+    let Some(last) = LAST_DIR.get_ptr_mut(asker) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    let last = unsafe { &mut *last };
+    let dir = try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
+    let now = now().0;
+    let sibling = dir == last.dir && now.wrapping_sub(last.told) < SIBLING_TICKS;
     file.ino = ino;
     file.dev = dev;
     file.file = id;
-    let (mut count, mut whole) = (0, 0);
+    file.dir = dir;
+    let (mut count, mut whole) = (0, CUT);
     for n in 0..NAMES {
         let parent = try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
         if parent == dentry {
-            whole = 1;
+            whole = WHOLE;
             break;
         }
         let Some(name) = try_read::<u64>(dentry, layout!(dentry_name)) else {
@@ -71,6 +93,10 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker:
             break;
         }
         count = n + 1;
+        if sibling {
+            whole = SIBLING;
+            break;
+        }
         dentry = parent;
     }
     file.count = count as u32;
@@ -87,6 +113,9 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker:
     let told = FILES.output::<[u8]>(told, no_wakeup).is_ok();
     if !told {
         lose(Lost::Paths, 1);
+    } else if file.whole == WHOLE {
+        last.dir = dir;
+        last.told = now;
     }
     u32::from(told)
 }

@@ -18,6 +18,7 @@ use iotop_common::{
 use crate::{
     cached::Cached,
     dirtied::look_at_mapping,
+    inode::Inode,
     kernel::{Typed, layout, now, read},
     mappings::Place,
     owners::{self, Asker, Current},
@@ -124,7 +125,7 @@ fn copied(inode: u64, pos: u64, len: u64, asker: Asker) -> Option<()> {
     // SAFETY: a map value; only the task itself writes these fields.
     let owner = unsafe { &mut *current.owner };
     owner.writing = range(mapping, first, last, since);
-    let was_dirty = || had_dirty_pages(inode);
+    let was_dirty = || Inode::around_known(mapping).has_dirty_pages();
     if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(&current, mapping, asker) {
         return None;
     }
@@ -212,7 +213,7 @@ fn begin(
     untag_rest(current.slot, owner);
     owner.writing = range(mapping, first, last, since | Writing::WHOLE_CALL);
     let to = to?;
-    let was_dirty = || had_dirty_pages(inode);
+    let was_dirty = || Inode::around_known(mapping).has_dirty_pages();
     if !Place::of(mapping)?.may_have_large(was_dirty) || !is_data(current, mapping, asker) {
         return None;
     }
@@ -300,14 +301,6 @@ fn delayed(tree: u64, start: u64, len: u64) -> Option<()> {
     // SAFETY: a map value; only the task itself writes this field.
     unsafe { (*current.owner).writing.early = 0 };
     begun
-}
-
-/// Whether an inode may have pages that were dirty before the trace began.
-#[inline(always)]
-fn had_dirty_pages(inode: u64) -> bool {
-    let dirty_pages = layout!(i_dirty_pages);
-    let state = read::<u32>(inode, layout!(inode_i_state)).unwrap_or(0);
-    dirty_pages == 0 || state & dirty_pages != 0
 }
 
 /// Whether the mapping's pages have tags; the task is the last one who dirtied it.

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use iotop_common::FileName;
+use iotop_common::{
+    FileName,
+    file::{SIBLING, WHOLE},
+};
 
 use super::{Mounts, btrfs};
 use crate::collect::devices::{Number, major_minor};
@@ -16,6 +19,11 @@ use crate::collect::devices::{Number, major_minor};
 /// Twice as many as the kernel half remembers inodes. It tells one of those it remembers
 /// once: half of ours, those used last, have to be enough for them.
 const MOST: usize = 32 * 1024;
+
+/// Directories that are kept without a look at their age.
+const MOST_DIRS: usize = 1024;
+/// A directory is told again after about a second; batches come ten times a second.
+const BATCHES: u64 = 50;
 
 /// The end of a name that was longer.
 const CUT_OFF: char = '…';
@@ -26,6 +34,10 @@ pub struct Files {
     proc_root: PathBuf,
     sys_root: PathBuf,
     paths: HashMap<File, Known>,
+    /// Paths of directories below their file system's root, by their dentry's address,
+    /// with the batch that told of them: one that is not told again is not referred to.
+    dirs: HashMap<u64, (Arc<str>, u64)>,
+    batch: u64,
     /// How often a path was told or asked for.
     uses: u64,
     /// The file system on each device of one that has a number of its own.
@@ -49,6 +61,8 @@ impl Files {
             proc_root: proc_root.to_owned(),
             sys_root: sys_root.to_owned(),
             paths: HashMap::new(),
+            dirs: HashMap::new(),
+            batch: 0,
             uses: 0,
             on_devices: HashMap::new(),
         }
@@ -64,9 +78,15 @@ impl Files {
         if self.paths.len() + told.len() > MOST {
             self.forget_half();
         }
+        self.batch += 1;
+        if self.dirs.len() > MOST_DIRS {
+            let oldest = self.batch.saturating_sub(BATCHES);
+            self.dirs.retain(|_, (_, batch)| *batch >= oldest);
+        }
         for file in told {
             let dev = major_minor(file.dev);
-            if let Some(path) = inside(file).and_then(|inside| mounts.path(dev, &inside)) {
+            let inside = self.inside(file);
+            if let Some(path) = inside.and_then(|inside| mounts.path(dev, &inside)) {
                 self.uses += 1;
                 let known = Known {
                     path: path.into(),
@@ -74,6 +94,21 @@ impl Files {
                 };
                 self.paths.insert((dev, file.ino, file.file), known);
             }
+        }
+    }
+
+    /// The path below the file system's root. Where it is not whole it can't be
+    /// told where it begins.
+    fn inside(&mut self, file: &FileName) -> Option<String> {
+        let names = joined(file)?;
+        match file.whole {
+            WHOLE => {
+                let (dir, _) = names.rsplit_once('/')?;
+                self.dirs.insert(file.dir, (dir.into(), self.batch));
+                Some(names)
+            }
+            SIBLING => Some(format!("{}{names}", self.dirs.get(&file.dir)?.0)),
+            _ => None,
         }
     }
 
@@ -110,12 +145,9 @@ impl Files {
     }
 }
 
-/// The path below the file system's root. Where it is not whole it can't be
-/// told where it begins; a name that was cut off ends with an ellipsis.
-fn inside(file: &FileName) -> Option<String> {
-    if file.whole == 0 {
-        return None;
-    }
+/// The names that were told, from the top down; one that was cut off ends with an
+/// ellipsis.
+fn joined(file: &FileName) -> Option<String> {
     let names = file.names.get(..file.count as usize)?;
     let mut path = String::new();
     for name in names.iter().rev() {
@@ -131,7 +163,7 @@ fn inside(file: &FileName) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use iotop_common::file::{NAME, NAMES};
+    use iotop_common::file::{CUT, NAME, NAMES};
 
     use super::*;
 
@@ -140,8 +172,9 @@ mod tests {
             ino,
             dev: dev.0 << 20 | dev.1,
             count: names.len() as u32,
-            whole: 1,
+            whole: WHOLE,
             file: 9,
+            dir: 0xd1,
             names: [[0; NAME]; NAMES],
         };
         for (to, name) in file.names.iter_mut().zip(names.iter().rev()) {
@@ -211,17 +244,34 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_whole_is_unknown_and_a_long_name_is_marked() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
         let mut file = told(&["a", "b"], 5, (8, 1));
-        assert_eq!(inside(&file).as_deref(), Some("/a/b"));
-        file.whole = 0;
-        assert_eq!(inside(&file), None);
+        assert_eq!(files.inside(&file).as_deref(), Some("/a/b"));
+        file.whole = CUT;
+        assert_eq!(files.inside(&file), None);
         let long = "n".repeat(NAME - 1);
         assert_eq!(
-            inside(&told(&[&long], 5, (8, 1))),
+            files.inside(&told(&[&long], 5, (8, 1))),
             Some(format!("/{long}…"))
         );
-        file.count = 99;
-        file.whole = 1;
-        assert_eq!(inside(&file), None);
+    }
+
+    #[test]
+    fn a_file_beside_one_that_was_told_has_the_same_directory() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
+        let mut sibling = told(&["second"], 6, (8, 1));
+        sibling.whole = SIBLING;
+        assert_eq!(files.inside(&sibling), None, "its directory is not known");
+        let first = told(&["srv", "db", "first"], 5, (8, 1));
+        assert_eq!(files.inside(&first).as_deref(), Some("/srv/db/first"));
+        assert_eq!(files.inside(&sibling).as_deref(), Some("/srv/db/second"));
+        let other = FileName {
+            dir: 0xd2,
+            ..told(&["tmp", "x"], 7, (8, 1))
+        };
+        files.inside(&other);
+        assert_eq!(files.inside(&sibling).as_deref(), Some("/srv/db/second"));
     }
 }

@@ -211,6 +211,12 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
             .member_offset("folio", "index")
             .map_or_else(|| member("page", "index"), Ok)?,
         mapping_xa_head: member("address_space", "i_pages.xa_head")?,
+        mapping_xa_flags: member("address_space", "i_pages.xa_flags")?,
+        // XA_FLAGS_MARK of include/linux/xarray.h: above the bits of gfp_t.
+        xa_dirty_marks: btf
+            .enumerator("___GFP_LAST_BIT")
+            .and_then(|bits| 0b111u32.checked_shl(bits))
+            .unwrap_or(0),
         xa_node_shift: member("xa_node", "shift")?,
         xa_node_slots: member("xa_node", "slots")?,
         xa_chunk_shift: xa_chunk_shift(btf)?,

@@ -11,7 +11,7 @@ pub fn of(layout: &Layout, functions: bool) -> Vec<&'static str> {
              unknown: no function of this kernel tells for whom (CONFIG_BLK_DEV_THROTTLING)",
         ),
         (
-            layout.i_dirty_pages == 0,
+            layout.i_dirty_pages == 0 && layout.xa_dirty_marks == 0,
             "whether a file had dirty pages before the start is not known: a page that lost its tag \
              by migration is pre-trace, never Shared",
         ),
