@@ -11,17 +11,22 @@ pub mod fact;
 pub mod file;
 pub mod flush;
 pub mod layout;
+pub mod mapping;
 pub mod owner;
+pub mod retag;
 pub mod tag;
 pub mod task;
+pub mod writing;
 
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
 pub use file::FileName;
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;
-pub use owner::{InodeKey, InodeOwner, Owner, Writing};
+pub use mapping::Folios;
+pub use owner::{InodeKey, InodeOwner, Owner};
 pub use tag::{Tag, Tick};
 pub use task::{Seen, TaskRecord};
+pub use writing::{Progress, Writing};
 
 #[cfg(feature = "user")]
 mod pod {

@@ -1,7 +1,7 @@
 //! Owner slots: what is kept of a task so that it still has its name when it
 //! is long gone.
 
-use crate::Tick;
+use crate::Writing;
 
 /// The task is a kernel thread (`PF_KTHREAD`).
 pub const OWNER_KTHREAD: u32 = 1 << 0;
@@ -65,59 +65,6 @@ pub struct Owner {
     pub comm: [u8; 16],
 }
 
-/// The pages of a file that a task is writing: of a large folio that becomes dirty
-/// amid it, these are the pages that the task makes dirty.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Writing {
-    /// The address of the `address_space`; 0: none.
-    pub mapping: u64,
-    /// The first page's index, modulo 2^32.
-    pub first: u32,
-    /// How many pages.
-    pub pages: u32,
-    /// Since when, on the tags' clock; [`Writing::WHOLE_CALL`] besides.
-    pub since: u32,
-    /// How many of them were given their tag when the call began.
-    pub early: u32,
-}
-
-impl Writing {
-    /// They are all that a system call is about to write, not only what it has just
-    /// copied into one folio.
-    pub const WHOLE_CALL: u32 = 1 << 31;
-    /// How many pages are looked at: more than a system call writes.
-    pub const MAX_PAGES: u32 = 1 << 30;
-    /// For so many ticks what was copied into a folio counts as what made it dirty:
-    /// the event follows at once, if the folio was clean.
-    const FOLLOWS_TICKS: u32 = 128;
-
-    /// Whether a folio that becomes dirty now may do so because of it.
-    #[inline(always)]
-    pub const fn is_current(&self, now: Tick) -> bool {
-        self.since & Writing::WHOLE_CALL != 0
-            || now.0.wrapping_sub(self.since) & 0xffff <= Writing::FOLLOWS_TICKS
-    }
-
-    /// Those of them that lie in a folio of `pages` pages that begins at `index`:
-    /// from the first one to before the last one, counted from the folio's begin.
-    /// Nothing where none does.
-    #[inline(always)]
-    pub const fn within(&self, index: u32, pages: u32) -> Option<(u32, u32)> {
-        let begin = self.first.wrapping_sub(index).cast_signed();
-        let end = begin.wrapping_add(self.pages.cast_signed());
-        let from = if begin > 0 { begin.cast_unsigned() } else { 0 };
-        let to = if end < 0 {
-            0
-        } else if end.cast_unsigned() < pages {
-            end.cast_unsigned()
-        } else {
-            pages
-        };
-        if from < to { Some((from, to)) } else { None }
-    }
-}
-
 /// Ordinary file data on a file system that needs a block device.
 pub const MAPPING_DATA: u32 = 1;
 /// A block device's own page cache.
@@ -159,36 +106,5 @@ pub struct InodeOwner {
 }
 
 const _: () = assert!(size_of::<Owner>() == 128);
-const _: () = assert!(size_of::<Writing>() == 24);
 const _: () = assert!(size_of::<InodeKey>() == 16);
 const _: () = assert!(size_of::<InodeOwner>() == 16);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn writing(first: u32, pages: u32) -> Writing {
-        Writing {
-            first,
-            pages,
-            ..Writing::default()
-        }
-    }
-
-    #[test]
-    fn what_is_written_of_a_folio_is_where_both_overlap() {
-        assert_eq!(writing(10, 4).within(8, 16), Some((2, 6)));
-        assert_eq!(writing(0, 100).within(8, 16), Some((0, 16)));
-        assert_eq!(writing(20, 100).within(8, 16), Some((12, 16)));
-        assert_eq!(writing(0, 8).within(8, 16), None);
-        assert_eq!(writing(24, 8).within(8, 16), None);
-        assert_eq!(writing(0, 9).within(8, 1), Some((0, 1)));
-    }
-
-    #[test]
-    fn page_numbers_may_wrap() {
-        assert_eq!(writing(u32::MAX, 3).within(0, 16), Some((0, 2)));
-        assert_eq!(writing(1, 3).within(u32::MAX - 15, 16), None);
-        assert_eq!(writing(1 << 31, 4).within(0, 16), None);
-    }
-}

@@ -179,7 +179,11 @@ pub extern "C" fn not_under_writeback(mapping: u64) -> u32 {
     match inode.kind() {
         None => FAULT,
         Some(MAPPING_BDEV) => BUFFER,
-        Some(MAPPING_DATA) if Place::of(mapping).is_some_and(Place::is_journalled) => JOURNALLED,
+        Some(MAPPING_DATA)
+            if Place::of(mapping).is_some_and(|place| place.folios().is_journalled()) =>
+        {
+            JOURNALLED
+        }
         Some(_) => OTHER,
     }
 }
@@ -218,7 +222,9 @@ pub fn by_tag(page: u64, mapping: u64, keep: bool, now: Tick) -> Option<ByTag> {
             unsafe { *place = logged.0 };
             return not_taken(charge);
         }
-        if tag.is_dirty_again() && !Place::of(mapping).is_some_and(Place::is_journalled) {
+        if tag.is_dirty_again()
+            && !Place::of(mapping).is_some_and(|place| place.folios().is_journalled())
+        {
             // SAFETY: as above.
             unsafe { *place = tag.waits_on(now).0 };
             return not_taken(charge);

@@ -4,6 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
     Lost, Owner, Tag, Tick, Writing,
     owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
+    retag::{CLEAR_OTHERS, KEEP, UNDER_WRITEBACK, early},
     tag::{SLOT_FIRST, SLOT_METADATA},
 };
 
@@ -15,7 +16,7 @@ use crate::{
     maps::OWNERS,
     owners::{self, Asker, is_kthread},
     page::{Frame, LARGE, SINGLE, nr_cache_pages},
-    retag::{CLEAR_OTHERS, Done, KEEP, Retag, UNDER_WRITEBACK, early, retag_page},
+    retag::{Done, Retag, retag_page},
     waiting,
 };
 
@@ -72,7 +73,7 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let place = Place::of(mapping)?;
     place.dirtied(pages);
     if last.kind == MAPPING_WHOLE_FOLIOS {
-        place.has_whole_folios();
+        place.set(place.folios().whole_only());
     }
     let mut rules = 0;
     if kthread {

@@ -3,24 +3,13 @@
 //! looked here.
 
 use aya_ebpf::{macros::map, maps::Array};
+use iotop_common::Folios;
 
 use crate::count::{add_u32, control};
 
 /// How many places there are. Mappings that share one are only looked at more
 /// often than they need be.
 const PLACES: u32 = 1 << 15;
-
-/// Large folios may be dirty.
-const LARGE: u32 = 1 << 0;
-/// None is.
-const SMALL: u32 = 1 << 1;
-/// Its pages are journalled (ext4's data=journal): bios of the journal have them too.
-const JOURNALLED: u32 = 1 << 2;
-/// No event tells which pages of a large folio a task writes: all of one are charged to
-/// the first that did.
-const WHOLE_FOLIOS: u32 = 1 << 3;
-/// What a mapping is for good.
-const KINDS: u32 = JOURNALLED | WHOLE_FOLIOS;
 
 /// One place for each mapping, by a hash of its address.
 #[map]
@@ -30,8 +19,7 @@ static MAPPINGS: Array<Known> = Array::with_max_entries(PLACES, 0);
 struct Known {
     /// How many live tags its pages have.
     live: u32,
-    /// What they are; 0 while it is not known.
-    folios: u32,
+    folios: Folios,
 }
 
 /// The place of a mapping.
@@ -67,75 +55,37 @@ impl Place {
         self.add(tags.wrapping_neg());
     }
 
-    /// A folio of so many pages becomes dirty. Where nothing else is dirty what was
-    /// known of the others is forgotten.
+    /// A folio of so many pages becomes dirty.
     #[inline(always)]
     pub fn dirtied(self, pages: u32) {
-        let mut folios = self.folios();
-        if folios & JOURNALLED != 0 && !self.has_live_tags() {
-            // Another mapping's, or this one's before.
-            folios &= !JOURNALLED;
-            self.set(folios);
-        }
-        if pages > 1 {
-            if folios & LARGE == 0 {
-                self.set(folios & KINDS | LARGE);
-            }
-        } else if folios & LARGE != 0 && !self.has_live_tags() && control().young == 0 {
-            self.set(folios & KINDS | SMALL);
-        }
+        let young = control().young != 0;
+        self.set(self.folios().dirtied(pages, self.has_live_tags(), young));
     }
 
     /// Whether a large folio may be dirty. `was_dirty` tells whether any page may
     /// have been dirty before the trace began.
     #[inline(always)]
     pub fn may_have_large(self, was_dirty: impl Fn() -> bool) -> bool {
-        let folios = self.folios();
-        if folios & (LARGE | SMALL) == 0 && control().young != 0 {
-            let is = if was_dirty() { LARGE } else { SMALL };
-            self.set(folios | is);
-            return is == LARGE;
+        let young = control().young != 0;
+        if young && self.folios().is_new() {
+            self.set(self.folios().seen(was_dirty()));
         }
-        folios & LARGE != 0 && (self.has_live_tags() || control().young != 0)
+        self.folios().may_be_large() && (young || self.has_live_tags())
     }
 
-    /// A file whose pages go through a journal (ext4's data=journal).
+    /// What is known of its folios.
     #[inline(always)]
-    pub fn is_journalled(self) -> bool {
-        self.folios() & JOURNALLED != 0
-    }
-
-    /// See [`Place::is_journalled`].
-    #[inline(always)]
-    pub fn journalled(self) {
-        if !self.is_journalled() {
-            self.set(self.folios() | JOURNALLED);
-        }
-    }
-
-    /// Of a large folio it is known who dirtied it first, not which pages.
-    #[inline(always)]
-    pub fn knows_whole_folios_only(self) -> bool {
-        self.folios() & WHOLE_FOLIOS != 0
-    }
-
-    /// See [`Place::knows_whole_folios_only`].
-    #[inline(always)]
-    pub fn has_whole_folios(self) {
-        if !self.knows_whole_folios_only() {
-            self.set(self.folios() | WHOLE_FOLIOS);
-        }
-    }
-
-    #[inline(always)]
-    fn folios(self) -> u32 {
+    pub fn folios(self) -> Folios {
         // SAFETY: a map value of aligned words.
         unsafe { (*self.0).folios }
     }
 
+    /// Remembers what is known of its folios.
     #[inline(always)]
-    fn set(self, folios: u32) {
-        // SAFETY: as above. Tasks that do so at once find out the same.
-        unsafe { (*self.0).folios = folios };
+    pub fn set(self, folios: Folios) {
+        if self.folios() != folios {
+            // SAFETY: as above. Tasks that do so at once find out the same.
+            unsafe { (*self.0).folios = folios };
+        }
     }
 }

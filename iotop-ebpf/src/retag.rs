@@ -4,7 +4,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use iotop_common::{
-    Lost, Tag, Tick,
+    Lost, Tag,
+    retag::{CLEAR_OTHERS, retagged},
     tag::{Pair, Slot},
 };
 
@@ -13,33 +14,6 @@ use crate::{
     maps::OWNERS,
     page::Frame,
 };
-
-/// Live tags stay as they are: the block is dirty already, and its first dirtier's.
-pub const KEEP: u32 = 1 << 0;
-/// The folio is under writeback: a bio with older data may be to come.
-pub const UNDER_WRITEBACK: u32 = 1 << 1;
-/// The folio's other pages are clean: what tags they have were left behind.
-pub const CLEAR_OTHERS: u32 = 1 << 2;
-/// The task gave pages their tag when its write began: at the time in the bits above.
-const EARLY: u32 = 1 << 3;
-const EARLY_SHIFT: u32 = 4;
-/// As many bits of the tags' clock: a minute.
-const EARLY_MASK: u32 = 0xfff;
-
-/// The rule for a task that gave pages their tag at this time.
-#[inline(always)]
-pub fn early(since: u32) -> u32 {
-    EARLY | (since & EARLY_MASK) << EARLY_SHIFT
-}
-
-/// Whether a tag is one of those.
-#[inline(always)]
-fn is_early(old: Tag, slot: Slot, rules: u32) -> bool {
-    rules & EARLY != 0
-        && old.slot() == slot
-        && !old.is_dirty_again()
-        && (old.0 >> 16 ^ rules >> EARLY_SHIFT) & EARLY_MASK == 0
-}
 
 /// Pages of a large folio that are given a tag.
 #[repr(C)]
@@ -52,7 +26,7 @@ pub struct Retag {
     pub to: u32,
     /// The tag.
     pub tag: Tag,
-    /// What is done with tags that are there, see above.
+    /// What is done with tags that are there, see [`iotop_common::retag`].
     pub rules: u32,
     /// How it went.
     pub done: Done,
@@ -210,31 +184,15 @@ fn retag_one(frame: u32, tag: u32, inside: u32, rules: u32) -> u32 {
 pub fn retag_page(place: *mut u32, tag: Tag, rules: u32) -> (u32, u32) {
     // SAFETY: a map value of one aligned word.
     let old = Tag(unsafe { *place });
-    if !old.is_live() {
+    let new = retagged(old, tag, rules);
+    if new.tag != old {
         // SAFETY: as above.
-        unsafe { *place = tag.0 };
-        return (1, 1);
+        unsafe { *place = new.tag.0 };
     }
-    if rules & KEEP != 0 {
-        return (0, 0);
+    if new.replaced {
+        replaced(old.slot());
     }
-    let under_writeback = rules & UNDER_WRITEBACK != 0;
-    if is_early(old, tag.slot(), rules) || old.slot() == tag.slot() && !under_writeback {
-        // It was told a moment ago that the task writes this page.
-        // SAFETY: as above.
-        unsafe { *place = tag.0 };
-        return (0, 0);
-    }
-    replaced(old.slot());
-    if under_writeback {
-        // SAFETY: as above.
-        unsafe { *place = Tag::dirtied_again(tag.slot(), Tick(tag.0 >> 16)).0 };
-        return (1, 0);
-    }
-    // The tag was left behind, and by which mapping's page is not known.
-    // SAFETY: as above.
-    unsafe { *place = tag.0 };
-    (1, 1)
+    (new.took, new.live)
 }
 
 /// The page was cleaned and made dirty again before its bio was submitted, or a

@@ -451,7 +451,7 @@ fn charge_page(
             let keep = what == JOURNALLED && submitter.is_log;
             let by_tag = charge::by_tag(page.address, folio.mapping, keep, now)?;
             let is_shared = folio.nr_pages() > 1
-                && Place::of(folio.mapping).is_some_and(Place::knows_whole_folios_only);
+                && Place::of(folio.mapping).is_some_and(|place| place.folios().knows_whole_only());
             match is_shared {
                 true => (by_tag.charge.shared(), by_tag.taken),
                 false => (by_tag.charge, by_tag.taken),

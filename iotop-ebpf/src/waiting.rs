@@ -69,7 +69,7 @@ fn waits(frame: u64) -> Option<()> {
     let kind = Inode::around(folio.mapping)?.kind()?;
     let tagged = kind != MAPPING_NO_BLOCK;
     // Only jbd2 makes a journalled page dirty, when its transaction commits.
-    let journalled = Place::of(folio.mapping).is_some_and(Place::is_journalled);
+    let journalled = Place::of(folio.mapping).is_some_and(|place| place.folios().is_journalled());
     let waits = 1 << layout!(pg_dirty) | 1 << layout!(pg_writeback) | 1 << layout!(pg_locked);
     (tagged && (journalled || folio.flags & waits != 0)).then_some(())
 }

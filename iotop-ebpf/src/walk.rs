@@ -338,7 +338,7 @@ impl Context<'_> {
         walk.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         walk.what = charge::look(&folio, &mut walk.known)?;
         let is_shared = folio.nr_pages() > 1
-            && Place::of(walk.known.mapping).is_some_and(Place::knows_whole_folios_only);
+            && Place::of(walk.known.mapping).is_some_and(|place| place.folios().knows_whole_only());
         if walk.is_shared != u32::from(is_shared) {
             self.end_run();
         }

@@ -10,8 +10,9 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use iotop_common::{
-    Owner, Tag, Tick, Writing,
+    Owner, Progress, Tag, Tick, Writing,
     owner::{MAPPING_BDEV, MAPPING_DATA},
+    retag::KEEP,
     tag::{SLOT_FIRST, Slot},
 };
 
@@ -23,7 +24,7 @@ use crate::{
     mappings::Place,
     owners::{self, Asker, Current},
     page::{Frame, nr_folio_pages},
-    retag::{KEEP, Retag, retag_page},
+    retag::{Retag, retag_page},
 };
 
 // Flags of include/linux/iomap.h; macros, not in BTF.
@@ -153,7 +154,7 @@ fn journalled(inode: u64, pos: u64, len: u64) -> Option<()> {
     let current = current(asker)?;
     let mapping = inode + u64::from(layout!(inode_i_data));
     let known = Place::of(mapping)?;
-    known.journalled();
+    known.set(known.folios().journalled());
     if !is_data(&current, mapping, asker) {
         return None;
     }
@@ -230,21 +231,15 @@ fn begin(
     Some(())
 }
 
-/// The end of an extent, and perhaps of the call. Without progress and without an error
-/// the extent was found to be stale (`IOMAP_F_STALE`), and the call goes on.
+/// The end of an extent, and perhaps of the call.
 #[inline(always)]
 fn range_goes_on(iter: Typed) -> Option<()> {
-    let mut pos: u64 = iter.field(layout!(iter_pos));
-    let mut left: u64 = iter.field(layout!(iter_len));
-    let ended = if layout!(iter_processed) != 0 {
-        let processed: i64 = iter.field(layout!(iter_processed));
-        let done = processed.max(0).cast_unsigned();
-        pos += done;
-        left = left.saturating_sub(done);
-        left == 0 || processed < 0
+    let pos: u64 = iter.field(layout!(iter_pos));
+    let len: u64 = iter.field(layout!(iter_len));
+    let progress = if layout!(iter_processed) != 0 {
+        Progress::before_6_15(pos, len, iter.field(layout!(iter_processed)))
     } else {
-        let status: i32 = iter.field(layout!(iter_status));
-        left == 0 || status < 0
+        Progress::since_6_15(pos, len, iter.field(layout!(iter_status)))
     };
     let current = current(Asker::Iterated)?;
     // SAFETY: a map value; only the task itself writes these fields.
@@ -253,16 +248,15 @@ fn range_goes_on(iter: Typed) -> Option<()> {
         return None;
     }
     // What is left of it; when it has failed, without the page that it has begun.
-    let begun = if ended {
-        (1 << layout!(page_shift)) - 1
-    } else {
-        0
+    let begun = match progress.ended {
+        true => (1 << layout!(page_shift)) - 1,
+        false => 0,
     };
-    let first = (pos + begun) >> layout!(page_shift);
+    let first = (progress.pos + begun) >> layout!(page_shift);
     let done = (first as u32).wrapping_sub(owner.writing.first);
     owner.writing.first = first as u32;
     owner.writing.pages = owner.writing.pages.saturating_sub(done);
-    if ended {
+    if progress.ended {
         untag_rest(current.slot, owner);
     }
     Some(())

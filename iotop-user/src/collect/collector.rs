@@ -637,6 +637,34 @@ mod tests {
         assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
     }
 
+    /// What it dirtied after the pass had its old name.
+    #[test]
+    fn an_owner_that_was_renamed_after_the_pass_has_the_name_that_it_has_now() {
+        let mut collector = without_sources();
+        let pid = std::process::id();
+        let us = Thread { pid, tid: pid };
+        let stat = us.stat("/proc".as_ref()).expect("we live");
+        let state = TaskState {
+            tid: pid,
+            pid,
+            start_boottime: stat.start_ticks * clock::TICK_NS,
+            comm: name("before"),
+            ..TaskState::default()
+        };
+        let mut interval = Interval::default();
+        collector.live.update(&mut interval, &state);
+        interval.place(state.key(), || state.row());
+        let owner = Owner {
+            tid: pid,
+            start_boottime: state.start_boottime,
+            comm: name("after"),
+            ..Owner::default()
+        };
+        collector.add_owners(&mut interval, &of_owners(vec![wrote(3, owner)]), 0);
+        let comms: Vec<&str> = interval.rows.iter().map(|row| &*row.comm).collect();
+        assert_eq!(comms, [&*stat.comm]);
+    }
+
     #[test]
     fn what_is_written_to_a_device_itself_has_its_path() {
         let mut collector = without_sources();
