@@ -16,9 +16,10 @@ use iotop_common::{
 use super::{Mounts, btrfs};
 use crate::collect::devices::{Number, major_minor};
 
-/// Twice as many as the kernel half remembers inodes. It tells one of those it remembers
-/// once: half of ours, those used last, have to be enough for them.
-const MOST: usize = 32 * 1024;
+/// As many as the kernel half remembers inodes. It tells one of those it remembers
+/// once: those used last have to be enough for them.
+const KEPT: usize = 16 * 1024;
+const MOST: usize = KEPT + 4 * 1024;
 
 /// Directories that are kept without a look at their age.
 const MOST_DIRS: usize = 1024;
@@ -76,7 +77,7 @@ impl Files {
         let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
         self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
         if self.paths.len() + told.len() > MOST {
-            self.forget_half();
+            self.forget();
         }
         self.batch += 1;
         if self.dirs.len() > MOST_DIRS {
@@ -113,13 +114,13 @@ impl Files {
     }
 
     /// Those that were not used for longest.
-    fn forget_half(&mut self) {
+    fn forget(&mut self) {
         let mut uses: Vec<u64> = self.paths.values().map(|known| known.used).collect();
-        if uses.is_empty() {
+        let too_many = uses.len().saturating_sub(KEPT);
+        if too_many == 0 {
             return;
         }
-        let middle = uses.len() / 2;
-        let (_, oldest_kept, _) = uses.select_nth_unstable(middle);
+        let (_, oldest_kept, _) = uses.select_nth_unstable(too_many);
         self.paths.retain(|_, known| known.used >= *oldest_kept);
     }
 
