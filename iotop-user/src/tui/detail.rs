@@ -9,7 +9,7 @@ use super::{
     recent::{Movement, Person, Recent},
     rows::RowKey,
 };
-use crate::{cli::GroupBy, collect::FlushLag};
+use crate::{cli::GroupBy, collect::FlushLag, output::units};
 
 /// What is said of a row.
 #[derive(Clone, Debug, Default)]
@@ -76,18 +76,22 @@ impl Target<'_> {
 
 /// The detail of a row.
 pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
-    let mut detail = Detail {
-        span: recent.span(),
-        ..Detail::default()
+    let mut detail = Detail::default();
+    let several: Arc<str> = match recent.told_apart() {
+        Some(span) => format!("files of more than {} ago", units::duration(span)).into(),
+        None => "several files".into(),
     };
     let mut files = Parts::default();
     let mut devices = Parts::default();
     let mut submitters = Parts::default();
     let mut owners = Parts::default();
-    for movement in recent.movements().filter(|m| m.class != Class::Stacked) {
+    let intervals = || recent.intervals_by(target.by);
+    detail.span = intervals().map(|interval| interval.length).sum();
+    let movements = intervals().flat_map(|interval| &interval.movements);
+    for movement in movements.filter(|m| m.class != Class::Stacked) {
         let submitted = movement.submitter.as_deref().is_some_and(|s| target.is(s));
         if target.owns(movement) {
-            files.add(movement.file.clone(), movement);
+            files.add(movement.file.as_ref().unwrap_or(&several).clone(), movement);
             devices.add(movement.device_name.clone(), movement);
             if movement.class == Class::Read {
                 detail.read += movement.bytes;
@@ -99,8 +103,8 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
                 detail.shared += movement.bytes;
             }
             detail.lag = match (detail.lag, &movement.lag) {
-                (Some(one), Some(other)) => Some(one.and(other)),
-                (one, other) => one.or(*other),
+                (Some(one), Some(other)) => Some(one.and(&other.into())),
+                (one, other) => one.or(other.as_ref().map(FlushLag::from)),
             };
             // A task is its bytes' only owner.
             if matches!(target.key, RowKey::Group(_)) {
@@ -176,7 +180,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{collect::devices::DeviceNames, output::golden};
+    use crate::{
+        collect::{BlockFact, devices::DeviceNames},
+        output::golden,
+    };
 
     const MIB: u64 = 1 << 20;
 
@@ -228,6 +235,31 @@ mod tests {
         assert_eq!(user.written, 6 * MIB);
         let owners: u64 = user.owners.iter().map(|part| part.written).sum();
         assert_eq!(owners, 6 * MIB, "which of its tasks it was");
+    }
+
+    #[test]
+    fn of_thousands_of_files_a_tasks_older_ones_are_one_part_and_its_bytes_stay() {
+        const FILES: u64 = 5000;
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let mut recent = Recent::default();
+        let mut sample = golden::sample();
+        let one = sample.facts[0];
+        let fact = |ino| BlockFact { ino, ..one };
+        sample.facts = (1..=FILES).map(|ino| fact(ino << 32)).collect();
+        for _ in 0..3 {
+            recent.add(&sample, &mut devices, false);
+        }
+        let of = |key: RowKey, by| detail(&recent, &Target { key: &key, by });
+        let dd = of(RowKey::Task(sample.tasks[0].key()), GroupBy::Thread);
+        assert_eq!(dd.span, 3 * sample.interval);
+        assert_eq!(dd.written, 3 * FILES * one.bytes);
+        let (older, newest) = dd.files.split_first().expect("files");
+        assert_eq!(&*older.name, "files of more than 2.0s ago");
+        assert_eq!(older.written, 2 * FILES * one.bytes);
+        assert_eq!(newest.len() as u64, FILES);
+        // A file's own bytes are known as far back as files are told apart.
+        let file = of(RowKey::Group(Some(newest[0].name.clone())), GroupBy::File);
+        assert_eq!((file.span, file.written), (sample.interval, one.bytes));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use iotop_common::Class;
 
 use super::{
-    recent::{Movement, Recent},
+    recent::{Interval, Movement},
     rows::RowKey,
     settings::Graph,
 };
@@ -45,13 +45,13 @@ pub struct Histories {
 impl Histories {
     /// Of other rows than before, as far as the last minute's movements tell:
     /// `rows` says whose a movement is, and who submitted it.
-    pub fn rebuilt(
-        recent: &Recent,
+    pub fn rebuilt<'a>(
+        intervals: impl Iterator<Item = &'a Interval>,
         device: Option<&OnDevice>,
         rows: impl Fn(&Movement) -> [Option<RowKey>; 2],
     ) -> Histories {
         let mut histories = Histories::default();
-        let intervals: Vec<_> = recent.intervals().collect();
+        let intervals: Vec<_> = intervals.collect();
         let intervals = &intervals[intervals.len().saturating_sub(LENGTH)..];
         for (at, interval) in intervals.iter().enumerate() {
             for movement in interval.movements.iter().filter(|m| m.is_on(device)) {

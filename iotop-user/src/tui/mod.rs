@@ -22,6 +22,7 @@ mod sampler;
 pub mod settings;
 pub mod terminal;
 mod tree;
+mod waited;
 mod whom;
 
 use std::io;

@@ -1,16 +1,18 @@
 //! What moved in the last minute, by owner, submitter, device and file: what a
-//! detail is made of.
+//! detail is made of. Where thousands of files were written, only the latest
+//! intervals tell one file from another.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
 use iotop_common::Class;
 
+use super::waited::Waited;
 use crate::{
-    cli::OnDevice,
+    cli::{GroupBy, OnDevice},
     collect::{
         By, FlushLag, Sample, Task, TaskKey,
         devices::{DeviceNames, Number},
@@ -20,8 +22,11 @@ use crate::{
 
 /// How far back.
 const SPAN: Duration = Duration::from_secs(60);
-/// How many movements at most: they may be as many as files were written.
-const MOST: usize = 30_000;
+/// How many movements at most are told apart by their files, but for the newest
+/// interval's: there may be as many as files were written.
+const BY_FILE: usize = 8_000;
+/// How many movements at most.
+const MOST: usize = 20_000;
 
 /// The last minute. While the screen stands still it is the minute before that.
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ pub struct Interval {
     pub length: Duration,
     /// What moved.
     pub movements: Vec<Movement>,
+    /// The movements that differed only by their file are one.
+    pub folded: bool,
 }
 
 /// A task, as far as it tells whose bytes they are.
@@ -62,7 +69,8 @@ pub struct Person {
     pub kthread: bool,
 }
 
-/// Bytes of one file, owner and submitter in one interval.
+/// Bytes of one owner and submitter in one interval, of one file as long as those are
+/// told apart.
 #[derive(Clone, Debug)]
 pub struct Movement {
     /// Whose bytes they are.
@@ -73,21 +81,66 @@ pub struct Movement {
     pub device: Number,
     /// The device's name.
     pub device_name: Arc<str>,
-    /// The file's path, or its device and inode.
-    pub file: Arc<str>,
+    /// The file's path, or its device and inode; none: several files.
+    pub file: Option<Arc<str>>,
     /// How they came to their owner.
     pub class: Class,
     /// Bytes.
     pub bytes: u64,
     /// How long they had been dirty.
-    pub lag: Option<FlushLag>,
+    pub lag: Option<Waited>,
 }
+
+const _: () = assert!(size_of::<Movement>() <= 104);
 
 impl Movement {
     /// Whether it went to one of these devices; stacked copies did so before.
     pub fn is_on(&self, device: Option<&OnDevice>) -> bool {
         self.class != Class::Stacked
             && device.is_none_or(|device| device.numbers.contains(&self.device))
+    }
+
+    /// Takes in another one that differs by its file at most.
+    fn add(&mut self, other: &Movement) {
+        if self.file != other.file {
+            self.file = None;
+        }
+        self.bytes += other.bytes;
+        self.lag = match (&self.lag, &other.lag) {
+            (Some(one), Some(other)) => {
+                Some(FlushLag::from(one).and(&FlushLag::from(other)).into())
+            }
+            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
+        };
+    }
+}
+
+impl Interval {
+    /// Adds up the movements that differ only by their file.
+    fn fold(&mut self) {
+        if std::mem::replace(&mut self.folded, true) {
+            return;
+        }
+        let pointer = |person: &Option<Arc<Person>>| person.as_ref().map(Arc::as_ptr);
+        let mut places: HashMap<_, usize> = HashMap::new();
+        let mut folded: Vec<Movement> = Vec::new();
+        for movement in self.movements.drain(..) {
+            let key = (
+                pointer(&movement.owner),
+                pointer(&movement.submitter),
+                movement.device,
+                movement.class,
+            );
+            match places.entry(key) {
+                Entry::Occupied(place) => folded[*place.get()].add(&movement),
+                Entry::Vacant(place) => {
+                    place.insert(folded.len());
+                    folded.push(movement);
+                }
+            }
+        }
+        folded.shrink_to_fit();
+        self.movements = folded;
     }
 }
 
@@ -106,18 +159,19 @@ impl Recent {
                 submitter: fact.submitter.map(|at| self.person(&sample.tasks[at])),
                 device: fact.device,
                 device_name,
-                file,
+                file: Some(file),
                 class: fact.class,
                 bytes: fact.bytes,
-                lag: fact.lag.map(|lag| FlushLag {
-                    lag,
-                    lags: fact.lags,
+                lag: fact.lag.map(|lag| {
+                    let lags = fact.lags;
+                    FlushLag { lag, lags }.into()
                 }),
             });
         }
         self.intervals.push_back(Interval {
             length: sample.interval,
             movements,
+            folded: false,
         });
         if frozen {
             self.held += 1;
@@ -162,15 +216,24 @@ impl Recent {
             0 => 0,
             held => self.intervals.len() - held,
         };
-        let (mut span, mut movements) = (Duration::ZERO, 0);
+        // The newest is whole.
+        let (mut by_file, mut full) = (0, false);
+        for (age, interval) in self.intervals.range_mut(seen..).rev().enumerate() {
+            by_file += interval.movements.len();
+            full |= age != 0 && by_file > BY_FILE;
+            if full {
+                interval.fold();
+            }
+        }
+        let newest = self.intervals.back().map(|interval| interval.length);
+        let (mut span, mut movements) = (newest.unwrap_or_default(), 0);
         let fits = |interval: &&Interval| {
             span += interval.length;
             movements += interval.movements.len();
             span <= SPAN && movements <= MOST
         };
-        // The newest is whole.
-        let kept = self.intervals.range(seen..).rev().take_while(fits).count();
-        let kept = kept.max(1).min(self.intervals.len());
+        let older = self.intervals.range(seen..).rev().skip(1);
+        let kept = (1 + older.take_while(fits).count()).min(self.intervals.len());
         self.intervals.drain(seen..self.intervals.len() - kept);
         self.held = self.held.min(kept);
     }
@@ -181,23 +244,42 @@ impl Recent {
         self.intervals.range(..seen)
     }
 
-    /// How long they are.
-    pub fn span(&self) -> Duration {
-        self.intervals().map(|interval| interval.length).sum()
+    /// Those that can tell of such rows: of files not all can.
+    pub fn intervals_by(&self, by: GroupBy) -> impl DoubleEndedIterator<Item = &Interval> {
+        self.intervals()
+            .filter(move |interval| by != GroupBy::File || !interval.folded)
+    }
+
+    /// How far back files are told apart, unless they are in all intervals.
+    pub fn told_apart(&self) -> Option<Duration> {
+        let length = |interval: &Interval| interval.length;
+        let apart = || self.intervals_by(GroupBy::File).map(length).sum();
+        self.intervals().any(|interval| interval.folded).then(apart)
     }
 
     /// The devices or files that were read or written.
     pub fn names(&self, by: By) -> HashSet<Arc<str>> {
         let name = |movement: &Movement| match by {
             By::Device => Some(movement.device_name.clone()),
-            By::File => Some(movement.file.clone()),
+            By::File => movement.file.clone(),
             By::User | By::Cgroup | By::Unit | By::Container => None,
         };
-        self.movements().filter_map(name).collect()
+        let intervals = self
+            .intervals()
+            .filter(|interval| by != By::File || !interval.folded);
+        intervals
+            .flat_map(|interval| &interval.movements)
+            .filter_map(name)
+            .collect()
     }
 
-    /// All movements, oldest first.
-    pub fn movements(&self) -> impl Iterator<Item = &Movement> {
+    #[cfg(test)]
+    fn span(&self) -> Duration {
+        self.intervals().map(|interval| interval.length).sum()
+    }
+
+    #[cfg(test)]
+    fn movements(&self) -> impl Iterator<Item = &Movement> {
         self.intervals().flat_map(|interval| &interval.movements)
     }
 }
@@ -207,7 +289,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::output::golden;
+    use crate::{collect::BlockFact, output::golden};
 
     #[test]
     fn what_is_seen_stays_while_the_screen_stands_still() {
@@ -234,13 +316,43 @@ mod tests {
         assert_eq!(recent.movements().count(), 30 * 5);
         assert_eq!(recent.people.len(), 5);
         let first = recent.movements().next().expect("some");
-        assert_eq!(&*first.file, "/srv/x");
+        assert_eq!(first.file.as_deref(), Some("/srv/x"));
         let mut many = golden::sample();
         many.facts = vec![many.facts[0]; MOST + 1];
         recent.add(&many, &mut devices, false);
-        assert_eq!(recent.movements().count(), MOST + 1, "the newest is whole");
+        let newest = recent.intervals().next_back().expect("one");
+        assert_eq!(newest.movements.len(), MOST + 1, "the newest is whole");
         recent.add(&golden::sample(), &mut devices, false);
-        assert_eq!(recent.movements().count(), 5);
+        let counts = recent.intervals().map(|interval| interval.movements.len());
+        assert_eq!(counts.skip(27).collect::<Vec<_>>(), [5, 1, 5]);
         assert_eq!(recent.people.len(), 5);
+    }
+
+    #[test]
+    fn of_many_files_the_older_are_one_and_no_byte_is_lost() {
+        let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+        let mut recent = Recent::default();
+        let mut many = golden::sample();
+        let one = many.facts[0];
+        let fact = |ino| BlockFact { ino, ..one };
+        many.facts = (1..=BY_FILE as u64 / 2).map(fact).collect();
+        for _ in 0..30 {
+            recent.add(&many, &mut devices, false);
+        }
+        assert_eq!(recent.span(), SPAN);
+        assert_eq!(recent.told_apart(), Some(2 * many.interval));
+        assert_eq!(recent.names(By::File).len(), BY_FILE / 2);
+        let apart = recent.intervals_by(GroupBy::File).count();
+        assert_eq!((apart, recent.intervals().count()), (2, 30));
+        for interval in recent.intervals() {
+            let bytes: u64 = interval.movements.iter().map(|m| m.bytes).sum();
+            assert_eq!(bytes, one.bytes * BY_FILE as u64 / 2);
+            let pages = interval.movements.iter().filter_map(|m| m.lag.as_ref());
+            let pages: u64 = pages.map(|lag| FlushLag::from(lag).lag.pages).sum();
+            let each = one.lag.expect("it waited").pages;
+            assert_eq!(pages, each * BY_FILE as u64 / 2);
+        }
+        let oldest = recent.movements().next().expect("some");
+        assert_eq!(oldest.file, None);
     }
 }

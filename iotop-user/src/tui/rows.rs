@@ -58,11 +58,11 @@ impl RowKey {
     /// Of the device or file, where rows are those.
     pub fn of_place(movement: &Movement, by: GroupBy) -> Option<RowKey> {
         let place = match by {
-            GroupBy::Device => &movement.device_name,
-            GroupBy::File => &movement.file,
-            _ => return None,
+            GroupBy::Device => Some(&movement.device_name),
+            GroupBy::File => movement.file.as_ref(),
+            _ => None,
         };
-        Some(RowKey::Group(Some(place.clone())))
+        Some(RowKey::Group(Some(place?.clone())))
     }
 }
 
@@ -197,7 +197,8 @@ impl Show<'_> {
             GroupBy::Process => leaders.get(&person.pid).copied().map(RowKey::Task),
             by => RowKey::of_person(person, by),
         };
-        Histories::rebuilt(self.recent, self.scope.device.as_ref(), |movement| {
+        let intervals = self.recent.intervals_by(by);
+        Histories::rebuilt(intervals, self.scope.device.as_ref(), |movement| {
             let owner = || movement.owner.as_deref().and_then(row);
             [
                 RowKey::of_place(movement, by).or_else(owner),
