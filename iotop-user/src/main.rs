@@ -15,7 +15,7 @@ use iotop_trace::{
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live},
     collect::{Collector, devices},
     doctor, identity,
-    kernel::capabilities,
+    kernel::{capabilities, memory},
     output::{is_closed_pipe, say},
     sources,
     tui::{self, Machine, Settings},
@@ -27,6 +27,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::keep_heap_small();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -218,10 +218,13 @@ impl Collector {
             None => Vec::new(),
         };
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
+        let ebpf = epoch.is_some();
+        // There may be thousands of facts in it, and what follows needs room too.
+        drop(epoch);
         let devices = attribution::by_device(&facts);
         let paths = self.paths(&facts);
         let now_on_both = Now { time, boottime };
-        let tasks = self.rows(interval, epoch.is_some());
+        let tasks = self.rows(interval, ebpf);
         let flushes = self.flushes(&facts, &tasks, &paths, now_on_both)?;
         let length = now.duration_since(self.interval_start);
         let spikes = match &mut self.spikes {

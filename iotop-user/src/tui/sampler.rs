@@ -14,9 +14,12 @@ use crate::{
     kernel::memory,
 };
 
-/// How often freed memory is given back to the kernel; it is first after the first
-/// sample, for which every task's names are looked up.
+/// How often freed memory is given back to the kernel at least; it is first after the
+/// first sample, for which every task's names are looked up.
 const GIVE_BACK: Duration = Duration::from_secs(60);
+/// It is at once after an interval in which so many bytes came to be in memory: most
+/// of them are the holes that an interval with thousands of files leaves.
+const GROWN: u64 = 1 << 20;
 
 /// What the view may ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +90,7 @@ fn run(
 ) {
     let mut last = Instant::now();
     let mut given: Option<Instant> = None;
+    let mut resident = None;
     loop {
         let left = (last + delay).saturating_duration_since(Instant::now());
         match asked.recv_timeout(left.min(GATHER)) {
@@ -112,9 +116,11 @@ fn run(
         let sample = collector.sample();
         let failed = sample.is_err();
         place.send(sample);
-        if given.is_none_or(|given| given.elapsed() >= GIVE_BACK) {
+        let is_due = given.is_none_or(|given| given.elapsed() >= GIVE_BACK);
+        if is_due || memory::resident() > resident.map(|resident| resident + GROWN) {
             memory::return_free();
             given = Some(Instant::now());
+            resident = memory::resident();
         }
         if failed {
             return;
