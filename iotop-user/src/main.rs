@@ -27,7 +27,6 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    memory::keep_heap_small();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -78,6 +77,8 @@ fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
 }
 
 fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
+    // Batch output keeps little, and would map its buffers again in each interval.
+    memory::keep_heap_small();
     let settings_path = tui::settings::path();
     let settings = match settings_path.as_deref().map(Settings::read).transpose() {
         Ok(settings) => tui::with_options(settings.unwrap_or_default(), &live),
