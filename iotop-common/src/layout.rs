@@ -220,7 +220,7 @@ pub struct Layout {
     pub mapping_xa_head: u32,
     /// `address_space.i_pages.xa_flags`.
     pub mapping_xa_flags: u32,
-    /// Its bits that some page is dirty, under writeback or about to be (6.8); 0 where
+    /// Its bits that some page is dirty, under writeback or about to be (6.12); 0 where
     /// they are not known.
     pub xa_dirty_marks: u32,
     /// `xa_node.shift`, of one byte.

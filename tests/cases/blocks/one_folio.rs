@@ -78,7 +78,7 @@ pub fn backends(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Blocks that were dirty before the trace are nobody's, and those beside them
+/// Blocks that were dirty before the trace have no owner, and those beside them
 /// their writer's.
 pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
     let len = FEW;
