@@ -121,6 +121,7 @@ const ALL: &[(&str, Case)] = &[
     ("blocks_of_many_files", blocks::crowd::many_files),
     ("blocks_of_a_crowd", blocks::crowd::bystander),
     ("blocks_rewritten_beside_syncs", blocks::race::beside_syncs),
+    ("blocks_appended_beside_syncs", blocks::race::appended),
 ];
 
 /// Runs a case, anew where the kernel's own timing spoilt it.

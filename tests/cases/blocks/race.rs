@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::super::{MIB, owner, together};
-use super::clean_file;
+use super::{PAGE, clean_file, owns};
 use crate::support::checks::near;
 use crate::support::needs::emulated;
 use crate::support::run::Run;
@@ -43,6 +43,40 @@ pub fn beside_syncs(mut run: Run<'_>) -> Result<()> {
         let few = owner.shared <= written / 400;
         ensure!(few, "{comm} shares of {written}: {owner:?}");
         near("pending", owner.pending, 0).with_context(|| format!("{comm}: {owner:?}"))?;
+    }
+    Ok(())
+}
+
+/// Two tasks append to one file that a third one syncs again and again: writeback
+/// changes extents under their feet, and xfs looks for them anew in the midst of a
+/// write. Each owns what it appended.
+pub fn appended(mut run: Run<'_>) -> Result<()> {
+    // Seventeen pages lie across folios of any size.
+    let piece = 17 * PAGE;
+    let len = piece * if emulated() { 120 } else { 2400 };
+    let seconds = if emulated() { "4" } else { "3" };
+    let file = run.file("appended");
+    run.to_end("gt-before", &["write", &file, "0", &PAGE.to_string()])?;
+    run.flush()?;
+    run.trace()?;
+    let (all, piece) = (len.to_string(), piece.to_string());
+    let appends = ["appends", &file, &all, &piece];
+    let syncs = ["syncs", &file, seconds];
+    let writers: [(&str, &[&str]); 3] = [
+        ("gt-one", &appends),
+        ("gt-other", &appends),
+        ("gt-syncs", &syncs),
+    ];
+    let pids = together(&run, &writers)?;
+    run.flush()?;
+    run.metadata = 256 * MIB;
+    run.metadata_reads = 4 * MIB;
+    run.may_lose = &["flushes"];
+    let Some(report) = run.finish(2 * len, 0)? else {
+        return Ok(());
+    };
+    for (comm, pid) in &pids[..2] {
+        owns(&report, comm, *pid, len)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod ways;
 
 use std::ffi::CString;
 use std::fs::{File, remove_file};
-use std::io::{self, Read, stdin};
+use std::io::{self, Read, Write, stdin};
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,6 +72,15 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
         ["syncs", path, seconds] => {
             let time = Duration::from_secs(seconds.parse()?);
             syncing::sync_again_and_again(&open(path, 0)?, time)
+        }
+        // Pieces at the end of the file, wherever that is by then.
+        ["appends", path, len, piece] => {
+            let piece = vec![0x5a; piece.parse()?];
+            let mut file = open(path, libc::O_APPEND)?;
+            for _ in 0..len.parse::<usize>()? / piece.len() {
+                file.write_all(&piece)?;
+            }
+            Ok(())
         }
         ["fsync", path, len] => {
             let file = open(path, 0)?;
