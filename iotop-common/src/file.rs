@@ -5,17 +5,21 @@ pub const NAMES: usize = 12;
 /// How much of each name, with its NUL.
 pub const NAME: usize = 128;
 
-/// How long a record with so many names is, in bytes.
-pub const fn length(count: usize) -> usize {
-    size_of::<FileName>() - (NAMES - count) * NAME
-}
-
 /// The path of an inode below its file system's root, at the time when it was
-/// first seen becoming dirty. The first name is the file's own; those that there
-/// are not are not handed over.
+/// first seen becoming dirty. A record ends where its last name does.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FileName {
+    /// Which inode, and what is told of it.
+    pub head: FileHead,
+    /// The file's own name first. NUL-terminated, and cut off where they are longer.
+    pub names: [[u8; NAME]; NAMES],
+}
+
+/// What a record begins with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FileHead {
     /// `inode.i_ino`.
     pub ino: u64,
     /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
@@ -28,8 +32,6 @@ pub struct FileName {
     pub file: u32,
     /// The address of its directory's dentry.
     pub dir: u64,
-    /// NUL-terminated, and cut off where they are longer.
-    pub names: [[u8; NAME]; NAMES],
 }
 
 /// There are more names above the last one.
@@ -41,4 +43,4 @@ pub const SIBLING: u32 = 2;
 /// For so many ticks of the tags' clock a directory is not told again: about a second.
 pub const SIBLING_TICKS: u32 = 64;
 
-const _: () = assert!(size_of::<FileName>() == 32 + NAMES * NAME);
+const _: () = assert!(size_of::<FileHead>() == 32);

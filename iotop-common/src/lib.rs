@@ -19,7 +19,7 @@ pub mod task;
 pub mod writing;
 
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
-pub use file::FileName;
+pub use file::{FileHead, FileName};
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;
 pub use mapping::Folios;
@@ -33,7 +33,7 @@ mod pod {
     use aya::Pod;
 
     use crate::{
-        Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Owner, TaskRecord, Totals,
+        Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Owner, TaskRecord, Totals,
     };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
@@ -45,7 +45,7 @@ mod pod {
     // SAFETY: as above.
     unsafe impl Pod for FactKey {}
     // SAFETY: as above.
-    unsafe impl Pod for FileName {}
+    unsafe impl Pod for FileHead {}
     // SAFETY: as above.
     unsafe impl Pod for FlushRun {}
     // SAFETY: as above.

@@ -10,10 +10,9 @@ use iotop_common::{
 
 use crate::{
     count::{add, lose},
-    inode::Inode,
+    inode::TypedInode,
     kernel::{Typed, layout, now, read},
     mappings::Place,
-    maps::OWNERS,
     owners::{self, Asker, is_kthread},
     page::{Frame, LARGE, SINGLE, nr_cache_pages},
     retag::{Done, Retag, retag_page},
@@ -37,19 +36,32 @@ pub fn page_dirtied(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
+    // It never is, but the verifier has it in a list (6.14, raw_tp_null_args).
+    if mapping.is_null() {
+        return None;
+    }
     let current = owners::current(Asker::Dirtied)?;
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
     let flags: u64 = folio.field(layout!(page_flags));
     let folio = folio.number(&raw mut last.number);
+    let inode = TypedInode::of(mapping);
     let mapping = mapping.number(&raw mut last.number);
     if last.mapping != mapping {
-        let kind = look_at_mapping(mapping, current.slot, Asker::Dirtied as u32);
-        if kind == 0 {
-            return None;
-        }
-        last.kind = kind;
+        last.kind = inode.kind();
         last.mapping = mapping;
+        if matches!(last.kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS) {
+            inode.dirtied_by(
+                current.slot,
+                current.owner,
+                Asker::Dirtied,
+                &raw mut last.number,
+            );
+            if current.slot >= SLOT_FIRST {
+                // It may have another name than when it was first seen.
+                owners::take_name(current.owner);
+            }
+        }
         waiting::remember(folio);
     }
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
@@ -144,29 +156,4 @@ fn large_folio(
         rules |= CLEAR_OTHERS;
     }
     Retag::new(Frame::of(folio), from, to, tag, rules).run(pages)
-}
-
-/// A mapping that this task did not dirty last: says what it is, and remembers for a
-/// file that the task of this slot dirtied it last. 0 where kernel
-/// memory could not be read. A global function is verified once, on its own.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn look_at_mapping(mapping: u64, slot: u32, asker: u32) -> u32 {
-    if mapping == 0 {
-        return 0;
-    }
-    let Some(inode) = Inode::of(mapping) else {
-        return 0;
-    };
-    let kind = inode.kind().unwrap_or(0);
-    if matches!(kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS)
-        && let Some(owner) = OWNERS.get_ptr_mut(slot)
-    {
-        let _ = inode.dirtied_by(slot, owner, asker);
-        if slot >= SLOT_FIRST {
-            // It may have another name than when it was first seen.
-            owners::take_name(owner);
-        }
-    }
-    kind
 }

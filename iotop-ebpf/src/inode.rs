@@ -16,6 +16,7 @@ use crate::{
     },
     maps::{INODES, OWNERS},
     names,
+    owners::Asker,
 };
 
 /// The inode that a mapping belongs to.
@@ -23,17 +24,105 @@ use crate::{
 pub struct Inode(u64);
 
 /// An inode whose type the verifier knows: read without a helper.
-pub struct TypedInode(pub Typed);
+#[derive(Clone, Copy)]
+pub struct TypedInode(Typed);
 
 impl TypedInode {
+    /// The host of a mapping.
+    #[inline(always)]
+    pub fn of(mapping: Typed) -> TypedInode {
+        TypedInode(mapping.pointer(layout!(mapping_host)))
+    }
+
     /// Its numbers.
     #[inline(always)]
     pub fn tell(self, known: &mut Known) {
-        known.ino = self.0.field(layout!(inode_i_ino));
+        known.ino = self.ino();
         if known.wants_file != 0 {
-            let generation: u32 = self.0.field(layout!(inode_i_generation));
-            known.file = file(known.mapping - u64::from(layout!(inode_i_data)), generation);
+            let inode = Inode::around_known(known.mapping);
+            known.file = file(inode.0, self.generation());
         }
+    }
+
+    #[inline(always)]
+    fn ino(self) -> u64 {
+        self.0.field(layout!(inode_i_ino))
+    }
+
+    #[inline(always)]
+    fn generation(self) -> u32 {
+        self.0.field(layout!(inode_i_generation))
+    }
+
+    #[inline(always)]
+    fn sb(self) -> Typed {
+        self.0.pointer(layout!(inode_i_sb))
+    }
+
+    /// One of the `MAPPING_*` values.
+    #[inline(always)]
+    pub fn kind(self) -> u32 {
+        let sb = self.sb();
+        let fs_type = || sb.pointer(layout!(sb_s_type));
+        let flags = || Some(fs_type().field(layout!(fs_type_fs_flags)));
+        let magic = sb.field(layout!(sb_s_magic));
+        kind(magic, || Some(self.ino()), flags).unwrap_or(0)
+    }
+
+    /// Remembers who dirties the inode now. `number` is where a pointer is made one.
+    #[inline(always)]
+    pub fn dirtied_by(self, slot: Slot, owner: *const Owner, asker: Asker, number: *mut u64) {
+        let inode = self.0.number(number);
+        let key = InodeKey {
+            ino: self.ino(),
+            dev: self.sb().field(layout!(sb_s_dev)),
+            file: file(inode, self.generation()),
+        };
+        let marks = layout!(inode_i_data) + layout!(mapping_xa_flags);
+        let dirtied = Dirtied {
+            key,
+            alias: self.0.pointer(layout!(inode_i_dentry)).number(number),
+            had_dirty_pages: match layout!(xa_dirty_marks) {
+                0 => Inode(inode).has_dirty_pages(),
+                dirty => self.0.field::<u32>(marks) & dirty != 0,
+            },
+        };
+        dirtied.by(slot, owner, asker as u32);
+    }
+}
+
+/// An inode that becomes dirty.
+struct Dirtied {
+    key: InodeKey,
+    /// Its first dentry's link.
+    alias: u64,
+    /// Before.
+    had_dirty_pages: bool,
+}
+
+impl Dirtied {
+    /// Remembers by whom.
+    #[inline(always)]
+    fn by(self, slot: Slot, owner: *const Owner, asker: u32) -> Option<()> {
+        let mut had_dirty_pages = u32::from(self.had_dirty_pages);
+        // SAFETY: a plain copy out of a map value; each field is one word.
+        let known = unsafe { INODES.get(self.key) };
+        let mut told = 0;
+        if let Some(known) = known {
+            had_dirty_pages &= known.had_dirty_pages;
+            told = known.told;
+        }
+        if control().flushes != 0 {
+            told = names::tell(self.alias, &self.key, told, asker);
+        }
+        let value = InodeOwner {
+            slot,
+            // SAFETY: the current task's own element.
+            generation: unsafe { (*owner).generation },
+            had_dirty_pages,
+            told,
+        };
+        INODES.insert(self.key, value, u64::from(BPF_ANY)).ok()
     }
 }
 
@@ -48,6 +137,25 @@ fn tells_ranges(magic: u64) -> bool {
         _ => return false,
     };
     control().whole_folios & file_system == 0
+}
+
+/// What a mapping is, by its super block's magic number, its inode's number and its file
+/// system's flags.
+#[inline(always)]
+fn kind(magic: u64, ino: impl Fn() -> Option<u64>, flags: impl Fn() -> Option<u32>) -> Option<u32> {
+    if magic == BDEVFS_MAGIC {
+        return Some(MAPPING_BDEV);
+    }
+    if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
+        return Some(MAPPING_BTREE);
+    }
+    if flags()? & FS_REQUIRES_DEV == 0 {
+        return Some(MAPPING_NO_BLOCK);
+    }
+    Some(match tells_ranges(magic) {
+        true => MAPPING_DATA,
+        false => MAPPING_WHOLE_FOLIOS,
+    })
 }
 
 /// See `InodeKey::file`. Inodes are larger than a cache line.
@@ -93,19 +201,11 @@ impl Inode {
     pub fn kind(self) -> Option<u32> {
         let sb = read::<u64>(self.0, layout!(inode_i_sb))?;
         let magic = read::<u64>(sb, layout!(sb_s_magic))?;
-        if magic == BDEVFS_MAGIC {
-            return Some(MAPPING_BDEV);
-        }
-        if magic == BTRFS_SUPER_MAGIC && self.ino()? == BTRFS_BTREE_INODE {
-            return Some(MAPPING_BTREE);
-        }
-        let fs_type = read::<u64>(sb, layout!(sb_s_type))?;
-        let flags = read::<u32>(fs_type, layout!(fs_type_fs_flags))?;
-        Some(match magic {
-            _ if flags & FS_REQUIRES_DEV == 0 => MAPPING_NO_BLOCK,
-            _ if tells_ranges(magic) => MAPPING_DATA,
-            _ => MAPPING_WHOLE_FOLIOS,
-        })
+        let flags = || {
+            let fs_type = read::<u64>(sb, layout!(sb_s_type))?;
+            read(fs_type, layout!(fs_type_fs_flags))
+        };
+        kind(magic, || self.ino(), flags)
     }
 
     /// See `InodeKey::file`.
@@ -144,26 +244,12 @@ impl Inode {
     /// Remembers who dirties the inode now.
     #[inline(always)]
     pub fn dirtied_by(self, slot: Slot, owner: *const Owner, asker: u32) -> Option<()> {
-        let key = self.key()?;
-        let mut had_dirty_pages = u32::from(self.has_dirty_pages());
-        // SAFETY: a plain copy out of a map value; each field is one word.
-        let known = unsafe { INODES.get(key) };
-        let mut told = 0;
-        if let Some(known) = known {
-            had_dirty_pages &= known.had_dirty_pages;
-            told = known.told;
-        }
-        if control().flushes != 0 {
-            told = names::tell(self.0, &key, told, asker);
-        }
-        let value = InodeOwner {
-            slot,
-            // SAFETY: the current task's own element.
-            generation: unsafe { (*owner).generation },
-            had_dirty_pages,
-            told,
+        let dirtied = Dirtied {
+            key: self.key()?,
+            alias: read(self.0, layout!(inode_i_dentry))?,
+            had_dirty_pages: self.has_dirty_pages(),
         };
-        INODES.insert(key, value, u64::from(BPF_ANY)).ok()
+        dirtied.by(slot, owner, asker)
     }
 
     /// To whom a page of this file is charged that has no tag: its last dirtier answers,

@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::PerCpuArray,
 };
 use iotop_common::{
-    FileName, InodeKey, Lost,
-    file::{CUT, NAMES, SIBLING, SIBLING_TICKS, WHOLE, length},
+    FileHead, FileName, InodeKey, Lost,
+    file::{CUT, NAME, NAMES, SIBLING, SIBLING_TICKS, WHOLE},
 };
 
 use crate::{
@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// Tells the path unless its name has the hash `told`; returns the hash of
-/// what is told now, which the kernel keeps and which a rename changes.
+/// what is told now, which the kernel keeps and which a rename changes. `alias` is the
+/// link of the inode's first dentry.
 #[inline(always)]
-pub fn tell(inode: u64, key: &InodeKey, told: u32, asker: u32) -> u32 {
-    let Some(alias) = try_read::<u64>(inode, layout!(inode_i_dentry)).filter(|node| *node != 0)
-    else {
+pub fn tell(alias: u64, key: &InodeKey, told: u32, asker: u32) -> u32 {
+    if alias == 0 {
         return told;
-    };
+    }
     let dentry = alias.wrapping_sub(u64::from(layout!(dentry_d_alias)));
     let hash = try_read::<u32>(dentry, layout!(dentry_hash)).unwrap_or(0);
     if hash != told && tell_path(dentry, key.ino, key.dev, key.file, asker) != 0 {
@@ -69,16 +69,16 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker:
     };
     // SAFETY: as above.
     let last = unsafe { &mut *last };
-    let dir = try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
+    let parent_of = |dentry| try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
+    let dir = parent_of(dentry);
     let now = now().0;
     let sibling = dir == last.dir && now.wrapping_sub(last.told) < SIBLING_TICKS;
-    file.ino = ino;
-    file.dev = dev;
-    file.file = id;
-    file.dir = dir;
-    let (mut count, mut whole) = (0, CUT);
+    file.head.ino = ino;
+    file.head.dev = dev;
+    file.head.file = id;
+    file.head.dir = dir;
+    let (mut count, mut whole, mut end, mut parent) = (0, CUT, 0, dir);
     for n in 0..NAMES {
-        let parent = try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
         if parent == dentry {
             whole = WHOLE;
             break;
@@ -89,31 +89,34 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, asker:
         let place = &mut file.names[n];
         let (to, len) = (place.as_mut_ptr().cast(), place.len() as u32);
         // SAFETY: the helper checks the name's address and writes no more than this.
-        if unsafe { bpf_probe_read_kernel_str(to, len, name as *const c_void) } < 0 {
+        let read = unsafe { bpf_probe_read_kernel_str(to, len, name as *const c_void) };
+        if read < 0 {
             break;
         }
         count = n + 1;
+        end = n * NAME + read as usize;
         if sibling {
             whole = SIBLING;
             break;
         }
         dentry = parent;
+        parent = parent_of(dentry);
     }
-    file.count = count as u32;
-    file.whole = whole;
+    file.head.count = count as u32;
+    file.head.whole = whole;
     let file = anew(file);
     let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
     // SAFETY: within the element.
     let told = unsafe {
         core::slice::from_raw_parts(
             core::ptr::from_ref(file).cast::<u8>(),
-            length((file.count as usize).min(NAMES)),
+            size_of::<FileHead>() + end.min(NAMES * NAME),
         )
     };
     let told = FILES.output::<[u8]>(told, no_wakeup).is_ok();
     if !told {
         lose(Lost::Paths, 1);
-    } else if file.whole == WHOLE {
+    } else if file.head.whole == WHOLE {
         last.dir = dir;
         last.told = now;
     }

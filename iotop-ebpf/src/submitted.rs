@@ -393,7 +393,7 @@ impl FirstPage {
     #[inline(always)]
     fn inode(&self) -> TypedInode {
         let mapping = self.page.pointer(layout!(page_mapping));
-        TypedInode(mapping.pointer(layout!(mapping_host)))
+        TypedInode::of(mapping)
     }
 
     #[inline(always)]

@@ -4,7 +4,11 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, macros::map, maps::PerCpuArray};
-use iotop_common::{Control, FactKey, Lost, TURNS, Tag, Tick, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{
+    Control, FactKey, Lost, TURNS, Tag, Tick,
+    layout::BVEC_BYTES,
+    tag::{Pair, Slot},
+};
 
 use crate::{
     charge::{self, BUFFER, CACHE, Charge, JOURNALLED, Known},
@@ -18,8 +22,10 @@ use crate::{
 
 /// More steps than a bio can have pages: `bi_size` is 32 bits.
 const MAX_STEPS: u32 = 1 << 20;
-/// Pages of a folio in one step.
-const PAGES: u32 = 16;
+/// Pages of a folio in one step, one by one.
+const PAGES: u32 = 8;
+/// Or so many pairs, where the last page's tag goes on.
+const PAIRS: u32 = 32;
 /// Steps in a row without `bpf_loop`, and rows: 65,536 pages. The verifier bears
 /// 8,192 calls in a row.
 const ROW: u32 = 256;
@@ -227,6 +233,9 @@ impl Context<'_> {
     #[inline(always)]
     fn cached_pages(&mut self) -> Option<()> {
         let page_size = 1 << layout!(page_shift);
+        if self.walk.folio_left >= 2 && self.walk.tag != 0 && pairs_of_run(self.turn) != 0 {
+            return Some(());
+        }
         for _ in 0..PAGES {
             let walk = &mut *self.walk;
             if walk.bvec_left == 0 || walk.folio_left == 0 {
@@ -247,6 +256,39 @@ impl Context<'_> {
             self.walk.advance(bytes);
         }
         Some(())
+    }
+
+    /// Whole pages that have the run's tag, two at a time; how many pairs.
+    #[inline(always)]
+    fn pairs_of_run(&mut self) -> u32 {
+        let walk = &mut *self.walk;
+        let page = Frame::of(walk.page).0;
+        if walk.offset != 0 || page & 1 != 0 {
+            return 0;
+        }
+        let most = walk.folio_left.min(walk.bvec_left >> layout!(page_shift)) / 2;
+        let (old, new) = (Pair::of(Tag(walk.tag)).0, Pair::of(Tag(walk.submitted)).0);
+        let mut pairs = 0;
+        for n in 0..PAIRS {
+            if n >= most {
+                break;
+            }
+            let Some(place) = Frame(page.wrapping_add(2 * n)).pair() else {
+                break;
+            };
+            // SAFETY: a map value of one aligned word.
+            if unsafe { *place } != old {
+                break;
+            }
+            // SAFETY: as above.
+            unsafe { *place = new };
+            pairs = n + 1;
+        }
+        let bytes = (2 * pairs) << layout!(page_shift);
+        walk.run += 2 * pairs;
+        walk.advance(bytes);
+        self.part.fact().bytes += u64::from(bytes);
+        pairs
     }
 
     /// A page whose tag is not the one that the last page had.
@@ -354,6 +396,16 @@ impl Context<'_> {
             }
         }
         Some(())
+    }
+}
+
+/// See [`Context::pairs_of_run`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pairs_of_run(turn: u32) -> u32 {
+    match Context::of_this_cpu(turn) {
+        Some(mut context) => context.pairs_of_run(),
+        None => 0,
     }
 }
 

@@ -11,17 +11,17 @@ use aya_ebpf::{
 };
 use iotop_common::{
     Owner, Progress, Tag, Tick, Writing,
-    owner::{MAPPING_BDEV, MAPPING_DATA},
+    owner::{MAPPING_BDEV, MAPPING_DATA, MAPPING_WHOLE_FOLIOS},
     retag::KEEP,
     tag::{SLOT_FIRST, Slot},
 };
 
 use crate::{
     cached::Cached,
-    dirtied::look_at_mapping,
     inode::Inode,
     kernel::{Typed, layout, now, read},
     mappings::Place,
+    maps::OWNERS,
     owners::{self, Asker, Current},
     page::{Frame, nr_folio_pages},
     retag::{Retag, retag_page},
@@ -307,6 +307,31 @@ fn is_data(current: &Current, mapping: u64, asker: Asker) -> bool {
         last.mapping = mapping;
     }
     matches!(last.kind, MAPPING_DATA | MAPPING_BDEV)
+}
+
+/// A mapping that this task did not dirty last: says what it is, and remembers for a
+/// file that the task of this slot dirtied it last. 0 where kernel
+/// memory could not be read. A global function is verified once, on its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn look_at_mapping(mapping: u64, slot: u32, asker: u32) -> u32 {
+    if mapping == 0 {
+        return 0;
+    }
+    let Some(inode) = Inode::of(mapping) else {
+        return 0;
+    };
+    let kind = inode.kind().unwrap_or(0);
+    if matches!(kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS)
+        && let Some(owner) = OWNERS.get_ptr_mut(slot)
+    {
+        let _ = inode.dirtied_by(slot, owner, asker);
+        if slot >= SLOT_FIRST {
+            // It may have another name than when it was first seen.
+            owners::take_name(owner);
+        }
+    }
+    kind
 }
 
 /// The pages of a dirty folio from `first` to `last` become the task's that no task

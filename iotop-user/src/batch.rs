@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often the tasks that exited, and the files that are new, are taken in:
-/// the kernel half has room for seven thousand and for some hundred.
+/// the kernel half has room for seven thousand, and for some hundred to some thousand.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);
 
 /// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
@@ -55,10 +55,13 @@ pub async fn run(
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
         };
+        let last = stop || left == Some(1);
+        if last {
+            collector.ending();
+        }
         let sample = collector
             .sample()
             .context("reading the kernel's counters")?;
-        let last = stop || left == Some(1);
         match printer.print(sample, last, out) {
             Err(error) if is_closed_pipe(&error) => break,
             printed => printed.context("writing to standard output")?,

@@ -103,7 +103,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
                 let attached = probe.attached().iter().map(|one| one.hook.on);
                 let refused = probe.refused().iter().map(|one| one.hook.on);
                 let functions = attached.chain(refused).any(On::is_function);
-                kernel::limits::of(probe.layout(), functions)
+                kernel::limits::of(probe.layout(), functions, probe.whole_folios())
             };
             missing.extend(probe.refused().iter().take(1).map(without));
             let all = map_memory(proc_root);

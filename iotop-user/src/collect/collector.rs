@@ -161,10 +161,18 @@ impl Collector {
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
-            self.files.add(&probe.new_files());
+            let mut told = self.files.told();
+            probe.new_files(|head, names| told.add(head, names));
         }
         // What can't be read is the next sample's error.
         let _ = self.look_at_devices();
+    }
+
+    /// The next sample is the last one.
+    pub fn ending(&mut self) {
+        if let Some(probe) = &mut self.sources.probe {
+            probe.ending();
+        }
     }
 
     /// Ends the interval and returns what happened in it.
@@ -204,7 +212,8 @@ impl Collector {
         }
 
         if let Some(probe) = &mut self.sources.probe {
-            self.files.add(&probe.new_files());
+            let mut told = self.files.told();
+            probe.new_files(|head, names| told.add(head, names));
         }
         let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {

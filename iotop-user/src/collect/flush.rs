@@ -1,6 +1,9 @@
 //! Flushes: what was written, by whom, whose it was, and why.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use iotop_common::{Class, FlushId};
 
@@ -121,27 +124,32 @@ struct Part<'a> {
 /// The flushes among an interval's facts: together they are all that was
 /// written, but for what lower devices' copies are.
 pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl Names) -> Vec<Flush> {
-    let mut parts: HashMap<Key, Part<'_>> = HashMap::new();
     let written = |class| !matches!(class, Class::Read | Class::Stacked);
+    let mut alike: HashMap<_, Vec<&BlockFact>> = HashMap::new();
     for fact in facts.iter().filter(|fact| written(fact.class)) {
-        let submitter = fact.submitter.map(|n| &*tasks[n]);
-        let worker = submitter.filter(|task| task.kthread).map(Task::key);
+        let key = (fact.submitter, fact.device, fact.class, fact.flush);
+        alike.entry(key).or_default().push(fact);
+    }
+    let mut parts: HashMap<Key, Part<'_>> = HashMap::new();
+    for ((submitter, device, class, flush), facts) in alike {
+        let task = submitter.map(|n| &*tasks[n]);
+        let worker = task.filter(|task| task.kthread).map(Task::key);
         // What a worker wrote before it ended its first round under our eyes.
-        let begun_before = worker.filter(|_| fact.flush == FlushId::NONE);
+        let begun_before = worker.filter(|_| flush == FlushId::NONE);
         let id = begun_before
             .and_then(|worker| names.begun_before(worker))
-            .unwrap_or(fact.flush);
+            .unwrap_or(flush);
         let run = worker
             .filter(|_| id != FlushId::NONE)
             .and_then(|worker| names.run((worker, id)));
         let key = Key {
-            submitter: fact.submitter,
-            device: fact.device,
-            reason: reason(fact.class, id, submitter, names.reasons()),
+            submitter,
+            device,
+            reason: reason(class, id, task, names.reasons()),
             cgroup_id: run.as_ref().map_or(0, |run| run.cgroup_id),
         };
         let part = parts.entry(key).or_default();
-        part.facts.push(fact);
+        part.facts.extend(facts);
         if let Some(run) = run {
             part.runs.insert(id, run);
         }
@@ -173,7 +181,7 @@ fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl Names)
         reason: key.reason,
         submitter: key.submitter.map(|n| Task::clone(&tasks[n])),
         runs: runs.into_iter().map(|(_, run)| run).collect(),
-        inodes: files(&facts).iter().filter(|file| file.ino != 0).count() as u64,
+        inodes: inodes(&facts),
         written: Written {
             totals: BlockTotals::of(facts.iter().copied()),
             bios: facts.iter().map(|fact| fact.bios).sum(),
@@ -225,6 +233,12 @@ fn owners(facts: &[&BlockFact], tasks: &[SharedTask]) -> Vec<FlushOwner> {
         .collect();
     owners.sort_by_key(|owner| (std::cmp::Reverse(owner.bytes), owner.task.tid));
     owners
+}
+
+fn inodes(facts: &[&BlockFact]) -> u64 {
+    let inodes = facts.iter().filter(|fact| fact.ino != 0);
+    let inodes: HashSet<(u64, u32)> = inodes.map(|fact| (fact.ino, fact.file)).collect();
+    inodes.len() as u64
 }
 
 fn files(facts: &[&BlockFact]) -> Vec<FlushFile> {

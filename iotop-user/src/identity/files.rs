@@ -9,8 +9,8 @@ use std::{
 };
 
 use iotop_common::{
-    FileName,
-    file::{SIBLING, WHOLE},
+    FileHead,
+    file::{NAME, SIBLING, WHOLE},
 };
 
 use super::{Mounts, btrfs};
@@ -69,48 +69,38 @@ impl Files {
         }
     }
 
-    /// Takes in what the kernel half told.
-    pub fn add(&mut self, told: &[FileName]) {
-        if told.is_empty() {
-            return;
-        }
-        let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
-        self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
-        if self.paths.len() + told.len() > MOST {
-            self.forget();
-        }
-        self.batch += 1;
-        if self.dirs.len() > MOST_DIRS {
-            let oldest = self.batch.saturating_sub(BATCHES);
-            self.dirs.retain(|_, (_, batch)| *batch >= oldest);
-        }
-        for file in told {
-            let dev = major_minor(file.dev);
-            let inside = self.inside(file);
-            if let Some(path) = inside.and_then(|inside| mounts.path(dev, &inside)) {
-                self.uses += 1;
-                let known = Known {
-                    path: path.into(),
-                    used: self.uses,
-                };
-                self.paths.insert((dev, file.ino, file.file), known);
-            }
+    /// A batch of what the kernel half tells.
+    pub fn told(&mut self) -> Told<'_> {
+        Told {
+            files: self,
+            mounts: None,
         }
     }
 
     /// The path below the file system's root. Where it is not whole it can't be
     /// told where it begins.
-    fn inside(&mut self, file: &FileName) -> Option<String> {
-        let names = joined(file)?;
-        match file.whole {
+    fn inside(&mut self, head: &FileHead, names: &[u8]) -> Option<String> {
+        match head.whole {
             WHOLE => {
+                let names = joined(head, names, "")?;
                 let (dir, _) = names.rsplit_once('/')?;
-                self.dirs.insert(file.dir, (dir.into(), self.batch));
+                self.dirs.insert(head.dir, (dir.into(), self.batch));
                 Some(names)
             }
-            SIBLING => Some(format!("{}{names}", self.dirs.get(&file.dir)?.0)),
+            SIBLING => joined(head, names, &self.dirs.get(&head.dir)?.0),
             _ => None,
         }
+    }
+
+    fn begin_batch(&mut self) -> Mounts {
+        let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
+        self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
+        self.batch += 1;
+        if self.dirs.len() > MOST_DIRS {
+            let oldest = self.batch.saturating_sub(BATCHES);
+            self.dirs.retain(|_, (_, batch)| *batch >= oldest);
+        }
+        mounts
     }
 
     /// Those that were not used for longest.
@@ -146,43 +136,88 @@ impl Files {
     }
 }
 
-/// The names that were told, from the top down; one that was cut off ends with an
-/// ellipsis.
-fn joined(file: &FileName) -> Option<String> {
-    let names = file.names.get(..file.count as usize)?;
-    let mut path = String::new();
+/// Takes in what the kernel half tells at once.
+pub struct Told<'a> {
+    files: &'a mut Files,
+    /// Read for the first file.
+    mounts: Option<Mounts>,
+}
+
+impl Told<'_> {
+    /// A file, and its names as they lie in an [`iotop_common::FileName`].
+    pub fn add(&mut self, head: &FileHead, names: &[u8]) {
+        let Told { files, mounts } = self;
+        let mounts = mounts.get_or_insert_with(|| files.begin_batch());
+        let dev = major_minor(head.dev);
+        let inside = files.inside(head, names);
+        let Some(path) = inside.and_then(|inside| mounts.path(dev, &inside)) else {
+            return;
+        };
+        if files.paths.len() >= MOST {
+            files.forget();
+        }
+        files.uses += 1;
+        let known = Known {
+            path: path.into(),
+            used: files.uses,
+        };
+        files.paths.insert((dev, head.ino, head.file), known);
+    }
+}
+
+/// The names that were told, from the top down, behind those of a directory; one that
+/// was cut off ends with an ellipsis.
+fn joined(head: &FileHead, names: &[u8], dir: &str) -> Option<String> {
+    let names: Vec<&[u8]> = names.chunks(NAME).collect();
+    let names = names.get(..head.count as usize)?;
+    let mut path = dir.to_owned();
     for name in names.iter().rev() {
         let end = name.iter().position(|byte| *byte == 0)?;
         path.push('/');
         path.push_str(&String::from_utf8_lossy(&name[..end]));
-        if end == name.len() - 1 {
+        if end == NAME - 1 {
             path.push(CUT_OFF);
         }
     }
-    (!path.is_empty()).then_some(path)
+    (!names.is_empty()).then_some(path)
 }
 
 #[cfg(test)]
 mod tests {
-    use iotop_common::file::{CUT, NAME, NAMES};
+    use iotop_common::file::CUT;
 
     use super::*;
 
-    fn told(names: &[impl AsRef<[u8]>], ino: u64, dev: Number) -> FileName {
-        let mut file = FileName {
+    /// A record.
+    type Record = (FileHead, Vec<u8>);
+
+    fn told(names: &[impl AsRef<[u8]>], ino: u64, dev: Number) -> Record {
+        let head = FileHead {
             ino,
             dev: dev.0 << 20 | dev.1,
             count: names.len() as u32,
             whole: WHOLE,
             file: 9,
             dir: 0xd1,
-            names: [[0; NAME]; NAMES],
         };
-        for (to, name) in file.names.iter_mut().zip(names.iter().rev()) {
-            let name = name.as_ref();
-            to[..name.len()].copy_from_slice(name);
+        let mut bytes = Vec::new();
+        for name in names.iter().rev() {
+            bytes.resize(bytes.len().next_multiple_of(NAME), b'?');
+            bytes.extend_from_slice(name.as_ref());
+            bytes.push(0);
         }
-        file
+        (head, bytes)
+    }
+
+    fn add(files: &mut Files, records: &[Record]) {
+        let mut told = files.told();
+        for (head, names) in records {
+            told.add(head, names);
+        }
+    }
+
+    fn inside(files: &mut Files, (head, names): &Record) -> Option<String> {
+        files.inside(head, names)
     }
 
     /// A proc tree whose only mount is a directory of ours.
@@ -200,7 +235,10 @@ mod tests {
         let place = root.path().join("log");
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
-        files.add(&[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))]);
+        add(
+            &mut files,
+            &[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))],
+        );
         let mut path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
         let plain = place.display().to_string();
         assert_eq!(path(ino).as_ref(), Some(&plain));
@@ -210,7 +248,7 @@ mod tests {
         assert_eq!(path(99), None);
         assert_eq!(files.path((8, 1), ino, 8), None);
         let long = "n".repeat(NAME - 1);
-        files.add(&[told(&[&long], 7, (8, 1))]);
+        add(&mut files, &[told(&[&long], 7, (8, 1))]);
         let path = files.path((8, 1), 7, 9);
         assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
     }
@@ -219,11 +257,11 @@ mod tests {
     fn a_file_in_constant_use_keeps_its_path_however_many_are_told() {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
-        files.add(&[told(&["table"], 1, (8, 1))]);
+        add(&mut files, &[told(&["table"], 1, (8, 1))]);
         for thousand in 1..=3 * MOST as u64 / 1000 {
             let inodes = thousand * 1000..(thousand + 1) * 1000;
             let spool: Vec<_> = inodes.map(|ino| told(&["spool"], ino, (8, 1))).collect();
-            files.add(&spool);
+            add(&mut files, &spool);
             assert!(files.path((8, 1), 1, 9).is_some(), "after {thousand}000");
         }
         assert!(files.paths.len() <= MOST);
@@ -238,7 +276,7 @@ mod tests {
         let place = root.path().join(OsStr::from_bytes(name));
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
-        files.add(&[told(&[name], ino, (8, 1))]);
+        add(&mut files, &[told(&[name], ino, (8, 1))]);
         let path = files.path((8, 1), ino, 9).expect("known");
         assert!(path.ends_with("/caf\u{fffd}"), "{path}");
     }
@@ -248,12 +286,12 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
         let mut file = told(&["a", "b"], 5, (8, 1));
-        assert_eq!(files.inside(&file).as_deref(), Some("/a/b"));
-        file.whole = CUT;
-        assert_eq!(files.inside(&file), None);
+        assert_eq!(inside(&mut files, &file).as_deref(), Some("/a/b"));
+        file.0.whole = CUT;
+        assert_eq!(inside(&mut files, &file), None);
         let long = "n".repeat(NAME - 1);
         assert_eq!(
-            files.inside(&told(&[&long], 5, (8, 1))),
+            inside(&mut files, &told(&[&long], 5, (8, 1))),
             Some(format!("/{long}…"))
         );
     }
@@ -263,16 +301,24 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
         let mut sibling = told(&["second"], 6, (8, 1));
-        sibling.whole = SIBLING;
-        assert_eq!(files.inside(&sibling), None, "its directory is not known");
+        sibling.0.whole = SIBLING;
+        assert_eq!(
+            inside(&mut files, &sibling),
+            None,
+            "its directory is not known"
+        );
         let first = told(&["srv", "db", "first"], 5, (8, 1));
-        assert_eq!(files.inside(&first).as_deref(), Some("/srv/db/first"));
-        assert_eq!(files.inside(&sibling).as_deref(), Some("/srv/db/second"));
-        let other = FileName {
-            dir: 0xd2,
-            ..told(&["tmp", "x"], 7, (8, 1))
-        };
-        files.inside(&other);
-        assert_eq!(files.inside(&sibling).as_deref(), Some("/srv/db/second"));
+        assert_eq!(inside(&mut files, &first).as_deref(), Some("/srv/db/first"));
+        assert_eq!(
+            inside(&mut files, &sibling).as_deref(),
+            Some("/srv/db/second")
+        );
+        let mut other = told(&["tmp", "x"], 7, (8, 1));
+        other.0.dir = 0xd2;
+        inside(&mut files, &other);
+        assert_eq!(
+            inside(&mut files, &sibling).as_deref(),
+            Some("/srv/db/second")
+        );
     }
 }

@@ -2,8 +2,11 @@
 
 use iotop_common::Layout;
 
-/// In words, for `doctor`; `functions` is whether any was there to be hooked.
-pub fn of(layout: &Layout, functions: bool) -> Vec<&'static str> {
+/// In words, for `doctor`; `functions` is whether any was there to be hooked, and
+/// `whole_folios` are bits of [`Control::whole_folios`].
+///
+/// [`Control::whole_folios`]: iotop_common::Control
+pub fn of(layout: &Layout, functions: bool, whole_folios: u32) -> Vec<&'static str> {
     [
         (
             !functions,
@@ -14,6 +17,12 @@ pub fn of(layout: &Layout, functions: bool) -> Vec<&'static str> {
             layout.i_dirty_pages == 0 && layout.xa_dirty_marks == 0,
             "whether a file had dirty pages before the start is not known: a page that lost its tag \
              by migration is pre-trace, never Shared",
+        ),
+        (
+            whole_folios != 0,
+            "of a file system whose module is not loaded, or whose program was refused, large \
+             folios are Shared: which of their pages a task writes is not known. Load btrfs \
+             before the start",
         ),
         (
             layout.preemptible != 0,

@@ -147,7 +147,7 @@ fn check(name: &str, text: &str) {
 #[test]
 fn the_limits_of_each_kernel_are_said() {
     for kernel in recorded() {
-        let limits = limits::of(&kernel.layout(), true);
+        let limits = limits::of(&kernel.layout(), true, 0);
         let preempted = limits.iter().filter(|line| line.contains("preempted"));
         let expected = usize::from(kernel.version >= (7, 0));
         assert_eq!(preempted.count(), expected, "{}", kernel.name());
@@ -155,8 +155,8 @@ fn the_limits_of_each_kernel_are_said() {
     }
     let unknown = Layout::default();
     assert_eq!(
-        limits::of(&unknown, false).len(),
-        4,
+        limits::of(&unknown, false, 1).len(),
+        5,
         "nothing is known but that it is not preemptible"
     );
 }

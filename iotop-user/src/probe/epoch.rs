@@ -79,12 +79,14 @@ impl Probe {
             })?;
         typed("ENTERED", self.entered.set(ended, 0, 0))?;
         let totals = self.take_parts(ended, &mut facts)?;
-        let lost = self.lost_since()?;
+        let mut lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
-        let owners = self.look_at_owners(&facts, missed_now, now)?;
+        let audited = self.audit(&facts, missed_now, now).transpose();
+        lost[Lost::Faults as usize] += u64::from(audited.is_err());
+        let owners = self.look_at_owners(&facts, audited.unwrap_or_default(), now)?;
         self.attach_late(now)?;
         Ok(Epoch {
             facts,

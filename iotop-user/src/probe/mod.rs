@@ -26,7 +26,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Class, Control, EpochPart, Fact, FactKey, FileName, FlushRun, Layout, Lost, Owner,
+    Class, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Lost, Owner,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -228,13 +228,14 @@ impl Probe {
         typed("CONTROL", self.control.set(0, self.epoch, 0))
     }
 
-    /// The files that were seen for the first time since the last call.
-    pub fn new_files(&mut self) -> Vec<FileName> {
-        let mut files = Vec::new();
+    /// Hands over the files that were seen for the first time since the last call, each
+    /// with its names as they lie in an [`iotop_common::FileName`].
+    pub fn new_files(&mut self, mut take: impl FnMut(&FileHead, &[u8])) {
         while let Some(item) = self.files.next() {
-            files.extend(file_name(&item));
+            if let Some(head) = plain(&item) {
+                take(&head, &item[size_of::<FileHead>()..]);
+            }
         }
-        files
     }
 
     /// The names of this kernel's reasons for a flush.
@@ -268,17 +269,9 @@ impl Probe {
     fn look_at_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
-        missed: u64,
+        live: Option<Vec<u32>>,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
-        let without_tag = [Class::Shared, Class::Unknown].map(|class| class as u32);
-        let lost = facts
-            .iter()
-            .any(|(key, _)| without_tag.contains(&key.class));
-        if missed != 0 || lost {
-            self.audit.trouble(now);
-        }
-        let live = self.audit(now)?;
         let reports = slots::Reports::of(facts);
         let mut owners = Vec::new();
         let last = self.slots.last.max(reports.last_named);
@@ -299,26 +292,34 @@ impl Probe {
         Ok(owners)
     }
 
+    /// The next look is the last one, so that nothing may be left for later.
+    pub fn ending(&mut self) {
+        self.audit.ending();
+    }
+
     /// Holds the tags against their pages, where that is due; how many live ones each
     /// slot has.
-    fn audit(&mut self, now: Instant) -> Result<Option<Vec<u32>>, ProbeError> {
-        if !self.audit.is_due(now, self.slots.any_waits()) {
-            return Ok(None);
+    fn audit(
+        &mut self,
+        facts: &[(FactKey, Fact)],
+        missed: u64,
+        now: Instant,
+    ) -> Option<io::Result<Vec<u32>>> {
+        let without_tag = [Class::Shared, Class::Unknown].map(|class| class as u32);
+        let lost = |(key, _): &(FactKey, Fact)| without_tag.contains(&key.class);
+        if missed != 0 || facts.iter().any(lost) {
+            self.audit.trouble(now);
         }
-        let Some(program) = programs::asked(&self.programs, PAGES_WAITING) else {
-            return Ok(None);
-        };
-        let live = self.audit.run(&self.tags, &self.owners, program);
-        live.map(Some).map_err(|source| ProbeError::Call {
-            call: "BPF_PROG_TEST_RUN",
-            map: "TAGS",
-            source,
-        })
+        if !self.audit.is_due(now, self.slots.any_waits()) {
+            return None;
+        }
+        let program = programs::asked(&self.programs, PAGES_WAITING)?;
+        Some(self.audit.run(&self.tags, &self.owners, program))
     }
 
     /// The file systems of which a program is missing that tells which pages of a large
     /// folio a task writes.
-    fn whole_folios(&self) -> u32 {
+    pub fn whole_folios(&self) -> u32 {
         let runs = |name: &&str| self.programs.iter().any(|one| one.hook.program == *name);
         self.written_by_block
             .iter()
@@ -340,13 +341,6 @@ impl Probe {
         self.late = (done.waiting, now + LATE);
         Ok(())
     }
-}
-
-/// A record of `FILES`; the names that there are not are empty.
-fn file_name(record: &[u8]) -> Option<FileName> {
-    let mut whole = [0; size_of::<FileName>()];
-    whole.get_mut(..record.len())?.copy_from_slice(record);
-    plain(&whole)
 }
 
 fn not_mapped(source: io::Error) -> ProbeError {
