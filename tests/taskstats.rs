@@ -10,7 +10,7 @@ use std::{env, io, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use caps::CapSet;
-use iotop_trace::kernel::counted::Counted;
+use iotop_trace::host::kernel::counted::Counted;
 use iotop_trace::taskstats::{
     ExitListener, ExitLosses, Taskstats, TaskstatsError, TaskstatsSocket,
 };

@@ -13,8 +13,8 @@ pub use config::*;
 pub use resolve::{UsageError, on_device};
 
 use crate::{
-    collect::{By, SpikeRule},
-    output::{Field, Filter, Sort, fields},
+    sample::SpikeRule,
+    view::{By, Field, Filter, Sort, fields},
 };
 
 /// The shortest interval: a grace period and a pass over all tasks must fit in.

@@ -1,19 +1,54 @@
-//! iotop-trace: who really caused the disk writes.
+//! iotop-trace: which task really caused the disk writes.
 //!
-//! Data flows one way: the kernel half fills maps, [`collect`] merges them with
-//! taskstats and `/proc/vmstat` into one [`collect::Sample`] per interval, and
-//! everything downstream only reads Samples.
+//! # How data flows
+//!
+//! ```text
+//! kernel half (iotop-ebpf)          the kernel
+//!   maps: TAGS OWNERS FACTS ...       netlink taskstats, /proc, /sys
+//!        |                                 |
+//!     probe/                          taskstats/  host/
+//!        |     epochs                      |  counters, names, devices
+//!        +----------------+----------------+
+//!                         |
+//!                      collect/      gathers and merges, once an interval
+//!                         |
+//!                      sample/       one Sample: plain data
+//!                         |
+//!                       view/        which rows, of which device, grouped, summed, sorted
+//!                         |
+//!             output/ ----+---- tui/
+//!        text, NDJSON, CSV      the live screen
+//! ```
+//!
+//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
+//! Modules import downwards only: `commands` and `tui` from all others; `cli` from
+//! `output`, `view` and `collect`; `output` from `view`; `view` from `collect` only what
+//! was asked for; `collect` from `probe`, `taskstats` and `host`; all from `sample`.
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | slot | the number of a task among the owners in the kernel half; a page's tag holds it |
+//! | tag | four bytes for each page frame: who dirtied the page, when, and what has become of it |
+//! | class | how bytes came to their owner: exact, shared, direct, or why they have none |
+//! | fact | bytes of one (owner, submitter, device, inode, class) in an epoch |
+//! | epoch | what the kernel half counts between two samples; one of two sets of maps |
+//! | run | one `wb_writeback` of a flusher, with its reason |
+//! | flush | what one submitter wrote to one device in an interval for one reason |
+//! | spike | a device was written to much more than usual for some intervals |
 
-pub mod batch;
 pub mod causes;
 pub mod cli;
 pub mod collect;
-pub mod doctor;
-pub mod identity;
-pub mod kernel;
+pub mod commands;
+pub mod escape;
+#[cfg(test)]
+pub mod golden;
+pub mod host;
 pub mod output;
 pub mod probe;
-pub mod sources;
+pub mod sample;
 pub mod taskstats;
 pub mod tui;
 pub mod view;

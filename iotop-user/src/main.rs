@@ -10,14 +10,15 @@ use anyhow::{Context as _, Result};
 use caps::Capability;
 use clap::Parser as _;
 use iotop_trace::{
-    batch,
     causes::with_causes,
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live},
-    collect::{Collector, devices},
-    doctor, identity,
-    kernel::{capabilities, memory},
+    collect::Collector,
+    commands::{batch, doctor, sources},
+    host::{
+        devices, identity,
+        kernel::{capabilities, memory},
+    },
     output::{is_closed_pipe, say},
-    sources,
     tui::{self, Machine, Settings},
 };
 

@@ -15,8 +15,8 @@ use crate::{elf, process, workspace};
 /// What the running kernel says.
 const RUNNING: &str = "/sys/kernel/btf/vmlinux";
 /// The one that writes the records, and all that read them.
-const WRITER: &str = "kernel::recorded::record";
-const READERS: &str = "kernel::recorded::";
+const WRITER: &str = "host::kernel::recorded::record";
+const READERS: &str = "host::kernel::recorded::";
 
 #[derive(clap::Args)]
 pub struct Options {

@@ -4,8 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{DoctorFormat, Export, GroupBy};
 use crate::{
-    collect::{By, SpikeRule, Wanted, devices::Number},
-    output::{Field, Filter, Sort, fields},
+    collect::Wanted,
+    output::Text,
+    sample::SpikeRule,
+    view::{Field, Filter, OnDevice, Sort, View},
 };
 
 /// What to do, resolved.
@@ -95,56 +97,4 @@ pub struct Batch {
     pub only_spikes: bool,
     /// How the text looks.
     pub text: Text,
-}
-
-/// What is made of the collector's samples before they are printed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct View {
-    /// Only tasks whose command matches.
-    pub filter: Option<Filter>,
-    /// Only these devices' I/O.
-    pub device: Option<OnDevice>,
-    /// Groups instead of tasks.
-    pub by: Option<By>,
-    /// Totals since start instead of the interval's.
-    pub accumulated: bool,
-}
-
-/// Some devices.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OnDevice {
-    /// What they are called.
-    pub name: String,
-    /// Their numbers and those of their partitions.
-    pub numbers: Vec<Number>,
-}
-
-/// How the text looks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Text {
-    /// Totals instead of rates.
-    pub accumulated: bool,
-    /// Kilobytes throughout.
-    pub kilobytes: bool,
-    /// The time on every line.
-    pub time: bool,
-    /// 0 to 3.
-    pub quiet: u8,
-    /// The columns.
-    pub columns: Vec<&'static Field>,
-    /// The devices that the block totals are of; `None`: all.
-    pub device: Option<String>,
-}
-
-impl Default for Text {
-    fn default() -> Text {
-        Text {
-            accumulated: false,
-            kilobytes: false,
-            time: false,
-            quiet: 0,
-            columns: fields::columns(false, None),
-            device: None,
-        }
-    }
 }

@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use super::{
-    Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, Live, MIB, OnDevice, Options,
-    Text, View,
-};
+use super::{Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, Live, MIB, Options};
 use crate::{
-    collect::{
-        By, Rows, SpikeRule, Wanted,
-        devices::{self, Device},
-    },
-    output::{Field, fields},
+    collect::{Rows, Wanted},
+    host::devices::{self, Device},
+    output::Text,
+    sample::SpikeRule,
+    view::{By, Field, OnDevice, View, fields},
 };
 
 /// Between two looks, unless the user says otherwise.
@@ -457,7 +454,7 @@ mod tests {
     #[test]
     fn the_help_names_every_field() {
         let help = Cli::command().render_long_help().to_string();
-        for field in crate::output::FIELDS {
+        for field in crate::view::FIELDS {
             assert!(help.contains(field.name) && help.contains(field.header));
         }
     }

@@ -1,18 +1,15 @@
 //! From slots to tasks: what the kernel half counted, charged to whom it
 //! belongs.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use iotop_common::{Class, Fact, FlushId, tag::Slot};
 
-use super::{
-    BlockFact, BlockTotals, Lag, Lags, Task, TaskBlock,
-    devices::{Number, major_minor},
+use crate::{
+    host::devices::major_minor,
+    probe::{Epoch, PageDeltas},
+    sample::{BlockFact, BlockTotals, Lag, Lags, Task, TaskBlock, nanoseconds},
 };
-use crate::probe::{Epoch, PageDeltas};
 
 /// Charges an epoch's facts to the tasks that hold its slots and returns the
 /// facts with the slots resolved. `task_of` says where in `tasks` a slot's
@@ -82,15 +79,6 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     totals
 }
 
-/// The totals of each device; what found no room among the facts is in none.
-pub fn by_device(facts: &[BlockFact]) -> Vec<(Number, BlockTotals)> {
-    let mut totals: BTreeMap<Number, BlockTotals> = BTreeMap::new();
-    for fact in facts {
-        totals.entry(fact.device).or_default().count(fact);
-    }
-    totals.into_iter().collect()
-}
-
 impl BlockFact {
     /// What the fact is to its owner.
     pub fn of_owner(&self) -> TaskBlock {
@@ -123,10 +111,6 @@ fn lag(class: Class, fact: &Fact, tick: Duration) -> Option<Lag> {
         max: of(fact.lag_max.into()),
         pages: fact.pages.into(),
     })
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

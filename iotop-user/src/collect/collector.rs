@@ -12,10 +12,7 @@ use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    BlockFact, FileKey, Flush, Lost, Rows, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
-    Wanted, attribution,
-    devices::{self, DeviceNames, Looked},
-    disks::Disks,
+    Rows, Wanted, attribution,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, Live},
     processes::processes,
@@ -23,12 +20,20 @@ use super::{
     select,
     spike::Spikes,
     tasks::{self, Passed},
-    vmstat::Vmstat,
 };
 use crate::{
-    identity::{Files, Names, Stat, Thread},
-    kernel::{clock, counted::Counted, memory, settings, uevents::BlockEvents},
+    host::{
+        devices::{self, DeviceNames, Looked},
+        disks::Disks,
+        identity::{Files, Names, Stat, Thread},
+        kernel::{clock, counted::Counted, memory, settings, uevents::BlockEvents},
+        vmstat::Vmstat,
+    },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
+    sample::{
+        BlockFact, FileKey, Flush, Lost, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
+        by_device,
+    },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
 
@@ -230,7 +235,7 @@ impl Collector {
         let ebpf = epoch.is_some();
         // There may be thousands of facts in it, and what follows needs room too.
         drop(epoch);
-        let devices = attribution::by_device(&facts);
+        let devices = by_device(&facts);
         let paths = self.paths(&facts);
         let now_on_both = Now { time, boottime };
         let tasks = self.rows(interval, ebpf);
@@ -542,11 +547,9 @@ mod tests {
 
     use iotop_common::{Class, FlushId, LAGS};
 
-    use super::{
-        super::{Lags, live::TaskState},
-        *,
-    };
+    use super::*;
     use crate::taskstats::needs;
+    use crate::{collect::live::TaskState, sample::Lags};
 
     fn without_sources() -> Collector {
         let sources = Sources {

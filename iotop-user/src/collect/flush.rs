@@ -7,90 +7,13 @@ use std::{
 
 use iotop_common::{Class, FlushId};
 
-use super::{
-    BlockFact, BlockTotals, FlushLag, Run, SharedTask, Task, TaskKey, Written, devices::Number,
+use crate::{
+    host::kernel::{reasons::Reasons, syscalls},
+    sample::{
+        BlockFact, BlockTotals, Flush, FlushFile, FlushLag, FlushOwner, FlushReason, Number, Run,
+        SharedTask, Task, TaskKey, Written,
+    },
 };
-use crate::kernel::{reasons::Reasons, syscalls};
-
-/// What one submitter wrote to one device in the interval for one reason.
-#[derive(Clone, Debug)]
-pub struct Flush {
-    /// The device.
-    pub device: Number,
-    /// Its name, or its number where it has none.
-    pub device_name: Arc<str>,
-    /// Why.
-    pub reason: Reason,
-    /// Who submitted the bios; `None` where it is not known.
-    pub submitter: Option<Task>,
-    /// A writeback worker's runs that these bytes belong to, in their order.
-    pub runs: Vec<Run>,
-    /// Files whose pages were written.
-    pub inodes: u64,
-    /// What was written, and whose it was.
-    pub written: Written,
-}
-
-/// Why bytes were written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// A writeback worker's own reason, by the kernel's name or number.
-    Writeback(Arc<str>),
-    /// A journal's thread commits a transaction.
-    Journal,
-    /// Memory is short: pages are swapped out, or kswapd writes.
-    Reclaim,
-    /// Past the page cache (`O_DIRECT`).
-    Direct,
-    /// The task itself is in this system call.
-    Syscall(&'static str),
-    /// The task itself, and nothing tells why.
-    Task,
-    /// A kernel thread for a reason of its own.
-    Kthread,
-}
-
-impl Reason {
-    /// One word.
-    pub fn name(&self) -> &str {
-        match self {
-            Reason::Writeback(name) => name,
-            Reason::Journal => "journal",
-            Reason::Reclaim => "reclaim",
-            Reason::Direct => "direct",
-            Reason::Syscall(name) => name,
-            Reason::Task => "task",
-            Reason::Kthread => "kthread",
-        }
-    }
-}
-
-/// Some of a flush's bytes, with one owner.
-#[derive(Clone, Debug)]
-pub struct FlushOwner {
-    /// The owner.
-    pub task: Task,
-    /// Its bytes.
-    pub bytes: u64,
-    /// How long they had been dirty.
-    pub lag: Option<FlushLag>,
-    /// Its files, most bytes first.
-    pub files: Vec<FlushFile>,
-}
-
-/// Some of an owner's bytes, of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlushFile {
-    /// Inode number; 0 where there is none.
-    pub ino: u64,
-    /// See `FactKey::file`.
-    pub file: u32,
-    /// Where it lay when it was last seen becoming dirty; marked `(deleted)`
-    /// or `(replaced)` when it lies there no more.
-    pub path: Option<Arc<str>>,
-    /// Bytes.
-    pub bytes: u64,
-}
 
 /// Looks things up for the flushes.
 pub trait Names {
@@ -109,7 +32,7 @@ pub trait Names {
 struct Key {
     submitter: Option<usize>,
     device: Number,
-    reason: Reason,
+    reason: FlushReason,
     /// Of the worker's runs.
     cgroup_id: u64,
 }
@@ -191,27 +114,27 @@ fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl Names)
     }
 }
 
-fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons) -> Reason {
+fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons) -> FlushReason {
     if class == Class::Direct {
-        return Reason::Direct;
+        return FlushReason::Direct;
     }
     if class == Class::Swap {
-        return Reason::Reclaim;
+        return FlushReason::Reclaim;
     }
     if let Some(reason) = id.reason() {
-        return Reason::Writeback(reasons.name(reason));
+        return FlushReason::Writeback(reasons.name(reason));
     }
     match submitter {
         // io_uring's own threads are in no system call.
-        Some(task) if task.comm.starts_with("iou-wrk") => Reason::Syscall("io_uring"),
+        Some(task) if task.comm.starts_with("iou-wrk") => FlushReason::Syscall("io_uring"),
         Some(task) if !task.kthread => id
             .syscall_number()
             .and_then(syscalls::name)
-            .map_or(Reason::Task, Reason::Syscall),
+            .map_or(FlushReason::Task, FlushReason::Syscall),
         // jbd2 names its threads so (fs/jbd2/journal.c), xfs its log's workers.
-        Some(task) if task.comm.starts_with("jbd2/") => Reason::Journal,
-        Some(task) if task.comm.starts_with("kswapd") => Reason::Reclaim,
-        _ => Reason::Kthread,
+        Some(task) if task.comm.starts_with("jbd2/") => FlushReason::Journal,
+        Some(task) if task.comm.starts_with("kswapd") => FlushReason::Reclaim,
+        _ => FlushReason::Kthread,
     }
 }
 
@@ -273,9 +196,9 @@ fn lag(facts: &[&BlockFact]) -> Option<FlushLag> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::golden;
 
-    fn found(sample: &super::super::Sample) -> Vec<Flush> {
+    fn found(sample: &crate::sample::Sample) -> Vec<Flush> {
         let mut names = golden::Named::default();
         flushes(&sample.facts, &sample.tasks, &mut names)
     }
@@ -286,7 +209,7 @@ mod tests {
         sample.facts[0].flush = FlushId::NONE.next(0);
         let flushes = found(&sample);
         let first = &flushes[0];
-        assert_eq!(first.reason, Reason::Writeback("background".into()));
+        assert_eq!(first.reason, FlushReason::Writeback("background".into()));
         let comm = |task: &Task| task.comm.to_string();
         assert_eq!(
             first.submitter.as_ref().map(comm).as_deref(),
@@ -318,7 +241,7 @@ mod tests {
         let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
         sample.facts[2].flush = FlushId::syscall(fsync.into());
         let flushes = found(&sample);
-        let reasons_of = |comm: &str| -> Vec<&Reason> {
+        let reasons_of = |comm: &str| -> Vec<&FlushReason> {
             let by = |flush: &&Flush| flush.submitter.as_ref().is_some_and(|t| &*t.comm == comm);
             flushes
                 .iter()
@@ -326,9 +249,9 @@ mod tests {
                 .map(|flush| &flush.reason)
                 .collect()
         };
-        assert_eq!(reasons_of("postgres"), [&Reason::Syscall("fsync")]);
-        assert_eq!(reasons_of("walwriter"), [&Reason::Task]);
-        assert_eq!(reasons_of("jbd2/sda1-8"), [&Reason::Journal]);
+        assert_eq!(reasons_of("postgres"), [&FlushReason::Syscall("fsync")]);
+        assert_eq!(reasons_of("walwriter"), [&FlushReason::Task]);
+        assert_eq!(reasons_of("jbd2/sda1-8"), [&FlushReason::Journal]);
     }
 
     #[test]
@@ -344,7 +267,10 @@ mod tests {
         };
         let flushes = flushes(&sample.facts, &sample.tasks, &mut names);
         assert_eq!(flushes[0].written.totals.write, 512 << 20);
-        assert_eq!(flushes[0].reason, Reason::Writeback("background".into()));
+        assert_eq!(
+            flushes[0].reason,
+            FlushReason::Writeback("background".into())
+        );
     }
 
     #[test]

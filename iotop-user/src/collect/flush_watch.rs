@@ -5,15 +5,19 @@ use std::sync::Arc;
 use iotop_common::{FlushId, FlushRun, Owner};
 
 use super::{
-    BlockFact, Flush, Run, SharedTask, Task, TaskKey,
-    devices::{self, DeviceNames},
     flush::{Names, flushes},
     going_on::GoingOn,
     live::Live,
     runs::{Now, Runs},
     tasks,
 };
-use crate::kernel::{counted::Counted, reasons::Reasons};
+use crate::{
+    host::{
+        devices::DeviceNames,
+        kernel::{counted::Counted, reasons::Reasons},
+    },
+    sample::{BlockFact, Flush, Run, SharedTask, Task, TaskKey},
+};
 
 /// The runs of workers that are not over, or of which not all has been told.
 #[derive(Debug, Default)]
@@ -66,7 +70,7 @@ impl Names for FlushNames<'_> {
         self.context.reasons
     }
 
-    fn device(&mut self, device: devices::Number) -> Arc<str> {
+    fn device(&mut self, device: crate::sample::Number) -> Arc<str> {
         self.context.devices.name(device)
     }
 

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, mem};
 
-use super::{Flush, Run, Task, Written, flush::Names};
+use super::flush::Names;
+use crate::sample::{Flush, Run, Task, Written};
 
 /// Flushes, without their bytes, whose runs went on when they were last told of.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ fn is_part_of(one: &Flush, other: &Flush) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::golden;
 
     fn flushes(end: bool) -> Vec<Flush> {
         let mut flushes = golden::flushed().flushes;

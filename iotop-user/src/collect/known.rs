@@ -1,7 +1,8 @@
 //! What is kept of each live task between two passes, in as little room as it takes:
 //! there may be hundreds of thousands.
 
-use super::{SharedTask, Task, TaskCounters, TaskKey, live::TaskState};
+use super::live::TaskState;
+use crate::sample::{SharedTask, Task, TaskCounters, TaskKey};
 
 /// A live task as it was seen last.
 #[derive(Debug)]

@@ -5,8 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey, known::Known};
-use crate::kernel::clock;
+use super::known::Known;
+use crate::{
+    host::kernel::clock,
+    sample::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey},
+};
 
 /// What a source says of a task: who it is and its counters since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,40 +1,24 @@
-//! One [`Sample`] per interval, merged from all sources.
+//! One [`Sample`](crate::sample::Sample) per interval, merged from all sources.
 
-mod accumulate;
 pub(crate) mod attribution;
 mod collector;
-pub mod devices;
-mod disks;
 pub(crate) mod flush;
 mod flush_watch;
 mod going_on;
-pub(crate) mod group;
 mod known;
-mod lags;
 mod live;
 pub(crate) mod processes;
 mod runs;
-mod sample;
 pub(crate) mod select;
-mod shared;
 pub(crate) mod spike;
-mod task_io;
 mod tasks;
-mod totals;
-mod vmstat;
 mod wanted;
-mod written;
 
-pub use accumulate::{Accumulator, Kept, sum_lost};
+use std::time::Duration;
+
 pub use collector::{CollectError, Collector, Sources};
-pub use disks::Disk;
-pub use flush::{Flush, FlushFile, FlushOwner, Reason};
-pub use group::{By, group};
-pub use lags::{FlushLag, Lags};
-pub use runs::{Asker, Run};
-pub use sample::*;
-pub use select::on_device;
-pub use shared::SharedTask;
-pub use spike::{Spike, SpikePart, SpikeRule};
 pub use wanted::{Rows, Wanted};
-pub use written::Written;
+
+/// How often the tasks that exited, and the files that are new, are taken in:
+/// the kernel half has room for seven thousand, and for some hundred to some thousand.
+pub(crate) const GATHER: Duration = Duration::from_millis(100);

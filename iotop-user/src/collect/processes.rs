@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use iotop_common::Class;
 
-use super::{BlockFact, Sample, SharedTask, Task, TaskBlock};
+use crate::sample::{BlockFact, Sample, SharedTask, Task, TaskBlock};
 
 /// The start of a task that is gone may be told too early or too late by this
 /// where only its exit record was heard, ns.
@@ -132,7 +132,7 @@ fn add(sum: &mut Task, thread: &Task) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::golden;
 
     const SECOND: u64 = 1_000_000_000;
 

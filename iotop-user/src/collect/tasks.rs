@@ -9,14 +9,17 @@ use iotop_common::{
 };
 
 use super::{
-    CollectError, Sources, Task, TaskCounters,
+    CollectError, Sources,
     live::{self, Interval, Live, TaskState},
-    task_io,
 };
 use crate::{
-    identity,
-    kernel::{clock, counted::Counted},
+    host::{
+        identity,
+        kernel::{clock, counted::Counted},
+        task_io,
+    },
     probe::{Epoch, Probe},
+    sample::{Task, TaskCounters},
     taskstats::Taskstats,
 };
 

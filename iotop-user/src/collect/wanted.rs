@@ -1,7 +1,7 @@
 //! What is asked of the collector, so that it does no work for rows that
 //! nobody will see.
 
-use super::SpikeRule;
+use crate::sample::SpikeRule;
 
 /// Which tasks a [`super::Sample`] holds.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{
-    escape,
-    fields::{Field, Kind},
-    row::{Row, Value},
-    units,
+use super::units;
+use crate::{
+    escape::escape,
+    view::{
+        Row, Value,
+        fields::{Field, Kind},
+    },
 };
 
 /// What an interval's counters are divided by and shown in.
@@ -85,8 +87,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        collect::Task,
-        output::{FIELDS, fields, golden},
+        golden,
+        sample::Task,
+        view::{FIELDS, fields},
     };
 
     const SCALE: Scale = Scale {
@@ -98,7 +101,7 @@ mod tests {
     #[test]
     fn counts_are_of_a_second_or_of_all() {
         let task = Task {
-            stats: crate::collect::TaskCounters {
+            stats: crate::sample::TaskCounters {
                 read_syscalls: Some(3),
                 ..Default::default()
             },

@@ -3,13 +3,12 @@
 
 use std::{borrow::Cow, io};
 
-use super::{
-    escape,
-    fields::Field,
-    ndjson::{rfc3339, seconds},
-    row::{Row, Value},
+use super::ndjson::seconds;
+use crate::{
+    escape::escape,
+    sample::{Sample, rfc3339},
+    view::{Row, Value, fields::Field},
 };
-use crate::collect::Sample;
 
 /// Before the fields.
 const FIRST: [&str; 3] = ["seq", "time", "interval_s"];
@@ -70,7 +69,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::output::{fields, golden, sort::rows};
+    use crate::{
+        golden,
+        view::{fields, sort::rows},
+    };
 
     fn records(text: &[u8]) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new()

@@ -4,9 +4,12 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{escape, losses_named, units, why::why};
-use crate::collect::{
-    Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskKey, Unattributed,
+use super::{losses_named, units, why::why};
+use crate::{
+    escape::escape,
+    sample::{
+        Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskKey, Unattributed,
+    },
 };
 
 /// Flushes of one interval that have a block; the rest is summed up.
@@ -424,7 +427,7 @@ fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::Written, output::golden};
+    use crate::{golden, sample::Written};
 
     #[test]
     fn a_worker_that_writes_for_two_cgroups_is_one() {

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::ndjson::{UnattributedPart, nanoseconds, rfc3339};
-use crate::collect::{
-    Asker, Flush, FlushFile, FlushLag, FlushOwner, Run, Spike, SpikePart, Task, devices::Number,
+use super::ndjson::UnattributedPart;
+use crate::sample::{
+    Asker, Flush, FlushFile, FlushLag, FlushOwner, Number, Run, Spike, SpikePart, Task,
+    nanoseconds, rfc3339,
 };
 
 #[derive(Serialize)]

@@ -2,14 +2,9 @@
 
 pub(crate) mod cell;
 mod csv;
-mod escape;
 pub(crate) mod explain;
-pub mod fields;
-mod filter;
 mod flush_line;
 mod ndjson;
-mod row;
-pub mod sort;
 pub(crate) mod table;
 pub(crate) mod units;
 mod why;
@@ -17,14 +12,9 @@ mod why;
 use std::io::{self, Write as _};
 
 pub use csv::Csv;
-pub use escape::escape;
 pub use explain::Explain;
-pub use fields::{FIELDS, Field};
-pub use filter::Filter;
 pub use ndjson::{SCHEMA, ndjson};
-pub use row::{Row, Value};
-pub use sort::{Direction, Sort};
-pub use table::{Table, losses_named};
+pub use table::{Table, Text, losses_named};
 
 /// Whether a write failed because nobody reads any more.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
@@ -35,6 +25,3 @@ pub fn is_closed_pipe(error: &io::Error) -> bool {
 pub fn say(message: &str) {
     let _ = writeln!(io::stderr(), "iotop-trace: {message}");
 }
-
-#[cfg(test)]
-pub mod golden;

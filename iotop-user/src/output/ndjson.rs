@@ -4,14 +4,17 @@
 use std::{io, time::Duration};
 
 use bytes::{BufMut as _, BytesMut};
-use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
 use super::flush_line::{FlushLine, SpikeLine};
-use super::{escape::is_dangerous, row::Row};
-use crate::collect::{
-    BlockTotals, By, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
+use crate::{
+    escape::is_dangerous,
+    sample::{
+        BlockTotals, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
+        nanoseconds, rfc3339,
+    },
+    view::{By, Row},
 };
 
 /// The JSON Schema of every line.
@@ -228,20 +231,9 @@ impl Formatter for Plain {
     }
 }
 
-/// UTC with microseconds.
-pub(super) fn rfc3339(time: Timestamp) -> String {
-    TIME.timestamp_to_string(&time)
-}
-
-const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-
 /// To the microsecond: more digits would only be noise.
 pub(super) fn seconds(interval: Duration) -> f64 {
     interval.as_micros() as f64 / 1e6
-}
-
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<&System> for SystemLine {
@@ -394,7 +386,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::output::golden::{self, lines};
+    use crate::golden::{self, lines};
 
     fn samples() -> [Sample; 6] {
         let groups = |by| golden::grouped(golden::sample(), by);

@@ -8,16 +8,45 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{
-    cell::Scale,
-    escape,
-    fields::{Field, Kind},
-    row::Row,
-};
+use super::cell::Scale;
 use crate::{
-    cli::Text,
-    collect::{Lost, Sample, System, Unattributed},
+    escape::escape,
+    sample::{Lost, Sample, System, Unattributed},
+    view::{
+        Row,
+        fields::{self, Field, Kind},
+    },
 };
+
+/// How the text looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    /// Totals instead of rates.
+    pub accumulated: bool,
+    /// Kilobytes throughout.
+    pub kilobytes: bool,
+    /// The time on every line.
+    pub time: bool,
+    /// 0 to 3.
+    pub quiet: u8,
+    /// The columns.
+    pub columns: Vec<&'static Field>,
+    /// The devices that the block totals are of; `None`: all.
+    pub device: Option<String>,
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text {
+            accumulated: false,
+            kilobytes: false,
+            time: false,
+            quiet: 0,
+            columns: fields::columns(false, None),
+            device: None,
+        }
+    }
+}
 
 /// Prints samples as text.
 #[derive(Debug)]

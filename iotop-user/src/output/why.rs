@@ -1,20 +1,23 @@
 //! Why a flush was written: one sentence with the numbers behind it.
 
-use super::{escape, explain::name, units};
-use crate::collect::{Flush, Reason, System};
+use super::{explain::name, units};
+use crate::{
+    escape::escape,
+    sample::{Flush, FlushReason, System},
+};
 
 /// The sentence.
 pub(super) fn why(flush: &Flush, system: &System) -> String {
     match &flush.reason {
-        Reason::Journal => "the file system's journal commits a transaction".to_owned(),
-        Reason::Reclaim => "memory is short: pages are swapped out".to_owned(),
-        Reason::Direct => "direct: the task writes past the page cache (O_DIRECT)".to_owned(),
-        Reason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),
-        Reason::Task => {
+        FlushReason::Journal => "the file system's journal commits a transaction".to_owned(),
+        FlushReason::Reclaim => "memory is short: pages are swapped out".to_owned(),
+        FlushReason::Direct => "direct: the task writes past the page cache (O_DIRECT)".to_owned(),
+        FlushReason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),
+        FlushReason::Task => {
             "the task writes by itself, in no system call that would tell why".to_owned()
         }
-        Reason::Syscall(call) => of_syscall(call).to_owned(),
-        Reason::Writeback(reason) => of_worker(reason, flush, system),
+        FlushReason::Syscall(call) => of_syscall(call).to_owned(),
+        FlushReason::Writeback(reason) => of_worker(reason, flush, system),
     }
 }
 

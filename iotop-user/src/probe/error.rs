@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{causes::with_causes, kernel::hooks::On};
+use crate::{causes::with_causes, host::kernel::hooks::On};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 /// Why the kernel half could not be loaded, attached or read.

@@ -35,7 +35,7 @@ pub use error::ProbeError;
 pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
 
-use crate::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
+use crate::host::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use audit::Audit;
 use grace::Grace;
 use owners::Owners;

@@ -8,7 +8,7 @@ use aya::{
 };
 
 use super::{ProbeError, bpf};
-use crate::kernel::hooks::{Hook, LATER, On};
+use crate::host::kernel::hooks::{Hook, LATER, On};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";

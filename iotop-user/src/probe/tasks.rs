@@ -10,7 +10,7 @@ use aya::programs::Iter;
 use iotop_common::TaskRecord;
 
 use super::{Probe, ProbeError, plain::plain, programs::TASK_COUNTERS};
-use crate::kernel::counted::Counted;
+use crate::host::kernel::counted::Counted;
 
 /// What one read of the kernel's buffer returns at most (`bpf_seq_read` of
 /// kernel/bpf/bpf_iter.c).

@@ -8,7 +8,7 @@ use super::{
     message::{self, Content, Message},
 };
 
-/// Records kept for [`super::ExitListener::drain`], some 15 MiB of them.
+/// Records kept for [`crate::taskstats::ExitListener::drain`], some 15 MiB of them.
 const QUEUE: usize = 64 * 1024;
 
 /// Messages taken in one go, so that even a flood of exits lets go of the lock.

@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::counted::Counted;
+    use crate::host::kernel::counted::Counted;
 
     // As Linux 6.18 sent them on x86-64, where numbers begin with the lowest byte.
     const REPLY: &[u8] = include_bytes!("recorded/reply.bin");

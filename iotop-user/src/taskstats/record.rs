@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Buf as _;
 
-use crate::{collect::TaskCounters, kernel::counted::Counted};
+use crate::{host::kernel::counted::Counted, sample::TaskCounters};
 
 /// What is needed of a record. `None`: the record ends before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

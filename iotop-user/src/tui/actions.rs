@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
-    output::{Direction, FIELDS, Sort},
+    view::{Direction, FIELDS, Sort},
 };
 
 impl App {
@@ -97,7 +97,7 @@ impl App {
             }
             Action::Users => {
                 let names = self.scope.uids.iter();
-                let mut users = crate::identity::Users::default();
+                let mut users = crate::host::identity::Users::default();
                 let names: Vec<String> = names.map(|uid| users.name(*uid).to_string()).collect();
                 self.ask(Asked::Users, names.join(", "));
             }

@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     cli::{self, GroupBy},
-    collect::devices,
-    identity::{self, Stat, priority},
-    kernel::clock,
+    host::{
+        devices,
+        identity::{self, Stat, priority},
+        kernel::clock,
+    },
 };
 
 impl App {

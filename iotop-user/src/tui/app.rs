@@ -23,8 +23,9 @@ use super::{
     settings::{Figures, Graph, Settings},
 };
 use crate::{
-    collect::{Accumulator, Kept, Lost, Sample, Task, devices::DeviceNames, sum_lost},
-    output::{Row, sort},
+    host::devices::DeviceNames,
+    sample::{Lost, Sample, Task},
+    view::{Accumulator, Kept, Row, sort, sum_lost},
 };
 
 /// Intervals of the machine's history.

@@ -9,7 +9,7 @@ use super::{
     recent::{Movement, Person, Recent},
     rows::RowKey,
 };
-use crate::{cli::GroupBy, collect::FlushLag, output::units};
+use crate::{cli::GroupBy, output::units, sample::FlushLag};
 
 /// What is said of a row.
 #[derive(Clone, Debug, Default)]
@@ -180,10 +180,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{
-        collect::{BlockFact, devices::DeviceNames},
-        output::golden,
-    };
+    use crate::{golden, host::devices::DeviceNames, sample::BlockFact};
 
     const MIB: u64 = 1 << 20;
 

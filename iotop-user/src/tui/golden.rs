@@ -18,11 +18,7 @@ use super::{
     sampler::Request,
     settings::{Colors, Settings},
 };
-use crate::{
-    cli::GroupBy,
-    collect::Rows,
-    output::{escape, golden},
-};
+use crate::{cli::GroupBy, collect::Rows, escape::escape, golden};
 
 const PLAIN: Theme = Theme {
     colors: Colors::None,
@@ -464,7 +460,7 @@ fn who_wrote_lately_stays_above_who_only_holds_dirty_pages() {
     third.facts.clear();
     for task in &mut third.tasks {
         task.stats = task.stats.nothing();
-        task.block = task.block.map(|_| crate::collect::TaskBlock::zero());
+        task.block = task.block.map(|_| crate::sample::TaskBlock::zero());
     }
     if let Some(block) = &mut third.tasks[5].block {
         block.dirty_pending = Some(1 << 40);

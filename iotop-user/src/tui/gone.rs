@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::collect::{Sample, Task, TaskBlock, TaskKey};
+use crate::sample::{Sample, Task, TaskBlock, TaskKey};
 
 /// How long after the last that was heard of them.
 const STAY: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ impl Gone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::TaskCounters, output::golden};
+    use crate::{golden, sample::TaskCounters};
 
     fn later(seconds: i64) -> Sample {
         let mut sample = golden::sample();

@@ -9,7 +9,7 @@ use super::{
     rows::RowKey,
     settings::Graph,
 };
-use crate::{cli::OnDevice, output::Row};
+use crate::view::{OnDevice, Row};
 
 /// How many intervals are remembered.
 pub const LENGTH: usize = 60;
@@ -165,7 +165,7 @@ fn point(row: Row<'_>) -> Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::SharedTask, output::golden};
+    use crate::{golden, sample::SharedTask};
 
     fn add(histories: &mut Histories, tasks: &[SharedTask]) {
         histories.step();

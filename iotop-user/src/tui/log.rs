@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    collect::{Flush, FlushOwner, Sample, Spike, Written, devices::Number},
+    escape::escape,
     output::{
-        Explain, escape,
+        Explain,
         explain::{FLUSHES, alike, who},
     },
+    sample::{Flush, FlushOwner, Number, Sample, Spike, Written},
 };
 
 /// How many flushes are remembered, and how many spikes.
@@ -179,7 +180,7 @@ fn owners(written: &Written) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::golden;
+    use crate::golden;
 
     #[test]
     fn the_newest_and_largest_is_on_top_and_the_oldest_go() {

@@ -33,19 +33,19 @@ use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use self::{app::Machine, settings::Settings};
-use self::{
-    app::{App, Effect},
-    draw::{draw, theme::Theme},
-    pages::Page,
-    rows::{Scope, wanted_rows},
-    sampler::Sampler,
-    settings::Figures,
-    terminal::Screen,
-};
+pub use crate::tui::{app::Machine, settings::Settings};
 use crate::{
     cli::{GroupBy, Live},
     collect::{Collector, Wanted},
+    tui::{
+        app::{App, Effect},
+        draw::{draw, theme::Theme},
+        pages::Page,
+        rows::{Scope, wanted_rows},
+        sampler::Sampler,
+        settings::Figures,
+        terminal::Screen,
+    },
 };
 
 /// The settings, with what the command line says instead.

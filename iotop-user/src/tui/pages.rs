@@ -6,7 +6,7 @@ use super::{
     app::{App, Effect},
     rows::{RowKey, Shown},
 };
-use crate::{cli::GroupBy, output::Sort};
+use crate::{cli::GroupBy, view::Sort};
 
 /// How many lines a turn of the wheel is.
 const WHEEL: usize = 3;

@@ -12,12 +12,10 @@ use iotop_common::Class;
 
 use super::waited::Waited;
 use crate::{
-    cli::{GroupBy, OnDevice},
-    collect::{
-        By, FlushLag, Sample, Task, TaskKey,
-        devices::{DeviceNames, Number},
-        group::file_name,
-    },
+    cli::GroupBy,
+    host::devices::DeviceNames,
+    sample::{FlushLag, Number, Sample, Task, TaskKey},
+    view::{By, OnDevice, file_name},
 };
 
 /// How far back.
@@ -289,7 +287,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{collect::BlockFact, output::golden};
+    use crate::{golden, sample::BlockFact};
 
     #[test]
     fn what_is_seen_stays_while_the_screen_stands_still() {

@@ -15,12 +15,11 @@ use super::{
     whom::{Whom, WhomOf},
 };
 use crate::{
-    cli::{GroupBy, OnDevice},
-    collect::{
-        By, Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed, Wanted,
-        devices::DeviceNames, group, on_device, processes::processes, select::of_wanted,
-    },
-    output::{Filter, Row, sort},
+    cli::GroupBy,
+    collect::{Wanted, processes::processes, select::of_wanted},
+    host::devices::DeviceNames,
+    sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
+    view::{By, Filter, OnDevice, Row, group, on_device, sort},
 };
 
 /// What makes a row the same one in the next interval.
@@ -96,7 +95,7 @@ pub struct Shown {
 #[derive(Clone, Debug)]
 pub struct ShownRow {
     at: usize,
-    /// The lines of the tree before its name; see [`super::tree::Branch`].
+    /// The lines of the tree before its name; see [`crate::tui::tree::Branch`].
     pub lines: Vec<bool>,
 }
 
@@ -343,7 +342,7 @@ impl Show<'_> {
             }),
         }
         if self.has_tree() {
-            let branch = |branch: super::tree::Branch| ShownRow {
+            let branch = |branch: crate::tui::tree::Branch| ShownRow {
                 at: branch.at,
                 lines: branch.lines,
             };
@@ -394,7 +393,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::output::golden;
+    use crate::golden;
 
     fn shown(settings: &Settings, scope: &Scope) -> Shown {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));

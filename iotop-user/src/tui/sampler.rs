@@ -9,9 +9,9 @@ use std::{
 use tokio::sync::mpsc as tokio_mpsc;
 
 use crate::{
-    batch::GATHER,
-    collect::{CollectError, Collector, Rows, Sample},
-    kernel::memory,
+    collect::{CollectError, Collector, GATHER, Rows},
+    host::kernel::memory,
+    sample::Sample,
 };
 
 /// How often freed memory is given back to the kernel at least; it is first after the

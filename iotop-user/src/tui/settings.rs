@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, ser::to_document};
 
 use crate::{
     cli::GroupBy,
-    output::{Field, Sort, fields},
+    view::{Field, Sort, fields},
 };
 
 /// The configuration, or what a key changed of it since.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::collect::{SharedTask, Task};
+use crate::sample::{SharedTask, Task};
 
 /// How deep lines are drawn.
 const DEEPEST: usize = 12;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::collect::{FlushLag, Lag, Lags};
+use crate::sample::{FlushLag, Lag, Lags};
 
 /// A [`FlushLag`]. Of most files a page or two is written, all in one class: that
 /// takes 32 bytes instead of 176.

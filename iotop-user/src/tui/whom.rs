@@ -10,11 +10,7 @@ use iotop_common::Class;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::recent::{Interval, Person, Recent};
-use crate::{
-    cli::OnDevice,
-    collect::Task,
-    output::{escape, units},
-};
+use crate::{escape::escape, output::units, sample::Task, view::OnDevice};
 
 /// Owners that are named.
 const NAMED: usize = 3;
@@ -177,10 +173,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{
-        collect::{Sample, devices::DeviceNames},
-        output::golden,
-    };
+    use crate::{golden, host::devices::DeviceNames, sample::Sample};
 
     fn said(samples: &[Sample], task: usize, room: usize) -> Option<String> {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));

@@ -2,8 +2,8 @@
 
 use crate::{
     cli::GroupBy,
-    output::{Field, fields},
     tui::settings::{Figures, Graph, Settings},
+    view::{Field, fields},
 };
 
 /// A column of the table.
@@ -177,7 +177,7 @@ fn taken(columns: &[(Column, u16)], last: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::FIELDS;
+    use crate::view::FIELDS;
 
     const ALL: Known = Known {
         delays: true,

@@ -5,9 +5,10 @@ use ratatui::text::{Line, Span};
 use super::{BOLD, Canvas, DIM, Places, Tone, graph, scrolled};
 use crate::{
     cli::GroupBy,
-    collect::Task,
-    output::{Row, cell::Scale, fields, units},
+    output::{cell::Scale, units},
+    sample::Task,
     tui::{app::App, detail::Part, history::LENGTH, rows::RowKey, settings::Graph},
+    view::{Row, fields},
 };
 
 /// Files and such that are named.

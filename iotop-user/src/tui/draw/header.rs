@@ -8,12 +8,12 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
-    collect::{BlockTotals, Disk, Sample, SharedTask, TaskCounters, Unattributed},
     output::{
         cell::Scale,
         table::{losses_named, reasons},
         units,
     },
+    sample::{BlockTotals, Disk, Sample, SharedTask, TaskCounters, Unattributed},
     tui::{
         app::App,
         settings::{Figures, Settings},

@@ -19,9 +19,12 @@ use ratatui::{
 };
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use self::theme::{Theme, Tone};
-use super::{app::App, pages::Page};
-use crate::output::Field;
+use super::{
+    app::App,
+    draw::theme::{Theme, Tone},
+    pages::Page,
+};
+use crate::view::Field;
 
 /// From this height on a detail has the whole header above it.
 const ROOMY: u16 = 30;

@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
-    output::{Direction, Field, Row, cell::Scale, fields::Kind, units},
+    output::{cell::Scale, units},
     tui::{
         app::App,
         rows::{RowKey, Shown, ShownRow},
     },
+    view::{Direction, Field, Row, fields::Kind},
 };
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {

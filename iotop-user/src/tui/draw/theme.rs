@@ -79,7 +79,7 @@ impl Theme {
 
     /// A name that moves no cursor, in the characters there are.
     pub fn text(self, text: &str) -> Cow<'_, str> {
-        let escaped = crate::output::escape(text);
+        let escaped = crate::escape::escape(text);
         if !self.ascii || escaped.is_ascii() {
             return escaped;
         }

@@ -1,0 +1,200 @@
+//! The batch mode: sample, print, until told to stop.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use bytes::BytesMut;
+use jiff::tz::TimeZone;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval, interval_at},
+};
+
+use crate::{
+    cli::{Batch, Export},
+    collect::{Collector, GATHER},
+    output::{Csv, Explain, Table, is_closed_pipe, losses_named, ndjson, say},
+    sample::Sample,
+    view::{Viewer, fields, sort},
+};
+
+/// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
+/// after a signal what the unfinished interval holds is still printed, so that
+/// the sum of all intervals is what happened while we ran.
+///
+/// # Errors
+///
+/// A source can't be read any more, or the output can't be written.
+pub async fn run(
+    mut collector: Collector,
+    batch: &Batch,
+    notices: Vec<String>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut printer = Printer::new(batch, notices);
+    let mut ticks = interval_at(Instant::now() + batch.delay, batch.delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut gathering = interval(GATHER);
+    let mut left = batch.iterations;
+    while left != Some(0) {
+        let stop = tokio::select! {
+            _ = gathering.tick() => {
+                collector.gather();
+                continue;
+            }
+            _ = ticks.tick() => false,
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+        };
+        let last = stop || left == Some(1);
+        if last {
+            collector.ending();
+        }
+        let sample = collector
+            .sample()
+            .context("reading the kernel's counters")?;
+        match printer.print(sample, last, out) {
+            Err(error) if is_closed_pipe(&error) => break,
+            printed => printed.context("writing to standard output")?,
+        }
+        if stop {
+            break;
+        }
+        left = left.map(|left| left - 1);
+    }
+    Ok(())
+}
+
+struct Printer<'a> {
+    batch: &'a Batch,
+    viewer: Viewer<'a>,
+    form: Form,
+}
+
+enum Form {
+    Text(Table),
+    Explain(Explain),
+    Ndjson,
+    Csv(Csv),
+}
+
+impl<'a> Printer<'a> {
+    fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
+        let form = match batch.export {
+            None if batch.explain => {
+                Form::Explain(Explain::new(TimeZone::system(), notices, batch.only_spikes))
+            }
+            None => Form::Text(Table::new(batch.text.clone(), TimeZone::system(), notices)),
+            Some(Export::Ndjson) => Form::Ndjson,
+            Some(Export::Csv) => Form::Csv(Csv::new(match &batch.fields {
+                Some(chosen) => chosen.clone(),
+                None => fields::all(batch.view.by),
+            })),
+        };
+        Printer {
+            batch,
+            viewer: Viewer::new(&batch.wanted, &batch.view, Path::new("/sys")),
+            form,
+        }
+    }
+
+    /// What the interval lost, where the form has no place for it.
+    fn unsaid(&self, sample: &Sample) -> Option<String> {
+        let has_place = match self.form {
+            Form::Text(_) => self.batch.text.quiet < 3,
+            Form::Explain(_) | Form::Ndjson => true,
+            Form::Csv(_) => false,
+        };
+        let lost = losses_named(&sample.system.lost).filter(|_| !has_place)?;
+        let seq = sample.seq;
+        Some(format!(
+            "lost in interval {seq}: {lost}; its figures are incomplete"
+        ))
+    }
+
+    /// Whole lines in one write, so that whoever reads never sees half of one.
+    fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
+        if let Some(lost) = self.unsaid(&sample) {
+            say(&lost);
+        }
+        let sample = self.viewer.of(sample);
+        let mut rows = sort::rows(&sample);
+        match (&self.batch.sort, &self.form) {
+            (Some(sort), _) => sort::by_key(&mut rows, sort),
+            (None, Form::Text(_)) => sort::by_weight(&mut rows),
+            (None, _) => {}
+        }
+        match &mut self.form {
+            Form::Text(table) => {
+                out.write_all(table.format(&sample, &rows, terminal_width()).as_bytes())?;
+            }
+            Form::Explain(explain) => out.write_all(explain.format(&sample, last).as_bytes())?,
+            Form::Ndjson => {
+                let mut buffer = BytesMut::new();
+                ndjson(&sample, &rows, self.batch.view.by, &mut buffer)?;
+                out.write_all(&buffer)?;
+            }
+            Form::Csv(csv) => out.write_all(&csv.format(&sample, &rows)?)?,
+        }
+        out.flush()
+    }
+}
+
+/// `None`: standard output is no terminal.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Action, Cli},
+        golden,
+    };
+
+    /// What is printed of an interval that lost something, and what is said beside it.
+    fn printed(args: &[&str]) -> (String, Option<String>) {
+        let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
+        let config = cli.resolve(|_| None, |_| false, Vec::new, false);
+        let Action::Batch(batch) = config.expect("resolved").action else {
+            panic!("no batch");
+        };
+        let mut sample = golden::sample();
+        sample.system.lost.facts = Some(3);
+        let mut printer = Printer::new(&batch, Vec::new());
+        let said = printer.unsaid(&sample);
+        let mut out = Vec::new();
+        printer.print(sample, false, &mut out).expect("printed");
+        (String::from_utf8(out).expect("text"), said)
+    }
+
+    #[test]
+    fn what_was_lost_is_said_in_every_form() {
+        for args in [
+            &["-b"][..],
+            &["-b", "-qq"],
+            &["-b", "--explain-writeback"],
+            &["-b", "-o", "--explain-writeback"],
+        ] {
+            let (text, said) = printed(args);
+            assert!(text.contains("ost: facts 3;"), "{args:?}: {text}");
+            assert_eq!(said, None, "{args:?}");
+        }
+        let (text, _) = printed(&["--export", "ndjson"]);
+        assert!(text.contains(r#""facts":3"#), "{text}");
+        for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
+            let (_, said) = printed(args);
+            let said = said.expect("no place for it in the lines");
+            assert!(said.contains("facts 3"), "{args:?}: {said}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! `iotop-trace doctor`: what this kernel offers, what is used of it and why,
+//! and what is missing.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use caps::Capability;
+use serde::Serialize;
+
+use super::sources::{VMLINUX_BTF, attach, without};
+use crate::{
+    causes::with_causes,
+    cli::{DoctorFormat, Ebpf},
+    host::kernel::{
+        self, capabilities::Capabilities, clock, counted::Counted, frames::Frames, hooks::On,
+        settings::Settings,
+    },
+    probe::Probe,
+    taskstats::TaskstatsSocket,
+};
+
+/// The capabilities that matter, with what each is for.
+const CAPABILITIES: [(Capability, &str); 6] = [
+    (Capability::CAP_BPF, "loading eBPF programs"),
+    (
+        Capability::CAP_PERFMON,
+        "eBPF programs that read kernel memory",
+    ),
+    (Capability::CAP_SYS_ADMIN, "does for both on any kernel"),
+    (
+        Capability::CAP_NET_ADMIN,
+        "taskstats, where eBPF does not count",
+    ),
+    (Capability::CAP_SYS_PTRACE, "other users' command lines"),
+    (Capability::CAP_DAC_READ_SEARCH, "other users' files"),
+];
+
+/// The report.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    version: &'static str,
+    kernel: Option<String>,
+    btf: bool,
+    tracefs: bool,
+    lockdown: Option<String>,
+    unprivileged_bpf_disabled: Option<u32>,
+    task_delayacct: Option<bool>,
+    capabilities: Vec<CapabilityLine>,
+    ebpf: bool,
+    hooks: Vec<Hook>,
+    memory: Memory,
+    task_counters: &'static str,
+    taskstats_version: Option<u16>,
+    limits: Vec<&'static str>,
+    missing: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CapabilityLine {
+    name: String,
+    present: bool,
+    purpose: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Hook {
+    program: &'static str,
+    on: String,
+    purpose: &'static str,
+    why: &'static str,
+    verified_instructions: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Memory {
+    tags_bytes: Option<u64>,
+    ram_bytes: Option<u64>,
+    other_maps_bytes: Option<u64>,
+}
+
+/// Looks at everything, and loads and attaches the kernel half for a moment.
+pub fn examine(ebpf: &Ebpf) -> Report {
+    let (proc_root, sys_root) = (Path::new("/proc"), Path::new("/sys"));
+    let settings = Settings::read(proc_root, sys_root);
+    let capabilities = Capabilities::effective();
+    let frames = Frames::read(proc_root, clock::page_size()).ok();
+    let mut missing = Vec::new();
+    let mut limits = Vec::new();
+    let mut hooks = Vec::new();
+    let mut memory = Memory {
+        tags_bytes: frames.map(|frames| frames.table_bytes()),
+        ram_bytes: frames.map(|frames| frames.present * clock::page_size()),
+        other_maps_bytes: None,
+    };
+    let attached = attach(ebpf, proc_root, sys_root, false);
+    match &attached {
+        Ok(probe) => {
+            hooks = attached_hooks(probe);
+            limits = {
+                let attached = probe.attached().iter().map(|one| one.hook.on);
+                let refused = probe.refused().iter().map(|one| one.hook.on);
+                let functions = attached.chain(refused).any(On::is_function);
+                kernel::limits::of(probe.layout(), functions, probe.whole_folios())
+            };
+            missing.extend(probe.refused().iter().take(1).map(without));
+            let all = map_memory(proc_root);
+            memory.other_maps_bytes = all
+                .zip(memory.tags_bytes)
+                .map(|(all, tags)| all - tags.min(all));
+        }
+        Err(error) => missing.push(format!("attribution (eBPF): {}", with_causes(error))),
+    }
+    let taskstats = TaskstatsSocket::open().and_then(|mut socket| {
+        let own = socket.query(&[std::process::id()])?;
+        Ok(own.first().map(|(_, stats)| stats.version))
+    });
+    let task_counters = match (&attached, &taskstats) {
+        (Ok(_), _) => "an eBPF iterator over all tasks",
+        (Err(_), Ok(_)) => "taskstats",
+        (Err(_), Err(error)) => {
+            missing.push(format!(
+                "other users' task counters, SWAPIN and IO (taskstats): {}",
+                with_causes(error)
+            ));
+            "/proc, of our own tasks"
+        }
+    };
+    let counted = match (&attached, &taskstats) {
+        (Ok(probe), _) => probe.counted(),
+        (Err(_), Ok(_)) => Counted::by_proc(proc_root, &settings),
+        (Err(_), Err(_)) => Counted::NONE,
+    };
+    if attached.is_ok() || taskstats.is_ok() {
+        missing.extend(counted.unknown().map(str::to_owned));
+    }
+    if counted.delays && !settings.counts_delays() {
+        missing.push(
+            "SWAPIN and IO: kernel.task_delayacct is 0; `sysctl kernel.task_delayacct=1` counts \
+             delays of tasks that start afterwards, `delayacct` on the kernel's command line those \
+             of all"
+                .to_owned(),
+        );
+    }
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: settings.release,
+        btf: sys_root.join(VMLINUX_BTF).exists(),
+        tracefs: settings.tracefs,
+        lockdown: settings.lockdown,
+        unprivileged_bpf_disabled: settings.unprivileged_bpf_disabled,
+        task_delayacct: settings.task_delayacct,
+        capabilities: CAPABILITIES
+            .iter()
+            .map(|(capability, purpose)| CapabilityLine {
+                name: capability.to_string(),
+                present: capabilities.has(*capability),
+                purpose,
+            })
+            .collect(),
+        ebpf: attached.is_ok(),
+        hooks,
+        memory,
+        task_counters,
+        taskstats_version: taskstats.ok().flatten(),
+        limits,
+        missing,
+    }
+}
+
+fn attached_hooks(probe: &Probe) -> Vec<Hook> {
+    let hook = |attached: &crate::probe::Attached| Hook {
+        program: attached.hook.program,
+        on: attached.hook.on.to_string(),
+        purpose: attached.hook.purpose,
+        why: attached.hook.why,
+        verified_instructions: attached.verified_instructions,
+    };
+    probe.attached().iter().map(hook).collect()
+}
+
+/// What all maps of this process take (`memlock` of their fdinfo).
+fn map_memory(proc_root: &Path) -> Option<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(proc_root.join("self/fdinfo")).ok()?.flatten() {
+        let Ok(text) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        if text.contains("map_type:") {
+            let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+            sum += line
+                .and_then(|number| number.trim().parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+    }
+    Some(sum)
+}
+
+impl Report {
+    /// Whether writes can be attributed.
+    pub fn is_healthy(&self) -> bool {
+        self.ebpf
+    }
+
+    /// Prints the report.
+    ///
+    /// # Errors
+    ///
+    /// The output can't be written.
+    pub fn print(&self, format: DoctorFormat, out: &mut impl Write) -> io::Result<()> {
+        match format {
+            DoctorFormat::Json => {
+                serde_json::to_writer_pretty(&mut *out, self)?;
+                writeln!(out)
+            }
+            DoctorFormat::Text => self.print_text(out),
+        }
+    }
+
+    fn print_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let yes = |yes| if yes { "yes" } else { "no" };
+        let unknown = || "unknown".to_owned();
+        writeln!(out, "iotop-trace {}", self.version)?;
+        writeln!(
+            out,
+            "kernel              {}",
+            self.kernel.as_deref().unwrap_or("unknown")
+        )?;
+        writeln!(
+            out,
+            "BTF                 {} (/sys/{VMLINUX_BTF})",
+            yes(self.btf)
+        )?;
+        writeln!(
+            out,
+            "tracefs             {} (not needed)",
+            yes(self.tracefs)
+        )?;
+        writeln!(
+            out,
+            "lockdown            {}",
+            self.lockdown.as_deref().unwrap_or("not built in")
+        )?;
+        let unprivileged = self
+            .unprivileged_bpf_disabled
+            .map_or_else(unknown, |n| n.to_string());
+        writeln!(
+            out,
+            "unprivileged bpf    kernel.unprivileged_bpf_disabled = {unprivileged}"
+        )?;
+        let delays = self
+            .task_delayacct
+            .map_or("no such switch".to_owned(), |on| u32::from(on).to_string());
+        writeln!(out, "delay accounting    kernel.task_delayacct = {delays}")?;
+        let taskstats = self
+            .taskstats_version
+            .map_or("no".to_owned(), |v| format!("version {v}"));
+        writeln!(out, "taskstats           {taskstats}")?;
+        writeln!(out, "task counters from  {}", self.task_counters)?;
+        writeln!(out, "\ncapabilities")?;
+        for line in &self.capabilities {
+            writeln!(
+                out,
+                "  {:<22}{:<5}{}",
+                line.name,
+                yes(line.present),
+                line.purpose
+            )?;
+        }
+        writeln!(out, "\nhooks")?;
+        if self.hooks.is_empty() {
+            writeln!(out, "  none")?;
+        }
+        for hook in &self.hooks {
+            let verified = hook
+                .verified_instructions
+                .map_or_else(unknown, |n| n.to_string());
+            writeln!(
+                out,
+                "  {:<35}{} ({verified} instructions verified)",
+                hook.on, hook.purpose
+            )?;
+            writeln!(out, "  {:<35}{}", "", hook.why)?;
+        }
+        writeln!(out, "\nmemory in the kernel")?;
+        let mib = |bytes: Option<u64>| {
+            bytes.map_or("not taken".to_owned(), |b| {
+                format!("{:.1} MiB", b as f64 / 1048576.0)
+            })
+        };
+        let share = self
+            .memory
+            .tags_bytes
+            .zip(self.memory.ram_bytes)
+            .filter(|(_, ram)| *ram != 0)
+            .map_or(String::new(), |(tags, ram)| {
+                format!(
+                    ", {:.2} % of {}",
+                    tags as f64 * 100.0 / ram as f64,
+                    mib(Some(ram))
+                )
+            });
+        writeln!(
+            out,
+            "  page tags           {}{share}",
+            mib(self.memory.tags_bytes)
+        )?;
+        writeln!(
+            out,
+            "  all else            {}",
+            mib(self.memory.other_maps_bytes)
+        )?;
+        let limits = self.limits.iter().map(|line| (*line).to_owned()).collect();
+        for (heading, lines) in [
+            ("limits of this kernel", &limits),
+            ("missing", &self.missing),
+        ] {
+            writeln!(out, "\n{heading}")?;
+            if lines.is_empty() {
+                writeln!(out, "  nothing")?;
+            }
+            for line in lines {
+                writeln!(out, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Opening the sources: what can't be had is left out, and said.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    causes::{root, with_causes},
+    cli::Ebpf,
+    collect::Sources,
+    host::kernel::{
+        btf::{Btf, BtfError},
+        capabilities::Capabilities,
+        clock,
+        counted::Counted,
+        frames::{Frames, FramesError},
+        hooks::{self, NoTracepoint},
+        layout::{self, LayoutError, Machine},
+        memory,
+        reasons::Reasons,
+        settings::Settings,
+        uevents::BlockEvents,
+    },
+    probe::{Kernel, OBJECT, Probe, ProbeError, Refused},
+    taskstats::{ExitListener, TaskstatsSocket},
+};
+
+/// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
+pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
+
+/// That of btrfs where it is a module that is loaded (5.11).
+const BTRFS_BTF: &str = "kernel/btf/btrfs";
+
+/// The sources, and what is missing among them.
+pub struct Opened {
+    /// What could be opened.
+    pub sources: Sources,
+    /// What could not, why, and what to do about it.
+    pub notices: Vec<String>,
+    /// The tasks' numbers are those of our own /proc.
+    pub own_pids: bool,
+}
+
+/// Why there is no kernel half.
+#[derive(Debug, thiserror::Error)]
+pub enum EbpfError {
+    /// The user does not want it.
+    #[error("switched off with --no-ebpf")]
+    Off,
+    /// We may not load it.
+    #[error("it needs CAP_BPF and CAP_PERFMON; run it with sudo")]
+    NotPermitted,
+    /// The kernel has no BTF, or one that can't be read.
+    #[error("{0}; it needs a kernel with CONFIG_DEBUG_INFO_BTF")]
+    Btf(#[from] BtfError),
+    /// The kernel lacks something.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The kernel lacks a tracepoint.
+    #[error(transparent)]
+    Hook(#[from] NoTracepoint),
+    /// The tag table can't be sized.
+    #[error(transparent)]
+    Frames(#[from] FramesError),
+    /// The kernel's tick can't be asked for.
+    #[error("clock_getres does not tell how long a tick of CLOCK_MONOTONIC_COARSE is")]
+    NoClock,
+    /// The object file can't be read.
+    #[error("{path}: {source}")]
+    Object {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The kernel lets no program read its memory.
+    #[error(
+        "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
+         eBPF program may read its memory; with lockdown=integrity, or no such word, on the \
+         kernel's command line they may"
+    )]
+    LockedDown,
+    /// The kernel half can't be loaded or attached.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+/// Opens every source, the kernel half's flushes and paths if `flushes`. Where the
+/// kernel half was not asked for by file name, its absence is a notice and the rest
+/// goes on.
+///
+/// # Errors
+///
+/// The kernel half that the user named can't be used.
+pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
+    let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
+    let settings = Settings::read(&proc_root, &sys_root);
+    let mut notices = Vec::new();
+    let probe = match (attach(ebpf, &proc_root, &sys_root, flushes), ebpf) {
+        (Ok(probe), _) => Some(probe),
+        (Err(error), Ebpf::File(_)) => return Err(error),
+        (Err(error), _) => {
+            notices.push(format!(
+                "no eBPF, so nobody is told who caused the writes: {}",
+                with_causes(&error)
+            ));
+            None
+        }
+    };
+    // The kernel half counts itself, exactly and without a call a task.
+    let (mut taskstats, mut exits) = (None, None);
+    if probe.is_none() {
+        match TaskstatsSocket::open() {
+            Ok(socket) => taskstats = Some(socket),
+            Err(error) => notices.push(format!(
+                "no taskstats, so only our own tasks' figures are known, and SWAPIN and IO are \
+                 not: {}",
+                with_causes(&error)
+            )),
+        }
+        match ExitListener::open(&sys_root) {
+            Ok(listener) => exits = Some(listener),
+            Err(error) if taskstats.is_some() => notices.push(format!(
+                "no exit records, so what a task does in its last interval is unknown: {}",
+                with_causes(&error)
+            )),
+            Err(_) => {}
+        }
+    }
+    let counted = match (&probe, &taskstats) {
+        (Some(probe), _) => probe.counted(),
+        (None, Some(_)) => Counted::by_proc(&proc_root, &settings),
+        (None, None) => Counted::NONE,
+    };
+    if probe.is_some() || taskstats.is_some() {
+        notices.extend(counted.unknown().map(str::to_owned));
+    }
+    if counted.delays && !settings.counts_delays() {
+        notices.push(
+            "SWAPIN and IO are unknown, the kernel does not count delays; \
+             `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards"
+                .to_owned(),
+        );
+    }
+    if probe.is_some() && settings.first_pid_namespace == Some(false) {
+        notices.push(
+            "in a pid namespace of its own: TIDs are the machine's, and tasks outside of it are \
+             told of when they write or exit"
+                .to_owned(),
+        );
+    }
+    notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
+    let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
+    memory::return_free();
+    Ok(Opened {
+        sources: Sources {
+            probe,
+            taskstats,
+            exits,
+            block_events,
+            counted,
+            proc_root,
+            sys_root,
+        },
+        notices,
+        own_pids: settings.first_pid_namespace != Some(false),
+    })
+}
+
+/// What is not known without a program.
+pub fn without(refused: &Refused) -> String {
+    let Refused { hook, error } = refused;
+    if !hook.on.is_function() {
+        return format!(
+            "{} is unknown: this kernel refuses {} ({}); please report it with the output of \
+             `iotop-trace doctor`",
+            hook.purpose,
+            hook.on,
+            root(error)
+        );
+    }
+    format!(
+        "{} is unknown: this kernel refuses {} ({}); one with CONFIG_FUNCTION_TRACER and \
+         CONFIG_BPF_JIT, as distributions have, takes it",
+        hook.purpose,
+        hook.on,
+        root(error)
+    )
+}
+
+/// Loads and attaches the kernel half, which tells of flushes and paths if `flushes`.
+///
+/// # Errors
+///
+/// What is missing.
+pub fn attach(
+    ebpf: &Ebpf,
+    proc_root: &Path,
+    sys_root: &Path,
+    flushes: bool,
+) -> Result<Probe, EbpfError> {
+    let (object, name) = match ebpf {
+        Ebpf::Off => return Err(EbpfError::Off),
+        Ebpf::BuiltIn => (OBJECT.to_vec(), "the built-in object".to_owned()),
+        Ebpf::File(path) => {
+            let object = fs::read(path).map_err(|source| EbpfError::Object {
+                path: path.clone(),
+                source,
+            })?;
+            (object, path.display().to_string())
+        }
+    };
+    if !Capabilities::effective().may_load_ebpf() {
+        return Err(EbpfError::NotPermitted);
+    }
+    let mut btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
+    if let Ok(module) = fs::read(sys_root.join(BTRFS_BTF)) {
+        btf.add_module(&module)?;
+    }
+    let page_size = clock::page_size();
+    let frames = Frames::read(proc_root, page_size)?;
+    let settings = Settings::read(proc_root, sys_root);
+    let machine = Machine {
+        page_size,
+        tags: frames.tags,
+        jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
+        tasks_seen: 1 << 16,
+        version: settings.version(),
+    };
+    let kernel = Kernel {
+        layout: layout::resolve(&btf, &machine)?,
+        hooks: hooks::choose(&btf, machine.version)?,
+        reasons: Reasons::of(&btf),
+        tick: machine.tick(),
+        dirty_expire: settings.dirty_expire.unwrap_or_default(),
+        written_by_block: hooks::written_by_block(&btf, machine.version),
+    };
+    match Probe::attach(&object, &name, kernel, flushes) {
+        Ok(probe) => Ok(probe),
+        Err(ProbeError::Program { .. })
+            if settings.lockdown.as_deref() == Some("confidentiality") =>
+        {
+            Err(EbpfError::LockedDown)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

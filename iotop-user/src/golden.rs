@@ -1,0 +1,573 @@
+//! The sample that the outputs' golden files are made of, and the comparison.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use iotop_common::{Class, FlushId, LAGS};
+use jiff::{Timestamp, tz::TimeZone};
+
+use serde_json::Value;
+
+use crate::{
+    collect::{
+        flush::{self, flushes},
+        processes::processes,
+        spike::Spikes,
+    },
+    host::{devices::DeviceNames, kernel::reasons::Reasons},
+    output::{Csv, Explain, Table, Text, ndjson},
+    sample::{
+        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Lost, Number, Run, Sample, SharedTask,
+        SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed, by_device,
+    },
+    view::{Accumulator, By, Kept, fields, group, on_device, sort},
+};
+
+const MIB: u64 = 1 << 20;
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::new(1_790_000_000 + second, 250_000_000).expect("in range")
+}
+
+fn task(pid: u32, tid: u32, comm: &str) -> Task {
+    Task {
+        pid,
+        tid,
+        ppid: Some(1),
+        start_time: Some(time(-60)),
+        comm: comm.into(),
+        user: Some("root".into()),
+        uid: Some(0),
+        cgroup: Some("/user.slice".into()),
+        prio: Some("be/4".into()),
+        stats: TaskCounters::zero(),
+        block: Some(TaskBlock::zero()),
+        ..Task::default()
+    }
+}
+
+fn lag(pages: u64, avg: u64, max: u64) -> Option<Lag> {
+    Some(Lag {
+        sum: Duration::from_millis(avg * pages),
+        max: Duration::from_millis(max),
+        pages,
+    })
+}
+
+/// All pages in the class of their mean.
+fn spread(lag: Lag) -> Lags {
+    let tick = Duration::from_millis(16);
+    let ticks = lag.avg().as_millis() / tick.as_millis();
+    let mut pages = [0; LAGS];
+    pages[iotop_common::lag_class(ticks as u32)] = lag.pages;
+    Lags { tick, pages }
+}
+
+/// What flushes are told of: a run of a worker that `sync` asked for.
+pub struct Named {
+    /// Two of the kernel's.
+    pub reasons: Reasons,
+    /// The run of every worker that began before the trace.
+    pub begun_before: Option<FlushId>,
+}
+
+impl Default for Named {
+    fn default() -> Named {
+        Named {
+            reasons: Reasons::from_iter([(0, "background".into()), (2, "sync".into())]),
+            begun_before: None,
+        }
+    }
+}
+
+impl flush::Names for Named {
+    fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    fn device(&mut self, device: Number) -> Arc<str> {
+        match device {
+            (8, 1) => "sda1".into(),
+            (major, minor) => format!("{major}:{minor}").into(),
+        }
+    }
+
+    fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
+        let mut asker = task(1300, 1300, "sync");
+        asker.unit = Some("backup.service".into());
+        (key.1.reason() == Some(2)).then(|| Run {
+            key,
+            start: Some(time(-1)),
+            end: Some(time(0)),
+            duration: Some(Duration::from_secs(1)),
+            requested_pages: None,
+            written_pages: Some(65536),
+            cgroup_id: 5,
+            cgroup: Some("/system.slice/other.service".into()),
+            asker: Some(Asker {
+                task: asker,
+                inferred: false,
+            }),
+        })
+    }
+
+    fn begun_before(&self, _: TaskKey) -> Option<FlushId> {
+        self.begun_before
+    }
+}
+
+/// An exited dd whose 256 MiB a kworker flushed, a database of two threads,
+/// jbd2, and somebody with a hostile name.
+pub fn sample() -> Sample {
+    let mut dd = task(1200, 1200, "dd");
+    dd.exited = true;
+    dd.prio = None;
+    dd.cmdline = Some("dd if=/dev/zero of=/srv/x bs=1M count=256".into());
+    dd.stats = TaskCounters::default();
+    dd.block = Some(TaskBlock {
+        write_flushed: 256 * MIB,
+        lag: lag(65536, 4812, 5117),
+        ..TaskBlock::zero()
+    });
+    let mut kworker = task(77, 77, "kworker/u8:2");
+    kworker.kthread = true;
+    kworker.block = Some(TaskBlock {
+        submitted_for_others: 256 * MIB,
+        ..TaskBlock::zero()
+    });
+    let mut jbd2 = task(80, 80, "jbd2/sda1-8");
+    jbd2.kthread = true;
+    let mut db = task(900, 900, "postgres");
+    db.user = Some("postgres".into());
+    db.cmdline = Some("postgres -D /var/lib".into());
+    db.stats.write_bytes = Some(3 * MIB);
+    db.stats.blkio_delay_ns = Some(120_000_000);
+    db.block = Some(TaskBlock {
+        dirtied: Some(3 * MIB),
+        write_self: 2 * MIB,
+        write_flushed: MIB,
+        dirty_pending: Some(64 << 10),
+        lag: lag(768, 17, 34),
+        ..TaskBlock::zero()
+    });
+    let mut writer = task(900, 901, "walwriter");
+    writer.user = Some("postgres".into());
+    writer.cmdline = Some("postgres -D /var/lib".into());
+    writer.block = Some(TaskBlock {
+        submitted_for_others: MIB,
+        ..TaskBlock::zero()
+    });
+    let mut hostile = task(666, 666, "a\u{1b}[2J\nb");
+    hostile.cmdline = Some("x \u{202e}\u{1b}]0;evil\u{7} y".into());
+    hostile.stats.read_bytes = Some(1234);
+    let fact = |owner, submitter, class, bytes, lag| BlockFact {
+        owner,
+        submitter: Some(submitter),
+        device: (8, 1),
+        ino: 12,
+        class,
+        file: 0,
+        flush: FlushId::NONE,
+        bytes,
+        bios: 1,
+        lag,
+        lags: lag.map_or(Lags::default(), spread),
+    };
+    let facts = vec![
+        fact(Some(0), 1, Class::Exact, 256 * MIB, lag(65536, 4812, 5117)),
+        fact(None, 2, Class::Metadata, 40960, None),
+        fact(Some(3), 3, Class::Exact, 2 * MIB, lag(512, 17, 34)),
+        fact(Some(3), 4, Class::Exact, MIB, lag(256, 17, 30)),
+        fact(None, 2, Class::Read, 2048, None),
+    ];
+    Sample {
+        seq: 1,
+        time: time(0),
+        interval: Duration::from_secs(2),
+        system: System {
+            pgpgin_bytes: Some(2048),
+            pgpgout_bytes: Some(259 * MIB + 40960),
+            dirty_before_bytes: Some(600 * MIB),
+            dirty_bytes: Some(65536),
+            background_threshold_bytes: Some(512 * MIB),
+            dirty_threshold_bytes: Some(1024 * MIB),
+            writeback_bytes: Some(0),
+            dirtied_bytes: Some(3 * MIB),
+            written_bytes: Some(259 * MIB),
+            block: Some(BlockTotals {
+                read: 2048,
+                write: 259 * MIB + 40960,
+                attributed: 259 * MIB,
+                shared: 0,
+                unattributed: Unattributed {
+                    metadata: 40960,
+                    ..Unattributed::default()
+                },
+            }),
+            lost: Lost {
+                owner_slots: Some(0),
+                facts: Some(0),
+                fact_inodes: Some(0),
+                tags: Some(0),
+                long_bios: Some(0),
+                faults: Some(0),
+                flushes: Some(0),
+                limited_bios: Some(0),
+                paths: Some(0),
+                missed_events: Some(0),
+                exit_records: None,
+            },
+            counted: TaskCounters::zero(),
+            tasks_total: Some(5),
+            tasks_running_io: Some(5),
+            tasks_exited: Some(1),
+            self_cpu_ns: Some(1_500_000),
+        },
+        tasks: [dd, kworker, jbd2, db, writer, hostile]
+            .map(SharedTask::from)
+            .into(),
+        devices: by_device(&facts),
+        exited: Vec::new(),
+        facts,
+        paths: HashMap::from([(((8, 1), 12, 0), "/srv/x".into())]),
+        disks: vec![Disk {
+            number: (8, 0),
+            name: "sda".into(),
+            busy: Duration::from_millis(1740),
+            read: 2048,
+            write: 259 * MIB + 40960,
+        }],
+        flushes: Vec::new(),
+        spikes: Vec::new(),
+        groups: None,
+    }
+}
+
+/// The same machine without the kernel half and with delays not counted.
+pub fn without_ebpf() -> Sample {
+    let mut sample = sample();
+    sample.system.block = None;
+    sample.system.lost = Lost::default();
+    sample.system.tasks_exited = None;
+    sample.facts.clear();
+    sample.tasks.retain(|task| !task.exited);
+    for task in &mut sample.tasks {
+        task.block = None;
+        task.stats.blkio_count = None;
+        task.stats.blkio_delay_ns = None;
+        task.stats.swapin_count = None;
+        task.stats.swapin_delay_ns = None;
+    }
+    sample
+}
+
+/// A sample's groups, with devices by their numbers.
+pub fn grouped(mut sample: Sample, by: By) -> Sample {
+    let mut names = DeviceNames::new(Path::new("/nonexistent"));
+    group(&mut sample, by, &mut names, true);
+    sample
+}
+
+/// Its NDJSON lines.
+pub fn lines(sample: &Sample) -> Vec<Value> {
+    let text = json(sample, Some(By::User));
+    assert!(text.ends_with('\n'));
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+/// Those of its tasks.
+pub fn task_lines(sample: &Sample) -> Vec<Value> {
+    let mut lines = lines(sample);
+    lines.retain(|line| line["type"] == "task");
+    lines
+}
+
+/// The same as text.
+pub fn json(sample: &Sample, by: Option<By>) -> String {
+    let mut buffer = BytesMut::new();
+    ndjson(sample, &sort::rows(sample), by, &mut buffer).expect("written");
+    String::from_utf8(buffer.to_vec()).expect("UTF-8")
+}
+
+/// Compares with a file of `golden/`.
+fn check(name: &str, text: &str) {
+    compare(&format!("src/golden/{name}"), text);
+}
+
+/// Compares with a file of this package; `UPDATE_GOLDEN=1` writes it instead.
+pub fn compare(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).expect("written");
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        text,
+        wanted,
+        "{} differs; UPDATE_GOLDEN=1 rewrites it",
+        path.display()
+    );
+}
+
+fn table(text: Text, sample: &Sample) -> String {
+    block(&mut Table::new(text, TimeZone::UTC, Vec::new()), sample)
+}
+
+fn block(table: &mut Table, sample: &Sample) -> String {
+    let mut rows = sort::rows(sample);
+    sort::by_weight(&mut rows);
+    table.format(sample, &rows, None)
+}
+
+fn columns(names: &[&str]) -> Text {
+    Text {
+        columns: names
+            .iter()
+            .map(|name| fields::find(name).expect("a field"))
+            .collect(),
+        ..Text::default()
+    }
+}
+
+#[test]
+fn text_plain() {
+    check("plain.txt", &table(Text::default(), &sample()));
+}
+
+#[test]
+fn text_with_time_and_kilobytes() {
+    let text = Text {
+        time: true,
+        kilobytes: true,
+        ..Text::default()
+    };
+    check("time_kilobytes.txt", &table(text, &sample()));
+}
+
+#[test]
+fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
+    let mut sample = sample();
+    processes(&mut sample, |_| None);
+    let text = Text {
+        columns: fields::columns(true, None),
+        ..Text::default()
+    };
+    check("processes.txt", &table(text, &sample));
+}
+
+#[test]
+fn text_accumulated_keeps_the_dead() {
+    let mut accumulator = Accumulator::new(Kept::None);
+    let mut first = sample();
+    accumulator.add(&mut first);
+    let mut second = sample();
+    second.tasks.remove(0);
+    accumulator.add(&mut second);
+    let text = Text {
+        accumulated: true,
+        ..Text::default()
+    };
+    check("accumulated.txt", &table(text, &second));
+}
+
+#[test]
+fn what_is_missing_is_said_once() {
+    let mut table = Table::new(Text::default(), TimeZone::UTC, vec!["no eBPF".to_owned()]);
+    let mut said = || block(&mut table, &without_ebpf()).contains("! no eBPF");
+    assert!(said());
+    assert!(!said());
+}
+
+#[test]
+fn text_without_ebpf_says_so_and_shows_no_zeros_for_the_unknown() {
+    let notices = vec!["no eBPF: switched off with --no-ebpf".to_owned()];
+    let mut table = Table::new(Text::default(), TimeZone::UTC, notices);
+    check("no_ebpf.txt", &block(&mut table, &without_ebpf()));
+}
+
+#[test]
+fn text_of_a_lossy_interval_says_what_was_lost() {
+    let mut sample = sample();
+    sample.system.lost.facts = Some(3);
+    sample.tasks.clear();
+    check("lossy.txt", &table(Text::default(), &sample));
+}
+
+#[test]
+fn quiet_leaves_out_headers_step_by_step() {
+    let quiet = |quiet| Text {
+        quiet,
+        ..Text::default()
+    };
+    let mut once = Table::new(quiet(1), TimeZone::UTC, Vec::new());
+    assert!(block(&mut once, &sample()).contains("COMMAND"));
+    assert!(!block(&mut once, &sample()).contains("COMMAND"));
+    assert!(!table(quiet(2), &sample()).contains("COMMAND"));
+    assert!(table(quiet(2), &sample()).contains("Actual"));
+    check("quiet.txt", &table(quiet(3), &sample()));
+}
+
+#[test]
+fn every_row_has_as_many_words_before_the_command() {
+    for sample in [sample(), without_ebpf()] {
+        let text = Text {
+            quiet: 3,
+            ..Text::default()
+        };
+        for line in table(text, &sample).lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(matches!(words[11], "-" | "exit"), "{line}");
+        }
+    }
+}
+
+/// The golden sample with its flushes: dd's and the journal's metadata, and
+/// what walwriter wrote for its process.
+pub fn flushed() -> Sample {
+    let mut sample = sample();
+    sample.facts[0].flush = FlushId::NONE.next(2);
+    let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
+    sample.facts[2].flush = FlushId::syscall(fsync.into());
+    let throttled = &mut sample.tasks[3].block.as_mut().expect("traced");
+    throttled.throttled_ns = Some(1_200_000_000);
+    throttled.throttles = Some(14);
+    sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
+    sample
+}
+
+#[test]
+fn explain_names_who_why_and_whose() {
+    let notices = vec!["something is missing".to_owned()];
+    let mut explain = Explain::new(TimeZone::UTC, notices, false);
+    check("explain.txt", &explain.format(&flushed(), false));
+    assert!(!explain.format(&flushed(), false).contains("missing"));
+}
+
+/// The golden sample with a spike that goes on or has ended.
+pub fn spiked(open: bool) -> Sample {
+    let mut sample = flushed();
+    let mut spikes = Spikes::new(SpikeRule::default());
+    let length = sample.interval;
+    sample.spikes = spikes.look(sample.time, length, &sample.devices, &sample.flushes);
+    sample.spikes[0].open = open;
+    sample
+}
+
+#[test]
+fn a_spike_is_told_when_it_is_over_and_at_the_end() {
+    let mut explain = Explain::new(TimeZone::UTC, Vec::new(), true);
+    assert_eq!(explain.format(&spiked(true), false), "");
+    check("spike.txt", &explain.format(&spiked(false), false));
+    assert!(explain.format(&spiked(true), true).contains("(goes on)"));
+}
+
+#[test]
+fn ndjson_of_a_spike() {
+    let mut buffer = BytesMut::new();
+    ndjson(&spiked(false), &[], None, &mut buffer).expect("written");
+    let lines = String::from_utf8_lossy(&buffer).into_owned();
+    check("spike.ndjson", lines.lines().last().expect("a line"));
+}
+
+#[test]
+fn ndjson_of_flushes() {
+    let mut buffer = BytesMut::new();
+    let sample = flushed();
+    ndjson(&sample, &[], None, &mut buffer).expect("written");
+    check("flushes.ndjson", &String::from_utf8_lossy(&buffer));
+}
+
+#[test]
+fn ndjson_lines() {
+    check("sample.ndjson", &json(&sample(), None));
+}
+
+#[test]
+fn text_of_chosen_fields_has_a_name_in_the_middle_as_one_word() {
+    let text = columns(&[
+        "command",
+        "buffer_read",
+        "WRITE_SYSCALLS",
+        "blkio_cnt",
+        "shared",
+        "LAG_MAX",
+        "kthread",
+        "user",
+        "start",
+        "for_others",
+    ]);
+    check("fields.txt", &table(text, &sample()));
+}
+
+#[test]
+fn text_of_a_device_says_which() {
+    let mut sample = sample();
+    sample.facts[2].device = (8, 16);
+    sample.devices = by_device(&sample.facts);
+    on_device(&mut sample, &[(8, 16)]);
+    let text = Text {
+        device: Some("sdb".to_owned()),
+        ..Text::default()
+    };
+    check("device.txt", &table(text, &sample));
+}
+
+#[test]
+fn text_of_groups_counts_their_tasks() {
+    for (by, file) in [
+        (By::User, "users.txt"),
+        (By::Container, "containers.txt"),
+        (By::Device, "devices.txt"),
+        (By::File, "files.txt"),
+    ] {
+        let text = Text {
+            columns: fields::columns(false, Some(by)),
+            ..Text::default()
+        };
+        check(file, &table(text, &grouped(sample(), by)));
+    }
+}
+
+#[test]
+fn text_on_a_terminal_ends_at_its_edge() {
+    let sample = sample();
+    let mut table = Table::new(Text::default(), TimeZone::UTC, Vec::new());
+    let text = table.format(&sample, &sort::rows(&sample), Some(132));
+    let rows = text.lines().skip(3);
+    assert!(rows.clone().all(|line| line.chars().count() <= 132));
+    assert!(rows.clone().any(|line| line.chars().count() == 132));
+    check("terminal.txt", &text);
+}
+
+#[test]
+fn ndjson_lines_of_groups() {
+    check(
+        "units.ndjson",
+        &json(&grouped(sample(), By::Unit), Some(By::Unit)),
+    );
+    check(
+        "devices.ndjson",
+        &json(&grouped(sample(), By::Device), Some(By::Device)),
+    );
+}
+
+#[test]
+fn csv_of_tasks_and_groups() {
+    for (by, file) in [(None, "sample.csv"), (Some(By::User), "users.csv")] {
+        let sample = match by {
+            Some(by) => grouped(sample(), by),
+            None => sample(),
+        };
+        let mut csv = Csv::new(fields::all(by));
+        let text = csv.format(&sample, &sort::rows(&sample)).expect("written");
+        check(file, &String::from_utf8_lossy(&text));
+    }
+}

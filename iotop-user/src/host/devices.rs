@@ -1,0 +1,302 @@
+//! Block devices of /sys: their names and numbers, the partitions of a disk,
+//! and which lie below another one.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::sample::Number;
+
+/// A device number as the kernel keeps it inside (`MKDEV` of include/linux/kdev_t.h).
+pub fn kernel_dev(major: u32, minor: u32) -> u32 {
+    major << 20 | minor & 0xf_ffff
+}
+
+/// The major and minor number of a kernel device number.
+pub fn major_minor(dev: u32) -> (u32, u32) {
+    (dev >> 20, dev & 0xf_ffff)
+}
+
+/// The number of the inode whose pages are the device itself (block/bdev.c: `bdev_add`).
+pub fn own_inode((major, minor): Number) -> u64 {
+    kernel_dev(major, minor).into()
+}
+
+/// Every device that is a slave of another one (device-mapper, md, bcache):
+/// what is written to it is a copy of what was written above.
+///
+/// # Errors
+///
+/// `class/block` can't be listed. Devices that vanish meanwhile are passed over.
+pub fn lower_devices(sys_root: &Path) -> io::Result<Vec<u32>> {
+    let class = sys_root.join("class/block");
+    let mut lower = Vec::new();
+    for device in fs::read_dir(&class)? {
+        let Ok(slaves) = fs::read_dir(device?.path().join("slaves")) else {
+            continue;
+        };
+        for slave in slaves.flatten() {
+            let text = fs::read_to_string(class.join(slave.file_name()).join("dev"));
+            lower.extend(text.ok().and_then(|text| parse_dev(&text)));
+        }
+    }
+    lower.sort_unstable();
+    lower.dedup();
+    Ok(lower)
+}
+
+/// How often they are looked for at least: nothing may tell that they change.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// When the lower devices were looked for.
+#[derive(Debug, Default)]
+pub struct Looked {
+    changed: bool,
+    at: Option<Instant>,
+    rest: Duration,
+}
+
+impl Looked {
+    /// Whether it is time to look again, now that devices have changed or not.
+    pub fn is_due(&mut self, changed: bool) -> bool {
+        self.changed |= changed;
+        let Some(at) = self.at else { return true };
+        let since = at.elapsed();
+        since >= LOOK_EVERY || self.changed && since >= self.rest
+    }
+
+    /// A look that began then is over. However often devices change, looking is to
+    /// take no more than a tenth of the time.
+    pub fn since(&mut self, begin: Instant) {
+        *self = Looked {
+            changed: false,
+            at: Some(Instant::now()),
+            rest: begin.elapsed() * 10,
+        };
+    }
+}
+
+fn parse_dev(text: &str) -> Option<u32> {
+    let (major, minor) = parse_number(text)?;
+    Some(kernel_dev(major, minor))
+}
+
+/// `MAJOR:MINOR`.
+pub fn parse_number(text: &str) -> Option<Number> {
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// A disk, a partition or a virtual device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// As in /sys/class/block.
+    pub name: String,
+    /// Its own number.
+    pub number: Number,
+    /// The disk it is a partition of.
+    pub disk: Option<Number>,
+}
+
+/// Every block device that has a number.
+///
+/// # Errors
+///
+/// `class/block` can't be listed. Devices that vanish meanwhile are passed over.
+pub fn list(sys_root: &Path) -> io::Result<Vec<Device>> {
+    let read = |path: PathBuf| fs::read_to_string(path).ok();
+    let mut devices = Vec::new();
+    for entry in fs::read_dir(sys_root.join("class/block"))? {
+        let entry = entry?;
+        let path = entry.path();
+        let Some(number) = read(path.join("dev")).and_then(|text| parse_number(&text)) else {
+            continue;
+        };
+        // A partition's directory lies in its disk's.
+        let disk = path
+            .join("partition")
+            .exists()
+            .then(|| read(path.join("../dev")))
+            .flatten();
+        devices.push(Device {
+            name: entry.file_name().to_string_lossy().into_owned(),
+            number,
+            disk: disk.and_then(|text| parse_number(&text)),
+        });
+    }
+    devices.sort_by_key(|device| device.number);
+    Ok(devices)
+}
+
+/// The device that somebody means by `sda`, `/dev/sda` (or any other path of a
+/// block device) or `8:0`.
+pub fn find<'a>(devices: &'a [Device], text: &str) -> Option<&'a Device> {
+    let number = parse_number(text).or_else(|| number_of_node(text));
+    let name = text.strip_prefix("/dev/").unwrap_or(text);
+    devices
+        .iter()
+        .find(|device| number.map_or(device.name == name, |number| device.number == number))
+}
+
+fn number_of_node(path: &str) -> Option<Number> {
+    let node = fs::metadata(path).ok().filter(|_| path.starts_with('/'))?;
+    let number = || (libc::major(node.rdev()), libc::minor(node.rdev()));
+    node.file_type().is_block_device().then(number)
+}
+
+/// The device's number and those of its partitions.
+pub fn with_partitions(devices: &[Device], device: &Device) -> Vec<Number> {
+    devices
+        .iter()
+        .filter(|other| other.number == device.number || other.disk == Some(device.number))
+        .map(|other| other.number)
+        .collect()
+}
+
+/// How long a device's name is taken for known: its number may be another one's
+/// next.
+const NAME_KNOWN: Duration = Duration::from_secs(5);
+
+/// The names of devices, asked for every few seconds.
+#[derive(Debug)]
+pub struct DeviceNames {
+    sys_root: PathBuf,
+    names: HashMap<Number, (Arc<str>, Instant)>,
+}
+
+impl DeviceNames {
+    /// None yet.
+    pub fn new(sys_root: &Path) -> DeviceNames {
+        DeviceNames {
+            sys_root: sys_root.to_owned(),
+            names: HashMap::new(),
+        }
+    }
+
+    /// A device's name, the last one where it is gone; its number where it has
+    /// none.
+    pub fn name(&mut self, number: Number) -> Arc<str> {
+        let now = Instant::now();
+        let last = match self.names.get(&number) {
+            Some((name, at)) if now.duration_since(*at) < NAME_KNOWN => return name.clone(),
+            last => last.map(|(name, _)| name.clone()),
+        };
+        let name = self.look_up(number).or(last);
+        let name = name.unwrap_or_else(|| format!("{}:{}", number.0, number.1).into());
+        self.names.insert(number, (name.clone(), now));
+        name
+    }
+
+    fn look_up(&self, (major, minor): Number) -> Option<Arc<str>> {
+        let link = format!("dev/block/{major}:{minor}");
+        let device = fs::read_link(self.sys_root.join(link)).ok()?;
+        Some(device.file_name()?.to_string_lossy().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// sda with one partition, and a device without a number.
+    fn sys() -> io::Result<tempfile::TempDir> {
+        let root = tempfile::tempdir()?;
+        let class = root.path().join("class/block");
+        let sda = root.path().join("devices/sda");
+        fs::create_dir_all(sda.join("sda1"))?;
+        fs::create_dir_all(&class)?;
+        fs::create_dir_all(class.join("nvme0c0n1"))?;
+        fs::create_dir_all(root.path().join("dev/block"))?;
+        fs::write(sda.join("dev"), "8:0\n")?;
+        fs::write(sda.join("sda1/dev"), "8:1\n")?;
+        fs::write(sda.join("sda1/partition"), "1\n")?;
+        symlink("../../devices/sda", class.join("sda"))?;
+        symlink("../../devices/sda/sda1", class.join("sda1"))?;
+        symlink("../../devices/sda/sda1", root.path().join("dev/block/8:1"))?;
+        Ok(root)
+    }
+
+    #[test]
+    fn a_disk_is_found_by_name_node_and_number_and_has_its_partitions() -> io::Result<()> {
+        let root = sys()?;
+        let devices = list(root.path())?;
+        assert_eq!(devices.len(), 2);
+        for text in ["sda", "/dev/sda", "8:0"] {
+            let sda = find(&devices, text).expect(text);
+            assert_eq!(with_partitions(&devices, sda), [(8, 0), (8, 1)]);
+        }
+        let sda1 = find(&devices, "sda1").expect("there");
+        assert_eq!(with_partitions(&devices, sda1), [(8, 1)]);
+        for text in ["sdb", "", "/dev/", "/dev/null", "8:2", "nvme0c0n1"] {
+            assert_eq!(find(&devices, text), None, "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_without_a_name_is_shown_by_its_number() -> io::Result<()> {
+        let root = sys()?;
+        let mut names = DeviceNames::new(root.path());
+        assert_eq!(&*names.name((8, 1)), "sda1");
+        // It is unplugged, and asked for again.
+        fs::remove_file(root.path().join("dev/block/8:1"))?;
+        let known = names.names.get_mut(&(8, 1)).expect("known");
+        known.1 -= NAME_KNOWN;
+        assert_eq!(&*names.name((8, 1)), "sda1");
+        assert_eq!(&*names.name((259, 3)), "259:3");
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_device_number_is_two_numbers_and_nothing_else(major: u32, minor: u32, junk in "[^0-9]+") {
+            prop_assert_eq!(parse_number(&format!("{major}:{minor}\n")), Some((major, minor)));
+            let spoilt = format!("{major}:{minor}x{junk}");
+            prop_assert_eq!(parse_number(&spoilt), None);
+        }
+    }
+
+    #[test]
+    fn the_slaves_of_a_mapped_device_are_lower_devices() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let class = root.path().join("class/block");
+        for (name, dev) in [("dm-0", "253:0"), ("sda2", "8:2"), ("sdb", "8:16")] {
+            fs::create_dir_all(class.join(name).join("slaves"))?;
+            fs::write(class.join(name).join("dev"), format!("{dev}\n"))?;
+        }
+        fs::create_dir(class.join("dm-0/slaves/sda2"))?;
+        assert_eq!(lower_devices(root.path())?, vec![kernel_dev(8, 2)]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_change_is_looked_at_when_the_last_look_has_rested() {
+        let mut looked = Looked::default();
+        assert!(looked.is_due(false));
+        let now = Instant::now();
+        looked.since(now);
+        assert!(!looked.is_due(false));
+        looked.rest = LOOK_EVERY;
+        assert!(!looked.is_due(true));
+        looked.rest = Duration::ZERO;
+        assert!(looked.is_due(false), "the change is not forgotten");
+        looked.since(now);
+        assert!(!looked.is_due(false));
+        looked.at = now.checked_sub(LOOK_EVERY);
+        assert!(looked.is_due(false));
+    }
+
+    #[test]
+    fn a_device_number_comes_apart_as_it_was_made() {
+        assert_eq!(major_minor(kernel_dev(259, 70_000)), (259, 70_000));
+    }
+}

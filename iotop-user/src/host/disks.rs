@@ -1,0 +1,108 @@
+//! /proc/diskstats: how busy each disk was.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::sample::{Disk, Number};
+
+/// Looks at the disks once an interval.
+#[derive(Debug)]
+pub struct Disks {
+    proc_root: PathBuf,
+    sys_root: PathBuf,
+    before: HashMap<Number, Disk>,
+}
+
+impl Disks {
+    /// Nothing seen yet.
+    pub fn new(proc_root: &Path, sys_root: &Path) -> Disks {
+        Disks {
+            proc_root: proc_root.to_owned(),
+            sys_root: sys_root.to_owned(),
+            before: HashMap::new(),
+        }
+    }
+
+    /// What the disks did since the last look: those that ever did anything,
+    /// in the kernel's order. A disk that is new has what it did so far.
+    ///
+    /// # Errors
+    ///
+    /// `diskstats` can't be read.
+    pub fn look(&mut self) -> io::Result<Vec<Disk>> {
+        let text = fs::read_to_string(self.proc_root.join("diskstats"))?;
+        let mut grown = Vec::new();
+        let mut seen = HashMap::new();
+        for now in text.lines().filter_map(disk) {
+            let before = self.before.get(&now.number);
+            let known = before.is_some_and(|before| before.name == now.name);
+            if !known && !self.is_whole(&now.name) {
+                continue;
+            }
+            grown.push(match before.filter(|_| known) {
+                Some(before) => Disk {
+                    busy: now.busy.saturating_sub(before.busy),
+                    read: now.read.saturating_sub(before.read),
+                    write: now.write.saturating_sub(before.write),
+                    ..now.clone()
+                },
+                None => now.clone(),
+            });
+            seen.insert(now.number, now);
+        }
+        self.before = seen;
+        Ok(grown)
+    }
+
+    /// Partitions have no directory of their own there.
+    fn is_whole(&self, name: &str) -> bool {
+        let directory = name.replace('/', "!");
+        self.sys_root.join("block").join(directory).exists()
+    }
+}
+
+/// Bytes of a sector in these counters, whatever the disk's are.
+const SECTOR: u64 = 512;
+
+fn disk(line: &str) -> Option<Disk> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+    let disk = Disk {
+        number: (words.first()?.parse().ok()?, words.get(1)?.parse().ok()?),
+        name: (*words.get(2)?).into(),
+        busy: Duration::from_millis(number(12)?),
+        read: number(5)?.saturating_mul(SECTOR),
+        write: number(9)?.saturating_mul(SECTOR),
+    };
+    (disk.read != 0 || disk.write != 0 || !disk.busy.is_zero()).then_some(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "   8       0 sda 10 0 80 5 20 0 160 9 0 300 14 0 0 0 0 0 0\n   8       1 sda1 9 0 72 5 20 0 160 9 0 300 14\n   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0\nshort 1\n";
+    const SECOND: &str = "   8       0 sda 10 0 80 5 20 0 168 9 0 800 14 0 0 0 0 0 0\n   8       1 sda1 9 0 72 5 20 0 168 9 0 800 14\n";
+
+    #[test]
+    fn disks_have_what_they_did_since_the_last_look_and_partitions_are_left_out() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(root.path().join("block/sda")).expect("made");
+        let mut disks = Disks::new(root.path(), root.path());
+        assert!(disks.look().is_err());
+        for (text, busy, written) in [(FIRST, 300, 160 * 512), (SECOND, 500, 8 * 512)] {
+            fs::write(root.path().join("diskstats"), text).expect("written");
+            let found = disks.look().expect("read");
+            let [disk] = &found[..] else {
+                panic!("{found:?}")
+            };
+            assert_eq!((&*disk.name, disk.number), ("sda", (8, 0)));
+            assert_eq!(disk.busy, Duration::from_millis(busy));
+            assert_eq!(disk.write, written);
+        }
+    }
+}

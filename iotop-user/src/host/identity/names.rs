@@ -1,0 +1,407 @@
+//! The names of tasks: looked up once for each task and command, and kept for
+//! those that exit.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    hash::Hash,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Cgroups, Thread, Users, cgroup, container, priority, unit};
+use crate::{
+    host::kernel::clock,
+    sample::{Task, TaskKey},
+};
+
+/// The names of tasks.
+#[derive(Debug)]
+pub struct Names {
+    proc_root: PathBuf,
+    boot: Option<Timestamp>,
+    users: Users,
+    cgroups: Cgroups,
+    places: HashMap<Arc<str>, Place>,
+    strings: HashSet<Arc<str>>,
+    known: HashMap<TaskKey, Arc<Named>>,
+    /// One copy of each: threads often have all their names in common.
+    named: HashSet<Arc<Named>>,
+    /// Of the refresh under way: threads share their process's.
+    processes: HashMap<u32, Process>,
+}
+
+/// What a task was called when it was looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Named {
+    comm: Arc<str>,
+    process: Process,
+    prio: Option<Arc<str>>,
+}
+
+/// What all threads of a process have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Process {
+    cmdline: Option<Arc<str>>,
+    cgroup: Option<Arc<str>>,
+}
+
+/// What a cgroup's path tells.
+#[derive(Clone, Debug)]
+struct Place {
+    unit: Option<Arc<str>>,
+    container: Option<Arc<str>>,
+}
+
+impl Names {
+    /// Nothing known yet.
+    pub fn new(proc_root: &Path, sys_root: &Path) -> Names {
+        Names {
+            boot: boot_time(proc_root),
+            proc_root: proc_root.to_owned(),
+            users: Users::default(),
+            cgroups: Cgroups::new(sys_root),
+            places: HashMap::new(),
+            strings: HashSet::new(),
+            known: HashMap::new(),
+            named: HashSet::new(),
+            processes: HashMap::new(),
+        }
+    }
+
+    /// Fills in a task's names. What is told of the task (comm, uid, cgroup
+    /// id) is right whatever /proc says.
+    pub fn fill(&mut self, task: &mut Task) {
+        let key = task.key();
+        task.start_time = self.start_time(key.start_boottime);
+        task.user = task.uid.map(|uid| self.users.name(uid));
+        let named = match self.known.get_mut(&key) {
+            Some(named) if named.comm == task.comm => {
+                // The one thing that changes without a new name.
+                if named.prio.is_some() && !task.exited && task.did_io() {
+                    let prio = priority::of(task.tid);
+                    if prio.as_deref() != named.prio.as_deref() {
+                        let prio = prio.map(|prio| intern(&mut self.strings, prio));
+                        Arc::make_mut(named).prio = prio;
+                    }
+                }
+                named.clone()
+            }
+            _ => {
+                let named = self.look_up(task);
+                let named = one(&mut self.named, named.into());
+                self.known.insert(key, named.clone());
+                named
+            }
+        };
+        task.comm = named.comm.clone();
+        task.cmdline = named.process.cmdline.clone();
+        task.prio = named.prio.clone().filter(|_| !task.exited);
+        if let Some(cgroup) = named.process.cgroup.clone() {
+            let place = self
+                .places
+                .entry(cgroup.clone())
+                .or_insert_with(|| Place::of(&cgroup));
+            task.unit = place.unit.clone();
+            task.container = place.container.clone();
+            task.cgroup = Some(cgroup);
+        }
+    }
+
+    /// Ends a refresh: forgets the tasks that nobody may ask for any more.
+    pub fn keep(&mut self, wanted: impl Fn(&TaskKey) -> bool) {
+        self.known.retain(|key, _| wanted(key));
+        self.processes.clear();
+        self.cgroups.look_again();
+        self.named.retain(|named| Arc::strong_count(named) > 1);
+        self.strings.retain(|string| Arc::strong_count(string) > 1);
+        let strings = &self.strings;
+        self.places.retain(|cgroup, _| strings.contains(cgroup));
+    }
+
+    fn look_up(&mut self, task: &Task) -> Named {
+        let is_there = self.is_of_process(task);
+        let process = if is_there {
+            self.process(task)
+        } else {
+            Process::default()
+        };
+        let cgroup = match (process.cgroup, task.cgroup_id) {
+            (None, Some(id)) => self.cgroup(id),
+            (known, _) => known,
+        };
+        let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
+        Named {
+            comm: one(&mut self.strings, task.comm.clone()),
+            process: Process {
+                cmdline: process.cmdline.filter(|_| !task.kthread),
+                cgroup,
+            },
+            prio: prio.flatten().map(|prio| intern(&mut self.strings, prio)),
+        }
+    }
+
+    /// Whether `/proc/PID` is this task's process. Numbers are reused, and
+    /// another pid namespace has others: a live thread's start time must be the
+    /// same, and a dead thread's process be older than the thread.
+    fn is_of_process(&self, task: &Task) -> bool {
+        let started = task.start_boottime / clock::TICK_NS;
+        let stat = |tid| Thread { pid: task.pid, tid }.stat(&self.proc_root);
+        if task.exited {
+            task.tid != task.pid && stat(task.pid).is_some_and(|s| s.start_ticks <= started)
+        } else {
+            stat(task.tid).is_some_and(|stat| stat.start_ticks == started)
+        }
+    }
+
+    /// A cgroup's path by its id; `None` for a root.
+    pub fn cgroup_below_root(&mut self, id: u64) -> Option<Arc<str>> {
+        // kernfs numbers a hierarchy's root 1.
+        if id > 1 { self.cgroup(id) } else { None }
+    }
+
+    fn cgroup(&mut self, id: u64) -> Option<Arc<str>> {
+        let path = self.cgroups.path(id)?;
+        Some(intern(&mut self.strings, path))
+    }
+
+    fn process(&mut self, task: &Task) -> Process {
+        let strings = &mut self.strings;
+        let directory = self.proc_root.join(task.pid.to_string());
+        let look = || Process {
+            cmdline: command_line(&directory).map(|line| intern(strings, line)),
+            cgroup: cgroup::of_process(&directory).map(|path| intern(strings, path)),
+        };
+        self.processes.entry(task.pid).or_insert_with(look).clone()
+    }
+
+    /// When a task started; off by as much as the clock was set since boot.
+    fn start_time(&self, start_boottime: u64) -> Option<Timestamp> {
+        let ticks = start_boottime / clock::TICK_NS * clock::TICK_NS;
+        let since_boot = SignedDuration::from_nanos(i64::try_from(ticks).ok()?);
+        self.boot?.checked_add(since_boot).ok()
+    }
+}
+
+impl Place {
+    fn of(cgroup: &str) -> Place {
+        Place {
+            unit: unit::of(cgroup).map(Arc::from),
+            container: container::of(cgroup).map(Arc::from),
+        }
+    }
+}
+
+/// One copy of each string.
+fn intern(strings: &mut HashSet<Arc<str>>, string: String) -> Arc<str> {
+    match strings.get(&*string) {
+        Some(known) => known.clone(),
+        None => one(strings, string.into()),
+    }
+}
+
+/// The copy that is known already, if there is one.
+fn one<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> {
+    match all.get(&new) {
+        Some(known) => known.clone(),
+        None => {
+            all.insert(new.clone());
+            new
+        }
+    }
+}
+
+/// `btime` of /proc/stat: whole seconds.
+fn boot_time(proc_root: &Path) -> Option<Timestamp> {
+    let text = fs::read_to_string(proc_root.join("stat")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Timestamp::from_second(line.trim().parse().ok()?).ok()
+}
+
+/// How much of a command line is read. Its process may move it to wherever its
+/// memory is, all of it (`PR_SET_MM_MAP` of prctl(2)).
+const LONGEST: u64 = 64 * 1024;
+
+/// The command line with spaces between the arguments; `None` for a process
+/// that has none (a kernel thread, one that is exiting or that cleared it). One
+/// that is longer ends with an ellipsis.
+fn command_line(process: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(process.join("cmdline")).ok()?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).ok()?;
+    let is_cut = bytes.len() as u64 > LONGEST;
+    bytes.truncate(LONGEST as usize);
+    let text = String::from_utf8_lossy(&bytes);
+    let mut line = text.trim_end_matches('\0').replace('\0', " ");
+    if is_cut && !line.is_empty() {
+        line.push('…');
+    }
+    (!line.is_empty()).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: &str = "/system.slice/docker-\
+        4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01.scope";
+
+    struct FakeProc(tempfile::TempDir);
+
+    impl FakeProc {
+        /// Process 7 with the threads 7 and 8, started 2.5 and 3 s after boot.
+        fn new() -> FakeProc {
+            let root = tempfile::tempdir().expect("a directory");
+            fs::write(root.path().join("stat"), "cpu 1\nbtime 1000\n").expect("written");
+            let fake = FakeProc(root);
+            fake.thread(7, "sh", 250);
+            fake.thread(8, "worker", 300);
+            fake.write("7/cmdline", "sh\0-c\0a b\0");
+            fake.write("7/cgroup", &format!("5:memory:/x\n0::{SCOPE}\n"));
+            fake
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+
+        fn thread(&self, tid: u32, comm: &str, start: u32) {
+            let line =
+                format!("{tid} ({comm}) S 1 7 7 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0");
+            self.write(&format!("7/task/{tid}/stat"), &line);
+        }
+
+        fn names(&self) -> Names {
+            Names::new(self.0.path(), self.0.path())
+        }
+    }
+
+    fn task(tid: u32, comm: &str, start_ticks: u64) -> Task {
+        Task {
+            pid: 7,
+            tid,
+            start_boottime: start_ticks * clock::TICK_NS + 12345,
+            uid: Some(0),
+            comm: comm.into(),
+            ..Task::default()
+        }
+    }
+
+    fn filled(names: &mut Names, mut task: Task) -> Task {
+        names.fill(&mut task);
+        task
+    }
+
+    #[test]
+    fn a_task_is_named_from_its_proc_files() {
+        let task = filled(&mut FakeProc::new().names(), task(8, "worker", 300));
+        assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
+        assert_eq!(task.cgroup.as_deref(), Some(SCOPE));
+        assert_eq!(task.container.as_deref(), Some("docker:4c01db0b339c"));
+        assert_eq!(task.user.as_deref(), Some("root"));
+        assert_eq!(task.start_time.map(|t| t.as_millisecond()), Some(1_003_000));
+    }
+
+    #[test]
+    fn a_reused_tid_is_not_given_the_names_of_the_one_before() {
+        let task = filled(&mut FakeProc::new().names(), task(7, "sh", 9999));
+        assert_eq!((task.cmdline, task.cgroup), (None, None));
+    }
+
+    #[test]
+    fn a_task_keeps_its_names_when_it_has_exited() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        filled(&mut names, task(7, "sh", 250));
+        names.keep(|_| true);
+        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
+        let dead = Task {
+            exited: true,
+            ..task(7, "sh", 250)
+        };
+        let dead = filled(&mut names, dead);
+        assert_eq!(dead.cmdline.as_deref(), Some("sh -c a b"));
+        assert_eq!(dead.prio, None);
+    }
+
+    #[test]
+    fn a_dead_thread_of_a_live_process_has_its_processs_names() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        let dead = |start| Task {
+            exited: true,
+            ..task(9, "worker", start)
+        };
+        let thread = filled(&mut names, dead(350));
+        assert_eq!(thread.cmdline.as_deref(), Some("sh -c a b"));
+        // This one is older than the process that has its number now.
+        let thread = filled(&mut names, dead(100));
+        assert_eq!(thread.cmdline, None);
+    }
+
+    #[test]
+    fn a_task_that_becomes_another_program_is_looked_up_again() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        filled(&mut names, task(7, "sh", 250));
+        names.keep(|_| true);
+        fake.thread(7, "dd", 250);
+        fake.write("7/cmdline", "dd\0if=x\0");
+        let task = filled(&mut names, task(7, "dd", 250));
+        assert_eq!(task.cmdline.as_deref(), Some("dd if=x"));
+    }
+
+    #[test]
+    fn a_command_line_is_looked_up_once() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        filled(&mut names, task(7, "sh", 250));
+        names.keep(|_| true);
+        fake.write("7/cmdline", "never\0asked\0");
+        let task = filled(&mut names, task(7, "sh", 250));
+        assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
+    }
+
+    #[test]
+    fn a_command_line_without_end_takes_no_more_memory_than_a_long_one() {
+        let fake = FakeProc::new();
+        fake.write("7/cmdline", &"x".repeat(1 << 20));
+        let task = filled(&mut fake.names(), task(7, "sh", 250));
+        let line = task.cmdline.expect("there");
+        assert!(line.ends_with("x…") && line.len() < 1 << 17);
+    }
+
+    #[test]
+    fn a_kernel_thread_has_no_command_line_and_a_vanished_task_is_no_error() {
+        let fake = FakeProc::new();
+        let kthread = Task {
+            kthread: true,
+            ..task(7, "sh", 250)
+        };
+        assert_eq!(filled(&mut fake.names(), kthread).cmdline, None);
+        let gone = filled(&mut fake.names(), task(77, "gone", 250));
+        assert_eq!((gone.cmdline, &*gone.comm), (None, "gone"));
+    }
+
+    #[test]
+    fn a_task_that_only_the_kernel_half_saw_has_its_cgroups_unit() {
+        use std::os::unix::fs::MetadataExt as _;
+        let fake = FakeProc::new();
+        let directory = fake.0.path().join("fs/cgroup/system.slice/db.service");
+        fs::create_dir_all(&directory).expect("made");
+        fs::write(fake.0.path().join("fs/cgroup/cgroup.controllers"), "").expect("written");
+        let dead = Task {
+            exited: true,
+            cgroup_id: Some(fs::metadata(&directory).expect("there").ino()),
+            ..task(70, "db", 100)
+        };
+        let dead = filled(&mut fake.names(), dead);
+        assert_eq!(dead.cgroup.as_deref(), Some("/system.slice/db.service"));
+        assert_eq!(dead.unit.as_deref(), Some("db.service"));
+    }
+}

@@ -1,0 +1,387 @@
+//! What the program makes of other kernels, and of kernels that lack something,
+//! by what `cargo xtask record-btf` has kept of their types in `recorded/`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use iotop_common::Layout;
+
+use super::{
+    btf::Btf,
+    counted::Counted,
+    hooks::{self, Hook, NoTracepoint, On},
+    layout::{self, LayoutError, Machine},
+    limits,
+    reasons::Reasons,
+    settings::Settings,
+};
+use crate::golden;
+
+/// Where `cargo xtask record-btf` puts all types of the kernels to record.
+const KERNELS: &str = "IOTOP_TRACE_KERNELS";
+
+/// A kernel by what it says of its types.
+struct Kernel {
+    version: (u32, u32),
+    btf: Vec<u8>,
+}
+
+/// All that the program wants to know.
+#[derive(Debug, PartialEq)]
+struct Answers {
+    layout: Result<Layout, LayoutError>,
+    hooks: Result<Vec<Hook>, NoTracepoint>,
+    reasons: Reasons,
+}
+
+impl Kernel {
+    /// From a file that is called by the version, such as `6.12.btf`.
+    fn read(path: &Path) -> Kernel {
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let numbers = name.and_then(|name| name.split_once('.'));
+        let (major, minor) = numbers.expect("a version");
+        Kernel {
+            version: (major.parse().expect("major"), minor.parse().expect("minor")),
+            btf: fs::read(path).expect("read"),
+        }
+    }
+
+    /// The one that runs, if it tells.
+    fn running() -> Option<Kernel> {
+        let settings = Settings::read(Path::new("/proc"), Path::new("/sys"));
+        Some(Kernel {
+            version: settings.version()?,
+            btf: fs::read("/sys/kernel/btf/vmlinux").ok()?,
+        })
+    }
+
+    fn name(&self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+
+    fn types(&self) -> Btf {
+        Btf::parse(self.btf.clone()).expect("well-formed")
+    }
+
+    fn answers(&self) -> Answers {
+        self.answers_of(&self.types())
+    }
+
+    fn answers_of(&self, types: &Btf) -> Answers {
+        let machine = Machine {
+            page_size: 4096,
+            tags: 1 << 20,
+            jiffy: Duration::from_millis(4),
+            tasks_seen: 1 << 16,
+            version: Some(self.version),
+        };
+        Answers {
+            layout: layout::resolve(types, &machine),
+            hooks: hooks::choose(types, Some(self.version)),
+            reasons: Reasons::of(types),
+        }
+    }
+
+    /// With only those types that the program asks for.
+    fn reduced(&self) -> Kernel {
+        let types = self.types();
+        self.answers_of(&types);
+        Kernel {
+            btf: types.reduced(),
+            ..*self
+        }
+    }
+
+    /// Built without whatever has one of these names.
+    fn without(&self, names: &[&str]) -> Kernel {
+        let mut btf = self.btf.clone();
+        for name in names {
+            let whole = format!("\0{name}\0").into_bytes();
+            let found = btf.windows(whole.len()).position(|part| *part == whole);
+            btf[found.expect(name) + 1] = b'~';
+        }
+        Kernel { btf, ..*self }
+    }
+
+    fn layout(&self) -> Layout {
+        let layout = self.answers().layout;
+        layout.unwrap_or_else(|error| panic!("{}: {error}", self.name()))
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        let hooks = self.answers().hooks;
+        hooks.unwrap_or_else(|error| panic!("{}: {error}", self.name()))
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host/kernel/recorded")
+}
+
+/// The kernels of a directory, from the oldest to the newest.
+fn kernels(directory: &Path) -> Vec<Kernel> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut kernels: Vec<Kernel> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "btf"))
+        .map(|path| Kernel::read(&path))
+        .collect();
+    kernels.sort_by_key(|kernel| kernel.version);
+    assert!(!kernels.is_empty(), "{}", directory.display());
+    kernels
+}
+
+fn recorded() -> Vec<Kernel> {
+    kernels(&directory())
+}
+
+fn check(name: &str, text: &str) {
+    golden::compare(&format!("src/host/kernel/golden/{name}"), text);
+}
+
+/// What a kernel can't tell is what its types say, no more.
+#[test]
+fn the_limits_of_each_kernel_are_said() {
+    for kernel in recorded() {
+        let limits = limits::of(&kernel.layout(), true, 0);
+        let preempted = limits.iter().filter(|line| line.contains("preempted"));
+        let expected = usize::from(kernel.version >= (7, 0));
+        assert_eq!(preempted.count(), expected, "{}", kernel.name());
+        assert_eq!(limits.len(), expected, "{}: {limits:?}", kernel.name());
+    }
+    let unknown = Layout::default();
+    assert_eq!(
+        limits::of(&unknown, false, 1).len(),
+        5,
+        "nothing is known but that it is not preemptible"
+    );
+}
+
+#[test]
+#[ignore = "writes what the others read: `cargo xtask record-btf`"]
+fn record() {
+    let whole = std::env::var_os(KERNELS).expect("a directory");
+    for kernel in kernels(Path::new(&whole)) {
+        let reduced = kernel.reduced();
+        assert_eq!(reduced.answers(), kernel.answers(), "{}", kernel.name());
+        let path = directory().join(format!("{}.btf", kernel.name()));
+        fs::write(path, reduced.btf).expect("written");
+    }
+}
+
+#[test]
+fn what_is_recorded_answers_as_the_whole_does() {
+    let Some(kernel) = Kernel::running() else {
+        eprintln!("this kernel has no BTF: nothing to record");
+        return;
+    };
+    assert_eq!(kernel.reduced().answers(), kernel.answers());
+}
+
+#[test]
+fn the_hooks_of_each_kernel() {
+    let mut text = String::new();
+    for kernel in recorded() {
+        for hook in kernel.hooks() {
+            let (program, on) = (hook.program, hook.on);
+            text += &format!("{:<6}{program:<24}{on}\n", kernel.name());
+        }
+    }
+    check("hooks.txt", &text);
+}
+
+/// A line for each field, a column for each kernel.
+#[test]
+fn the_layout_of_each_kernel() {
+    let mut table = vec![format!("{:<28}", "")];
+    for kernel in recorded() {
+        table[0] += &format!("{:>10}", kernel.name());
+        let fields = format!("{:#?}", kernel.layout());
+        let fields = fields.lines().filter_map(|line| line.split_once(": "));
+        for (n, (name, value)) in (1..).zip(fields) {
+            if n == table.len() {
+                table.push(format!("{:<28}", name.trim()));
+            }
+            table[n] += &format!("{:>10}", value.trim_end_matches(','));
+        }
+    }
+    check("layouts.txt", &(table.join("\n") + "\n"));
+}
+
+#[test]
+fn the_reasons_of_each_kernel() {
+    let mut text = String::new();
+    for kernel in recorded() {
+        let reasons = kernel.answers().reasons;
+        for number in 0..16 {
+            let name = reasons.name(number);
+            if *name != *number.to_string() {
+                text += &format!("{:<6}{number:<3}{name}\n", kernel.name());
+            }
+        }
+    }
+    check("reasons.txt", &text);
+}
+
+#[test]
+fn a_tracepoint_that_is_missing_is_named_with_what_to_do() {
+    for kernel in recorded() {
+        for hook in kernel.hooks() {
+            let On::Tracepoint(name) = hook.on else {
+                continue;
+            };
+            let lacking = kernel.without(&[&format!("btf_trace_{name}")]);
+            if hook.on.is_optional() {
+                let left = lacking.hooks();
+                assert_eq!(left.len() + 1, kernel.hooks().len(), "without {name}");
+                continue;
+            }
+            let error = lacking.answers().hooks.expect_err(name).to_string();
+            // A kernel without folios has pages.
+            let name = name.replace("dirty_folio", "dirty_page");
+            assert!(error.contains(&format!("tracepoint {name},")), "{error}");
+            assert!(error.contains("CONFIG_BPF_EVENTS"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn without_config_block_it_is_said() {
+    for kernel in recorded() {
+        let lacking = kernel.without(&["btf_trace_block_bio_queue", "bio"]);
+        let error = lacking.answers().layout.expect_err("no bios").to_string();
+        assert!(error.contains("block_bio_queue"), "{error}");
+        assert!(error.contains("CONFIG_BLOCK"), "{error}");
+    }
+}
+
+#[test]
+fn what_the_kernel_half_cannot_do_without_is_named_with_what_to_do() {
+    for kernel in recorded() {
+        for (name, field) in [
+            ("page", "struct page"),
+            ("bi_io_vec", "bio.bi_io_vec"),
+            ("PG_writeback", "pageflags PG_writeback"),
+            ("wb_writeback_work", "wb_writeback_work.reason"),
+        ] {
+            let lacking = kernel.without(&[name]).answers().layout;
+            let error = lacking.expect_err(name).to_string();
+            assert!(error.contains(field), "{error}");
+            assert!(error.contains("please report"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn without_config_task_io_accounting_bytes_are_not_counted() {
+    for kernel in recorded() {
+        let lacking = kernel.without(&["read_bytes", "write_bytes", "cancelled_write_bytes"]);
+        let layout = Layout {
+            task_read_bytes: 0,
+            task_write_bytes: 0,
+            task_cancelled_write_bytes: 0,
+            ..kernel.layout()
+        };
+        assert_eq!(lacking.layout(), layout);
+        let counted = Counted {
+            bytes: false,
+            ..Counted::ALL
+        };
+        assert_eq!(Counted::by_layout(&layout), counted);
+    }
+}
+
+/// What counts bytes depends on it.
+#[test]
+fn without_config_task_xacct_neither_calls_nor_bytes_are_counted() {
+    for kernel in recorded() {
+        let counted = Counted {
+            calls: false,
+            bytes: false,
+            ..Counted::ALL
+        };
+        let lacking = kernel.without(&["ioac"]);
+        assert_eq!(Counted::by_layout(&lacking.layout()), counted);
+    }
+}
+
+#[test]
+fn without_config_task_delay_acct_delays_are_not_counted() {
+    for kernel in recorded() {
+        let lacking = kernel.without(&["delays", "task_delay_info"]).layout();
+        let counted = Counted {
+            delays: false,
+            ..Counted::ALL
+        };
+        assert_eq!(Counted::by_layout(&lacking), counted);
+        assert_eq!(Counted::by_layout(&kernel.layout()), Counted::ALL);
+    }
+}
+
+#[test]
+fn without_config_cgroups_no_task_has_one() {
+    for kernel in recorded() {
+        let lacking = kernel.without(&["cgroups", "css_set", "cgroup", "memcg_css"]);
+        let layout = Layout {
+            task_cgroups: 0,
+            css_set_dfl_cgrp: 0,
+            cgroup_kn: 0,
+            css_cgroup: 0,
+            wb_memcg_css: 0,
+            ..kernel.layout()
+        };
+        assert_eq!(lacking.layout(), layout);
+    }
+}
+
+/// Nor is there any without CONFIG_MEMCG.
+#[test]
+fn without_config_cgroup_writeback_no_cgroup_is_charged() {
+    for kernel in recorded() {
+        let layout = Layout {
+            wb_memcg_css: 0,
+            ..kernel.layout()
+        };
+        assert_eq!(kernel.without(&["memcg_css"]).layout(), layout);
+    }
+}
+
+#[test]
+fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
+    for kernel in recorded() {
+        for renamed in ["blkio_delay", "swapin_delay", "blkio_count", "swapin_count"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_delays, 0);
+        }
+        for renamed in ["wchar", "syscr", "syscw"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_rchar, 0);
+        }
+        let cancelled = kernel.without(&["cancelled_write_bytes"]);
+        assert_eq!(cancelled.layout().task_read_bytes, 0);
+        for renamed in ["css_set", "dfl_cgrp", "kn", "kernfs_node"] {
+            assert_eq!(kernel.without(&[renamed]).layout().task_cgroups, 0);
+        }
+        for renamed in ["kn", "kernfs_node"] {
+            assert_eq!(kernel.without(&[renamed]).layout().wb_memcg_css, 0);
+        }
+    }
+}
+
+#[test]
+fn a_function_that_is_missing_costs_its_program_alone() {
+    for kernel in recorded() {
+        let mut hooks = kernel.hooks();
+        let functions = hooks.iter().filter_map(|hook| match hook.on {
+            On::Entry(name) | On::Exit(name) => Some(name),
+            _ => None,
+        });
+        // Some have a program at their beginning and one at their end.
+        let functions: BTreeSet<&str> = functions.collect();
+        let lacking = kernel.without(&functions.into_iter().collect::<Vec<_>>());
+        hooks.retain(|hook| !hook.on.is_function());
+        assert_eq!(lacking.hooks(), hooks);
+    }
+}

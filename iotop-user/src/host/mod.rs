@@ -1,0 +1,8 @@
+//! What this machine is: its kernel, its devices, its tasks' identities.
+
+pub mod devices;
+pub(crate) mod disks;
+pub mod identity;
+pub mod kernel;
+pub(crate) mod task_io;
+pub(crate) mod vmstat;

@@ -1,0 +1,161 @@
+//! How long pages waited: not only on average.
+
+use std::time::Duration;
+
+use iotop_common::LAGS;
+
+/// Time from dirtying to submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Added up over pages.
+    pub sum: Duration,
+    /// Longest.
+    pub max: Duration,
+    /// How many pages, at least one.
+    pub pages: u64,
+}
+
+impl Lag {
+    /// Mean over pages.
+    pub fn avg(&self) -> Duration {
+        let nanos = self.sum.as_nanos() / u128::from(self.pages.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Of two sets of pages together.
+    pub fn and(&self, other: &Lag) -> Lag {
+        Lag {
+            sum: self.sum.saturating_add(other.sum),
+            max: self.max.max(other.max),
+            pages: self.pages.saturating_add(other.pages),
+        }
+    }
+}
+
+/// Pages by how long they had been dirty, in classes of powers of two
+/// ([`iotop_common::lag_class`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lags {
+    /// The unit of the classes.
+    pub tick: Duration,
+    /// Pages in each class.
+    pub pages: [u64; LAGS],
+}
+
+impl Lags {
+    /// Of two sets of pages together.
+    pub fn and(&self, other: &Lags) -> Lags {
+        Lags {
+            tick: self.tick.max(other.tick),
+            pages: std::array::from_fn(|class| self.pages[class] + other.pages[class]),
+        }
+    }
+
+    /// How long a part of the pages waited at most: 0.5 is the median. Within a
+    /// class all lengths are taken for equally frequent.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let all: u64 = self.pages.iter().sum();
+        if all == 0 {
+            return None;
+        }
+        let mut rank = part * all as f64;
+        for (class, &pages) in self.pages.iter().enumerate() {
+            if rank <= pages as f64 {
+                // A class is as wide as it is far from 0.
+                let first = f64::from(1u32 << class) / 2.0;
+                let ticks = first + first * rank / pages.max(1) as f64;
+                return Some(match class {
+                    0 => Duration::ZERO,
+                    _ => self.tick.mul_f64(ticks),
+                });
+            }
+            rank -= pages as f64;
+        }
+        None
+    }
+}
+
+/// How long the pages of a flush, or of one owner's part of it, had been dirty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushLag {
+    /// Mean and maximum.
+    pub lag: Lag,
+    /// How they are spread.
+    pub lags: Lags,
+}
+
+impl FlushLag {
+    /// Of two sets of pages together.
+    pub fn and(&self, other: &FlushLag) -> FlushLag {
+        FlushLag {
+            lag: self.lag.and(&other.lag),
+            lags: self.lags.and(&other.lags),
+        }
+    }
+
+    /// Half of the pages had been dirty for this long or less.
+    pub fn p50(&self) -> Option<Duration> {
+        self.quantile(0.5)
+    }
+
+    /// 99 of 100 pages.
+    pub fn p99(&self) -> Option<Duration> {
+        self.quantile(0.99)
+    }
+
+    fn quantile(&self, part: f64) -> Option<Duration> {
+        Some(self.lags.quantile(part)?.min(self.lag.max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(10);
+
+    fn lags(pages: &[(usize, u64)]) -> Lags {
+        let mut lags = Lags {
+            tick: TICK,
+            ..Lags::default()
+        };
+        for &(class, n) in pages {
+            lags.pages[class] = n;
+        }
+        lags
+    }
+
+    #[test]
+    fn the_median_lies_in_the_class_of_the_middle_page() {
+        // 90 pages from 4 to 8 ticks, 10 from 256 to 512.
+        let lags = lags(&[(3, 90), (9, 10)]);
+        let median = lags.quantile(0.5).expect("pages");
+        assert!(median > 4 * TICK && median < 8 * TICK, "{median:?}");
+        let late = lags.quantile(0.99).expect("pages");
+        assert!(late > 256 * TICK && late < 512 * TICK, "{late:?}");
+    }
+
+    #[test]
+    fn less_than_a_tick_is_nothing() {
+        assert_eq!(lags(&[(0, 99), (2, 1)]).quantile(0.5), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn no_part_waited_longer_than_the_longest() {
+        let lag = FlushLag {
+            lag: Lag {
+                sum: 5 * TICK,
+                max: 5 * TICK,
+                pages: 1,
+            },
+            lags: lags(&[(3, 1)]),
+        };
+        assert_eq!(lag.p99(), Some(5 * TICK));
+    }
+
+    #[test]
+    fn of_no_pages_nothing_is_known() {
+        assert_eq!(lags(&[]).quantile(0.5), None);
+        assert!(lags(&[(LAGS - 1, 1)]).quantile(1.0).is_some());
+    }
+}

@@ -1,0 +1,17 @@
+//! Times as the exports have them.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
+/// UTC with microseconds.
+pub(crate) fn rfc3339(time: Timestamp) -> String {
+    TIME.timestamp_to_string(&time)
+}
+
+/// As far as 64 bits go.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

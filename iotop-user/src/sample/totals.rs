@@ -1,0 +1,113 @@
+//! What facts add up to.
+
+use iotop_common::Class;
+
+use super::{BlockFact, Unattributed};
+
+/// Block I/O as the kernel half saw it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockTotals {
+    /// All reads.
+    pub read: u64,
+    /// All writes, without lower devices' copies.
+    pub write: u64,
+    /// Of `write`: each page carried its owner's tag, or the owner wrote directly.
+    pub attributed: u64,
+    /// Of `write`: estimated.
+    pub shared: u64,
+    /// The rest, by reason.
+    pub unattributed: Unattributed,
+}
+
+impl BlockTotals {
+    /// The sum of two.
+    pub fn plus(&self, other: &BlockTotals) -> BlockTotals {
+        let (a, b) = (&self.unattributed, &other.unattributed);
+        BlockTotals {
+            read: self.read + other.read,
+            write: self.write + other.write,
+            attributed: self.attributed + other.attributed,
+            shared: self.shared + other.shared,
+            unattributed: Unattributed {
+                pre_trace: a.pre_trace + b.pre_trace,
+                metadata: a.metadata + b.metadata,
+                swap: a.swap + b.swap,
+                stacked: a.stacked + b.stacked,
+                overflow: a.overflow + b.overflow,
+                unknown: a.unknown + b.unknown,
+            },
+        }
+    }
+}
+
+impl BlockTotals {
+    /// The sum of some facts.
+    pub fn of<'a>(facts: impl IntoIterator<Item = &'a BlockFact>) -> BlockTotals {
+        let mut totals = BlockTotals::default();
+        for fact in facts {
+            totals.count(fact);
+        }
+        totals
+    }
+
+    /// Adds a fact to the part it belongs to. What has an owner that is not
+    /// known is `unknown`, so that the tasks always add up to the parts.
+    pub fn count(&mut self, fact: &BlockFact) {
+        let part = match (fact.class, fact.owner) {
+            (Class::Read, _) => {
+                self.read += fact.bytes;
+                return;
+            }
+            (Class::Stacked, _) => {
+                self.unattributed.stacked += fact.bytes;
+                return;
+            }
+            (Class::Exact | Class::Direct, Some(_)) => &mut self.attributed,
+            (Class::Shared, Some(_)) => &mut self.shared,
+            (Class::PreTrace, _) => &mut self.unattributed.pre_trace,
+            (Class::Metadata, _) => &mut self.unattributed.metadata,
+            (Class::Swap, _) => &mut self.unattributed.swap,
+            (Class::Overflow, _) => &mut self.unattributed.overflow,
+            (Class::Unknown | Class::Exact | Class::Direct | Class::Shared, _) => {
+                &mut self.unattributed.unknown
+            }
+        };
+        *part += fact.bytes;
+        self.write += fact.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iotop_common::FlushId;
+
+    use super::*;
+    use crate::sample::Lags;
+
+    #[test]
+    fn the_parts_of_every_class_add_up_to_what_was_written() {
+        for owner in [None, Some(0)] {
+            let facts = Class::ALL.map(|class| BlockFact {
+                owner,
+                submitter: Some(0),
+                device: (8, 0),
+                ino: 0,
+                class,
+                file: 0,
+                flush: FlushId::NONE,
+                bytes: 1 << class as u32,
+                bios: 1,
+                lag: None,
+                lags: Lags::default(),
+            });
+            let totals = BlockTotals::of(&facts);
+            let parts = totals.attributed + totals.shared + totals.unattributed.in_total();
+            assert_eq!(parts, totals.write);
+            let all: u64 = facts.iter().map(|fact| fact.bytes).sum();
+            assert_eq!(
+                totals.read + totals.write + totals.unattributed.stacked,
+                all
+            );
+        }
+    }
+}

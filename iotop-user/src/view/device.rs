@@ -1,0 +1,90 @@
+//! Only some devices' I/O.
+
+use std::collections::HashSet;
+
+use crate::sample::{BlockTotals, Number, Sample, TaskBlock};
+
+/// Leaves what was read from and written to these devices: in the facts, in
+/// the tasks' block I/O (which tasks made pages dirty for a device is not
+/// known) and in the system's. Tasks without any are left out.
+pub fn on_device(sample: &mut Sample, devices: &[Number]) {
+    sample.facts.retain(|fact| devices.contains(&fact.device));
+    sample
+        .flushes
+        .retain(|flush| devices.contains(&flush.device));
+    sample
+        .spikes
+        .retain(|spike| devices.contains(&spike.device));
+    let known = sample.system.block.is_some();
+    sample
+        .devices
+        .retain(|(device, _)| devices.contains(device));
+    let sum = |sum: BlockTotals, (_, totals): &(Number, BlockTotals)| sum.plus(totals);
+    let totals = sample.devices.iter().fold(BlockTotals::default(), sum);
+    sample.system.block = known.then_some(totals);
+    for task in &mut sample.tasks {
+        task.block = known.then(TaskBlock::default);
+    }
+    let mut busy = HashSet::new();
+    for fact in &sample.facts {
+        busy.extend(fact.owner);
+        busy.extend(fact.submitter);
+        let Some(owner) = fact.owner else { continue };
+        if let Some(block) = &mut sample.tasks[owner].block {
+            *block = block.plus(&fact.of_owner());
+        }
+        if fact.submitter != fact.owner
+            && let Some(submitter) = fact.submitter
+            && let Some(block) = &mut sample.tasks[submitter].block
+        {
+            block.submitted_for_others += fact.bytes;
+        }
+    }
+    let keep: Vec<bool> = (0..sample.tasks.len()).map(|n| busy.contains(&n)).collect();
+    sample.retain_tasks(&keep);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{golden, sample::by_device};
+
+    #[test]
+    fn a_device_has_its_own_bytes_and_no_others() {
+        let mut sample = golden::sample();
+        sample.facts[2].device = (8, 16);
+        sample.devices = by_device(&sample.facts);
+        on_device(&mut sample, &[(8, 16)]);
+        let tids: Vec<u32> = sample.tasks.iter().map(|task| task.tid).collect();
+        assert_eq!(tids, [900]);
+        let block = sample.tasks[0].block.expect("traced");
+        assert_eq!((block.write_self, block.write_flushed), (2 << 20, 0));
+        assert_eq!(block.dirty_pending, None);
+        let totals = sample.system.block.expect("traced");
+        assert_eq!((totals.write, totals.attributed), (2 << 20, 2 << 20));
+        assert_eq!(sample.system.pgpgin_bytes, Some(2048));
+    }
+
+    #[test]
+    fn all_devices_together_are_what_was_there_before() {
+        let before = golden::sample();
+        let mut sample = before.clone();
+        on_device(&mut sample, &[(8, 1)]);
+        for task in &sample.tasks {
+            let was = before.tasks.iter().find(|was| was.tid == task.tid);
+            let was = was.and_then(|was| was.block).expect("traced");
+            let block = task.block.expect("traced");
+            assert_eq!(block.write(), was.write(), "{}", task.comm);
+            assert_eq!(block.submitted_for_others, was.submitted_for_others);
+        }
+        let (was, is) = (before.system.block, sample.system.block);
+        assert_eq!(was.map(|b| b.write), is.map(|b| b.write));
+    }
+
+    #[test]
+    fn without_ebpf_nothing_is_known_of_a_device() {
+        let mut sample = golden::without_ebpf();
+        on_device(&mut sample, &[(8, 1)]);
+        assert!(sample.tasks.is_empty() && sample.system.block.is_none());
+    }
+}

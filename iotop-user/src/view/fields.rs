@@ -1,0 +1,435 @@
+//! The registry of fields: what each is called in the options, the exports and
+//! the table's head, how wide it is, how it is printed, and where it comes from.
+
+use std::{borrow::Cow, fmt, fmt::Write as _, time::Duration};
+
+use super::{By, Row, Value};
+use crate::sample::{Lag, Task, TaskBlock, Unattributed, nanoseconds, rfc3339};
+
+/// How a value is printed in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number as it is.
+    Id,
+    /// Text.
+    Word,
+    /// The header in small letters, or nothing.
+    Flag,
+    /// Bytes of the interval: a second's, or all with `-a`.
+    Bytes,
+    /// Bytes there are at the moment.
+    Level,
+    /// Events of the interval: a second's, or all with `-a`.
+    Count,
+    /// Nanoseconds, as a share of the interval.
+    Share,
+    /// Nanoseconds, as a duration.
+    Span,
+}
+
+/// What has the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Tasks.
+    Tasks,
+    /// Groups.
+    Groups,
+    /// Both.
+    Both,
+}
+
+/// One field.
+pub struct Field {
+    /// In `--fields`, `--sort` and CSV; in NDJSON too, where it has it.
+    pub name: &'static str,
+    /// In the table's head; `--fields` and `--sort` take it as well.
+    pub header: &'static str,
+    /// Of the column, at least the header's.
+    pub width: usize,
+    /// How it is printed.
+    pub kind: Kind,
+    /// What it means.
+    pub about: &'static str,
+    of: Of,
+    value: for<'a> fn(Row<'a>) -> Value<'a>,
+}
+
+impl Field {
+    /// What the field says of a row.
+    pub fn value<'a>(&self, row: Row<'a>) -> Value<'a> {
+        (self.value)(row)
+    }
+
+    /// Whether rows of this grouping have the field.
+    pub fn is_of(&self, by: Option<By>) -> bool {
+        match self.of {
+            Of::Both => true,
+            Of::Tasks => by.is_none(),
+            Of::Groups => by.is_some(),
+        }
+    }
+
+    /// Whether a task with nothing but this one not 0 would be left out of
+    /// [`crate::collect::Rows::Disk`].
+    pub fn is_beyond_disk(&self) -> bool {
+        BEYOND_DISK.contains(&self.name)
+    }
+
+    /// Whether its values are text.
+    pub fn is_word(&self) -> bool {
+        self.kind == Kind::Word
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name) || self.header.eq_ignore_ascii_case(name)
+    }
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Field) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Field {}
+
+/// Counters of `TaskCounters` that `Task::did_io` does not look at.
+const BEYOND_DISK: [&str; 6] = [
+    "read_char",
+    "write_char",
+    "read_syscalls",
+    "write_syscalls",
+    "blkio_count",
+    "swapin_count",
+];
+
+macro_rules! fields {
+    ($($of:ident $kind:ident $name:literal $header:literal $width:literal $about:literal $value:expr;)*) => {
+        /// Every field, in the order of the exports.
+        pub static FIELDS: &[Field] = &[$(Field {
+            name: $name,
+            header: $header,
+            width: $width,
+            kind: Kind::$kind,
+            about: $about,
+            of: Of::$of,
+            value: $value,
+        }),*];
+    };
+}
+
+fields! {
+    Tasks Id "pid" "PID" 7 "process" |row| row.task().map(|task| task.pid).into();
+    Tasks Id "tid" "TID" 7 "thread" |row| row.task().map(|task| task.tid).into();
+    Tasks Id "ppid" "PPID" 7 "parent process" |row| row.task().and_then(|task| task.ppid).into();
+    Tasks Word "start_time" "START" 27 "when it started, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
+    Tasks Word "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
+    Tasks Word "user" "USER" 8 "user's name" |row| row.task().and_then(|task| task.user.as_deref()).into();
+    Tasks Id "uid" "UID" 5 "user's number" |row| row.task().and_then(|task| task.uid).into();
+    Tasks Word "comm" "COMM" 15 "command name as the kernel keeps it" |row| row.task().map(|task| &*task.comm).into();
+    Tasks Word "cmdline" "CMDLINE" 0 "command line" |row| row.task().and_then(|task| task.cmdline.as_deref()).into();
+    Tasks Word "cgroup" "CGROUP" 20 "cgroup's path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
+    Tasks Word "unit" "UNIT" 20 "systemd unit" |row| row.task().and_then(|task| task.unit.as_deref()).into();
+    Tasks Word "container" "CONTAINER" 14 "container" |row| row.task().and_then(|task| task.container.as_deref()).into();
+    Tasks Flag "kthread" "KTHREAD" 7 "it is a kernel thread" |row| row.task().map(|task| task.kthread).into();
+    Tasks Flag "exited" "EXIT" 4 "it is gone" |row| row.task().map(|task| task.exited).into();
+    Groups Id "tasks" "TASKS" 7 "how many tasks" |row| row.group().map(|group| group.tasks).into();
+    Both Bytes "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
+    Both Bytes "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
+    Both Bytes "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (task counters)" |row| row.stats().cancelled_write_bytes.into();
+    Both Bytes "read_char" "BUFFER_READ" 11 "through read(2) and its like (task counters)" |row| row.stats().read_char.into();
+    Both Bytes "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (task counters)" |row| row.stats().write_char.into();
+    Both Count "read_syscalls" "READ_SYSCALLS" 13 "read system calls (task counters)" |row| row.stats().read_syscalls.into();
+    Both Count "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (task counters)" |row| row.stats().write_syscalls.into();
+    Both Count "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
+    Both Share "blkio_delay_ns" "IO" 7 "time spent in them" |row| row.stats().blkio_delay_ns.into();
+    Both Count "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
+    Both Share "swapin_delay_ns" "SWAPIN" 7 "time spent in them" |row| row.stats().swapin_delay_ns.into();
+    Both Bytes "block_read_bytes" "BLOCK_READ" 11 "read from devices by the task itself" |row| block(row, |b| b.read);
+    Both Bytes "dirtied_bytes" "DIRTIED" 11 "page cache it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
+    Both Level "dirty_pending_bytes" "PENDING" 9 "made dirty by it and not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
+    Both Bytes "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages dropped before they were written" |row| row.block().and_then(|b| b.cancelled).into();
+    Both Bytes "caused_bytes" "CAUSED" 11 "all written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
+    Both Bytes "block_write_bytes" "BLOCK_WRITE" 11 "of those what is exactly known" |row| block(row, TaskBlock::write);
+    Both Bytes "block_write_self_bytes" "SELF" 11 "of BLOCK_WRITE what it submitted itself" |row| block(row, |b| b.write_self);
+    Both Bytes "block_write_flushed_bytes" "VIA_KERNEL" 11 "of BLOCK_WRITE what others submitted" |row| block(row, |b| b.write_flushed);
+    Both Bytes "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
+    Both Bytes "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
+    Both Share "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
+    Both Count "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
+    Groups Bytes "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
+    Groups Bytes "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part.stacked);
+    Both Span "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);
+    Both Span "lag_max" "LAG_MAX" 7 "longest, nanoseconds" |row| lag(row, |lag| lag.max);
+    Tasks Word "command" "COMMAND" 0 "command line, or the name; [name] of a kernel thread" |row| row.task().map(command).into();
+    Groups Word "name" "NAME" 0 "user, cgroup, unit, container, device, file" |row| row.group().and_then(|group| group.name.as_deref()).into();
+}
+
+fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
+    row.block().map(part).into()
+}
+
+fn lag<'a>(row: Row<'a>, part: fn(&Lag) -> Duration) -> Value<'a> {
+    let lag = row.block().and_then(|block| block.lag.as_ref());
+    lag.map(part).map(nanoseconds).into()
+}
+
+fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
+    let parts = row.group().and_then(|group| group.unattributed.as_ref());
+    parts.map(part).into()
+}
+
+/// Kernel threads in brackets, as ps shows them.
+pub fn command(task: &Task) -> Cow<'_, str> {
+    match &task.cmdline {
+        _ if task.kthread => format!("[{}]", task.comm).into(),
+        Some(line) if !line.is_empty() => Cow::Borrowed(line),
+        _ => Cow::Borrowed(&task.comm),
+    }
+}
+
+const TASK_COLUMNS: [&str; 13] = [
+    "TID",
+    "PRIO",
+    "USER",
+    "DISK_READ",
+    "DISK_WRITE",
+    "CAUSED",
+    "VIA_KERNEL",
+    "PENDING",
+    "LAG",
+    "SWAPIN",
+    "IO",
+    "EXIT",
+    "COMMAND",
+];
+const GROUP_COLUMNS: [&str; 10] = [
+    "TASKS",
+    "DISK_READ",
+    "DISK_WRITE",
+    "CAUSED",
+    "VIA_KERNEL",
+    "PENDING",
+    "LAG",
+    "SWAPIN",
+    "IO",
+    "NAME",
+];
+/// Task counters and dirty pages know no device.
+const FACT_COLUMNS: [&str; 8] = [
+    "TASKS",
+    "BLOCK_READ",
+    "CAUSED",
+    "VIA_KERNEL",
+    "UNATTRIBUTED",
+    "STACKED",
+    "LAG",
+    "NAME",
+];
+
+/// The columns of the text table unless others are asked for.
+pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
+    let headers: &[&'static str] = match by {
+        None => &TASK_COLUMNS,
+        Some(by) if by.is_of_facts() => &FACT_COLUMNS,
+        Some(_) => &GROUP_COLUMNS,
+    };
+    headers
+        .iter()
+        .map(|header| match *header {
+            "TID" if processes => "PID",
+            header => header,
+        })
+        .filter_map(|header| FIELDS.iter().find(|field| field.header == header))
+        .collect()
+}
+
+/// The columns of the live view unless others are asked for: exited tasks are
+/// dimmed there.
+pub fn live_columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
+    let mut columns = columns(processes, by);
+    columns.retain(|field| field.name != "exited");
+    columns
+}
+
+/// Every field that such rows have.
+pub fn all(by: Option<By>) -> Vec<&'static Field> {
+    FIELDS.iter().filter(|field| field.is_of(by)).collect()
+}
+
+/// There is no such field.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("there is no field {0:?}; there are {names}", names = names(FIELDS))]
+pub struct NoField(String);
+
+/// The field with this name or header, in any case.
+///
+/// # Errors
+///
+/// There is none.
+pub fn find(name: &str) -> Result<&'static Field, NoField> {
+    FIELDS
+        .iter()
+        .find(|field| field.is_called(name.trim()))
+        .ok_or_else(|| NoField(name.to_owned()))
+}
+
+/// Their names as a list.
+pub fn names(fields: impl IntoIterator<Item = &'static Field>) -> String {
+    let names: Vec<&str> = fields.into_iter().map(|field| field.name).collect();
+    names.join(", ")
+}
+
+/// What --help says of the fields: one a line.
+pub fn help() -> String {
+    let mut text = String::new();
+    for field in FIELDS {
+        let of = match field.of {
+            Of::Groups => "groups: ",
+            _ => "",
+        };
+        let _ = writeln!(
+            text,
+            "  {:<26} {:<14} {of}{}",
+            field.name, field.header, field.about
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::{golden, sample::Group};
+
+    #[test]
+    fn no_two_fields_are_called_the_same() {
+        let mut seen = HashSet::new();
+        for field in FIELDS {
+            assert!(seen.insert(field.name.to_lowercase()), "{field:?}");
+            let header = field.header.to_lowercase();
+            assert!(header == field.name || seen.insert(header), "{field:?}");
+            assert!(!field.header.contains(char::is_whitespace), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn every_default_column_is_a_field_of_its_rows() {
+        for (by, count) in [
+            (None, TASK_COLUMNS.len()),
+            (Some(By::User), GROUP_COLUMNS.len()),
+            (Some(By::File), FACT_COLUMNS.len()),
+        ] {
+            let columns = columns(false, by);
+            assert_eq!(columns.len(), count);
+            assert!(columns.iter().all(|field| field.is_of(by)));
+        }
+        assert_eq!(columns(true, None)[0].name, "pid");
+    }
+
+    #[test]
+    fn names_and_values_are_those_of_the_ndjson_lines() {
+        let sample = golden::sample();
+        for (task, line) in sample.tasks.iter().zip(golden::task_lines(&sample)) {
+            for field in FIELDS {
+                let (Some(json), true) = (line.get(field.name), field.is_of(None)) else {
+                    continue;
+                };
+                let value = match field.value(Row::Task(task)) {
+                    Value::Unknown => Json::Null,
+                    Value::Number(number) => number.into(),
+                    Value::Flag(flag) => flag.into(),
+                    Value::Word(word) => word.into_owned().into(),
+                };
+                assert_eq!(value, *json, "{field:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_export_of_ndjson_has_fields_that_are_not_in_the_registry() {
+        let line = &golden::task_lines(&golden::sample())[0];
+        let besides = ["v", "type", "seq", "time", "interval_s", "lag_ns"];
+        for name in line.as_object().expect("an object").keys() {
+            assert!(besides.contains(&&**name) || find(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_groups_have_is_unknown_of_tasks_and_the_other_way_round() {
+        let (task, group) = (Task::default(), Group::default());
+        for field in FIELDS {
+            if !field.is_of(None) {
+                assert_eq!(field.value(Row::Task(&task)), Value::Unknown);
+            }
+            if !field.is_of(Some(By::User)) {
+                assert_eq!(field.value(Row::Group(&group)), Value::Unknown);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_named_counters_are_beyond_disk() {
+        for field in FIELDS.iter().filter(|field| field.is_of(None)) {
+            let mut task = golden::sample().tasks.swap_remove(2);
+            assert!(!task.did_io());
+            task.stats.read_char = Some(1);
+            task.stats.write_char = Some(1);
+            task.stats.read_syscalls = Some(1);
+            task.stats.write_syscalls = Some(1);
+            task.stats.blkio_count = Some(1);
+            task.stats.swapin_count = Some(1);
+            assert!(!task.did_io());
+            if field.is_beyond_disk() {
+                assert_eq!(field.value(Row::Task(&task)), Value::Number(1));
+            }
+        }
+        for name in BEYOND_DISK {
+            assert!(find(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_readme_explains_every_field() {
+        let readme = include_str!("../../../README.md");
+        for field in FIELDS {
+            assert!(readme.contains(field.header), "{}", field.header);
+            assert!(readme.contains(field.name), "{}", field.name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_or_header_is_found_in_any_case(at in 0..FIELDS.len(), upper: Vec<bool>, header: bool) {
+            let field = &FIELDS[at];
+            let name = if header { field.header } else { field.name };
+            let mut upper = upper.into_iter().cycle();
+            let name: String = name
+                .chars()
+                .map(|c| match upper.next() {
+                    Some(true) => c.to_ascii_uppercase(),
+                    _ => c.to_ascii_lowercase(),
+                })
+                .collect();
+            prop_assert_eq!(find(&name), Ok(field));
+        }
+
+        #[test]
+        fn anything_else_is_refused_and_named(name in "\\PC*") {
+            if let Err(error) = find(&name) {
+                prop_assert!(error.to_string().contains("block_write_bytes"));
+            }
+        }
+    }
+}

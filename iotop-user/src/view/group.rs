@@ -1,0 +1,296 @@
+//! Tasks, or facts, summed up by what they have in common.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::Hash,
+    sync::Arc,
+};
+
+use iotop_common::Class;
+
+use crate::{
+    host::devices::DeviceNames,
+    sample::{BlockFact, BlockTotals, Group, Sample, Task, TaskBlock, Unattributed},
+};
+
+/// What the members of a group have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Their user.
+    User,
+    /// Their cgroup.
+    Cgroup,
+    /// Their systemd unit.
+    Unit,
+    /// Their container.
+    Container,
+    /// The device that was read or written.
+    Device,
+    /// The file that was read or written.
+    File,
+}
+
+impl By {
+    /// As on the command line and in the exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            By::User => "user",
+            By::Cgroup => "cgroup",
+            By::Unit => "unit",
+            By::Container => "container",
+            By::Device => "device",
+            By::File => "file",
+        }
+    }
+
+    /// Whether the facts make the groups and not the tasks: then only what
+    /// eBPF sees is known.
+    pub fn is_of_facts(self) -> bool {
+        matches!(self, By::Device | By::File)
+    }
+}
+
+/// Sums a sample's tasks, or its facts, up. `whole` says that the sample holds
+/// the whole machine, so that what has no owner belongs in the picture.
+pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) {
+    let groups = match by {
+        By::User => by_task(sample, |task| task.user.clone()),
+        By::Cgroup => by_task(sample, |task| task.cgroup.clone()),
+        By::Unit => by_task(sample, |task| task.unit.clone()),
+        By::Container => by_task(sample, |task| task.container.clone()),
+        By::Device => by_fact(
+            sample,
+            whole,
+            |fact| fact.device,
+            |device| names.name(device),
+        ),
+        By::File => by_fact(sample, whole, BlockFact::file_key, |file| {
+            match sample.paths.get(&file) {
+                Some(path) => path.clone(),
+                None => file_name(&names.name(file.0), file.1),
+            }
+        }),
+    };
+    sample.groups = Some(groups);
+}
+
+/// What a file is called whose path is not known.
+pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
+    match ino {
+        0 => format!("{device}:no inode"),
+        ino => format!("{device}:inode {ino}"),
+    }
+    .into()
+}
+
+fn by_task(sample: &Sample, name: impl Fn(&Task) -> Option<Arc<str>>) -> Vec<Group> {
+    let mut groups = Groups::default();
+    let mut of = Vec::with_capacity(sample.tasks.len());
+    for task in &sample.tasks {
+        let name = name(task);
+        let at = groups.place(name.clone());
+        let group = &mut groups.groups[at];
+        group.name = name;
+        group.tasks += 1;
+        group.stats = group.stats.plus(&task.stats);
+        group.block = plus(group.block, task.block);
+        of.push(at);
+    }
+    for fact in &sample.facts {
+        // What one member submits for another is not for others.
+        if let (Some(owner), Some(submitter)) = (fact.owner, fact.submitter)
+            && owner != submitter
+            && of[owner] == of[submitter]
+            && let Some(block) = &mut groups.groups[of[owner]].block
+        {
+            block.submitted_for_others = block.submitted_for_others.saturating_sub(fact.bytes);
+        }
+    }
+    groups.groups
+}
+
+fn by_fact<K: Copy + Eq + Hash>(
+    sample: &Sample,
+    whole: bool,
+    key: impl Fn(&BlockFact) -> K,
+    mut name: impl FnMut(K) -> Arc<str>,
+) -> Vec<Group> {
+    let mut groups = Groups::default();
+    let mut owners: HashSet<(usize, usize)> = HashSet::new();
+    let mut totals: Vec<BlockTotals> = Vec::new();
+    for fact in &sample.facts {
+        if !whole && fact.owner.is_none() {
+            continue;
+        }
+        let key = key(fact);
+        let at = groups.place(key);
+        let group = &mut groups.groups[at];
+        if totals.len() <= at {
+            totals.push(BlockTotals::default());
+            group.name = Some(name(key));
+        }
+        totals[at].count(fact);
+        group.tasks += u64::from(fact.owner.is_some_and(|owner| owners.insert((at, owner))));
+        let owned = fact.owner.is_some() || fact.class == Class::Read;
+        let block = if owned {
+            fact.of_owner()
+        } else {
+            TaskBlock::default()
+        };
+        group.block = plus(group.block, Some(block));
+    }
+    let mut groups = groups.groups;
+    if whole {
+        for (group, totals) in groups.iter_mut().zip(&totals) {
+            group.unattributed = Some(totals.unattributed);
+        }
+        groups.extend(nowhere(sample, &totals));
+    }
+    groups
+}
+
+/// What found no room among the facts: where it went is not known.
+fn nowhere(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
+    let all = sample.system.block?;
+    let left = |part: fn(&BlockTotals) -> u64| {
+        part(&all).saturating_sub(known.iter().map(part).sum::<u64>())
+    };
+    let unattributed = Unattributed {
+        overflow: left(|totals| totals.unattributed.overflow),
+        stacked: left(|totals| totals.unattributed.stacked),
+        ..Unattributed::default()
+    };
+    let block = TaskBlock {
+        read: left(|totals| totals.read),
+        ..TaskBlock::default()
+    };
+    let is_nothing = unattributed == Unattributed::default() && block.read == 0;
+    (!is_nothing).then(|| Group {
+        block: Some(block),
+        unattributed: Some(unattributed),
+        ..Group::default()
+    })
+}
+
+fn plus(one: Option<TaskBlock>, other: Option<TaskBlock>) -> Option<TaskBlock> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.plus(&other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Groups in the order of their first member.
+struct Groups<K> {
+    groups: Vec<Group>,
+    index: HashMap<K, usize>,
+}
+
+impl<K> Default for Groups<K> {
+    fn default() -> Groups<K> {
+        Groups {
+            groups: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Groups<K> {
+    fn place(&mut self, key: K) -> usize {
+        match self.index.entry(key) {
+            Entry::Occupied(at) => *at.get(),
+            Entry::Vacant(free) => {
+                self.groups.push(Group::default());
+                *free.insert(self.groups.len() - 1)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::golden;
+
+    const MIB: u64 = 1 << 20;
+
+    fn grouped(mut sample: Sample, by: By, whole: bool) -> Vec<Group> {
+        let mut names = DeviceNames::new(Path::new("/nonexistent"));
+        group(&mut sample, by, &mut names, whole);
+        sample.groups.expect("grouped")
+    }
+
+    fn named<'a>(groups: &'a [Group], name: &str) -> &'a Group {
+        let found = groups
+            .iter()
+            .find(|group| group.name.as_deref() == Some(name));
+        found.unwrap_or_else(|| panic!("{name} is not in {groups:?}"))
+    }
+
+    #[test]
+    fn a_user_is_the_sum_of_the_tasks_and_does_nothing_for_others_within() {
+        let sample = golden::sample();
+        let groups = grouped(sample.clone(), By::User, true);
+        let root = named(&groups, "root");
+        let postgres = named(&groups, "postgres");
+        assert_eq!((root.tasks, postgres.tasks), (4, 2));
+        let block = postgres.block.expect("traced");
+        assert_eq!((block.write(), block.write_flushed), (3 * MIB, MIB));
+        // walwriter submitted a MiB, for its own user.
+        assert_eq!(block.submitted_for_others, 0);
+        let sum: u64 = groups.iter().filter_map(|g| g.stats.write_bytes).sum();
+        let tasks = sample.tasks.iter().filter_map(|t| t.stats.write_bytes);
+        assert_eq!(sum, tasks.sum::<u64>());
+    }
+
+    #[test]
+    fn what_one_group_submits_for_another_stays_for_others() {
+        let mut sample = golden::sample();
+        sample.tasks[0].unit = Some("backup.service".into());
+        let groups = grouped(sample, By::Unit, true);
+        let rest = groups.iter().find(|group| group.name.is_none());
+        let rest = rest.and_then(|group| group.block).expect("traced");
+        assert_eq!(rest.submitted_for_others, 256 * MIB);
+        let backup = named(&groups, "backup.service").block.expect("traced");
+        assert_eq!(backup.write_flushed, 256 * MIB);
+    }
+
+    #[test]
+    fn conservation_devices_and_files_add_up_to_all_that_was_written() {
+        let mut sample = golden::sample();
+        sample.facts[1].device = (8, 16);
+        let block = sample.system.block.as_mut().expect("traced");
+        block.write += 7;
+        block.unattributed.overflow = 7;
+        let all = block.write;
+        for by in [By::Device, By::File] {
+            let groups = grouped(sample.clone(), by, true);
+            let written = groups.iter().map(|group| {
+                let block = group.block.expect("traced");
+                let rest = group.unattributed.expect("known");
+                block.write() + block.write_shared + rest.in_total()
+            });
+            assert_eq!(written.sum::<u64>(), all, "{by:?}");
+            let nowhere = groups.iter().find(|group| group.name.is_none());
+            let rest = nowhere.and_then(|group| group.unattributed);
+            assert_eq!(rest.map(|rest| rest.overflow), Some(7));
+        }
+    }
+
+    #[test]
+    fn a_device_knows_no_taskstats_and_no_dirty_pages() {
+        let groups = grouped(golden::sample(), By::Device, true);
+        let device = named(&groups, "8:1");
+        assert_eq!(device.tasks, 2);
+        assert_eq!(device.stats.write_bytes, None);
+        assert_eq!(device.block.expect("traced").dirty_pending, None);
+    }
+
+    #[test]
+    fn of_some_tasks_only_their_own_bytes_are_shown() {
+        let groups = grouped(golden::sample(), By::File, false);
+        assert_eq!(groups.len(), 1);
+        assert!(named(&groups, "/srv/x").unattributed.is_none());
+    }
+}

@@ -1,0 +1,185 @@
+//! What the user asked to see of a Sample: the same steps for every output.
+
+mod accumulate;
+mod device;
+pub mod fields;
+mod filter;
+mod group;
+mod row;
+pub mod sort;
+
+use std::path::Path;
+
+use crate::{
+    collect::Wanted,
+    host::devices::DeviceNames,
+    sample::{Number, Sample},
+};
+
+pub use accumulate::{Accumulator, Kept, sum_lost};
+pub use device::on_device;
+pub use fields::{FIELDS, Field};
+pub use filter::Filter;
+pub(crate) use group::file_name;
+pub use group::{By, group};
+pub use row::{Row, Value};
+pub use sort::{Direction, Sort};
+
+/// What is made of the collector's samples before they are printed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// Only tasks whose command matches.
+    pub filter: Option<Filter>,
+    /// Only these devices' I/O.
+    pub device: Option<OnDevice>,
+    /// Groups instead of tasks.
+    pub by: Option<By>,
+    /// Totals since start instead of the interval's.
+    pub accumulated: bool,
+}
+
+/// Some devices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnDevice {
+    /// What they are called.
+    pub name: String,
+    /// Their numbers and those of their partitions.
+    pub numbers: Vec<Number>,
+}
+
+/// Turns each interval's sample into the one that is shown.
+#[derive(Debug)]
+pub struct Viewer<'a> {
+    wanted: &'a Wanted,
+    view: &'a View,
+    accumulator: Option<Accumulator>,
+    names: DeviceNames,
+}
+
+impl<'a> Viewer<'a> {
+    /// Nothing seen yet. `sys_root` is where devices have their names.
+    pub fn new(wanted: &'a Wanted, view: &'a View, sys_root: &Path) -> Viewer<'a> {
+        Viewer {
+            wanted,
+            view,
+            accumulator: view.accumulated.then(|| Accumulator::new(kept(view))),
+            names: DeviceNames::new(sys_root),
+        }
+    }
+
+    /// The sample as it is shown.
+    pub fn of(&mut self, mut sample: Sample) -> Sample {
+        if let Some(accumulator) = &mut self.accumulator {
+            accumulator.add(&mut sample);
+        }
+        if let Some(device) = &self.view.device {
+            on_device(&mut sample, &device.numbers);
+        }
+        if let Some(filter) = &self.view.filter {
+            filter.apply(&mut sample);
+        }
+        if let Some(by) = self.view.by {
+            let Wanted { pids, uids, .. } = self.wanted;
+            let whole = pids.is_empty() && uids.is_empty() && self.view.filter.is_none();
+            group(&mut sample, by, &mut self.names, whole);
+        }
+        sample
+    }
+}
+
+/// The facts that the steps after accumulation need.
+fn kept(view: &View) -> Kept {
+    match (view.by, &view.device) {
+        (Some(By::File), _) => Kept::All,
+        (None, None) => Kept::None,
+        _ => Kept::WithoutInodes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{collect::select::of_wanted, golden, view::OnDevice};
+
+    fn last(view: &View, samples: usize) -> Sample {
+        let wanted = Wanted::default();
+        let mut viewer = Viewer::new(&wanted, view, Path::new("/nonexistent"));
+        let mut last = viewer.of(golden::sample());
+        for _ in 1..samples {
+            last = viewer.of(golden::sample());
+        }
+        last
+    }
+
+    fn accumulated(by: Option<By>) -> View {
+        View {
+            by,
+            accumulated: true,
+            ..View::default()
+        }
+    }
+
+    #[test]
+    fn totals_of_groups_are_twice_an_interval_after_two() {
+        for by in [By::User, By::Cgroup, By::Device, By::File] {
+            let once = last(&accumulated(Some(by)), 1).groups.expect("grouped");
+            let twice = last(&accumulated(Some(by)), 2).groups.expect("grouped");
+            assert_eq!(once.len(), twice.len(), "{by:?}");
+            for (once, twice) in once.iter().zip(&twice) {
+                assert_eq!(once.tasks, twice.tasks, "{by:?}");
+                let (once, twice) = (once.block.expect("traced"), twice.block.expect("traced"));
+                assert_eq!(2 * once.write(), twice.write(), "{by:?}");
+                assert_eq!(2 * once.submitted_for_others, twice.submitted_for_others);
+                assert_eq!(once.dirty_pending, twice.dirty_pending, "{by:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn totals_of_a_device_are_its_own() {
+        let view = View {
+            device: Some(OnDevice {
+                name: "sda".to_owned(),
+                numbers: vec![(8, 1)],
+            }),
+            ..accumulated(None)
+        };
+        let block = last(&view, 3).system.block.expect("traced");
+        assert_eq!(block.write, 3 * ((259 << 20) + 40960));
+    }
+
+    #[test]
+    fn a_devices_totals_are_those_of_all_tasks() {
+        let wanted = Wanted {
+            pids: vec![900],
+            ..Wanted::default()
+        };
+        let view = View {
+            device: Some(OnDevice {
+                name: "sda".to_owned(),
+                numbers: vec![(8, 1)],
+            }),
+            ..View::default()
+        };
+        let mut viewer = Viewer::new(&wanted, &view, Path::new("/nonexistent"));
+        let mut sample = golden::sample();
+        of_wanted(&mut sample, &wanted);
+        let sample = viewer.of(sample);
+        assert_eq!(sample.tasks.len(), 2);
+        let block = sample.system.block.expect("traced");
+        assert_eq!(block.attributed, 259 << 20);
+    }
+
+    #[test]
+    fn of_filtered_tasks_no_group_has_bytes_of_nobody() {
+        let view = View {
+            by: Some(By::Device),
+            filter: "^dd$".parse().ok(),
+            ..View::default()
+        };
+        let groups = last(&view, 1).groups.expect("grouped");
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].unattributed, None);
+        assert_eq!(groups[0].block.expect("traced").write(), 256 << 20);
+    }
+}
