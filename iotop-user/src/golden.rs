@@ -23,8 +23,9 @@ use crate::{
     host::{devices::DeviceNames, kernel::reasons::Reasons},
     output::{Csv, Explain, Table, Text, ndjson},
     sample::{
-        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Lost, Number, Run, Sample, SharedTask,
-        SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed, by_device,
+        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Loss, Lost, Number, Reason, Run, Sample,
+        SharedTask, SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
+        by_device,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -205,24 +206,9 @@ pub fn sample() -> Sample {
                 write: 259 * MIB + 40960,
                 attributed: 259 * MIB,
                 shared: 0,
-                unattributed: Unattributed {
-                    metadata: 40960,
-                    ..Unattributed::default()
-                },
+                unattributed: Unattributed::from([(Reason::Metadata, 40960)]),
             }),
-            lost: Lost {
-                owner_slots: Some(0),
-                facts: Some(0),
-                fact_inodes: Some(0),
-                tags: Some(0),
-                long_bios: Some(0),
-                faults: Some(0),
-                flushes: Some(0),
-                limited_bios: Some(0),
-                paths: Some(0),
-                missed_events: Some(0),
-                exit_records: None,
-            },
+            lost: watched(),
             counted: TaskCounters::zero(),
             tasks_total: Some(5),
             tasks_running_io: Some(5),
@@ -295,6 +281,13 @@ pub fn json(sample: &Sample, by: Option<By>) -> String {
     let mut buffer = BytesMut::new();
     ndjson(sample, &sort::rows(sample), by, &mut buffer).expect("written");
     String::from_utf8(buffer.to_vec()).expect("UTF-8")
+}
+
+/// Nothing was lost, and taskstats was not listened to.
+fn watched() -> Lost {
+    let mut lost = Lost::from(Loss::ALL.map(|loss| (loss, 0)));
+    lost[Loss::ExitRecords] = None;
+    lost
 }
 
 /// Compares with a file of `golden/`.
@@ -396,7 +389,7 @@ fn text_without_ebpf_says_so_and_shows_no_zeros_for_the_unknown() {
 #[test]
 fn text_of_a_lossy_interval_says_what_was_lost() {
     let mut sample = sample();
-    sample.system.lost.facts = Some(3);
+    sample.system.lost[Loss::Facts] = Some(3);
     sample.tasks.clear();
     check("lossy.txt", &table(Text::default(), &sample));
 }

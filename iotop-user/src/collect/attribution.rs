@@ -8,7 +8,7 @@ use iotop_common::{Class, Fact, FlushId, tag::Slot};
 use crate::{
     host::devices::major_minor,
     probe::{Epoch, PageDeltas},
-    sample::{BlockFact, BlockTotals, Lag, Lags, Task, TaskBlock, nanoseconds},
+    sample::{BlockFact, BlockTotals, Lag, Lags, Reason, Task, TaskBlock, nanoseconds},
 };
 
 /// Charges an epoch's facts to the tasks that hold its slots and returns the
@@ -39,7 +39,7 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
             },
         };
         if let Some(block) = owner.and_then(|n| tasks[n].block.as_mut()) {
-            *block = block.plus(&fact.of_owner());
+            *block = *block + fact.of_owner();
         }
         if owner.is_some()
             && owner != submitter
@@ -74,8 +74,8 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
         write: epoch.totals.write_bytes,
         ..BlockTotals::of(facts)
     };
-    totals.unattributed.overflow += epoch.totals.write_overflow_bytes;
-    totals.unattributed.stacked += epoch.totals.stacked_overflow_bytes;
+    totals.unattributed[Reason::Overflow] += epoch.totals.write_overflow_bytes;
+    totals.unattributed[Reason::Stacked] += epoch.totals.stacked_overflow_bytes;
     totals
 }
 
@@ -204,9 +204,9 @@ mod tests {
         let epoch = epoch(facts, 130, 7);
         let facts = charge(&epoch, &task_of, &mut tasks);
         let t = totals(&epoch, &facts);
-        assert_eq!(t.unattributed.overflow, 7);
+        assert_eq!(t.unattributed[Reason::Overflow], 7);
         assert_eq!(t.attributed + t.shared + t.unattributed.in_total(), t.write);
-        assert_eq!(t.unattributed.stacked, 1000);
+        assert_eq!(t.unattributed[Reason::Stacked], 1000);
     }
 
     #[test]
@@ -215,6 +215,6 @@ mod tests {
         let epoch = epoch(vec![fact(DD, KWORKER, Class::Exact, 4096)], 4096, 0);
         let facts = charge(&epoch, &HashMap::new(), &mut tasks);
         let t = totals(&epoch, &facts);
-        assert_eq!((t.attributed, t.unattributed.unknown), (0, 4096));
+        assert_eq!((t.attributed, t.unattributed[Reason::Unknown]), (0, 4096));
     }
 }

@@ -31,8 +31,8 @@ use crate::{
     },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     sample::{
-        BlockFact, FileKey, Flush, Lost, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
-        by_device,
+        BlockFact, FileKey, Flush, Loss, Lost, Sample, SharedTask, System, Task, TaskBlock,
+        TaskKey, by_device,
     },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -496,6 +496,8 @@ impl Collector {
             .map(|(now, then)| now.saturating_sub(then));
         self.self_cpu = cpu;
         let count = |wanted: fn(&&Task) -> bool| Some(tasks.iter().filter(wanted).count() as u64);
+        let mut lost = epoch.map(lost).unwrap_or_default();
+        lost[Loss::ExitRecords] = passed.lost_exits;
         System {
             pgpgin_bytes: grown.pgpgin,
             pgpgout_bytes: grown.pgpgout,
@@ -507,10 +509,7 @@ impl Collector {
             dirtied_bytes: grown.dirtied,
             written_bytes: grown.written,
             block: epoch.map(|epoch| attribution::totals(epoch, facts)),
-            lost: Lost {
-                exit_records: passed.lost_exits,
-                ..epoch.map(lost).unwrap_or_default()
-            },
+            lost,
             counted: tasks::nothing(self.counted),
             tasks_total: passed.total,
             tasks_running_io: count(|task| task.did_io()),
@@ -523,22 +522,22 @@ impl Collector {
 }
 
 fn lost(epoch: &Epoch) -> Lost {
-    let lost = |index: LostIndex| Some(epoch.lost[index as usize]);
-    Lost {
-        exit_records: None,
-        owner_slots: Some(
-            epoch.lost[LostIndex::OwnerSlots as usize] + epoch.lost[LostIndex::SlotOf as usize],
+    let of = |index: LostIndex| epoch.lost[index as usize];
+    Lost::from([
+        (
+            Loss::OwnerSlots,
+            of(LostIndex::OwnerSlots) + of(LostIndex::SlotOf),
         ),
-        facts: lost(LostIndex::Facts),
-        fact_inodes: lost(LostIndex::FactInodes),
-        tags: lost(LostIndex::Tags),
-        long_bios: lost(LostIndex::LongBios),
-        faults: lost(LostIndex::Faults),
-        flushes: lost(LostIndex::Flushes),
-        limited_bios: lost(LostIndex::LimitedBios),
-        paths: lost(LostIndex::Paths),
-        missed_events: Some(epoch.missed),
-    }
+        (Loss::Facts, of(LostIndex::Facts)),
+        (Loss::FactInodes, of(LostIndex::FactInodes)),
+        (Loss::Tags, of(LostIndex::Tags)),
+        (Loss::LongBios, of(LostIndex::LongBios)),
+        (Loss::Faults, of(LostIndex::Faults)),
+        (Loss::Flushes, of(LostIndex::Flushes)),
+        (Loss::LimitedBios, of(LostIndex::LimitedBios)),
+        (Loss::Paths, of(LostIndex::Paths)),
+        (Loss::MissedEvents, epoch.missed),
+    ])
 }
 
 #[cfg(test)]

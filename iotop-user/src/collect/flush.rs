@@ -190,7 +190,7 @@ fn lag(facts: &[&BlockFact]) -> Option<FlushLag> {
         })
     };
     let lags = facts.iter().filter_map(of_fact);
-    lags.reduce(|one, other| one.and(&other))
+    lags.reduce(|one, other| one + other)
 }
 
 #[cfg(test)]

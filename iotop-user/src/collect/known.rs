@@ -56,7 +56,7 @@ impl Known {
             cgroup_id: Some(self.state.cgroup_id).filter(|id| *id != 0),
             comm: self.state.comm,
             kthread: self.state.kthread,
-            counters: TaskCounters::from_fn(counter),
+            counters: TaskCounters::from_fields(std::array::from_fn(counter)),
         }
     }
 

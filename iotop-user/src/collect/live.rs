@@ -240,7 +240,7 @@ impl Live {
         }
         let place = interval.place(state.key(), || state.row());
         let row = &mut interval.rows[place];
-        row.stats = row.stats.plus(&growth);
+        row.stats = row.stats + growth;
         row.comm = comm(&state.comm);
         row.uid = state.uid;
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use iotop_common::Class;
 
-use crate::sample::{BlockFact, Sample, SharedTask, Task, TaskBlock};
+use crate::sample::{BlockFact, Sample, SharedTask, Task, TaskBlock, sum};
 
 /// The start of a task that is gone may be told too early or too late by this
 /// where only its exit record was heard, ns.
@@ -114,19 +114,16 @@ fn submitted_by_itself(block: &mut TaskBlock, fact: &BlockFact) {
     block.submitted_for_others = block.submitted_for_others.saturating_sub(fact.bytes);
 }
 
-fn add(sum: &mut Task, thread: &Task) {
-    let stats = sum.stats.plus(&thread.stats);
-    let block = match (&sum.block, &thread.block) {
-        (Some(sum), Some(thread)) => Some(sum.plus(thread)),
-        (sum, thread) => sum.or(*thread),
-    };
-    let exited = sum.exited && thread.exited;
+fn add(process: &mut Task, thread: &Task) {
+    let stats = process.stats + thread.stats;
+    let block = sum(process.block, thread.block);
+    let exited = process.exited && thread.exited;
     if thread.tid == thread.pid {
-        *sum = thread.clone();
+        *process = thread.clone();
     }
-    sum.stats = stats;
-    sum.block = block;
-    sum.exited = exited;
+    process.stats = stats;
+    process.block = block;
+    process.exited = exited;
 }
 
 #[cfg(test)]

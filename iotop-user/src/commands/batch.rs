@@ -159,6 +159,7 @@ mod tests {
     use crate::{
         cli::{Action, Cli},
         golden,
+        sample::Loss,
     };
 
     /// What is printed of an interval that lost something, and what is said beside it.
@@ -169,7 +170,7 @@ mod tests {
             panic!("no batch");
         };
         let mut sample = golden::sample();
-        sample.system.lost.facts = Some(3);
+        sample.system.lost[Loss::Facts] = Some(3);
         let mut printer = Printer::new(&batch, Vec::new());
         let said = printer.unsaid(&sample);
         let mut out = Vec::new();

@@ -364,14 +364,9 @@ fn rest(text: &mut String, bytes: impl Iterator<Item = u64>, what: &str) {
 }
 
 fn nobodys(text: &mut String, of: &Unattributed, all: u64) {
-    let reasons = [
-        ("dirty before the trace began", of.pre_trace),
-        ("metadata and journals", of.metadata),
-        ("swap", of.swap),
-        ("one of our tables was full", of.overflow),
-        ("unknown", of.unknown),
-    ];
-    for (reason, n) in reasons.into_iter().filter(|(_, bytes)| *bytes != 0) {
+    let in_total = of.parts().filter(|(reason, _)| reason.is_in_total());
+    for (reason, n) in in_total.filter(|(_, bytes)| *bytes != 0) {
+        let reason = reason.sentence();
         let _ = writeln!(
             text,
             "  {:>9} {:>6}  nobody's: {reason}",

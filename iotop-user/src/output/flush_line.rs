@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::ndjson::UnattributedPart;
+use super::ndjson::ByName;
 use crate::sample::{
-    Asker, Flush, FlushFile, FlushLag, FlushOwner, Number, Run, Spike, SpikePart, Task,
+    Asker, Flush, FlushFile, FlushLag, FlushOwner, Number, Reason, Run, Spike, SpikePart, Task,
     nanoseconds, rfc3339,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct FlushLine<'a> {
     runs: Vec<RunPart<'a>>,
     lag_ns: LagPart,
     owners: Vec<Owner<'a>>,
-    unattributed: UnattributedPart,
+    unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ pub(super) struct SpikeLine<'a> {
     lag_ns: LagPart,
     parts: Vec<PartLine<'a>>,
     owners: Vec<Owner<'a>>,
-    unattributed: UnattributedPart,
+    unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +126,7 @@ impl<'a> From<&'a Flush> for FlushLine<'a> {
                 .iter()
                 .map(|owner| Owner::of(owner, flush.device, flush.written.totals.write))
                 .collect(),
-            unattributed: UnattributedPart::from(Some(&flush.written.totals.unattributed)),
+            unattributed: ByName::from(Some(&flush.written.totals.unattributed)),
         }
     }
 }
@@ -149,7 +149,7 @@ impl<'a> From<&'a Spike> for SpikeLine<'a> {
             owners: owners
                 .map(|owner| Owner::of(owner, spike.device, all))
                 .collect(),
-            unattributed: UnattributedPart::from(Some(&written.totals.unattributed)),
+            unattributed: ByName::from(Some(&written.totals.unattributed)),
         }
     }
 }

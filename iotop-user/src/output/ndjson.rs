@@ -4,15 +4,15 @@
 use std::{io, time::Duration};
 
 use bytes::{BufMut as _, BytesMut};
-use serde::Serialize;
-use serde_json::{Serializer, ser::Formatter};
+use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 use super::flush_line::{FlushLine, SpikeLine};
 use crate::{
     escape::is_dangerous,
     sample::{
-        BlockTotals, Group, Lag, Lost, Sample, System, Task, TaskBlock, TaskCounters, Unattributed,
-        nanoseconds, rfc3339,
+        BlockTotals, Group, Lag, Loss, Lost, Reason, Sample, System, Task, TaskBlock, TaskCounters,
+        Unattributed, nanoseconds, rfc3339,
     },
     view::{By, Row},
 };
@@ -47,35 +47,19 @@ struct SystemLine {
     attributed_write_bytes: Option<u64>,
     shared_write_bytes: Option<u64>,
     unattributed_write_bytes: Option<u64>,
-    unattributed: UnattributedPart,
-    lost: LostPart,
+    unattributed: ByName<{ Reason::ALL.len() }>,
+    lost: ByName<{ Loss::ALL.len() }>,
     tasks: TasksPart,
     self_cpu_ns: Option<u64>,
 }
 
-#[derive(Serialize)]
-pub(super) struct UnattributedPart {
-    pre_trace: Option<u64>,
-    metadata: Option<u64>,
-    swap: Option<u64>,
-    stacked: Option<u64>,
-    overflow: Option<u64>,
-    unknown: Option<u64>,
-}
+/// An object with a number for each name; null where it is not known.
+pub(super) struct ByName<const N: usize>([(&'static str, Option<u64>); N]);
 
-#[derive(Serialize)]
-struct LostPart {
-    exit_records: Option<u64>,
-    owner_slots: Option<u64>,
-    facts: Option<u64>,
-    fact_inodes: Option<u64>,
-    tags: Option<u64>,
-    long_bios: Option<u64>,
-    faults: Option<u64>,
-    flushes: Option<u64>,
-    limited_bios: Option<u64>,
-    paths: Option<u64>,
-    missed_events: Option<u64>,
+impl<const N: usize> Serialize for ByName<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
+    }
 }
 
 #[derive(Serialize)]
@@ -116,7 +100,7 @@ struct GroupLine<'a> {
     #[serde(flatten)]
     block: BlockPart,
     unattributed_write_bytes: Option<u64>,
-    unattributed: UnattributedPart,
+    unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
 #[derive(Serialize)]
@@ -206,7 +190,10 @@ fn line(
         interval_s: seconds(sample.interval),
         rest,
     };
-    line.serialize(&mut Serializer::with_formatter(buffer.writer(), Plain))?;
+    line.serialize(&mut serde_json::Serializer::with_formatter(
+        buffer.writer(),
+        Plain,
+    ))?;
     buffer.put_u8(b'\n');
     Ok(())
 }
@@ -252,8 +239,8 @@ impl From<&System> for SystemLine {
             attributed_write_bytes: block(|b| b.attributed),
             shared_write_bytes: block(|b| b.shared),
             unattributed_write_bytes: block(|b| b.unattributed.in_total()),
-            unattributed: UnattributedPart::from(unattributed),
-            lost: LostPart::from(&system.lost),
+            unattributed: ByName::from(unattributed),
+            lost: ByName::from(&system.lost),
             tasks: TasksPart {
                 total: system.tasks_total,
                 running_io: system.tasks_running_io,
@@ -264,35 +251,15 @@ impl From<&System> for SystemLine {
     }
 }
 
-impl From<Option<&Unattributed>> for UnattributedPart {
-    fn from(parts: Option<&Unattributed>) -> UnattributedPart {
-        let of = |part: fn(&Unattributed) -> u64| parts.map(part);
-        UnattributedPart {
-            pre_trace: of(|parts| parts.pre_trace),
-            metadata: of(|parts| parts.metadata),
-            swap: of(|parts| parts.swap),
-            stacked: of(|parts| parts.stacked),
-            overflow: of(|parts| parts.overflow),
-            unknown: of(|parts| parts.unknown),
-        }
+impl From<Option<&Unattributed>> for ByName<{ Reason::ALL.len() }> {
+    fn from(parts: Option<&Unattributed>) -> Self {
+        ByName(Reason::ALL.map(|reason| (reason.name(), parts.map(|parts| parts[reason]))))
     }
 }
 
-impl From<&Lost> for LostPart {
-    fn from(lost: &Lost) -> LostPart {
-        LostPart {
-            exit_records: lost.exit_records,
-            owner_slots: lost.owner_slots,
-            facts: lost.facts,
-            fact_inodes: lost.fact_inodes,
-            tags: lost.tags,
-            long_bios: lost.long_bios,
-            faults: lost.faults,
-            flushes: lost.flushes,
-            limited_bios: lost.limited_bios,
-            paths: lost.paths,
-            missed_events: lost.missed_events,
-        }
+impl From<&Lost> for ByName<{ Loss::ALL.len() }> {
+    fn from(lost: &Lost) -> Self {
+        ByName(Loss::ALL.map(|loss| (loss.name(), lost[loss])))
     }
 }
 
@@ -328,7 +295,7 @@ impl GroupLine<'_> {
             stats: StatsPart::from(&group.stats),
             block: BlockPart::from(group.block.as_ref()),
             unattributed_write_bytes: unattributed.map(Unattributed::in_total),
-            unattributed: UnattributedPart::from(unattributed),
+            unattributed: ByName::from(unattributed),
         }
     }
 }

@@ -11,7 +11,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::cell::Scale;
 use crate::{
     escape::escape,
-    sample::{Lost, Sample, System, Unattributed},
+    sample::{Loss, Lost, Reason, Sample, System, Unattributed},
     view::{
         Row,
         fields::{self, Field, Kind},
@@ -110,7 +110,7 @@ impl Table {
         let total = sample
             .tasks
             .iter()
-            .fold(system.counted, |sum, task| sum.plus(&task.stats));
+            .fold(system.counted, |sum, task| sum + task.stats);
         lines.push(format!(
             "Total DISK READ: {:>11} | Total DISK WRITE: {:>11}",
             scale.rate(total.read_bytes),
@@ -186,21 +186,18 @@ fn cut(text: &str, room: Option<usize>) -> &str {
     text
 }
 
-/// The reasons that are not 0, in brackets.
+/// The reasons that are not 0, in brackets; last what is not part of the sum.
 pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
-    let named = [
-        ("pre-trace", of.pre_trace),
-        ("metadata", of.metadata),
-        ("swap", of.swap),
-        ("overflow", of.overflow),
-        ("unknown", of.unknown),
-        ("besides: stacked", of.stacked),
-    ];
-    let parts: Vec<String> = named
-        .into_iter()
+    let (in_total, besides): (Vec<_>, Vec<_>) = of
+        .parts()
         .filter(|(_, bytes)| *bytes != 0)
-        .map(|(name, bytes)| format!("{name} {}", scale.rate(Some(bytes))))
-        .collect();
+        .partition(|(reason, _)| reason.is_in_total());
+    let part = |prefix: &str, (reason, bytes): (Reason, u64)| {
+        format!("{prefix}{} {}", reason.label(), scale.rate(Some(bytes)))
+    };
+    let in_total = in_total.into_iter().map(|one| part("", one));
+    let besides = besides.into_iter().map(|one| part("besides: ", one));
+    let parts: Vec<String> = in_total.chain(besides).collect();
     if parts.is_empty() {
         String::new()
     } else {
@@ -215,10 +212,10 @@ fn losses(system: &System) -> Option<String> {
 
 /// What was lost, if anything: `facts 3, tags 1`.
 pub fn losses_named(lost: &Lost) -> Option<String> {
-    let named = lost.named().into_iter();
-    let parts: Vec<String> = named
-        .filter_map(|(name, n)| Some(format!("{name} {}", n.filter(|n| *n != 0)?)))
-        .collect();
+    let part = |(loss, n): (Loss, Option<u64>)| {
+        Some(format!("{} {}", loss.name(), n.filter(|n| *n != 0)?))
+    };
+    let parts: Vec<String> = lost.parts().filter_map(part).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -1,6 +1,8 @@
 //! What the kernel half knows of a task.
 
-use super::Lag;
+use std::ops::Add;
+
+use super::{Lag, sum};
 
 /// What the kernel half says of a task, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,27 +50,6 @@ impl TaskBlock {
         self.write_self + self.write_flushed
     }
 
-    /// The sum of two tasks' block I/O, as far as it is known.
-    pub fn plus(&self, other: &TaskBlock) -> TaskBlock {
-        let known = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b).or(a).or(b);
-        TaskBlock {
-            read: self.read + other.read,
-            dirtied: known(self.dirtied, other.dirtied),
-            dirty_pending: known(self.dirty_pending, other.dirty_pending),
-            cancelled: known(self.cancelled, other.cancelled),
-            throttled_ns: known(self.throttled_ns, other.throttled_ns),
-            throttles: known(self.throttles, other.throttles),
-            write_self: self.write_self + other.write_self,
-            write_flushed: self.write_flushed + other.write_flushed,
-            write_shared: self.write_shared + other.write_shared,
-            submitted_for_others: self.submitted_for_others + other.submitted_for_others,
-            lag: match (self.lag, other.lag) {
-                (Some(one), Some(other)) => Some(one.and(&other)),
-                (one, other) => one.or(other),
-            },
-        }
-    }
-
     /// Whether anything happened in the interval; dirty pages that merely wait
     /// do not count.
     pub fn any(&self) -> bool {
@@ -81,5 +62,26 @@ impl TaskBlock {
             self.submitted_for_others,
         ];
         moved.into_iter().any(|n| n != 0)
+    }
+}
+
+impl Add for TaskBlock {
+    type Output = TaskBlock;
+
+    /// As far as it is known of both.
+    fn add(self, other: TaskBlock) -> TaskBlock {
+        TaskBlock {
+            read: self.read + other.read,
+            dirtied: sum(self.dirtied, other.dirtied),
+            dirty_pending: sum(self.dirty_pending, other.dirty_pending),
+            cancelled: sum(self.cancelled, other.cancelled),
+            throttled_ns: sum(self.throttled_ns, other.throttled_ns),
+            throttles: sum(self.throttles, other.throttles),
+            write_self: self.write_self + other.write_self,
+            write_flushed: self.write_flushed + other.write_flushed,
+            write_shared: self.write_shared + other.write_shared,
+            submitted_for_others: self.submitted_for_others + other.submitted_for_others,
+            lag: sum(self.lag, other.lag),
+        }
     }
 }

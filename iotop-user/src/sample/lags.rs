@@ -1,6 +1,6 @@
 //! How long pages waited: not only on average.
 
-use std::time::Duration;
+use std::{ops::Add, time::Duration};
 
 use iotop_common::LAGS;
 
@@ -21,9 +21,13 @@ impl Lag {
         let nanos = self.sum.as_nanos() / u128::from(self.pages.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
+
+impl Add for Lag {
+    type Output = Lag;
 
     /// Of two sets of pages together.
-    pub fn and(&self, other: &Lag) -> Lag {
+    fn add(self, other: Lag) -> Lag {
         Lag {
             sum: self.sum.saturating_add(other.sum),
             max: self.max.max(other.max),
@@ -43,14 +47,6 @@ pub struct Lags {
 }
 
 impl Lags {
-    /// Of two sets of pages together.
-    pub fn and(&self, other: &Lags) -> Lags {
-        Lags {
-            tick: self.tick.max(other.tick),
-            pages: std::array::from_fn(|class| self.pages[class] + other.pages[class]),
-        }
-    }
-
     /// How long a part of the pages waited at most: 0.5 is the median. Within a
     /// class all lengths are taken for equally frequent.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
@@ -75,6 +71,18 @@ impl Lags {
     }
 }
 
+impl Add for Lags {
+    type Output = Lags;
+
+    /// Of two sets of pages together.
+    fn add(self, other: Lags) -> Lags {
+        Lags {
+            tick: self.tick.max(other.tick),
+            pages: std::array::from_fn(|class| self.pages[class] + other.pages[class]),
+        }
+    }
+}
+
 /// How long the pages of a flush, or of one owner's part of it, had been dirty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushLag {
@@ -85,14 +93,6 @@ pub struct FlushLag {
 }
 
 impl FlushLag {
-    /// Of two sets of pages together.
-    pub fn and(&self, other: &FlushLag) -> FlushLag {
-        FlushLag {
-            lag: self.lag.and(&other.lag),
-            lags: self.lags.and(&other.lags),
-        }
-    }
-
     /// Half of the pages had been dirty for this long or less.
     pub fn p50(&self) -> Option<Duration> {
         self.quantile(0.5)
@@ -105,6 +105,18 @@ impl FlushLag {
 
     fn quantile(&self, part: f64) -> Option<Duration> {
         Some(self.lags.quantile(part)?.min(self.lag.max))
+    }
+}
+
+impl Add for FlushLag {
+    type Output = FlushLag;
+
+    /// Of two sets of pages together.
+    fn add(self, other: FlushLag) -> FlushLag {
+        FlushLag {
+            lag: self.lag + other.lag,
+            lags: self.lags + other.lags,
+        }
     }
 }
 

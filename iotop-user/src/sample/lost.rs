@@ -1,53 +1,127 @@
 //! What was lost.
 
-/// Events that were lost in the interval. `None`: not watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
-    /// netlink exit records lost to ENOBUFS.
-    pub exit_records: Option<u64>,
+use std::ops::{Add, Index, IndexMut};
+
+use super::sum;
+
+/// What may be lost: events, each of which is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// netlink exit records lost to ENOBUFS, or exits that found no room.
+    ExitRecords,
     /// Times a task was met while no owner slot was free.
-    pub owner_slots: Option<u64>,
+    OwnerSlots,
     /// Facts that found no room at all.
-    pub facts: Option<u64>,
+    Facts,
     /// Facts that were kept without their inode.
-    pub fact_inodes: Option<u64>,
+    FactInodes,
     /// Pages with no place in the tag table.
-    pub tags: Option<u64>,
+    Tags,
     /// Bios with more pages than were walked.
-    pub long_bios: Option<u64>,
+    LongBios,
     /// Kernel memory that could not be read.
-    pub faults: Option<u64>,
-    /// Runs of writeback workers that were not told of.
-    pub flushes: Option<u64>,
-    /// Bios of cgroups with a limit (`io.max`) of which nobody remembers who handed
+    Faults,
+    /// Runs of flushers that were not reported.
+    Flushes,
+    /// Bios of cgroups with a limit (`io.max`) for which it was not recorded who handed
     /// them over, should they be held back.
-    pub limited_bios: Option<u64>,
-    /// Paths of files that were not told; one is when its file is met the next time.
-    pub paths: Option<u64>,
+    LimitedBios,
+    /// Paths of files that were not reported. A path is when its file is met again.
+    Paths,
     /// Events at which the kernel did not run our programs (recursion).
-    pub missed_events: Option<u64>,
+    MissedEvents,
 }
+
+impl Loss {
+    /// All of them, in the order of the exports.
+    pub const ALL: [Loss; 11] = [
+        Loss::ExitRecords,
+        Loss::OwnerSlots,
+        Loss::Facts,
+        Loss::FactInodes,
+        Loss::Tags,
+        Loss::LongBios,
+        Loss::Faults,
+        Loss::Flushes,
+        Loss::LimitedBios,
+        Loss::Paths,
+        Loss::MissedEvents,
+    ];
+
+    /// Its name, in the exports and on screens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Loss::ExitRecords => "exit_records",
+            Loss::OwnerSlots => "owner_slots",
+            Loss::Facts => "facts",
+            Loss::FactInodes => "fact_inodes",
+            Loss::Tags => "tags",
+            Loss::LongBios => "long_bios",
+            Loss::Faults => "faults",
+            Loss::Flushes => "flushes",
+            Loss::LimitedBios => "limited_bios",
+            Loss::Paths => "paths",
+            Loss::MissedEvents => "missed_events",
+        }
+    }
+}
+
+/// What was lost in the interval, by [`Loss`]. `None`: not watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost([Option<u64>; Loss::ALL.len()]);
 
 impl Lost {
     /// True when nothing was lost as far as we can know.
     pub fn is_nothing(&self) -> bool {
-        self.named().iter().all(|(_, n)| n.unwrap_or(0) == 0)
+        self.0.iter().all(|n| n.unwrap_or(0) == 0)
     }
 
-    /// Every counter with its name in the exports.
-    pub fn named(&self) -> [(&'static str, Option<u64>); 11] {
-        [
-            ("exit_records", self.exit_records),
-            ("owner_slots", self.owner_slots),
-            ("facts", self.facts),
-            ("fact_inodes", self.fact_inodes),
-            ("tags", self.tags),
-            ("long_bios", self.long_bios),
-            ("faults", self.faults),
-            ("flushes", self.flushes),
-            ("limited_bios", self.limited_bios),
-            ("paths", self.paths),
-            ("missed_events", self.missed_events),
-        ]
+    /// Every loss and how many there were.
+    pub fn parts(&self) -> impl Iterator<Item = (Loss, Option<u64>)> {
+        Loss::ALL.into_iter().zip(self.0)
+    }
+}
+
+impl Index<Loss> for Lost {
+    type Output = Option<u64>;
+
+    fn index(&self, loss: Loss) -> &Option<u64> {
+        &self.0[loss as usize]
+    }
+}
+
+impl IndexMut<Loss> for Lost {
+    fn index_mut(&mut self, loss: Loss) -> &mut Option<u64> {
+        &mut self.0[loss as usize]
+    }
+}
+
+impl<const N: usize> From<[(Loss, u64); N]> for Lost {
+    fn from(parts: [(Loss, u64); N]) -> Lost {
+        let mut lost = Lost::default();
+        for (loss, n) in parts {
+            lost[loss] = Some(n);
+        }
+        lost
+    }
+}
+
+impl Add for Lost {
+    type Output = Lost;
+
+    fn add(self, other: Lost) -> Lost {
+        Lost(std::array::from_fn(|n| sum(self.0[n], other.0[n])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_loss_stands_at_its_own_place() {
+        for (n, loss) in Loss::ALL.into_iter().enumerate() {
+            assert_eq!(loss as usize, n, "{loss:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod lost;
 mod run;
 mod shared;
 mod spike;
+mod sum;
 mod system;
 mod task;
 mod time;
@@ -31,15 +32,16 @@ pub use disk::Disk;
 pub use fact::{BlockFact, FileKey, by_device};
 pub use flush::{Flush, FlushFile, FlushOwner, FlushReason};
 pub use lags::{FlushLag, Lag, Lags};
-pub use lost::Lost;
+pub use lost::{Loss, Lost};
 pub use run::{Asker, Run};
 pub use shared::SharedTask;
 pub use spike::{Spike, SpikePart, SpikeRule};
+pub use sum::sum;
 pub use system::System;
 pub use task::{Task, TaskKey};
 pub(crate) use time::{nanoseconds, rfc3339};
 pub use totals::BlockTotals;
-pub use unattributed::Unattributed;
+pub use unattributed::{Reason, Unattributed};
 pub use written::Written;
 
 /// A device's major and minor number.

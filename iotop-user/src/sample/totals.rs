@@ -1,8 +1,10 @@
 //! What facts add up to.
 
+use std::ops::Add;
+
 use iotop_common::Class;
 
-use super::{BlockFact, Unattributed};
+use super::{BlockFact, Reason, Unattributed};
 
 /// Block I/O as the kernel half saw it, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,23 +21,16 @@ pub struct BlockTotals {
     pub unattributed: Unattributed,
 }
 
-impl BlockTotals {
-    /// The sum of two.
-    pub fn plus(&self, other: &BlockTotals) -> BlockTotals {
-        let (a, b) = (&self.unattributed, &other.unattributed);
+impl Add for BlockTotals {
+    type Output = BlockTotals;
+
+    fn add(self, other: BlockTotals) -> BlockTotals {
         BlockTotals {
             read: self.read + other.read,
             write: self.write + other.write,
             attributed: self.attributed + other.attributed,
             shared: self.shared + other.shared,
-            unattributed: Unattributed {
-                pre_trace: a.pre_trace + b.pre_trace,
-                metadata: a.metadata + b.metadata,
-                swap: a.swap + b.swap,
-                stacked: a.stacked + b.stacked,
-                overflow: a.overflow + b.overflow,
-                unknown: a.unknown + b.unknown,
-            },
+            unattributed: self.unattributed + other.unattributed,
         }
     }
 }
@@ -53,27 +48,20 @@ impl BlockTotals {
     /// Adds a fact to the part it belongs to. What has an owner that is not
     /// known is `unknown`, so that the tasks always add up to the parts.
     pub fn count(&mut self, fact: &BlockFact) {
+        let reason = Reason::of(fact.class).unwrap_or(Reason::Unknown);
         let part = match (fact.class, fact.owner) {
             (Class::Read, _) => {
                 self.read += fact.bytes;
                 return;
             }
-            (Class::Stacked, _) => {
-                self.unattributed.stacked += fact.bytes;
-                return;
-            }
             (Class::Exact | Class::Direct, Some(_)) => &mut self.attributed,
             (Class::Shared, Some(_)) => &mut self.shared,
-            (Class::PreTrace, _) => &mut self.unattributed.pre_trace,
-            (Class::Metadata, _) => &mut self.unattributed.metadata,
-            (Class::Swap, _) => &mut self.unattributed.swap,
-            (Class::Overflow, _) => &mut self.unattributed.overflow,
-            (Class::Unknown | Class::Exact | Class::Direct | Class::Shared, _) => {
-                &mut self.unattributed.unknown
-            }
+            _ => &mut self.unattributed[reason],
         };
         *part += fact.bytes;
-        self.write += fact.bytes;
+        if reason.is_in_total() {
+            self.write += fact.bytes;
+        }
     }
 }
 
@@ -105,7 +93,7 @@ mod tests {
             assert_eq!(parts, totals.write);
             let all: u64 = facts.iter().map(|fact| fact.bytes).sum();
             assert_eq!(
-                totals.read + totals.write + totals.unattributed.stacked,
+                totals.read + totals.write + totals.unattributed[Reason::Stacked],
                 all
             );
         }

@@ -1,25 +1,141 @@
-//! Bytes with no owner.
+//! Bytes without an owner, by reason.
 
-/// Bytes with no owner, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unattributed {
-    /// Dirtied before the trace began.
-    pub pre_trace: u64,
-    /// File-system metadata and journals.
-    pub metadata: u64,
-    /// Swap.
-    pub swap: u64,
-    /// Lower devices' copies of upper bios: not part of `BlockTotals::write`.
-    pub stacked: u64,
+use std::ops::{Add, Index, IndexMut};
+
+use iotop_common::Class;
+
+/// Why bytes have no owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The page was dirtied before the trace began.
+    PreTrace,
+    /// Metadata and journals of a file system.
+    Metadata,
+    /// Memory that was swapped out.
+    Swap,
+    /// A lower device's copy of what was written to an upper one.
+    Stacked,
     /// One of our tables was full.
-    pub overflow: u64,
+    Overflow,
     /// Nothing tells.
-    pub unknown: u64,
+    Unknown,
 }
+
+impl Reason {
+    /// All of them, in the order of the exports.
+    pub const ALL: [Reason; 6] = [
+        Reason::PreTrace,
+        Reason::Metadata,
+        Reason::Swap,
+        Reason::Stacked,
+        Reason::Overflow,
+        Reason::Unknown,
+    ];
+
+    /// Its name in the exports, its label on screens, and what explanations say.
+    const fn words(self) -> [&'static str; 3] {
+        match self {
+            Reason::PreTrace => ["pre_trace", "pre-trace", "dirty before the trace began"],
+            Reason::Metadata => ["metadata", "metadata", "metadata and journals"],
+            Reason::Swap => ["swap", "swap", "swap"],
+            Reason::Stacked => ["stacked", "stacked", "copies on lower devices"],
+            Reason::Overflow => ["overflow", "overflow", "one of our tables was full"],
+            Reason::Unknown => ["unknown", "unknown", "unknown"],
+        }
+    }
+
+    /// In the exports.
+    pub const fn name(self) -> &'static str {
+        self.words()[0]
+    }
+
+    /// On screens.
+    pub const fn label(self) -> &'static str {
+        self.words()[1]
+    }
+
+    /// In explanations.
+    pub const fn sentence(self) -> &'static str {
+        self.words()[2]
+    }
+
+    /// Whether its bytes are part of `BlockTotals::write`. Copies are not: the upper
+    /// device's write is counted.
+    pub const fn is_in_total(self) -> bool {
+        !matches!(self, Reason::Stacked)
+    }
+
+    /// The reason that goes with a class; `None` where bytes of the class have an owner.
+    pub const fn of(class: Class) -> Option<Reason> {
+        match class {
+            Class::PreTrace => Some(Reason::PreTrace),
+            Class::Metadata => Some(Reason::Metadata),
+            Class::Swap => Some(Reason::Swap),
+            Class::Stacked => Some(Reason::Stacked),
+            Class::Overflow => Some(Reason::Overflow),
+            Class::Unknown => Some(Reason::Unknown),
+            Class::Read | Class::Exact | Class::Direct | Class::Shared => None,
+        }
+    }
+}
+
+/// Bytes without an owner, by [`Reason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unattributed([u64; Reason::ALL.len()]);
 
 impl Unattributed {
     /// The sum of what is part of `BlockTotals::write`.
     pub fn in_total(&self) -> u64 {
-        self.pre_trace + self.metadata + self.swap + self.overflow + self.unknown
+        let parts = self.parts().filter(|(reason, _)| reason.is_in_total());
+        parts.map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Every reason and its bytes.
+    pub fn parts(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(self.0)
+    }
+}
+
+impl Index<Reason> for Unattributed {
+    type Output = u64;
+
+    fn index(&self, reason: Reason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<Reason> for Unattributed {
+    fn index_mut(&mut self, reason: Reason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
+}
+
+impl<const N: usize> From<[(Reason, u64); N]> for Unattributed {
+    fn from(parts: [(Reason, u64); N]) -> Unattributed {
+        let mut all = Unattributed::default();
+        for (reason, bytes) in parts {
+            all[reason] += bytes;
+        }
+        all
+    }
+}
+
+impl Add for Unattributed {
+    type Output = Unattributed;
+
+    fn add(self, other: Unattributed) -> Unattributed {
+        Unattributed(std::array::from_fn(|n| self.0[n] + other.0[n]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_stands_at_its_own_place() {
+        for (n, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, n, "{reason:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{BlockTotals, FlushFile, FlushLag, FlushOwner, TaskKey};
+use super::{BlockTotals, FlushFile, FlushLag, FlushOwner, TaskKey, sum};
 
 /// Bytes and their owners.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Written {
 impl Written {
     /// Takes in what was written beside it.
     pub fn add(&mut self, other: &Written) {
-        self.totals = self.totals.plus(&other.totals);
+        self.totals = self.totals + other.totals;
         self.bios += other.bios;
         self.lag = sum(self.lag, other.lag);
         let places = self.owners.iter().map(|owner| owner.task.key()).zip(0..);
@@ -56,12 +56,5 @@ impl FlushOwner {
         }
         self.files = by_inode.into_values().collect();
         self.files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
-    }
-}
-
-fn sum(one: Option<FlushLag>, other: Option<FlushLag>) -> Option<FlushLag> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.and(&other)),
-        (one, other) => one.or(other),
     }
 }

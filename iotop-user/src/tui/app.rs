@@ -25,7 +25,7 @@ use super::{
 use crate::{
     host::devices::DeviceNames,
     sample::{Lost, Sample, Task},
-    view::{Accumulator, Kept, Row, sort, sum_lost},
+    view::{Accumulator, Kept, Row, sort},
 };
 
 /// Intervals of the machine's history.
@@ -172,7 +172,7 @@ impl App {
 
     /// Takes in an interval.
     pub fn sample(&mut self, sample: Sample) {
-        self.lost = sum_lost(&self.lost, &sample.system.lost);
+        self.lost = self.lost + sample.system.lost;
         let histories = &self.histories;
         self.gone
             .add(&sample, |key| histories.has(&RowKey::Task(*key)));

@@ -9,7 +9,11 @@ use super::{
     recent::{Movement, Person, Recent},
     rows::RowKey,
 };
-use crate::{cli::GroupBy, output::units, sample::FlushLag};
+use crate::{
+    cli::GroupBy,
+    output::units,
+    sample::{FlushLag, sum},
+};
 
 /// What is said of a row.
 #[derive(Clone, Debug, Default)]
@@ -102,10 +106,7 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
             if movement.class == Class::Shared {
                 detail.shared += movement.bytes;
             }
-            detail.lag = match (detail.lag, &movement.lag) {
-                (Some(one), Some(other)) => Some(one.and(&other.into())),
-                (one, other) => one.or(other.as_ref().map(FlushLag::from)),
-            };
+            detail.lag = sum(detail.lag, movement.lag.as_ref().map(FlushLag::from));
             // A task is its bytes' only owner.
             if matches!(target.key, RowKey::Group(_)) {
                 owners.add(owner(movement), movement);

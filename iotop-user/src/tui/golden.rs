@@ -18,7 +18,7 @@ use super::{
     sampler::Request,
     settings::{Colors, Settings},
 };
-use crate::{cli::GroupBy, collect::Rows, escape::escape, golden};
+use crate::{cli::GroupBy, collect::Rows, escape::escape, golden, sample::Loss};
 
 const PLAIN: Theme = Theme {
     colors: Colors::None,
@@ -139,7 +139,7 @@ fn without_ebpf_and_privilege_what_is_left_is_shown_and_what_is_missing_said() {
 fn losses_are_a_line_that_stays() {
     let mut app = app(Settings::default());
     let mut lossy = golden::flushed();
-    lossy.system.lost.facts = Some(3);
+    lossy.system.lost[Loss::Facts] = Some(3);
     app.sample(lossy);
     app.sample(golden::flushed());
     for size in [USUAL, (40, 10)] {

@@ -154,16 +154,14 @@ fn is_own(flush: &Flush) -> bool {
 fn owners(written: &Written) -> String {
     let all = written.totals.write.max(1) as f64;
     let none = &written.totals.unattributed;
-    let mut parts: HashMap<&str, u64> = HashMap::from([
-        ("(before the trace)", none.pre_trace),
-        ("(metadata)", none.metadata),
-        ("(swap)", none.swap),
-        ("(unknown)", none.unknown + none.overflow),
-    ]);
+    let in_total = none.parts().filter(|(reason, _)| reason.is_in_total());
+    let mut parts: HashMap<String, u64> = in_total
+        .map(|(reason, bytes)| (format!("({})", reason.label()), bytes))
+        .collect();
     for owner in &written.owners {
-        *parts.entry(&owner.task.comm).or_default() += owner.bytes;
+        *parts.entry(owner.task.comm.to_string()).or_default() += owner.bytes;
     }
-    let mut parts: Vec<(&str, f64)> = parts
+    let mut parts: Vec<(String, f64)> = parts
         .into_iter()
         .map(|(name, bytes)| (name, 100.0 * bytes as f64 / all))
         .filter(|(_, percent)| *percent >= 0.5)

@@ -14,7 +14,7 @@ use super::waited::Waited;
 use crate::{
     cli::GroupBy,
     host::devices::DeviceNames,
-    sample::{FlushLag, Number, Sample, Task, TaskKey},
+    sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
     view::{By, OnDevice, file_name},
 };
 
@@ -104,12 +104,8 @@ impl Movement {
             self.file = None;
         }
         self.bytes += other.bytes;
-        self.lag = match (&self.lag, &other.lag) {
-            (Some(one), Some(other)) => {
-                Some(FlushLag::from(one).and(&FlushLag::from(other)).into())
-            }
-            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
-        };
+        let lags = [&self.lag, &other.lag].map(|lag| lag.as_ref().map(FlushLag::from));
+        self.lag = sum(lags[0], lags[1]).map(|lag| lag.into());
     }
 }
 

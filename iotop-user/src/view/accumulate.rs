@@ -8,8 +8,8 @@ use std::{
 use iotop_common::Class;
 
 use crate::sample::{
-    BlockFact, BlockTotals, FileKey, Lost, Number, Sample, SharedTask, System, Task, TaskBlock,
-    TaskKey,
+    BlockFact, BlockTotals, FileKey, Number, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
+    sum,
 };
 
 /// Which facts are worth keeping: they can be as many as files were written.
@@ -125,20 +125,16 @@ fn did_anything(task: &Task) -> bool {
     task.stats.any() || task.block.is_some_and(|block| block.any())
 }
 
-fn sum_task(sum: &mut SharedTask, task: SharedTask) {
+fn sum_task(so_far: &mut SharedTask, task: SharedTask) {
     // Most tasks never do anything: all their sums are the row that they have anyway.
-    if is_idle(sum) && is_idle(&task) && (sum.stats, sum.block) == (task.stats, task.block) {
-        *sum = task;
+    if is_idle(so_far) && is_idle(&task) && (so_far.stats, so_far.block) == (task.stats, task.block)
+    {
+        *so_far = task;
         return;
     }
-    let stats = sum.stats.plus(&task.stats);
-    let block = match (sum.block, task.block) {
-        (Some(sum), Some(now)) => Some(sum.plus(&now)),
-        (sum, now) => sum.or(now),
-    };
-    *sum = SharedTask::from(Task {
-        stats,
-        block,
+    *so_far = SharedTask::from(Task {
+        stats: so_far.stats + task.stats,
+        block: sum(so_far.block, task.block),
         ..task.into_task()
     });
 }
@@ -147,24 +143,22 @@ fn is_idle(task: &Task) -> bool {
     !task.stats.any() && task.block.is_none_or(|block| block == TaskBlock::zero())
 }
 
-fn sum_facts(sum: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
+fn sum_facts(so_far: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
     let of =
         |fact: &BlockFact| -> FactOf { (fact.owner, fact.submitter, fact.file_key(), fact.class) };
-    let mut index: HashMap<FactOf, usize> = sum.facts.iter().map(of).zip(0..).collect();
+    let mut index: HashMap<FactOf, usize> = so_far.facts.iter().map(of).zip(0..).collect();
     for mut fact in facts {
         fact.owner = fact.owner.map(|n| place[n]);
         fact.submitter = fact.submitter.map(|n| place[n]);
-        let at = *index.entry(of(&fact)).or_insert(sum.facts.len());
-        let Some(known) = sum.facts.get_mut(at) else {
-            sum.facts.push(fact);
+        let at = *index.entry(of(&fact)).or_insert(so_far.facts.len());
+        let Some(known) = so_far.facts.get_mut(at) else {
+            so_far.facts.push(fact);
             continue;
         };
         known.bytes += fact.bytes;
         known.bios += fact.bios;
-        known.lag = match (known.lag, fact.lag) {
-            (Some(one), Some(other)) => Some(one.and(&other)),
-            (one, other) => one.or(other),
-        };
+        known.lag = sum(known.lag, fact.lag);
+        known.lags = known.lags + fact.lags;
     }
 }
 
@@ -172,49 +166,22 @@ fn sum_devices(sum: &mut Sample, devices: Vec<(Number, BlockTotals)>) {
     let mut all: BTreeMap<Number, BlockTotals> = sum.devices.drain(..).collect();
     for (device, totals) in devices {
         let known = all.entry(device).or_default();
-        *known = known.plus(&totals);
+        *known = *known + totals;
     }
     sum.devices.extend(all);
 }
 
-fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-fn sum_system(sum: &System, now: &System) -> System {
+fn sum_system(so_far: &System, now: &System) -> System {
     System {
-        pgpgin_bytes: plus(sum.pgpgin_bytes, now.pgpgin_bytes),
-        pgpgout_bytes: plus(sum.pgpgout_bytes, now.pgpgout_bytes),
-        dirtied_bytes: plus(sum.dirtied_bytes, now.dirtied_bytes),
-        written_bytes: plus(sum.written_bytes, now.written_bytes),
-        tasks_exited: plus(sum.tasks_exited, now.tasks_exited),
-        self_cpu_ns: plus(sum.self_cpu_ns, now.self_cpu_ns),
-        block: match (sum.block, now.block) {
-            (Some(sum), Some(now)) => Some(sum.plus(&now)),
-            (sum, now) => sum.or(now),
-        },
-        lost: sum_lost(&sum.lost, &now.lost),
+        pgpgin_bytes: sum(so_far.pgpgin_bytes, now.pgpgin_bytes),
+        pgpgout_bytes: sum(so_far.pgpgout_bytes, now.pgpgout_bytes),
+        dirtied_bytes: sum(so_far.dirtied_bytes, now.dirtied_bytes),
+        written_bytes: sum(so_far.written_bytes, now.written_bytes),
+        tasks_exited: sum(so_far.tasks_exited, now.tasks_exited),
+        self_cpu_ns: sum(so_far.self_cpu_ns, now.self_cpu_ns),
+        block: sum(so_far.block, now.block),
+        lost: so_far.lost + now.lost,
         ..now.clone()
-    }
-}
-
-/// All that was lost in two times.
-pub fn sum_lost(a: &Lost, b: &Lost) -> Lost {
-    Lost {
-        exit_records: plus(a.exit_records, b.exit_records),
-        owner_slots: plus(a.owner_slots, b.owner_slots),
-        facts: plus(a.facts, b.facts),
-        fact_inodes: plus(a.fact_inodes, b.fact_inodes),
-        tags: plus(a.tags, b.tags),
-        long_bios: plus(a.long_bios, b.long_bios),
-        faults: plus(a.faults, b.faults),
-        flushes: plus(a.flushes, b.flushes),
-        limited_bios: plus(a.limited_bios, b.limited_bios),
-        paths: plus(a.paths, b.paths),
-        missed_events: plus(a.missed_events, b.missed_events),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample
         .devices
         .retain(|(device, _)| devices.contains(device));
-    let sum = |sum: BlockTotals, (_, totals): &(Number, BlockTotals)| sum.plus(totals);
+    let sum = |sum: BlockTotals, (_, totals): &(Number, BlockTotals)| sum + *totals;
     let totals = sample.devices.iter().fold(BlockTotals::default(), sum);
     sample.system.block = known.then_some(totals);
     for task in &mut sample.tasks {
@@ -31,7 +31,7 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
         busy.extend(fact.submitter);
         let Some(owner) = fact.owner else { continue };
         if let Some(block) = &mut sample.tasks[owner].block {
-            *block = block.plus(&fact.of_owner());
+            *block = *block + fact.of_owner();
         }
         if fact.submitter != fact.owner
             && let Some(submitter) = fact.submitter

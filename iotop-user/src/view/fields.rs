@@ -4,7 +4,7 @@
 use std::{borrow::Cow, fmt, fmt::Write as _, time::Duration};
 
 use super::{By, Row, Value};
-use crate::sample::{Lag, Task, TaskBlock, Unattributed, nanoseconds, rfc3339};
+use crate::sample::{Lag, Reason, Task, TaskBlock, Unattributed, nanoseconds, rfc3339};
 
 /// How a value is printed in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fields! {
     Both Share "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
     Both Count "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
     Groups Bytes "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
-    Groups Bytes "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part.stacked);
+    Groups Bytes "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part[Reason::Stacked]);
     Both Span "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);
     Both Span "lag_max" "LAG_MAX" 7 "longest, nanoseconds" |row| lag(row, |lag| lag.max);
     Tasks Word "command" "COMMAND" 0 "command line, or the name; [name] of a kernel thread" |row| row.task().map(command).into();

@@ -10,7 +10,7 @@ use iotop_common::Class;
 
 use crate::{
     host::devices::DeviceNames,
-    sample::{BlockFact, BlockTotals, Group, Sample, Task, TaskBlock, Unattributed},
+    sample::{BlockFact, BlockTotals, Group, Reason, Sample, Task, TaskBlock, Unattributed, sum},
 };
 
 /// What the members of a group have in common.
@@ -92,8 +92,8 @@ fn by_task(sample: &Sample, name: impl Fn(&Task) -> Option<Arc<str>>) -> Vec<Gro
         let group = &mut groups.groups[at];
         group.name = name;
         group.tasks += 1;
-        group.stats = group.stats.plus(&task.stats);
-        group.block = plus(group.block, task.block);
+        group.stats = group.stats + task.stats;
+        group.block = sum(group.block, task.block);
         of.push(at);
     }
     for fact in &sample.facts {
@@ -137,7 +137,7 @@ fn by_fact<K: Copy + Eq + Hash>(
         } else {
             TaskBlock::default()
         };
-        group.block = plus(group.block, Some(block));
+        group.block = sum(group.block, Some(block));
     }
     let mut groups = groups.groups;
     if whole {
@@ -155,11 +155,16 @@ fn nowhere(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
     let left = |part: fn(&BlockTotals) -> u64| {
         part(&all).saturating_sub(known.iter().map(part).sum::<u64>())
     };
-    let unattributed = Unattributed {
-        overflow: left(|totals| totals.unattributed.overflow),
-        stacked: left(|totals| totals.unattributed.stacked),
-        ..Unattributed::default()
-    };
+    let unattributed = Unattributed::from([
+        (
+            Reason::Overflow,
+            left(|totals| totals.unattributed[Reason::Overflow]),
+        ),
+        (
+            Reason::Stacked,
+            left(|totals| totals.unattributed[Reason::Stacked]),
+        ),
+    ]);
     let block = TaskBlock {
         read: left(|totals| totals.read),
         ..TaskBlock::default()
@@ -170,13 +175,6 @@ fn nowhere(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
         unattributed: Some(unattributed),
         ..Group::default()
     })
-}
-
-fn plus(one: Option<TaskBlock>, other: Option<TaskBlock>) -> Option<TaskBlock> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.plus(&other)),
-        (one, other) => one.or(other),
-    }
 }
 
 /// Groups in the order of their first member.
@@ -262,7 +260,7 @@ mod tests {
         sample.facts[1].device = (8, 16);
         let block = sample.system.block.as_mut().expect("traced");
         block.write += 7;
-        block.unattributed.overflow = 7;
+        block.unattributed[Reason::Overflow] = 7;
         let all = block.write;
         for by in [By::Device, By::File] {
             let groups = grouped(sample.clone(), by, true);
@@ -274,7 +272,7 @@ mod tests {
             assert_eq!(written.sum::<u64>(), all, "{by:?}");
             let nowhere = groups.iter().find(|group| group.name.is_none());
             let rest = nowhere.and_then(|group| group.unattributed);
-            assert_eq!(rest.map(|rest| rest.overflow), Some(7));
+            assert_eq!(rest.map(|rest| rest[Reason::Overflow]), Some(7));
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     sample::{Number, Sample},
 };
 
-pub use accumulate::{Accumulator, Kept, sum_lost};
+pub use accumulate::{Accumulator, Kept};
 pub use device::on_device;
 pub use fields::{FIELDS, Field};
 pub use filter::Filter;

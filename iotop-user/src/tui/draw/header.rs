@@ -13,7 +13,7 @@ use crate::{
         table::{losses_named, reasons},
         units,
     },
-    sample::{BlockTotals, Disk, Sample, SharedTask, TaskCounters, Unattributed},
+    sample::{BlockTotals, Disk, Reason, Sample, SharedTask, TaskCounters, Unattributed},
     tui::{
         app::App,
         settings::{Figures, Settings},
@@ -132,7 +132,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
 /// The sum of the rows beside what the kernel says of the whole machine.
 fn io(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
     let system = &sample.system;
-    let sum = |sum: TaskCounters, task: &SharedTask| sum.plus(&task.stats);
+    let sum = |sum: TaskCounters, task: &SharedTask| sum + task.stats;
     let total = sample.tasks.iter().fold(system.counted, sum);
     let lines = [
         ("Total", total.read_bytes, total.write_bytes),
@@ -206,7 +206,7 @@ fn why_nobodys(of: &Unattributed, scale: &Scale) -> String {
     let reasons = reasons(of, scale);
     let all = format!(" {})", scale.rate(Some(of.in_total())));
     match reasons.strip_suffix(&all) {
-        Some(one) if of.stacked == 0 && !one.contains(',') => format!("{one})"),
+        Some(one) if of[Reason::Stacked] == 0 && !one.contains(',') => format!("{one})"),
         _ => reasons,
     }
 }
