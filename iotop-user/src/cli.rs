@@ -13,6 +13,7 @@ pub use config::*;
 pub use resolve::{UsageError, on_device};
 
 use crate::{
+    output::Export,
     sample::SpikeRule,
     view::{By, Field, Filter, Sort, fields},
 };
@@ -145,15 +146,6 @@ enum CommandCli {
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: DoctorFormat,
     },
-}
-
-/// A machine-readable format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Export {
-    /// One JSON object a line, version 1
-    Ndjson,
-    /// A header, then a line for each task (or group) and interval; no totals of the system
-    Csv,
 }
 
 /// What a line is.

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{DoctorFormat, Export, GroupBy};
+use super::{DoctorFormat, GroupBy};
 use crate::{
     collect::Wanted,
-    output::Text,
+    output::{Export, Text},
     sample::SpikeRule,
     view::{Field, Filter, OnDevice, Sort, View},
 };

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Action, Batch, Cli, CommandCli, Config, Ebpf, Export, GroupBy, Live, MIB, Options};
+use super::{Action, Batch, Cli, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
 use crate::{
     collect::{Rows, Wanted},
     host::devices::{self, Device},
-    output::Text,
+    output::{Export, Text},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
 };

@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use crate::{
-    cli::{Batch, Export},
+    cli::Batch,
     collect::{Collector, GATHER},
-    output::{Csv, Explain, Table, is_closed_pipe, losses_named, ndjson, say},
+    output::{Explain, Form, Table, is_closed_pipe, losses_named, say},
     sample::Sample,
-    view::{Viewer, fields, sort},
+    view::{Viewer, sort},
 };
 
 /// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
@@ -73,28 +73,16 @@ pub async fn run(
 struct Printer<'a> {
     batch: &'a Batch,
     viewer: Viewer<'a>,
-    form: Form,
-}
-
-enum Form {
-    Text(Table),
-    Explain(Explain),
-    Ndjson,
-    Csv(Csv),
+    form: Box<dyn Form>,
 }
 
 impl<'a> Printer<'a> {
     fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
-        let form = match batch.export {
-            None if batch.explain => {
-                Form::Explain(Explain::new(TimeZone::system(), notices, batch.only_spikes))
-            }
-            None => Form::Text(Table::new(batch.text.clone(), TimeZone::system(), notices)),
-            Some(Export::Ndjson) => Form::Ndjson,
-            Some(Export::Csv) => Form::Csv(Csv::new(match &batch.fields {
-                Some(chosen) => chosen.clone(),
-                None => fields::all(batch.view.by),
-            })),
+        let zone = TimeZone::system();
+        let form: Box<dyn Form> = match batch.export {
+            Some(export) => export.form(batch.view.by, batch.fields.as_deref()),
+            None if batch.explain => Box::new(Explain::new(zone, notices, batch.only_spikes)),
+            None => Box::new(Table::new(batch.text.clone(), zone, notices)),
         };
         Printer {
             batch,
@@ -105,12 +93,7 @@ impl<'a> Printer<'a> {
 
     /// What the interval lost, where the form has no place for it.
     fn unsaid(&self, sample: &Sample) -> Option<String> {
-        let has_place = match self.form {
-            Form::Text(_) => self.batch.text.quiet < 3,
-            Form::Explain(_) | Form::Ndjson => true,
-            Form::Csv(_) => false,
-        };
-        let lost = losses_named(&sample.system.lost).filter(|_| !has_place)?;
+        let lost = losses_named(&sample.system.lost).filter(|_| !self.form.tells_losses())?;
         let seq = sample.seq;
         Some(format!(
             "lost in interval {seq}: {lost}; its figures are incomplete"
@@ -124,31 +107,16 @@ impl<'a> Printer<'a> {
         }
         let sample = self.viewer.of(sample);
         let mut rows = sort::rows(&sample);
-        match (&self.batch.sort, &self.form) {
-            (Some(sort), _) => sort::by_key(&mut rows, sort),
-            (None, Form::Text(_)) => sort::by_weight(&mut rows),
-            (None, _) => {}
+        match &self.batch.sort {
+            Some(sort) => sort::by_key(&mut rows, sort),
+            None if self.form.is_for_people() => sort::by_weight(&mut rows),
+            None => {}
         }
-        match &mut self.form {
-            Form::Text(table) => {
-                out.write_all(table.format(&sample, &rows, terminal_width()).as_bytes())?;
-            }
-            Form::Explain(explain) => out.write_all(explain.format(&sample, last).as_bytes())?,
-            Form::Ndjson => {
-                let mut buffer = BytesMut::new();
-                ndjson(&sample, &rows, self.batch.view.by, &mut buffer)?;
-                out.write_all(&buffer)?;
-            }
-            Form::Csv(csv) => out.write_all(&csv.format(&sample, &rows)?)?,
-        }
+        let mut buffer = BytesMut::new();
+        self.form.print(&sample, &rows, last, &mut buffer)?;
+        out.write_all(&buffer)?;
         out.flush()
     }
-}
-
-/// `None`: standard output is no terminal.
-fn terminal_width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
-    Some(usize::from(width.0))
 }
 
 #[cfg(test)]

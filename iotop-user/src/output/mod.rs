@@ -4,6 +4,7 @@ pub(crate) mod cell;
 mod csv;
 pub(crate) mod explain;
 mod flush_line;
+mod form;
 mod ndjson;
 pub(crate) mod table;
 pub(crate) mod units;
@@ -13,6 +14,7 @@ use std::io::{self, Write as _};
 
 pub use csv::Csv;
 pub use explain::Explain;
+pub use form::{Export, Form};
 pub use ndjson::{SCHEMA, ndjson};
 pub use table::{Table, Text, losses_named};
 

@@ -11,10 +11,10 @@ use super::flush_line::{FlushLine, SpikeLine};
 use crate::{
     escape::is_dangerous,
     sample::{
-        BlockTotals, Group, Lag, Loss, Lost, Reason, Sample, System, Task, TaskBlock, TaskCounters,
-        Unattributed, nanoseconds, rfc3339,
+        BlockTotals, Group, Loss, Lost, Reason, Sample, System, Task, TaskBlock, Unattributed,
+        nanoseconds, rfc3339,
     },
-    view::{By, Row},
+    view::{By, FIELDS, Row, fields},
 };
 
 /// The JSON Schema of every line.
@@ -85,9 +85,8 @@ struct TaskLine<'a> {
     kthread: bool,
     exited: bool,
     #[serde(flatten)]
-    stats: StatsPart,
-    #[serde(flatten)]
-    block: BlockPart,
+    counters: Counters<'a>,
+    lag_ns: LagPart,
 }
 
 #[derive(Serialize)]
@@ -96,42 +95,22 @@ struct GroupLine<'a> {
     name: Option<&'a str>,
     tasks: u64,
     #[serde(flatten)]
-    stats: StatsPart,
-    #[serde(flatten)]
-    block: BlockPart,
+    counters: Counters<'a>,
+    lag_ns: LagPart,
     unattributed_write_bytes: Option<u64>,
     unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
-#[derive(Serialize)]
-struct StatsPart {
-    read_bytes: Option<u64>,
-    write_bytes: Option<u64>,
-    cancelled_write_bytes: Option<u64>,
-    read_char: Option<u64>,
-    write_char: Option<u64>,
-    read_syscalls: Option<u64>,
-    write_syscalls: Option<u64>,
-    blkio_count: Option<u64>,
-    blkio_delay_ns: Option<u64>,
-    swapin_count: Option<u64>,
-    swapin_delay_ns: Option<u64>,
-}
+/// The counters of a row, by the registry of fields.
+struct Counters<'a>(Row<'a>);
 
-#[derive(Serialize)]
-struct BlockPart {
-    block_read_bytes: Option<u64>,
-    dirtied_bytes: Option<u64>,
-    dirty_pending_bytes: Option<u64>,
-    cancelled_dirty_bytes: Option<u64>,
-    block_write_bytes: Option<u64>,
-    block_write_self_bytes: Option<u64>,
-    block_write_flushed_bytes: Option<u64>,
-    block_write_shared_bytes: Option<u64>,
-    submitted_for_others_bytes: Option<u64>,
-    throttled_ns: Option<u64>,
-    throttle_count: Option<u64>,
-    lag_ns: LagPart,
+impl Serialize for Counters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counters = FIELDS
+            .iter()
+            .filter(|field| field.ndjson == fields::Ndjson::Counter);
+        serializer.collect_map(counters.map(|field| (field.name, field.value(self.0).number())))
+    }
 }
 
 #[derive(Serialize)]
@@ -279,8 +258,8 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             container: task.container.as_deref(),
             kthread: task.kthread,
             exited: task.exited,
-            stats: StatsPart::from(&task.stats),
-            block: BlockPart::from(task.block.as_ref()),
+            counters: Counters(Row::Task(task)),
+            lag_ns: LagPart::from(task.block.as_ref()),
         }
     }
 }
@@ -292,57 +271,20 @@ impl GroupLine<'_> {
             by: by.map(By::name),
             name: group.name.as_deref(),
             tasks: group.tasks,
-            stats: StatsPart::from(&group.stats),
-            block: BlockPart::from(group.block.as_ref()),
+            counters: Counters(Row::Group(group)),
+            lag_ns: LagPart::from(group.block.as_ref()),
             unattributed_write_bytes: unattributed.map(Unattributed::in_total),
             unattributed: ByName::from(unattributed),
         }
     }
 }
 
-impl From<&TaskCounters> for StatsPart {
-    fn from(stats: &TaskCounters) -> StatsPart {
-        StatsPart {
-            read_bytes: stats.read_bytes,
-            write_bytes: stats.write_bytes,
-            cancelled_write_bytes: stats.cancelled_write_bytes,
-            read_char: stats.read_char,
-            write_char: stats.write_char,
-            read_syscalls: stats.read_syscalls,
-            write_syscalls: stats.write_syscalls,
-            blkio_count: stats.blkio_count,
-            blkio_delay_ns: stats.blkio_delay_ns,
-            swapin_count: stats.swapin_count,
-            swapin_delay_ns: stats.swapin_delay_ns,
-        }
-    }
-}
-
-impl From<Option<&Lag>> for LagPart {
-    fn from(lag: Option<&Lag>) -> LagPart {
+impl From<Option<&TaskBlock>> for LagPart {
+    fn from(block: Option<&TaskBlock>) -> LagPart {
+        let lag = block.and_then(|block| block.lag);
         LagPart {
             avg: lag.map(|lag| nanoseconds(lag.avg())),
             max: lag.map(|lag| nanoseconds(lag.max)),
-        }
-    }
-}
-
-impl From<Option<&TaskBlock>> for BlockPart {
-    fn from(block: Option<&TaskBlock>) -> BlockPart {
-        let of = |part: fn(&TaskBlock) -> u64| block.map(part);
-        BlockPart {
-            block_read_bytes: of(|b| b.read),
-            dirtied_bytes: block.and_then(|b| b.dirtied),
-            dirty_pending_bytes: block.and_then(|b| b.dirty_pending),
-            cancelled_dirty_bytes: block.and_then(|b| b.cancelled),
-            block_write_bytes: of(TaskBlock::write),
-            block_write_self_bytes: of(|b| b.write_self),
-            block_write_flushed_bytes: of(|b| b.write_flushed),
-            block_write_shared_bytes: of(|b| b.write_shared),
-            submitted_for_others_bytes: of(|b| b.submitted_for_others),
-            throttled_ns: block.and_then(|b| b.throttled_ns),
-            throttle_count: block.and_then(|b| b.throttles),
-            lag_ns: LagPart::from(block.and_then(|b| b.lag.as_ref())),
         }
     }
 }

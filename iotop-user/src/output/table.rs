@@ -68,6 +68,11 @@ impl Table {
         }
     }
 
+    /// Whether there are lines for the machine above the rows.
+    pub fn has_totals(&self) -> bool {
+        self.text.quiet < 3
+    }
+
     /// One interval. The last column is cut where the line would be wider
     /// than `width`.
     pub fn format(&mut self, sample: &Sample, rows: &[Row], width: Option<usize>) -> String {
@@ -83,7 +88,7 @@ impl Table {
             accumulated: self.text.accumulated,
             kilobytes: self.text.kilobytes,
         };
-        if self.text.quiet < 3 {
+        if self.has_totals() {
             self.system_lines(sample, &scale, &mut lines);
         }
         let header = match self.text.quiet {

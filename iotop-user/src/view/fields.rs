@@ -38,6 +38,15 @@ enum Of {
     Both,
 }
 
+/// How a field stands in NDJSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ndjson {
+    /// Every line of a row has it, under its name, as a number or null.
+    Counter,
+    /// In a form of its own, or not at all.
+    Other,
+}
+
 /// One field.
 pub struct Field {
     /// In `--fields`, `--sort` and CSV; in NDJSON too, where it has it.
@@ -50,6 +59,8 @@ pub struct Field {
     pub kind: Kind,
     /// What it means.
     pub about: &'static str,
+    /// How NDJSON has it.
+    pub ndjson: Ndjson,
     of: Of,
     value: for<'a> fn(Row<'a>) -> Value<'a>,
 }
@@ -110,7 +121,7 @@ const BEYOND_DISK: [&str; 6] = [
 ];
 
 macro_rules! fields {
-    ($($of:ident $kind:ident $name:literal $header:literal $width:literal $about:literal $value:expr;)*) => {
+    ($($of:ident $kind:ident $ndjson:ident $name:literal $header:literal $width:literal $about:literal $value:expr;)*) => {
         /// Every field, in the order of the exports.
         pub static FIELDS: &[Field] = &[$(Field {
             name: $name,
@@ -118,6 +129,7 @@ macro_rules! fields {
             width: $width,
             kind: Kind::$kind,
             about: $about,
+            ndjson: Ndjson::$ndjson,
             of: Of::$of,
             value: $value,
         }),*];
@@ -125,50 +137,50 @@ macro_rules! fields {
 }
 
 fields! {
-    Tasks Id "pid" "PID" 7 "process" |row| row.task().map(|task| task.pid).into();
-    Tasks Id "tid" "TID" 7 "thread" |row| row.task().map(|task| task.tid).into();
-    Tasks Id "ppid" "PPID" 7 "parent process" |row| row.task().and_then(|task| task.ppid).into();
-    Tasks Word "start_time" "START" 27 "when it started, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
-    Tasks Word "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
-    Tasks Word "user" "USER" 8 "user's name" |row| row.task().and_then(|task| task.user.as_deref()).into();
-    Tasks Id "uid" "UID" 5 "user's number" |row| row.task().and_then(|task| task.uid).into();
-    Tasks Word "comm" "COMM" 15 "command name as the kernel keeps it" |row| row.task().map(|task| &*task.comm).into();
-    Tasks Word "cmdline" "CMDLINE" 0 "command line" |row| row.task().and_then(|task| task.cmdline.as_deref()).into();
-    Tasks Word "cgroup" "CGROUP" 20 "cgroup's path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
-    Tasks Word "unit" "UNIT" 20 "systemd unit" |row| row.task().and_then(|task| task.unit.as_deref()).into();
-    Tasks Word "container" "CONTAINER" 14 "container" |row| row.task().and_then(|task| task.container.as_deref()).into();
-    Tasks Flag "kthread" "KTHREAD" 7 "it is a kernel thread" |row| row.task().map(|task| task.kthread).into();
-    Tasks Flag "exited" "EXIT" 4 "it is gone" |row| row.task().map(|task| task.exited).into();
-    Groups Id "tasks" "TASKS" 7 "how many tasks" |row| row.group().map(|group| group.tasks).into();
-    Both Bytes "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
-    Both Bytes "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
-    Both Bytes "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (task counters)" |row| row.stats().cancelled_write_bytes.into();
-    Both Bytes "read_char" "BUFFER_READ" 11 "through read(2) and its like (task counters)" |row| row.stats().read_char.into();
-    Both Bytes "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (task counters)" |row| row.stats().write_char.into();
-    Both Count "read_syscalls" "READ_SYSCALLS" 13 "read system calls (task counters)" |row| row.stats().read_syscalls.into();
-    Both Count "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (task counters)" |row| row.stats().write_syscalls.into();
-    Both Count "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
-    Both Share "blkio_delay_ns" "IO" 7 "time spent in them" |row| row.stats().blkio_delay_ns.into();
-    Both Count "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
-    Both Share "swapin_delay_ns" "SWAPIN" 7 "time spent in them" |row| row.stats().swapin_delay_ns.into();
-    Both Bytes "block_read_bytes" "BLOCK_READ" 11 "read from devices by the task itself" |row| block(row, |b| b.read);
-    Both Bytes "dirtied_bytes" "DIRTIED" 11 "page cache it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
-    Both Level "dirty_pending_bytes" "PENDING" 9 "made dirty by it and not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
-    Both Bytes "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages dropped before they were written" |row| row.block().and_then(|b| b.cancelled).into();
-    Both Bytes "caused_bytes" "CAUSED" 11 "all written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
-    Both Bytes "block_write_bytes" "BLOCK_WRITE" 11 "of those what is exactly known" |row| block(row, TaskBlock::write);
-    Both Bytes "block_write_self_bytes" "SELF" 11 "of BLOCK_WRITE what it submitted itself" |row| block(row, |b| b.write_self);
-    Both Bytes "block_write_flushed_bytes" "VIA_KERNEL" 11 "of BLOCK_WRITE what others submitted" |row| block(row, |b| b.write_flushed);
-    Both Bytes "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
-    Both Bytes "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
-    Both Share "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
-    Both Count "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
-    Groups Bytes "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
-    Groups Bytes "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part[Reason::Stacked]);
-    Both Span "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);
-    Both Span "lag_max" "LAG_MAX" 7 "longest, nanoseconds" |row| lag(row, |lag| lag.max);
-    Tasks Word "command" "COMMAND" 0 "command line, or the name; [name] of a kernel thread" |row| row.task().map(command).into();
-    Groups Word "name" "NAME" 0 "user, cgroup, unit, container, device, file" |row| row.group().and_then(|group| group.name.as_deref()).into();
+    Tasks Id Other "pid" "PID" 7 "process" |row| row.task().map(|task| task.pid).into();
+    Tasks Id Other "tid" "TID" 7 "thread" |row| row.task().map(|task| task.tid).into();
+    Tasks Id Other "ppid" "PPID" 7 "parent process" |row| row.task().and_then(|task| task.ppid).into();
+    Tasks Word Other "start_time" "START" 27 "when it started, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
+    Tasks Word Other "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
+    Tasks Word Other "user" "USER" 8 "user's name" |row| row.task().and_then(|task| task.user.as_deref()).into();
+    Tasks Id Other "uid" "UID" 5 "user's number" |row| row.task().and_then(|task| task.uid).into();
+    Tasks Word Other "comm" "COMM" 15 "command name as the kernel keeps it" |row| row.task().map(|task| &*task.comm).into();
+    Tasks Word Other "cmdline" "CMDLINE" 0 "command line" |row| row.task().and_then(|task| task.cmdline.as_deref()).into();
+    Tasks Word Other "cgroup" "CGROUP" 20 "cgroup's path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
+    Tasks Word Other "unit" "UNIT" 20 "systemd unit" |row| row.task().and_then(|task| task.unit.as_deref()).into();
+    Tasks Word Other "container" "CONTAINER" 14 "container" |row| row.task().and_then(|task| task.container.as_deref()).into();
+    Tasks Flag Other "kthread" "KTHREAD" 7 "it is a kernel thread" |row| row.task().map(|task| task.kthread).into();
+    Tasks Flag Other "exited" "EXIT" 4 "it is gone" |row| row.task().map(|task| task.exited).into();
+    Groups Id Other "tasks" "TASKS" 7 "how many tasks" |row| row.group().map(|group| group.tasks).into();
+    Both Bytes Counter "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
+    Both Bytes Counter "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
+    Both Bytes Counter "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (task counters)" |row| row.stats().cancelled_write_bytes.into();
+    Both Bytes Counter "read_char" "BUFFER_READ" 11 "through read(2) and its like (task counters)" |row| row.stats().read_char.into();
+    Both Bytes Counter "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (task counters)" |row| row.stats().write_char.into();
+    Both Count Counter "read_syscalls" "READ_SYSCALLS" 13 "read system calls (task counters)" |row| row.stats().read_syscalls.into();
+    Both Count Counter "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (task counters)" |row| row.stats().write_syscalls.into();
+    Both Count Counter "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
+    Both Share Counter "blkio_delay_ns" "IO" 7 "time spent in them" |row| row.stats().blkio_delay_ns.into();
+    Both Count Counter "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
+    Both Share Counter "swapin_delay_ns" "SWAPIN" 7 "time spent in them" |row| row.stats().swapin_delay_ns.into();
+    Both Bytes Counter "block_read_bytes" "BLOCK_READ" 11 "read from devices by the task itself" |row| block(row, |b| b.read);
+    Both Bytes Counter "dirtied_bytes" "DIRTIED" 11 "page cache it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
+    Both Level Counter "dirty_pending_bytes" "PENDING" 9 "made dirty by it and not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
+    Both Bytes Counter "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages dropped before they were written" |row| row.block().and_then(|b| b.cancelled).into();
+    Both Bytes Other "caused_bytes" "CAUSED" 11 "all written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
+    Both Bytes Counter "block_write_bytes" "BLOCK_WRITE" 11 "of those what is exactly known" |row| block(row, TaskBlock::write);
+    Both Bytes Counter "block_write_self_bytes" "SELF" 11 "of BLOCK_WRITE what it submitted itself" |row| block(row, |b| b.write_self);
+    Both Bytes Counter "block_write_flushed_bytes" "VIA_KERNEL" 11 "of BLOCK_WRITE what others submitted" |row| block(row, |b| b.write_flushed);
+    Both Bytes Counter "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
+    Both Bytes Counter "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
+    Both Share Counter "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
+    Both Count Counter "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
+    Groups Bytes Other "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
+    Groups Bytes Other "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part[Reason::Stacked]);
+    Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);
+    Both Span Other "lag_max" "LAG_MAX" 7 "longest, nanoseconds" |row| lag(row, |lag| lag.max);
+    Tasks Word Other "command" "COMMAND" 0 "command line, or the name; [name] of a kernel thread" |row| row.task().map(command).into();
+    Groups Word Other "name" "NAME" 0 "user, cgroup, unit, container, device, file" |row| row.group().and_then(|group| group.name.as_deref()).into();
 }
 
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {

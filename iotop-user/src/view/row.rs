@@ -60,6 +60,16 @@ pub enum Value<'a> {
     Word(Cow<'a, str>),
 }
 
+impl Value<'_> {
+    /// The number, if it is one.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
 impl From<Option<u64>> for Value<'_> {
     fn from(number: Option<u64>) -> Self {
         number.map_or(Value::Unknown, Value::Number)

@@ -1,0 +1,133 @@
+//! What a batch prints: each form is one implementation of [`Form`].
+
+use std::io;
+
+use bytes::BytesMut;
+use clap::ValueEnum;
+
+use super::{Csv, Explain, Table, ndjson};
+use crate::{
+    sample::Sample,
+    view::{By, Field, Row, fields},
+};
+
+/// A machine-readable format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// One JSON object a line, version 1
+    Ndjson,
+    /// A header, then a line for each task (or group) and interval; no totals of the system
+    Csv,
+}
+
+impl Export {
+    /// The form that prints it: rows of this grouping, with the chosen fields.
+    pub fn form(self, by: Option<By>, chosen: Option<&[&'static Field]>) -> Box<dyn Form> {
+        match self {
+            Export::Ndjson => Box::new(Ndjson(by)),
+            Export::Csv => Box::new(Csv::new(match chosen {
+                Some(chosen) => chosen.to_vec(),
+                None => fields::all(by),
+            })),
+        }
+    }
+}
+
+/// How samples are printed.
+pub trait Form {
+    /// Appends the whole lines of a sample; `last`: no other one comes.
+    ///
+    /// # Errors
+    ///
+    /// The library's that writes the format; none is expected.
+    fn print(
+        &mut self,
+        sample: &Sample,
+        rows: &[Row],
+        last: bool,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()>;
+
+    /// Whether its lines tell what was lost.
+    fn tells_losses(&self) -> bool {
+        true
+    }
+
+    /// Whether people read it, so that rows of most weight come first.
+    fn is_for_people(&self) -> bool {
+        false
+    }
+}
+
+/// Its lines need nothing that outlives a sample.
+struct Ndjson(Option<By>);
+
+impl Form for Ndjson {
+    fn print(
+        &mut self,
+        sample: &Sample,
+        rows: &[Row],
+        _: bool,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        ndjson(sample, rows, self.0, buffer)
+    }
+}
+
+impl Form for Csv {
+    fn print(
+        &mut self,
+        sample: &Sample,
+        rows: &[Row],
+        _: bool,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        buffer.extend_from_slice(&self.format(sample, rows)?);
+        Ok(())
+    }
+
+    fn tells_losses(&self) -> bool {
+        false
+    }
+}
+
+impl Form for Table {
+    fn print(
+        &mut self,
+        sample: &Sample,
+        rows: &[Row],
+        _: bool,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        let text = self.format(sample, rows, terminal_width());
+        buffer.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn tells_losses(&self) -> bool {
+        self.has_totals()
+    }
+
+    fn is_for_people(&self) -> bool {
+        true
+    }
+}
+
+impl Form for Explain {
+    fn print(
+        &mut self,
+        sample: &Sample,
+        _: &[Row],
+        last: bool,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        buffer.extend_from_slice(self.format(sample, last).as_bytes());
+        Ok(())
+    }
+}
+
+/// `None`: standard output is no terminal.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0))
+}
