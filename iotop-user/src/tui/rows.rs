@@ -19,7 +19,7 @@ use crate::{
     collect::{Wanted, processes::processes, select::of_wanted},
     host::devices::DeviceNames,
     sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
-    view::{By, Filter, OnDevice, Row, group, on_device, sort},
+    view::{By, Filter, OnDevice, Row, Steps, sort},
 };
 
 /// What makes a row the same one in the next interval.
@@ -258,17 +258,16 @@ impl Show<'_> {
         if only {
             self.only(Arc::make_mut(&mut sample));
         }
-        if let Some(device) = &self.scope.device {
-            on_device(Arc::make_mut(&mut sample), &device.numbers);
-        }
-        if let Some(filter) = filter {
-            filter.apply(Arc::make_mut(&mut sample));
-        }
-        if let Some(by) = by {
+        let steps = Steps {
+            device: self.scope.device.as_ref(),
+            filter: filter.as_ref(),
+            by,
+        };
+        if steps.any() {
             let whole = self.is_whole();
             let sample = Arc::make_mut(&mut sample);
-            group(sample, by, self.devices, whole);
-            if by.is_of_facts() {
+            steps.apply(sample, whole, self.devices);
+            if let Some(by) = by.filter(|by| by.is_of_facts()) {
                 self.put_back(by, whole, histories, sample);
             }
         }

@@ -72,18 +72,47 @@ impl<'a> Viewer<'a> {
         if let Some(accumulator) = &mut self.accumulator {
             accumulator.add(&mut sample);
         }
-        if let Some(device) = &self.view.device {
-            on_device(&mut sample, &device.numbers);
-        }
-        if let Some(filter) = &self.view.filter {
-            filter.apply(&mut sample);
-        }
-        if let Some(by) = self.view.by {
-            let Wanted { pids, uids, .. } = self.wanted;
-            let whole = pids.is_empty() && uids.is_empty() && self.view.filter.is_none();
-            group(&mut sample, by, &mut self.names, whole);
-        }
+        let Wanted { pids, uids, .. } = self.wanted;
+        let whole = pids.is_empty() && uids.is_empty() && self.view.filter.is_none();
+        let steps = Steps {
+            device: self.view.device.as_ref(),
+            filter: self.view.filter.as_ref(),
+            by: self.view.by,
+        };
+        steps.apply(&mut sample, whole, &mut self.names);
         sample
+    }
+}
+
+/// The steps from a sample of tasks to what is shown of it, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    /// Only these devices' I/O.
+    pub device: Option<&'a OnDevice>,
+    /// Only tasks whose command matches.
+    pub filter: Option<&'a Filter>,
+    /// Groups instead of tasks.
+    pub by: Option<By>,
+}
+
+impl Steps<'_> {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        self.device.is_some() || self.filter.is_some() || self.by.is_some()
+    }
+
+    /// Takes them. `whole`: no task was left out before or is by the filter, so that
+    /// groups may have what has no owner.
+    pub fn apply(&self, sample: &mut Sample, whole: bool, names: &mut DeviceNames) {
+        if let Some(device) = self.device {
+            on_device(sample, &device.numbers);
+        }
+        if let Some(filter) = self.filter {
+            filter.apply(sample);
+        }
+        if let Some(by) = self.by {
+            group(sample, by, names, whole);
+        }
     }
 }
 
