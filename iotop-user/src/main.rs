@@ -119,16 +119,19 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let opened = sources::open(ebpf, batch.wanted.flushes).context("the kernel half")?;
         capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
+        // A limit of this kernel that matters only for cgroups with io.max is doctor's.
+        let notices = opened.notices.iter().filter(|one| !one.is_about_io_max());
+        let notices: Vec<String> = notices.map(ToString::to_string).collect();
         // Text says them above its first table.
         if batch.export.is_some() || batch.text.quiet > 2 {
-            for notice in &opened.notices {
+            for notice in &notices {
                 say(notice);
             }
         }
         let collector = Collector::new(opened.sources, batch.wanted.clone())
             .context("reading the kernel's counters")?;
         let mut out = io::stdout().lock();
-        batch::run(collector, batch, opened.notices, &mut out).await
+        batch::run(collector, batch, notices, &mut out).await
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -105,7 +105,8 @@ pub fn examine(ebpf: &Ebpf) -> Report {
                 let functions = attached.chain(refused).any(On::is_function);
                 kernel::limits::of(probe.layout(), functions, probe.whole_folios())
             };
-            missing.extend(probe.refused().iter().take(1).map(without));
+            let refused = probe.refused().iter().take(1);
+            missing.extend(refused.map(|one| without(one).to_string()));
             let all = map_memory(proc_root);
             memory.other_maps_bytes = all
                 .zip(memory.tags_bytes)

@@ -9,18 +9,21 @@ use crate::{
     causes::{root, with_causes},
     cli::Ebpf,
     collect::Sources,
-    host::kernel::{
-        btf::{Btf, BtfError},
-        capabilities::Capabilities,
-        clock,
-        counted::Counted,
-        frames::{Frames, FramesError},
-        hooks::{self, NoTracepoint},
-        layout::{self, LayoutError, Machine},
-        memory,
-        reasons::Reasons,
-        settings::Settings,
-        uevents::BlockEvents,
+    host::{
+        Notice,
+        kernel::{
+            btf::{Btf, BtfError},
+            capabilities::Capabilities,
+            clock,
+            counted::Counted,
+            frames::{Frames, FramesError},
+            hooks::{self, NoTracepoint},
+            layout::{self, LayoutError, Machine},
+            memory,
+            reasons::Reasons,
+            settings::Settings,
+            uevents::BlockEvents,
+        },
     },
     probe::{Kernel, OBJECT, Probe, ProbeError, Refused},
     taskstats::{ExitListener, TaskstatsSocket},
@@ -37,7 +40,7 @@ pub struct Opened {
     /// What could be opened.
     pub sources: Sources,
     /// What could not, why, and what to do about it.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
     /// The tasks' numbers are those of our own /proc.
     pub own_pids: bool,
 }
@@ -101,10 +104,7 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
         (Ok(probe), _) => Some(probe),
         (Err(error), Ebpf::File(_)) => return Err(error),
         (Err(error), _) => {
-            notices.push(format!(
-                "no eBPF, so nobody is told who caused the writes: {}",
-                with_causes(&error)
-            ));
+            notices.push(Notice::NoEbpf(with_causes(&error)));
             None
         }
     };
@@ -113,18 +113,13 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
     if probe.is_none() {
         match TaskstatsSocket::open() {
             Ok(socket) => taskstats = Some(socket),
-            Err(error) => notices.push(format!(
-                "no taskstats, so only our own tasks' figures are known, and SWAPIN and IO are \
-                 not: {}",
-                with_causes(&error)
-            )),
+            Err(error) => notices.push(Notice::NoTaskstats(with_causes(&error))),
         }
         match ExitListener::open(&sys_root) {
             Ok(listener) => exits = Some(listener),
-            Err(error) if taskstats.is_some() => notices.push(format!(
-                "no exit records, so what a task does in its last interval is unknown: {}",
-                with_causes(&error)
-            )),
+            Err(error) if taskstats.is_some() => {
+                notices.push(Notice::NoExitRecords(with_causes(&error)));
+            }
             Err(_) => {}
         }
     }
@@ -134,21 +129,13 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
         (None, None) => Counted::NONE,
     };
     if probe.is_some() || taskstats.is_some() {
-        notices.extend(counted.unknown().map(str::to_owned));
+        notices.extend(counted.unknown().map(Notice::NotCounted));
     }
     if counted.delays && !settings.counts_delays() {
-        notices.push(
-            "SWAPIN and IO are unknown, the kernel does not count delays; \
-             `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards"
-                .to_owned(),
-        );
+        notices.push(Notice::DelaysOff);
     }
     if probe.is_some() && settings.first_pid_namespace == Some(false) {
-        notices.push(
-            "in a pid namespace of its own: TIDs are the machine's, and tasks outside of it are \
-             told of when they write or exit"
-                .to_owned(),
-        );
+        notices.push(Notice::OwnPidNamespace);
     }
     notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
     let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
@@ -169,24 +156,23 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
 }
 
 /// What is not known without a program.
-pub fn without(refused: &Refused) -> String {
+pub fn without(refused: &Refused) -> Notice {
     let Refused { hook, error } = refused;
-    if !hook.on.is_function() {
-        return format!(
-            "{} is unknown: this kernel refuses {} ({}); please report it with the output of \
-             `iotop-trace doctor`",
-            hook.purpose,
-            hook.on,
-            root(error)
-        );
-    }
-    format!(
-        "{} is unknown: this kernel refuses {} ({}); one with CONFIG_FUNCTION_TRACER and \
-         CONFIG_BPF_JIT, as distributions have, takes it",
+    let unknown = format!(
+        "{} is unknown: this kernel refuses {} ({})",
         hook.purpose,
         hook.on,
         root(error)
-    )
+    );
+    match hook.on.is_function() {
+        true => Notice::IoMaxUnseen(format!(
+            "{unknown}; one with CONFIG_FUNCTION_TRACER and CONFIG_BPF_JIT, as distributions \
+             have, takes it"
+        )),
+        false => Notice::Refused(format!(
+            "{unknown}; please report it with the output of `iotop-trace doctor`"
+        )),
+    }
 }
 
 /// Loads and attaches the kernel half, which tells of flushes and paths if `flushes`.

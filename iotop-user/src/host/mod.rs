@@ -3,6 +3,10 @@
 pub mod devices;
 pub(crate) mod disks;
 pub mod identity;
+pub mod io_max;
 pub mod kernel;
+mod notice;
 pub(crate) mod task_io;
 pub(crate) mod vmstat;
+
+pub use notice::Notice;

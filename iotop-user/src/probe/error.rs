@@ -1,6 +1,6 @@
 //! What can go wrong between us and the kernel half.
 
-use std::io;
+use std::{error::Error, io, iter};
 
 use crate::{causes::with_causes, host::kernel::hooks::On};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
@@ -76,14 +76,21 @@ impl ProbeError {
 }
 
 fn memory_hint(error: &EbpfError) -> &'static str {
-    let text = format!("{error:?}");
-    if text.contains("OutOfMemory") || text.contains("code: 12") {
-        "; there is too little memory for the page tags (`iotop-trace doctor` says how much they take)"
-    } else if text.contains("PermissionDenied") || text.contains("code: 1,") {
-        "; run it with sudo, or give it CAP_BPF and CAP_PERFMON"
-    } else {
-        ""
+    match errno(error) {
+        Some(libc::ENOMEM) => {
+            "; there is too little memory for the page tags (`iotop-trace doctor` says how much \
+             they take)"
+        }
+        Some(libc::EPERM) => "; run it with sudo, or give it CAP_BPF and CAP_PERFMON",
+        _ => "",
     }
+}
+
+/// The kernel's answer among an error's causes.
+fn errno(error: &EbpfError) -> Option<i32> {
+    let first: &dyn Error = error;
+    let mut causes = iter::successors(Some(first), |error| (*error).source());
+    causes.find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
 }
 
 /// Tells an object that can't be read from one that the kernel refuses.
@@ -96,5 +103,22 @@ pub(super) fn load(object: &str, source: EbpfError) -> ProbeError {
             }
         }
         other => ProbeError::Load(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_answer_is_found_among_the_causes() {
+        for (errno, word) in [(libc::ENOMEM, "too little memory"), (libc::EPERM, "sudo")] {
+            let error = EbpfError::MapError(MapError::CreateError {
+                name: "TAGS".to_owned(),
+                io_error: io::Error::from_raw_os_error(errno),
+            });
+            let said = load("the built-in object", error).to_string();
+            assert!(said.contains(word), "{said}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use aya::{
 };
 
 use super::{ProbeError, bpf};
-use crate::host::kernel::hooks::{Hook, LATER, On};
+use crate::host::kernel::hooks::{Hook, On};
 
 /// The program that passes over all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
@@ -178,10 +178,9 @@ pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<Borrowed
 pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
-        // A function's program loses no bytes.
-        .filter(|attached| {
-            !LATER.contains(&attached.hook.program) && !attached.hook.on.is_function()
-        })
+        // What a retry was kept from is lost only if the program before it was, too. A
+        // function's program loses no bytes.
+        .filter(|attached| attached.hook.retry_of.is_none() && !attached.hook.on.is_function())
         .filter_map(|attached| bpf::recursion_misses(&attached.fd).ok())
         .sum()
 }

@@ -23,7 +23,7 @@ use super::{
     settings::{Figures, Graph, Settings},
 };
 use crate::{
-    host::devices::DeviceNames,
+    host::{Notice, devices::DeviceNames, io_max::IoMax},
     sample::{Lost, Sample, Task},
     view::{Accumulator, Kept, Row, sort},
 };
@@ -78,7 +78,7 @@ pub enum Effect {
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
     /// What is missing and why.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
     /// The numbers of tasks are those of our own /proc.
     pub own_pids: bool,
     /// Where the configuration is kept.
@@ -127,6 +127,8 @@ pub struct App {
     pub zone: TimeZone,
     /// Where things were drawn.
     pub drawn: Places,
+    /// Whether `io.max` holds anybody back.
+    pub io_max: IoMax,
     gone: Gone,
     recent: Recent,
     devices: DeviceNames,
@@ -164,6 +166,7 @@ impl App {
             lost: Lost::default(),
             zone,
             drawn: Places::default(),
+            io_max: IoMax::default(),
             gone: Gone::default(),
             recent: Recent::default(),
             devices: DeviceNames::new(Path::new("/sys")),
@@ -173,6 +176,11 @@ impl App {
     /// Takes in an interval.
     pub fn sample(&mut self, sample: Sample) {
         self.lost = self.lost + sample.system.lost;
+        if self.machine.notices.iter().any(Notice::is_about_io_max) {
+            let busy = sample.tasks.iter().filter(|task| task.did_io());
+            self.io_max
+                .look(busy.filter_map(|task| task.cgroup.as_deref()));
+        }
         let histories = &self.histories;
         self.gone
             .add(&sample, |key| histories.has(&RowKey::Task(*key)));

@@ -18,7 +18,7 @@ use super::{
     sampler::Request,
     settings::{Colors, Settings},
 };
-use crate::{cli::GroupBy, collect::Rows, escape::escape, golden, sample::Loss};
+use crate::{cli::GroupBy, collect::Rows, escape::escape, golden, host::Notice, sample::Loss};
 
 const PLAIN: Theme = Theme {
     colors: Colors::None,
@@ -125,8 +125,8 @@ fn an_exited_writer_stays_and_goes_when_it_is_not_wanted() {
 fn without_ebpf_and_privilege_what_is_left_is_shown_and_what_is_missing_said() {
     let mut app = app(Settings::default());
     app.machine.notices = vec![
-        "no eBPF, so nobody is told who caused the writes: it needs CAP_BPF and CAP_PERFMON; run it with sudo".to_owned(),
-        "no taskstats".to_owned(),
+        Notice::NoEbpf("it needs CAP_BPF and CAP_PERFMON; run it with sudo".to_owned()),
+        Notice::Refused("no taskstats".to_owned()),
     ];
     app.sample(golden::without_ebpf());
     check("no_ebpf", &mut app, USUAL);
@@ -523,7 +523,7 @@ fn eighty_columns_hold_the_header() {
 #[test]
 fn that_delays_are_not_counted_is_not_said_when_a_key_has_turned_it_on() {
     let mut app = app(Settings::default());
-    app.machine.notices = vec!["SWAPIN and IO are unknown".to_owned()];
+    app.machine.notices = vec![Notice::DelaysOff];
     let mut said = |sample| {
         app.sample(sample);
         text(&buffer(&mut app, PLAIN, USUAL)).contains("! SWAPIN")
@@ -565,4 +565,20 @@ proptest! {
         app.sample(sample);
         buffer(&mut app, PLAIN, (width, height));
     }
+}
+
+#[test]
+fn what_this_kernel_never_tells_of_io_max_is_said_only_while_a_limit_holds_back() {
+    let mut app = app(Settings::default());
+    app.machine.notices = vec![Notice::IoMaxUnseen("who handed over is unknown".to_owned())];
+    app.sample(golden::flushed());
+    let mut said = |held_back| {
+        app.io_max.holds_back = held_back;
+        text(&buffer(&mut app, PLAIN, USUAL)).contains("! who handed over")
+    };
+    assert!(!said(false));
+    assert!(said(true));
+    press(&mut app, "?");
+    app.io_max.holds_back = false;
+    assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("! who handed over"));
 }

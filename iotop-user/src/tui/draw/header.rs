@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
+    host::Notice,
     output::{
         cell::Scale,
         table::{losses_named, reasons},
@@ -362,9 +363,13 @@ fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
     }
     // No more after its key was pressed, and not where a row is worth more.
     let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
-    let counted = |notice: &&String| counts && notice.starts_with("SWAPIN and IO are");
-    let notices = app.machine.notices.iter();
-    said.extend(notices.filter(|notice| !counted(notice)).cloned());
+    let matters = |notice: &&Notice| match notice {
+        Notice::DelaysOff => !counts,
+        Notice::IoMaxUnseen(_) => app.io_max.holds_back,
+        _ => true,
+    };
+    let notices = app.machine.notices.iter().filter(matters);
+    said.extend(notices.map(Notice::to_string));
     let Some(first) = said.first() else { return };
     let more = match said.len() {
         1 => String::new(),

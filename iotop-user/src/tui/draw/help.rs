@@ -9,7 +9,7 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for notice in &app.machine.notices {
         let alarm = theme.tone(Tone::Alarm);
-        let text = format!("! {}", theme.text(notice));
+        let text = format!("! {}", theme.text(&notice.to_string()));
         let text = wrapped(&text, usize::from(width), "  ");
         lines.extend(text.into_iter().map(|line| Line::styled(line, alarm)));
     }
