@@ -50,7 +50,7 @@ enum Task {
     Vm(vm::Options),
     /// Keep what the matrix' kernels say of their types, for the unit tests
     RecordBtf(record_btf::Options),
-    /// Make the README's pictures: the real program's screens under a real load
+    /// Make the pictures of README and docs/: the real program's screens under a real load
     Screenshots(screenshots::Options),
     /// Measure what tracing costs
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The pictures of README: the real program's screens under a real load.
+//! The pictures of README and docs/: the real program's screens under a real load.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;

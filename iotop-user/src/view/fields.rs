@@ -413,11 +413,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_explains_every_field() {
-        let readme = include_str!("../../../README.md");
+    fn the_output_reference_explains_every_field() {
+        let reference = include_str!("../../../docs/output.md");
         for field in FIELDS {
-            assert!(readme.contains(field.header), "{}", field.header);
-            assert!(readme.contains(field.name), "{}", field.name);
+            assert!(reference.contains(field.header), "{}", field.header);
+            assert!(reference.contains(field.name), "{}", field.name);
         }
     }
 

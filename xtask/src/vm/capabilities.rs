@@ -1,5 +1,5 @@
-//! README's table of what is proven: kernel by capability by file system. It is
-//! made of the record, never by hand.
+//! The table of what is proven, in docs/kernels.md: kernel by capability by file
+//! system. It is made of the record, never by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -31,7 +31,7 @@ const CAPABILITIES: [Capability; 7] = [
     },
     Capability {
         name: "page_cache",
-        shown: "page cache, mapped or not, exact, whoever submits it",
+        shown: "page cache, by write(2) or mmap, exact, whichever task submits it",
         trials: &[
             "writer_",
             "foreign_sync",
@@ -61,19 +61,19 @@ const CAPABILITIES: [Capability; 7] = [
     },
     Capability {
         name: "pages",
-        shown: "pages dropped, moved by compaction, read before, dirty before the start",
+        shown: "pages that were dropped, moved by compaction, read before, or dirty before the start",
         trials: &["unlinked_", "moved_by_", "reader_before_", "dirty_before_"],
         programs: &[],
     },
     Capability {
         name: "explained",
-        shown: "why, for whom, which files, since when; spikes",
+        shown: "why data was written, its owners, files and age; spikes",
         trials: &["explained_"],
         programs: &[],
     },
     Capability {
         name: "without",
-        shown: "said, and the rest works, without",
+        shown: "reports what is missing, and the rest works, without",
         trials: &["btf", "capabilities", "kprobes", "cgroup_v2", "lockdown_"],
         programs: &[],
     },
@@ -107,7 +107,7 @@ pub fn proven_by(trial: &str) -> Result<Option<&'static Capability>> {
     let capability = CAPABILITIES.iter().find(fits);
     capability
         .map(Some)
-        .with_context(|| format!("{trial} proves nothing that README's table has"))
+        .with_context(|| format!("{trial} proves nothing that the table in {PAGE} has"))
 }
 
 /// For each capability the groups of which all trials have passed; of the lacks
@@ -160,9 +160,13 @@ pub fn table(record: &[Proven]) -> String {
     }
     let most = record.iter().map(|one| {
         let most = one.verified_instructions.values().flatten().max();
-        most.map_or("not told".to_owned(), |most| thousands(*most))
+        most.map_or("unknown".to_owned(), |most| thousands(*most))
     });
-    line(&mut text, "instructions verified, of one million", most);
+    line(
+        &mut text,
+        "most instructions verified (limit: one million)",
+        most,
+    );
     text
 }
 
@@ -193,19 +197,22 @@ fn thousands(number: u64) -> String {
     }
 }
 
-/// Where the table stands in README.
+/// The page that has the table.
+pub const PAGE: &str = "docs/kernels.md";
+
+/// Where the table stands in that page.
 const BEGIN: &str = "<!-- made by `cargo xtask vm --record` -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// README with this table in place of the one it has.
-pub fn put(readme: &str, table: &str) -> Result<String> {
-    let (before, rest) = readme
+/// The page with this table in place of the one it has.
+pub fn put(page: &str, table: &str) -> Result<String> {
+    let (before, rest) = page
         .split_once(BEGIN)
-        .context("README has no place for the table")?;
+        .with_context(|| format!("{PAGE} has no place for the table"))?;
     let (_, behind) = rest
         .split_once(END)
-        .context("the table in README does not end")?;
-    ensure!(!behind.contains(BEGIN), "README has two tables");
+        .with_context(|| format!("the table in {PAGE} does not end"))?;
+    ensure!(!behind.contains(BEGIN), "{PAGE} has two tables");
     Ok(format!("{before}{BEGIN}{table}{END}{behind}"))
 }
 
@@ -219,10 +226,10 @@ mod tests {
     use crate::workspace;
 
     #[test]
-    fn readme_has_the_table_of_the_record() -> Result<()> {
-        let readme = std::fs::read_to_string(workspace::root().join("README.md"))?;
-        let made = put(&readme, &table(&record::read()?))?;
-        ensure!(readme == made, "`cargo xtask vm --record` makes the table");
+    fn the_page_has_the_table_of_the_record() -> Result<()> {
+        let page = std::fs::read_to_string(workspace::root().join(PAGE))?;
+        let made = put(&page, &table(&record::read()?))?;
+        ensure!(page == made, "`cargo xtask vm --record` makes the table");
         Ok(())
     }
 

@@ -64,8 +64,8 @@ pub struct Options {
     /// Print what `iotop-trace doctor` says there, instead of the tests
     #[arg(long)]
     doctor: bool,
-    /// Run every case, here too, and record what each kernel can do of which none
-    /// has failed, in tests/kernels.json and README
+    /// Run every case, here too, and record what each kernel without a failure can
+    /// do, in tests/kernels.json and docs/kernels.md
     #[arg(long, conflicts_with_all = ["doctor", "append", "filter"])]
     record: bool,
     /// Add arguments to the kernel's command line
@@ -179,8 +179,8 @@ fn version(text: &str) -> Vec<u32> {
     numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
-/// Records what was proved, and tells it in README. What could not be stays as
-/// it was.
+/// Records what was proved, and puts it into the table of docs/kernels.md. A kernel
+/// with a failure keeps its old record.
 fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)]) -> Result<()> {
     for (kernel, outcome) in outcomes.iter().filter(|(_, outcome)| outcome.is_good()) {
         record.retain(|one| one.kernel != *kernel);
@@ -188,11 +188,11 @@ fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)]) -> Result<()> {
     }
     record.sort_by_key(|one| version(&one.version));
     record::write(&record)?;
-    let path = workspace::root().join("README.md");
-    let readme = fs::read_to_string(&path)?;
+    let path = workspace::root().join(capabilities::PAGE);
+    let page = fs::read_to_string(&path)?;
     fs::write(
         &path,
-        capabilities::put(&readme, &capabilities::table(&record))?,
+        capabilities::put(&page, &capabilities::table(&record))?,
     )?;
     Ok(())
 }

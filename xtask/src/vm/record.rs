@@ -1,6 +1,6 @@
 //! What the last whole run proved of each kernel, committed in
-//! `tests/kernels.json`: README's table is made of it, and later runs are held
-//! against its counts.
+//! `tests/kernels.json`: the table in docs/kernels.md is made of it, and later runs
+//! are held against its counts.
 
 use std::collections::BTreeMap;
 use std::fs;
