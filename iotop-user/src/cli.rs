@@ -18,22 +18,22 @@ use crate::{
     view::{By, Field, Filter, Sort, fields},
 };
 
-/// The shortest interval: a grace period and a pass over all tasks must fit in.
+/// The shortest interval: it must have time for a grace period and a pass over all tasks.
 const SHORTEST: f64 = 0.05;
 
-/// The longest: thirty years. The clock ends at some time beyond.
+/// The longest interval: about thirty years. A much longer one would overflow the clock.
 const LONGEST: f64 = 1e9;
 
-/// Who really caused the disk writes.
+/// Shows which tasks really caused the disk writes
 #[derive(Debug, Parser)]
 #[command(name = "iotop-trace", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; without them it \
-    shows what is left and says what is missing. `iotop-trace doctor` tells why.",
+    after_help = "Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Without them it shows \
+    what it still can and says what is missing. `iotop-trace doctor` explains why.",
     after_long_help = format!(
         "Fields (for --fields and --sort, by name or header, in any case):\n\n{}\n\
-        Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; without them it shows what is \
-        left and says what is missing. `iotop-trace doctor` tells why.",
+        Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Without them it shows what it \
+        still can and says what is missing. `iotop-trace doctor` explains why.",
         fields::help()
     )
 )]
@@ -48,101 +48,102 @@ pub struct Cli {
 struct Options {
     /// Only show tasks that do I/O or have dirty pages
     ///
-    /// With --export or --fields also those with anything else shown that is not 0.
+    /// With --export or --fields, also tasks for which any other value that is printed is not 0.
     #[arg(short, long)]
     only: bool,
-    /// Text output, one block an interval
+    /// Print text, one block an interval, instead of the live view
     ///
-    /// So it is too with -t or -q, and where standard output is no terminal. Else there is the
-    /// live view.
+    /// -t and -q imply it, and so does a standard output that is not a terminal.
     #[arg(short, long)]
     batch: bool,
-    /// Number of intervals before ending [default: until ^C]
+    /// Number of intervals before it ends [default: until ^C]
     #[arg(short = 'n', long = "iter", value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
     iter: Option<u64>,
-    /// Seconds between two looks; fractions are honoured [default: 1]
+    /// Seconds between two samples, also fractions [default: 1]
     #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
     delay: Option<Duration>,
-    /// Only these processes, with all their threads; also PID,PID
+    /// Only these processes, with all their threads (PID,PID for several)
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
-    /// Only these users' tasks, by name or number; also USER,USER
+    /// Only the tasks of these users, by name or number (USER,USER for several)
     #[arg(short, long, value_name = "USER", value_delimiter = ',')]
     user: Vec<String>,
-    /// Processes instead of threads
+    /// Show processes instead of threads
     #[arg(short = 'P', long)]
     processes: bool,
-    /// Only tasks whose command matches, by name or by the line as it is shown
+    /// Only tasks whose name, or command line as it is shown, matches
     ///
-    /// A regular expression (of Rust's regex crate) that matches anywhere; (?i) in front ignores
-    /// case.
+    /// REGEX is a regular expression of Rust's regex crate. It may match anywhere. Start it with
+    /// (?i) to ignore case.
     #[arg(long, value_name = "REGEX")]
     filter: Option<Filter>,
-    /// Only what is read from and written to DEV: sda, /dev/sda or 8:0; also DEV,DEV
+    /// Only the I/O of DEV: sda, /dev/sda or 8:0 (DEV,DEV for several)
     ///
-    /// A disk includes its partitions. Block figures are those of the device, in the tasks and in
-    /// the Attributed line; tasks without any are left out. The task counters (DISK_READ,
-    /// DISK_WRITE, SWAPIN, IO and such) and the Total and Actual lines know no device and stay
-    /// those of all; PENDING, DIRTIED and DROPPED are unknown.
+    /// A disk includes its partitions. The block figures of the tasks and of the Attributed line
+    /// are those of the device, and tasks without any are left out. The task counters (DISK_READ,
+    /// DISK_WRITE, SWAPIN, IO and others) and the Total and Actual lines cannot be split by device:
+    /// they stay those of all devices. PENDING, DIRTIED and DROPPED are unknown.
     #[arg(long, value_name = "DEV", value_delimiter = ',')]
     device: Vec<String>,
-    /// What a line is; process is -P
+    /// Group the lines; `process` is the same as -P
     ///
-    /// By device or file the task counters (DISK_READ, DISK_WRITE and such) are unknown.
+    /// By device or file the task counters (DISK_READ, DISK_WRITE and others) are unknown.
     #[arg(long, value_name = "WHAT")]
     group_by: Option<GroupBy>,
-    /// Sort by a field: largest first, names A to Z; +KEY rising, -KEY falling
+    /// Sort by a field: largest first, names A to Z (+KEY rising, -KEY falling)
     ///
-    /// Without it text has those that moved most first. What is unknown comes last.
+    /// Without it, text starts with the lines that moved most. Unknown values come last.
     #[arg(short, long, value_name = "KEY", allow_hyphen_values = true)]
     sort: Option<Sort>,
-    /// The columns of the text and of --export csv: FIELD,FIELD
+    /// Columns of the text and of --export csv: FIELD,FIELD
     ///
-    /// The last one may hold spaces, names in the others have _ instead.
+    /// The last column may hold spaces. Names in other columns have _ instead.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = fields::find)]
     fields: Vec<&'static Field>,
-    /// Totals since start instead of rates
+    /// Show totals since the start instead of rates
     #[arg(short, long)]
     accumulated: bool,
-    /// Kilobytes instead of a fitting unit
+    /// Show kilobytes instead of a fitting unit
     #[arg(short, long)]
     kilobytes: bool,
-    /// The time at the start of every line
+    /// Print the time at the start of every line
     #[arg(short, long)]
     time: bool,
-    /// Fewer headers: -q column names once, -qq never, -qqq no totals either
+    /// Fewer headers: -q prints column names once, -qq never, -qqq also omits the totals
     #[arg(short, long, action = ArgAction::Count)]
     quiet: u8,
-    /// Whose data the kernel's threads write, and why: a block for each flush
+    /// Explain each flush: who wrote, why, and whose data
     ///
-    /// And one for each spike, when a device was written to much more than usual; with -o only
-    /// those. On a terminal the live view begins with them, as after w. With --export ndjson the flushes' lines are there anyway, the spikes' with this.
+    /// Prints a block for each flush, and a report for each spike of a device's write rate once the
+    /// spike is over. With -o it prints only the spikes. On a terminal the live view starts with
+    /// the page that w opens. --export ndjson has lines for flushes anyway; this option adds those
+    /// for spikes.
     #[arg(long)]
     explain_writeback: bool,
-    /// With --explain-writeback: how many times the usual rate is a spike
+    /// With --explain-writeback: a rate above TIMES the usual one is a spike
     ///
-    /// Usual is what 98 of 100 of the last 600 intervals stayed below.
+    /// The usual rate is what 98 of 100 of the last 600 intervals stayed below.
     #[arg(long, value_name = "TIMES", requires = "explain_writeback", default_value_t = SpikeRule::default().factor, value_parser = times)]
     spike_factor: f64,
-    /// With --explain-writeback: no rate below this is a spike, MiB a second
+    /// With --explain-writeback: a rate up to MIB MiB a second is no spike
     #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
     spike_floor: f64,
-    /// Machine-readable output instead of text
+    /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
-    /// Do without eBPF: only the task counters and /proc/vmstat
+    /// Do not use eBPF: show only the task counters and /proc/vmstat
     #[arg(long, global = true)]
     no_ebpf: bool,
-    /// A kernel-half object other than the built-in one
+    /// Load this object of the kernel half instead of the built-in one
     #[arg(long, value_name = "FILE", hide_short_help = true, global = true)]
     ebpf_object: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum CommandCli {
-    /// Say what this kernel offers, what is used of it and what is missing
+    /// Report what this kernel offers, what is used and what is missing
     Doctor {
-        /// The report's form
+        /// Format of the report
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: DoctorFormat,
     },
@@ -154,7 +155,7 @@ enum CommandCli {
 pub enum GroupBy {
     /// A thread
     Thread,
-    /// A process, its threads summed up
+    /// A process, with the sum of its threads
     Process,
     /// A user
     User,
@@ -164,14 +165,14 @@ pub enum GroupBy {
     Unit,
     /// A container
     Container,
-    /// A block device, with what has no owner
+    /// A block device, with the bytes that have no owner
     Device,
     /// A file
     File,
 }
 
 impl GroupBy {
-    /// As on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self.by() {
             Some(by) => by.name(),
@@ -180,7 +181,7 @@ impl GroupBy {
         }
     }
 
-    /// What tasks or facts are summed up by; `None` where a line is a task.
+    /// By what tasks or facts are grouped; `None` if a line is a task or a process.
     pub fn by(self) -> Option<By> {
         match self {
             GroupBy::Thread | GroupBy::Process => None,
@@ -194,7 +195,7 @@ impl GroupBy {
     }
 }
 
-/// The form of doctor's report.
+/// The format of doctor's report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DoctorFormat {
     /// For people
@@ -203,7 +204,7 @@ pub enum DoctorFormat {
     Json,
 }
 
-/// Bytes of a MiB.
+/// Bytes in a MiB.
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
 fn times(text: &str) -> Result<f64, String> {

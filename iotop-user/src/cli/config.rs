@@ -1,4 +1,4 @@
-//! What to do, resolved from the command line.
+//! What the program is to do, resolved from the command line.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     view::{Field, Filter, OnDevice, Sort, View},
 };
 
-/// What to do, resolved.
+/// The resolved command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// What to run.
@@ -33,28 +33,28 @@ pub enum Action {
 /// Where the kernel half comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ebpf {
-    /// It is not wanted.
+    /// Do not use it.
     Off,
     /// The built-in object.
     BuiltIn,
-    /// A file.
+    /// An object in a file.
     File(PathBuf),
 }
 
-/// How the live view begins: what the command line says beside the settings.
+/// How the live view starts: what the command line adds to the settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
     /// Time between two samples.
     pub delay: Option<Duration>,
-    /// How many samples; `None`: until the user quits.
+    /// Number of samples; `None`: until the user quits.
     pub iterations: Option<u64>,
     /// Only rows that do I/O or have dirty pages.
     pub only: bool,
     /// What a row is.
     pub group_by: Option<GroupBy>,
-    /// Totals.
+    /// Totals instead of rates.
     pub accumulated: bool,
-    /// Kilobytes throughout.
+    /// Kilobytes instead of fitting units.
     pub kilobytes: bool,
     /// What the rows are sorted by.
     pub sort: Option<Sort>,
@@ -68,7 +68,7 @@ pub struct Live {
     pub filter: Option<Filter>,
     /// Only these devices' I/O.
     pub device: Option<OnDevice>,
-    /// The flushes and spikes in front.
+    /// Start with the page of flushes and spikes.
     pub explain: bool,
     /// What a spike is.
     pub spikes: SpikeRule,
@@ -79,21 +79,21 @@ pub struct Live {
 pub struct Batch {
     /// Time between two samples.
     pub delay: Duration,
-    /// How many samples; `None`: until ^C.
+    /// Number of samples; `None`: until ^C.
     pub iterations: Option<u64>,
-    /// What is asked of the collector.
+    /// What the collector has to gather.
     pub wanted: Wanted,
-    /// What is made of its samples.
+    /// How its samples are selected and grouped.
     pub view: View,
-    /// `None`: text in the order of weight, exports as it comes.
+    /// `None`: text starts with what moved most, and exports keep the collector's order.
     pub sort: Option<Sort>,
     /// The chosen fields; `None`: the usual ones.
     pub fields: Option<Vec<&'static Field>>,
     /// `None`: text.
     pub export: Option<Export>,
-    /// Flushes instead of tasks, in text.
+    /// Text shows flushes instead of tasks.
     pub explain: bool,
-    /// Of those only the spikes.
+    /// Text shows only spikes.
     pub only_spikes: bool,
     /// How the text looks.
     pub text: Text,

@@ -1,5 +1,5 @@
-//! From [`Cli`] to [`Config`]: names are looked up, and options that do not go
-//! together are refused.
+//! Turns a [`Cli`] into a [`Config`]: looks up names and refuses options that
+//! contradict each other.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::{
     view::{By, Field, OnDevice, View, fields},
 };
 
-/// Between two looks, unless the user says otherwise.
+/// Time between two samples, unless the user says otherwise.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Wrong usage: exit status 2.
+/// Wrong usage; the program exits with status 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UsageError {
-    /// `-u` with somebody unknown.
+    /// `-u` with an unknown user.
     #[error("there is no user {0:?} on this machine (-u takes a name or a number)")]
     NoUser(String),
-    /// `-p` with nobody there.
+    /// `-p` with a process that does not exist.
     #[error("there is no process {0} (-p takes the number of a running process or thread)")]
     NoProcess(u32),
-    /// `--device` with none there.
+    /// `--device` with a device that does not exist.
     #[error(
         "there is no block device {device:?} (--device takes sda, /dev/sda or 8:0); there are {known}"
     )]
     NoDevice {
-        /// What was asked for.
+        /// The name that was given.
         device: String,
-        /// What there is.
+        /// The devices that exist.
         known: String,
     },
     /// `-P` with another grouping.
@@ -39,22 +39,22 @@ pub enum UsageError {
         "-P means --group-by process and does not go with --group-by {0}; leave one of them out"
     )]
     TwoGroupings(&'static str),
-    /// What only eBPF knows, without it.
+    /// An option that needs eBPF, together with `--no-ebpf`.
     #[error(
         "{0} needs eBPF: the task counters know no devices, files and flushes; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
-    /// What is about tasks, where flushes are shown.
+    /// An option about tasks, together with `--explain-writeback`.
     #[error(
         "--explain-writeback shows flushes and no tasks: it does not go with {0}; leave one of them out"
     )]
     Explain(&'static str),
-    /// `--fields` where all are printed anyway.
+    /// `--fields` with NDJSON, which always has every field.
     #[error(
         "--fields is for text and --export csv: NDJSON lines always hold every field; leave it out, or use --export csv"
     )]
     FieldsOfNdjson,
-    /// A field that the rows do not have.
+    /// A field that these rows do not have.
     #[error("a line of --group-by {by} has no field {field}; it has {has}")]
     NotOfRows {
         /// The field.
@@ -67,14 +67,13 @@ pub enum UsageError {
 }
 
 impl Cli {
-    /// Resolves names. `uid` gives a user's number, `exists` says whether a
-    /// process or thread runs, `devices` lists the block devices, `terminal` that
-    /// standard output is one.
+    /// Resolves names. `uid` returns a user's number, `exists` whether a process or
+    /// thread runs, and `devices` the block devices. `terminal` is true if standard
+    /// output is a terminal.
     ///
     /// # Errors
     ///
-    /// A user, process or device does not exist; options that do not go
-    /// together.
+    /// A user, process or device does not exist, or options contradict each other.
     pub fn resolve(
         self,
         uid: impl Fn(&str) -> Option<u32>,
@@ -236,7 +235,7 @@ fn check_fields(options: &Options, grouping: GroupBy) -> Result<(), UsageError> 
     }
 }
 
-/// The devices that somebody means.
+/// The devices that the user named.
 ///
 /// # Errors
 ///
@@ -270,8 +269,9 @@ pub fn on_device(
     }))
 }
 
-/// `-o` shows whatever is not 0 in what is shown. Where devices make the rows
-/// or choose them, a task without block I/O is in none.
+/// Which tasks the collector has to return. `-o` keeps a task if any value that is
+/// printed is not 0. If rows are devices or files, or are chosen by device, a task
+/// without block I/O is in no row.
 fn rows(options: &Options, by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
     let all_fields = options.fields.is_empty() && options.export.is_some();

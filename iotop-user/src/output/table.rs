@@ -23,15 +23,15 @@ use crate::{
 pub struct Text {
     /// Totals instead of rates.
     pub accumulated: bool,
-    /// Kilobytes throughout.
+    /// Kilobytes instead of fitting units.
     pub kilobytes: bool,
     /// The time on every line.
     pub time: bool,
-    /// 0 to 3.
+    /// How many headers are left out: 0 (none) to 3 (the totals too).
     pub quiet: u8,
     /// The columns.
     pub columns: Vec<&'static Field>,
-    /// The devices that the block totals are of; `None`: all.
+    /// The devices that the block totals belong to; `None`: all.
     pub device: Option<String>,
 }
 

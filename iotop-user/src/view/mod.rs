@@ -25,7 +25,7 @@ pub use group::{By, group};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
 
-/// What is made of the collector's samples before they are printed.
+/// How the collector's samples are selected and grouped before they are printed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
     /// Only tasks whose command matches.
@@ -34,14 +34,14 @@ pub struct View {
     pub device: Option<OnDevice>,
     /// Groups instead of tasks.
     pub by: Option<By>,
-    /// Totals since start instead of the interval's.
+    /// Totals since the start instead of the interval's values.
     pub accumulated: bool,
 }
 
 /// Some devices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnDevice {
-    /// What they are called.
+    /// Their names, for messages and headers.
     pub name: String,
     /// Their numbers and those of their partitions.
     pub numbers: Vec<Number>,
