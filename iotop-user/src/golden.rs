@@ -87,7 +87,7 @@ impl Default for Named {
     }
 }
 
-impl flush::Names for Named {
+impl flush::LookUp for Named {
     fn reasons(&self) -> &Reasons {
         &self.reasons
     }

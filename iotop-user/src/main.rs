@@ -19,7 +19,7 @@ use iotop_trace::{
         kernel::{capabilities, memory},
     },
     output::{is_closed_pipe, say},
-    tui::{self, Machine, Settings},
+    tui::{self, Settings, Surroundings},
 };
 
 /// A run-time failure.
@@ -95,7 +95,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
         // An I/O priority is set for other users' tasks.
         capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
             .context("dropping capabilities")?;
-        let machine = Machine {
+        let machine = Surroundings {
             notices: opened.notices,
             own_pids: opened.own_pids,
             settings_path,

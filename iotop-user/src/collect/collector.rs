@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::{
     Rows, Wanted, attribution,
     flush_watch::{Context, FlushWatch},
-    live::{self, Interval, Live},
+    live::{self, Interval, LiveTasks},
     processes::processes,
     runs::Now,
     select,
@@ -26,7 +26,7 @@ use crate::{
         devices::{self, DeviceNames, Looked},
         disks::Disks,
         identity::{Files, Names, Stat, Thread},
-        kernel::{clock, counted::Counted, memory, settings, uevents::BlockEvents},
+        kernel::{clock, counted::Counted, memory, sysctls, uevents::BlockEvents},
         vmstat::Vmstat,
     },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
@@ -95,7 +95,7 @@ pub struct Collector {
     counted: Counted,
     interval_start: Instant,
     interval: Interval,
-    live: Live,
+    live: LiveTasks,
     vmstat: Vmstat,
     self_cpu: Option<Duration>,
     looked: Looked,
@@ -123,7 +123,7 @@ impl Collector {
             counted: Counted::NONE,
             interval_start: Instant::now(),
             interval: Interval::default(),
-            live: Live::default(),
+            live: LiveTasks::default(),
             vmstat: Vmstat::default(),
             self_cpu: None,
             looked: Looked::default(),
@@ -200,7 +200,7 @@ impl Collector {
         let time = Timestamp::now();
         let boottime = clock::boottime();
         self.counted = self.sources.counted;
-        self.counted.delays &= settings::counts_delays(&self.sources.proc_root);
+        self.counted.delays &= sysctls::counts_delays(&self.sources.proc_root);
         let passed = tasks::pass(
             &mut self.sources,
             self.counted,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Looks things up for the flushes.
-pub trait Names {
+pub trait LookUp {
     /// A reason's name.
     fn reasons(&self) -> &Reasons;
     /// A device's name.
@@ -46,7 +46,7 @@ struct Part<'a> {
 
 /// The flushes among an interval's facts: together they are all that was
 /// written, but for what lower devices' copies are.
-pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl Names) -> Vec<Flush> {
+pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl LookUp) -> Vec<Flush> {
     let written = |class| !matches!(class, Class::Read | Class::Stacked);
     let mut alike: HashMap<_, Vec<&BlockFact>> = HashMap::new();
     for fact in facts.iter().filter(|fact| written(fact.class)) {
@@ -94,7 +94,7 @@ pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl Names
     flushes
 }
 
-fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl Names) -> Flush {
+fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl LookUp) -> Flush {
     let Part { facts, runs } = part;
     let mut runs: Vec<_> = runs.into_iter().collect();
     runs.sort_by_key(|(id, _)| id.0);

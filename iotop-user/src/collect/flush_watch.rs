@@ -5,9 +5,9 @@ use std::sync::Arc;
 use iotop_common::{FlushId, FlushRun, Owner};
 
 use super::{
-    flush::{Names, flushes},
+    flush::{LookUp, flushes},
     going_on::GoingOn,
-    live::Live,
+    live::LiveTasks,
     runs::{Now, Runs},
     tasks,
 };
@@ -33,7 +33,7 @@ pub struct Context<'a> {
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
     /// Who lives.
-    pub live: &'a Live,
+    pub live: &'a LiveTasks,
     /// What this kernel counts.
     pub counted: Counted,
     /// When the interval ended.
@@ -65,7 +65,7 @@ struct FlushNames<'a> {
     context: Context<'a>,
 }
 
-impl Names for FlushNames<'_> {
+impl LookUp for FlushNames<'_> {
     fn reasons(&self) -> &Reasons {
         self.context.reasons
     }
@@ -105,8 +105,8 @@ mod tests {
             tid: 0,
             start_boottime: 0,
         };
-        let (mut live, mut runs) = (Live::default(), Runs::default());
-        let mut asks = |live: &Live, tid| {
+        let (mut live, mut runs) = (LiveTasks::default(), Runs::default());
+        let mut asks = |live: &LiveTasks, tid| {
             let asker = Owner {
                 tid,
                 generation: 1,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem};
 
-use super::flush::Names;
+use super::flush::LookUp;
 use crate::sample::{Flush, Run, Task, Written};
 
 /// Flushes, without their bytes, whose runs went on when they were last told of.
@@ -12,7 +12,7 @@ pub struct GoingOn(Vec<Flush>);
 impl GoingOn {
     /// Takes in an interval's flushes, and adds the runs that have ended by now and
     /// are in none of them: to the flush that they belong to, or one without bytes.
-    pub fn add_ends(&mut self, flushes: &mut Vec<Flush>, names: &mut impl Names) {
+    pub fn add_ends(&mut self, flushes: &mut Vec<Flush>, names: &mut impl LookUp) {
         let told = flushes.iter().flat_map(|flush| &flush.runs);
         let told: HashSet<_> = told.map(|run| run.key).collect();
         let mut untold = mem::take(&mut self.0);

@@ -98,7 +98,7 @@ const MOST_GONE: usize = 1 << 16;
 
 /// Every live task.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LiveTasks {
     /// Boxed: a map has room for up to twice as many as are in it.
     by_id: HashMap<u64, Box<Known>>,
     /// The id of the task that has a tid.
@@ -110,7 +110,7 @@ pub struct Live {
     began: Option<u64>,
 }
 
-impl Live {
+impl LiveTasks {
     /// Takes a live task's counters. What a task did that was born in the
     /// interval is all it ever did; what one did that was not known before
     /// though it is older is not known.
@@ -273,8 +273,8 @@ mod tests {
     }
 
     /// Two tasks that have been there since before; 100 ticks have passed.
-    fn live() -> Live {
-        let mut live = Live::default();
+    fn live() -> LiveTasks {
+        let mut live = LiveTasks::default();
         let mut baseline = Interval::default();
         live.update(&mut baseline, &state(7, 10, 1000));
         live.update(&mut baseline, &state(8, 20, 500));

@@ -10,7 +10,7 @@ use iotop_common::{
 
 use super::{
     CollectError, Sources,
-    live::{self, Interval, Live, TaskState},
+    live::{self, Interval, LiveTasks, TaskState},
 };
 use crate::{
     host::{
@@ -47,7 +47,7 @@ impl Passed {
 pub fn pass(
     sources: &mut Sources,
     counted: Counted,
-    live: &mut Live,
+    live: &mut LiveTasks,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
     match &mut sources.probe {
@@ -69,12 +69,12 @@ pub fn pass(
 }
 
 /// Takes in the tasks that exited.
-pub fn exits(probe: &mut Probe, counted: Counted, live: &mut Live, interval: &mut Interval) {
+pub fn exits(probe: &mut Probe, counted: Counted, live: &mut LiveTasks, interval: &mut Interval) {
     probe.exited_tasks(|record| live.exited(interval, &state(record, counted)));
 }
 
 /// Exits were lost: finds out by itself who is gone.
-pub fn forget_the_gone(proc_root: &Path, live: &mut Live) -> Result<(), CollectError> {
+pub fn forget_the_gone(proc_root: &Path, live: &mut LiveTasks) -> Result<(), CollectError> {
     let threads = listing(proc_root)?;
     let there: HashMap<u32, u32> = threads.iter().map(|t| (t.tid, t.pid)).collect();
     live.keep(|state| there.contains_key(&state.tid));
@@ -85,7 +85,7 @@ pub fn forget_the_gone(proc_root: &Path, live: &mut Live) -> Result<(), CollectE
 fn listed(
     sources: &mut Sources,
     counted: Counted,
-    live: &mut Live,
+    live: &mut LiveTasks,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
     let mut lost = heard(sources, counted, live, interval)?;
@@ -145,7 +145,7 @@ fn listed(
 fn heard(
     sources: &mut Sources,
     counted: Counted,
-    live: &mut Live,
+    live: &mut LiveTasks,
     interval: &mut Interval,
 ) -> Result<u64, CollectError> {
     let Some(listener) = &mut sources.exits else {
@@ -161,7 +161,7 @@ fn heard(
 /// A record tells how long the task lived, without the time the machine slept,
 /// and it has waited for us since: the start that follows is too late if
 /// anything.
-fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &Live) -> TaskState {
+fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &LiveTasks) -> TaskState {
     let lived = stats.etime_us.unwrap_or(0).saturating_mul(1000);
     let started = clock::boottime().saturating_sub(lived);
     let known = live

@@ -16,7 +16,7 @@ use crate::{
     cli::{DoctorFormat, Ebpf},
     host::kernel::{
         self, capabilities::Capabilities, clock, counted::Counted, frames::Frames, hooks::On,
-        settings::Settings,
+        sysctls::Sysctls,
     },
     probe::Probe,
     taskstats::TaskstatsSocket,
@@ -84,7 +84,7 @@ struct Memory {
 /// Looks at everything, and loads and attaches the kernel half for a moment.
 pub fn examine(ebpf: &Ebpf) -> Report {
     let (proc_root, sys_root) = (Path::new("/proc"), Path::new("/sys"));
-    let settings = Settings::read(proc_root, sys_root);
+    let settings = Sysctls::read(proc_root, sys_root);
     let capabilities = Capabilities::effective();
     let frames = Frames::read(proc_root, clock::page_size()).ok();
     let mut missing = Vec::new();

@@ -21,7 +21,7 @@ use crate::{
             layout::{self, LayoutError, Machine},
             memory,
             reasons::Reasons,
-            settings::Settings,
+            sysctls::Sysctls,
             uevents::BlockEvents,
         },
     },
@@ -47,7 +47,7 @@ pub struct Opened {
 
 /// Why there is no kernel half.
 #[derive(Debug, thiserror::Error)]
-pub enum EbpfError {
+pub enum NoKernelHalf {
     /// The user does not want it.
     #[error("switched off with --no-ebpf")]
     Off,
@@ -96,9 +96,9 @@ pub enum EbpfError {
 /// # Errors
 ///
 /// The kernel half that the user named can't be used.
-pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, EbpfError> {
+pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
-    let settings = Settings::read(&proc_root, &sys_root);
+    let settings = Sysctls::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
     let probe = match (attach(ebpf, &proc_root, &sys_root, flushes), ebpf) {
         (Ok(probe), _) => Some(probe),
@@ -185,12 +185,12 @@ pub fn attach(
     proc_root: &Path,
     sys_root: &Path,
     flushes: bool,
-) -> Result<Probe, EbpfError> {
+) -> Result<Probe, NoKernelHalf> {
     let (object, name) = match ebpf {
-        Ebpf::Off => return Err(EbpfError::Off),
+        Ebpf::Off => return Err(NoKernelHalf::Off),
         Ebpf::BuiltIn => (OBJECT.to_vec(), "the built-in object".to_owned()),
         Ebpf::File(path) => {
-            let object = fs::read(path).map_err(|source| EbpfError::Object {
+            let object = fs::read(path).map_err(|source| NoKernelHalf::Object {
                 path: path.clone(),
                 source,
             })?;
@@ -198,7 +198,7 @@ pub fn attach(
         }
     };
     if !Capabilities::effective().may_load_ebpf() {
-        return Err(EbpfError::NotPermitted);
+        return Err(NoKernelHalf::NotPermitted);
     }
     let mut btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
     if let Ok(module) = fs::read(sys_root.join(BTRFS_BTF)) {
@@ -206,11 +206,11 @@ pub fn attach(
     }
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;
-    let settings = Settings::read(proc_root, sys_root);
+    let settings = Sysctls::read(proc_root, sys_root);
     let machine = Machine {
         page_size,
         tags: frames.tags,
-        jiffy: clock::jiffy().ok_or(EbpfError::NoClock)?,
+        jiffy: clock::jiffy().ok_or(NoKernelHalf::NoClock)?,
         tasks_seen: 1 << 16,
         version: settings.version(),
     };
@@ -227,7 +227,7 @@ pub fn attach(
         Err(ProbeError::Program { .. })
             if settings.lockdown.as_deref() == Some("confidentiality") =>
         {
-            Err(EbpfError::LockedDown)
+            Err(NoKernelHalf::LockedDown)
         }
         Err(error) => Err(error.into()),
     }

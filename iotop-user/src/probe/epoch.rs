@@ -49,10 +49,10 @@ impl Probe {
     ///
     /// A map call failed.
     pub fn turn(&mut self) -> Result<Turned, ProbeError> {
-        let ended = self.epoch.epoch & 1;
-        self.epoch.epoch = self.epoch.epoch.wrapping_add(1);
-        self.epoch.young = u32::from(Instant::now() < self.old_pages_until);
-        typed("CONTROL", self.control.set(0, self.epoch, 0))?;
+        let ended = self.told.epoch & 1;
+        self.told.epoch = self.told.epoch.wrapping_add(1);
+        self.told.young = u32::from(Instant::now() < self.old_pages_until);
+        typed("CONTROL", self.control.set(0, self.told, 0))?;
         Ok(Turned(ended))
     }
 

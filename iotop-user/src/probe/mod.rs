@@ -91,7 +91,7 @@ pub struct Probe {
     tags: MapData,
     slots: Slots,
     grace: Grace,
-    epoch: Control,
+    told: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
     layout: Layout,
@@ -171,7 +171,7 @@ impl Probe {
                 map: "of maps",
                 source,
             })?,
-            epoch: Control {
+            told: Control {
                 flushes: u32::from(flushes),
                 young: 1,
                 ..Control::default()
@@ -191,7 +191,7 @@ impl Probe {
         };
         probe.fill_free_list()?;
         // Before the first event: a task that writes on is not asked for its file again.
-        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
+        typed("CONTROL", probe.control.set(0, probe.told, 0))?;
         let programs::Attaching {
             attached,
             refused,
@@ -202,10 +202,10 @@ impl Probe {
         let on_function = |attached: &Attached| attached.hook.on.is_function();
         let refused_one = refused.iter().any(|refused| refused.hook.on.is_function());
         let looks = !refused_one && attached.iter().any(on_function);
-        probe.epoch.held_back = u32::from(looks);
+        probe.told.held_back = u32::from(looks);
         (probe.programs, probe.refused) = (attached, refused);
-        probe.epoch.whole_folios = probe.whole_folios();
-        typed("CONTROL", probe.control.set(0, probe.epoch, 0))?;
+        probe.told.whole_folios = probe.whole_folios();
+        typed("CONTROL", probe.control.set(0, probe.told, 0))?;
         Ok(probe)
     }
 
@@ -224,8 +224,8 @@ impl Probe {
         for new in devices.difference(&known) {
             typed(map, self.lower_devices.insert(new, 1, 0))?;
         }
-        self.epoch.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
-        typed("CONTROL", self.control.set(0, self.epoch, 0))
+        self.told.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        typed("CONTROL", self.control.set(0, self.told, 0))
     }
 
     /// Hands over the files that were seen for the first time since the last call, each
@@ -337,7 +337,7 @@ impl Probe {
         programs::attach_loaded(&mut self.ebpf, hooks, "the object", &mut done)?;
         self.programs.append(&mut done.attached);
         self.refused.append(&mut done.refused);
-        self.epoch.whole_folios = self.whole_folios();
+        self.told.whole_folios = self.whole_folios();
         self.late = (done.waiting, now + LATE);
         Ok(())
     }

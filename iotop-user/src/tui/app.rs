@@ -76,7 +76,7 @@ pub enum Effect {
 
 /// What the machine allows.
 #[derive(Clone, Debug, Default)]
-pub struct Machine {
+pub struct Surroundings {
     /// What is missing and why.
     pub notices: Vec<Notice>,
     /// The numbers of tasks are those of our own /proc.
@@ -92,7 +92,7 @@ pub struct App {
     /// Of what.
     pub scope: Scope,
     /// What the machine allows.
-    pub machine: Machine,
+    pub machine: Surroundings,
     /// The last interval.
     pub interval: Option<Arc<Sample>>,
     /// Totals, and since when.
@@ -139,7 +139,7 @@ pub struct App {
 
 impl App {
     /// Before the first sample.
-    pub fn new(settings: Settings, scope: Scope, machine: Machine, zone: TimeZone) -> App {
+    pub fn new(settings: Settings, scope: Scope, machine: Surroundings, zone: TimeZone) -> App {
         App {
             settings,
             before_prompt: scope.clone(),

@@ -11,7 +11,7 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, Effect, Machine},
+    app::{App, Effect, Surroundings},
     draw::{draw, theme::Theme},
     pages::Page,
     rows::{RowKey, Scope},
@@ -27,9 +27,9 @@ const PLAIN: Theme = Theme {
 const USUAL: (u16, u16) = (120, 30);
 
 fn app(settings: Settings) -> App {
-    let machine = Machine {
+    let machine = Surroundings {
         own_pids: true,
-        ..Machine::default()
+        ..Surroundings::default()
     };
     App::new(settings, Scope::default(), machine, TimeZone::UTC)
 }

@@ -33,7 +33,7 @@ use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use crate::tui::{app::Machine, settings::Settings};
+pub use crate::tui::{app::Surroundings, settings::Settings};
 use crate::{
     cli::{GroupBy, Live},
     collect::{Collector, Wanted},
@@ -96,7 +96,7 @@ pub async fn run(
     collector: Collector,
     live: Live,
     settings: Settings,
-    machine: Machine,
+    machine: Surroundings,
 ) -> Result<()> {
     let theme = Theme::new(settings.colors, settings.characters);
     let scope = Scope {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use iotop_common::Layout;
 
-use super::settings::Settings;
+use super::sysctls::Sysctls;
 
 /// What is not counted is unknown, and no 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Counted {
 
     /// What taskstats' records tell, which have 0 for what is not counted.
     /// /proc/PID/io is there only where bytes are, and so calls.
-    pub fn by_proc(proc_root: &Path, settings: &Settings) -> Counted {
+    pub fn by_proc(proc_root: &Path, settings: &Sysctls) -> Counted {
         let io = proc_root.join("self/io").exists();
         // From then on whoever keeps delays has the switch.
         let without_switch = settings.version().is_none_or(|version| version < (5, 14));
@@ -102,19 +102,19 @@ mod tests {
     #[test]
     fn a_kernel_without_io_files_has_no_counters_in_its_records() {
         let proc_root = tempfile::tempdir().expect("a directory");
-        let counted = Counted::by_proc(proc_root.path(), &Settings::default());
+        let counted = Counted::by_proc(proc_root.path(), &Sysctls::default());
         assert!(!counted.calls && !counted.bytes);
-        let counted = Counted::by_proc(Path::new("/proc"), &Settings::default());
+        let counted = Counted::by_proc(Path::new("/proc"), &Sysctls::default());
         assert!(counted.calls && counted.bytes);
     }
 
     #[test]
     fn a_kernel_that_lacks_its_switch_counts_no_delays() {
         let delays = |release: &str, task_delayacct| {
-            let settings = Settings {
+            let settings = Sysctls {
                 release: Some(release.to_owned()),
                 task_delayacct,
-                ..Settings::default()
+                ..Sysctls::default()
             };
             Counted::by_proc(Path::new("/proc"), &settings).delays
         };

@@ -11,8 +11,8 @@ pub mod layout;
 pub mod limits;
 pub mod memory;
 pub mod reasons;
-pub mod settings;
 pub mod syscalls;
+pub mod sysctls;
 pub mod uevents;
 
 #[cfg(test)]

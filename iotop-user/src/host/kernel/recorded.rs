@@ -17,7 +17,7 @@ use super::{
     layout::{self, LayoutError, Machine},
     limits,
     reasons::Reasons,
-    settings::Settings,
+    sysctls::Sysctls,
 };
 use crate::golden;
 
@@ -52,7 +52,7 @@ impl Kernel {
 
     /// The one that runs, if it tells.
     fn running() -> Option<Kernel> {
-        let settings = Settings::read(Path::new("/proc"), Path::new("/sys"));
+        let settings = Sysctls::read(Path::new("/proc"), Path::new("/sys"));
         Some(Kernel {
             version: settings.version()?,
             btf: fs::read("/sys/kernel/btf/vmlinux").ok()?,

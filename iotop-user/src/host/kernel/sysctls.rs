@@ -7,7 +7,7 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// The settings, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct Sysctls {
     /// `uname -r`.
     pub release: Option<String>,
     /// `kernel.task_delayacct`; a kernel before 5.14 has no such switch and
@@ -25,12 +25,12 @@ pub struct Settings {
     pub tracefs: bool,
 }
 
-impl Settings {
+impl Sysctls {
     /// Reads them below a proc and a sys root.
-    pub fn read(proc_root: &Path, sys_root: &Path) -> Settings {
+    pub fn read(proc_root: &Path, sys_root: &Path) -> Sysctls {
         let kernel = proc_root.join("sys/kernel");
         let text = |path: &Path| Some(fs::read_to_string(path).ok()?.trim().to_owned());
-        Settings {
+        Sysctls {
             release: text(&kernel.join("osrelease")),
             task_delayacct: task_delayacct(proc_root),
             dirty_expire: text(&proc_root.join("sys/vm/dirty_expire_centisecs"))
@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn settings_that_a_kernel_does_not_have_are_unknown() {
         let root = tempfile::tempdir().expect("a directory");
-        let settings = Settings::read(root.path(), root.path());
-        assert_eq!(settings, Settings::default());
+        let settings = Sysctls::read(root.path(), root.path());
+        assert_eq!(settings, Sysctls::default());
         assert!(settings.counts_delays());
     }
 
@@ -100,7 +100,7 @@ mod tests {
             root.path().join("kernel/security/lockdown"),
             "none [integrity] confidentiality\n",
         )?;
-        let settings = Settings::read(root.path(), root.path());
+        let settings = Sysctls::read(root.path(), root.path());
         assert_eq!(settings.task_delayacct, Some(false));
         assert!(!settings.counts_delays());
         assert_eq!(settings.lockdown.as_deref(), Some("integrity"));
