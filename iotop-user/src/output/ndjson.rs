@@ -292,7 +292,7 @@ impl From<Option<&TaskBlock>> for LagPart {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::golden::{self, lines};
@@ -322,6 +322,67 @@ mod tests {
                 assert!(errors.is_empty(), "{errors:?} in {line}");
             }
         }
+    }
+
+    /// A schema with every counter, reason and loss that there is.
+    fn completed(mut schema: Value) -> Value {
+        for line in schema["oneOf"].as_array_mut().expect("lines") {
+            let r#type = line["properties"]["type"]["const"].clone();
+            if r#type == "task" || r#type == "group" {
+                for field in FIELDS
+                    .iter()
+                    .filter(|field| field.ndjson == fields::Ndjson::Counter)
+                {
+                    complete(line, field.name, field.about);
+                }
+            }
+            complete_parts(line);
+        }
+        schema
+    }
+
+    /// The same for the objects within a line that have reasons or losses.
+    fn complete_parts(object: &mut Value) {
+        let Some(object) = object.as_object_mut() else {
+            return;
+        };
+        for (name, value) in object {
+            if name == "unattributed" && value["properties"].is_object() {
+                for reason in Reason::ALL {
+                    complete(value, reason.name(), reason.sentence());
+                }
+            }
+            if name == "lost" && value["properties"].is_object() {
+                for loss in Loss::ALL {
+                    complete(value, loss.name(), "events that were lost");
+                }
+            }
+            complete_parts(value);
+        }
+    }
+
+    /// An object has this number, or null.
+    fn complete(object: &mut Value, name: &str, about: &str) {
+        let properties = object["properties"].as_object_mut().expect("an object");
+        if !properties.contains_key(name) {
+            let number = json!({"type": ["integer", "null"], "minimum": 0, "description": about});
+            properties.insert(name.to_owned(), number);
+            object["required"]
+                .as_array_mut()
+                .expect("names")
+                .push(name.into());
+        }
+    }
+
+    #[test]
+    fn the_schema_has_every_counter_reason_and_loss() {
+        let schema = serde_json::from_str(SCHEMA).expect("JSON");
+        let mut text = Vec::new();
+        let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
+        let mut pretty = serde_json::Serializer::with_formatter(&mut text, indent);
+        completed(schema).serialize(&mut pretty).expect("written");
+        let text = String::from_utf8(text).expect("text") + "\n";
+        golden::compare("schema/ndjson-v1.schema.json", &text);
     }
 
     #[test]

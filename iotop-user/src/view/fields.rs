@@ -323,7 +323,10 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
-    use crate::{golden, sample::Group};
+    use crate::{
+        golden,
+        sample::{Group, Loss},
+    };
 
     #[test]
     fn no_two_fields_are_called_the_same() {
@@ -418,6 +421,13 @@ mod tests {
         for field in FIELDS {
             assert!(reference.contains(field.header), "{}", field.header);
             assert!(reference.contains(field.name), "{}", field.name);
+        }
+        for reason in Reason::ALL {
+            assert!(reference.contains(&format!("`{}`", reason.name())));
+            assert!(reference.contains(reason.label()), "{reason:?}");
+        }
+        for loss in Loss::ALL {
+            assert!(reference.contains(&format!("`{}`", loss.name())));
         }
     }
 
