@@ -38,14 +38,10 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
                 pages: fact.lags.map(u64::from),
             },
         };
-        if let Some(block) = owner.and_then(|n| tasks[n].block.as_mut()) {
-            *block = *block + fact.of_owner();
-        }
-        if owner.is_some()
-            && owner != submitter
-            && let Some(block) = submitter.and_then(|n| tasks[n].block.as_mut())
-        {
-            block.submitted_for_others += fact.bytes;
+        for (n, part) in fact.charges() {
+            if let Some(block) = &mut tasks[n].block {
+                *block = *block + part;
+            }
         }
         facts.push(fact);
     }
@@ -77,31 +73,6 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     totals.unattributed[Reason::Overflow] += epoch.totals.write_overflow_bytes;
     totals.unattributed[Reason::Stacked] += epoch.totals.stacked_overflow_bytes;
     totals
-}
-
-impl BlockFact {
-    /// What the fact is to its owner.
-    pub fn of_owner(&self) -> TaskBlock {
-        let mut block = TaskBlock {
-            lag: self.lag,
-            ..TaskBlock::default()
-        };
-        match self.class {
-            Class::Read => block.read = self.bytes,
-            Class::Direct => block.write_self = self.bytes,
-            Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
-            Class::Exact => block.write_flushed = self.bytes,
-            Class::Shared => block.write_shared = self.bytes,
-            // These have no owner.
-            Class::PreTrace
-            | Class::Metadata
-            | Class::Swap
-            | Class::Stacked
-            | Class::Overflow
-            | Class::Unknown => {}
-        }
-        block
-    }
 }
 
 fn lag(class: Class, fact: &Fact, tick: Duration) -> Option<Lag> {

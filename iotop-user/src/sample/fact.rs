@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iotop_common::{Class, FlushId};
 
-use super::{BlockTotals, Lag, Lags, Number};
+use super::{BlockTotals, Lag, Lags, Number, TaskBlock};
 
 /// A file: its device, its inode number, and what tells inodes of one number
 /// apart (`FactKey::file`).
@@ -41,6 +41,42 @@ impl BlockFact {
     /// The file whose bytes they are.
     pub fn file_key(&self) -> FileKey {
         (self.device, self.ino, self.file)
+    }
+}
+
+impl BlockFact {
+    /// What the fact is to its owner.
+    pub fn of_owner(&self) -> TaskBlock {
+        let mut block = TaskBlock {
+            lag: self.lag,
+            ..TaskBlock::default()
+        };
+        match self.class {
+            Class::Read => block.read = self.bytes,
+            Class::Direct => block.write_self = self.bytes,
+            Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
+            Class::Exact => block.write_flushed = self.bytes,
+            Class::Shared => block.write_shared = self.bytes,
+            // Every other one has a reason in place of an owner, see `Reason::of`.
+            _ => {}
+        }
+        block
+    }
+
+    /// What it adds to the tasks: its bytes to its owner's, and to the submitter's that it
+    /// submitted them for another one.
+    pub fn charges(&self) -> impl Iterator<Item = (usize, TaskBlock)> {
+        let owner = self.owner.map(|owner| (owner, self.of_owner()));
+        let for_another = self.owner.is_some() && self.submitter != self.owner;
+        let submitter = self.submitter.filter(|_| for_another);
+        let submitted = submitter.map(|submitter| {
+            let block = TaskBlock {
+                submitted_for_others: self.bytes,
+                ..TaskBlock::default()
+            };
+            (submitter, block)
+        });
+        owner.into_iter().chain(submitted)
     }
 }
 

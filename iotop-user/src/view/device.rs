@@ -29,15 +29,10 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     for fact in &sample.facts {
         busy.extend(fact.owner);
         busy.extend(fact.submitter);
-        let Some(owner) = fact.owner else { continue };
-        if let Some(block) = &mut sample.tasks[owner].block {
-            *block = *block + fact.of_owner();
-        }
-        if fact.submitter != fact.owner
-            && let Some(submitter) = fact.submitter
-            && let Some(block) = &mut sample.tasks[submitter].block
-        {
-            block.submitted_for_others += fact.bytes;
+        for (n, part) in fact.charges() {
+            if let Some(block) = &mut sample.tasks[n].block {
+                *block = *block + part;
+            }
         }
     }
     let keep: Vec<bool> = (0..sample.tasks.len()).map(|n| busy.contains(&n)).collect();
