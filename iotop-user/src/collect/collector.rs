@@ -101,6 +101,22 @@ pub struct Collector {
     looked: Looked,
 }
 
+/// What the sources said at the end of an interval.
+struct Taken {
+    moment: Moment,
+    vmstat: Vmstat,
+    passed: Passed,
+    epoch: Option<Epoch>,
+}
+
+/// A moment on every clock.
+#[derive(Clone, Copy)]
+struct Moment {
+    instant: Instant,
+    /// On the wall, and since boot.
+    both: Now,
+}
+
 impl Collector {
     /// Takes the first look at every source, so that the first sample is a
     /// real difference.
@@ -128,18 +144,23 @@ impl Collector {
             self_cpu: None,
             looked: Looked::default(),
             sources,
-            // Of the first look nothing is shown.
-            wanted: Wanted {
-                rows: Rows::Disk,
-                ..Wanted::default()
-            },
+            wanted: Wanted::default(),
         };
-        collector.sample()?;
+        collector.first_look()?;
         // Tables that grew left their smaller selves behind.
         memory::return_free();
-        collector.seq = 0;
         collector.wanted = collector.with_processes(wanted);
         Ok(collector)
+    }
+
+    /// Reads every counter, so that the first interval has something to be compared with.
+    fn first_look(&mut self) -> Result<(), CollectError> {
+        let taken = self.take()?;
+        self.interval = Interval::default();
+        self.self_cpu = clock::process_cpu();
+        let _ = self.disks.look();
+        self.end_interval(taken.moment, taken.vmstat);
+        Ok(())
     }
 
     /// A thread's number stands for its process.
@@ -186,6 +207,23 @@ impl Collector {
     ///
     /// A source can't be read any more.
     pub fn sample(&mut self) -> Result<Sample, CollectError> {
+        let taken = self.take()?;
+        let moment = taken.moment;
+        let (mut sample, vmstat) = self.merge(taken)?;
+        self.select(&mut sample);
+        self.name(&mut sample);
+        if self.wanted.processes {
+            let gone = |task: &&SharedTask| self.live.find(&task.key()).is_none();
+            let gone = sample.tasks.iter().filter(gone);
+            self.leaders_gone = gone.map(|task| (task.pid, Task::clone(task))).collect();
+        }
+        self.end_interval(moment, vmstat);
+        self.seq = sample.seq;
+        Ok(sample)
+    }
+
+    /// Reads every source: what the kernel half counted, and each task's counters.
+    fn take(&mut self) -> Result<Taken, CollectError> {
         self.look_at_devices()?;
         // The epoch and vmstat first, one right after the other: they are
         // compared with each other.
@@ -196,9 +234,13 @@ impl Collector {
                 source,
             }
         })?;
-        let now = Instant::now();
-        let time = Timestamp::now();
-        let boottime = clock::boottime();
+        let moment = Moment {
+            instant: Instant::now(),
+            both: Now {
+                time: Timestamp::now(),
+                boottime: clock::boottime(),
+            },
+        };
         self.counted = self.sources.counted;
         self.counted.delays &= sysctls::counts_delays(&self.sources.proc_root);
         let passed = tasks::pass(
@@ -208,25 +250,41 @@ impl Collector {
             &mut self.interval,
         )?;
         let epoch = match (&mut self.sources.probe, turned) {
-            (Some(probe), Some(turned)) => Some(probe.drain(turned, now)?),
+            (Some(probe), Some(turned)) => Some(probe.drain(turned, moment.instant)?),
             _ => None,
         };
         let passed = passed.and(epoch.as_ref());
         if self.sources.probe.is_some() && passed.lost_exits != Some(0) {
             tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
         }
-
         if let Some(probe) = &mut self.sources.probe {
             let mut told = self.files.told();
             probe.new_files(|head, names| told.add(head, names));
         }
+        Ok(Taken {
+            moment,
+            vmstat,
+            passed,
+            epoch,
+        })
+    }
+
+    /// Charges what the kernel half counted to the tasks: the sample, with the vmstat
+    /// that the next interval is compared with.
+    fn merge(&mut self, taken: Taken) -> Result<(Sample, Vmstat), CollectError> {
+        let Taken {
+            moment,
+            vmstat,
+            passed,
+            epoch,
+        } = taken;
         let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {
             Some(epoch) => {
                 for row in &mut interval.rows {
                     row.block = Some(TaskBlock::zero());
                 }
-                let task_of = self.add_owners(&mut interval, epoch, boottime);
+                let task_of = self.add_owners(&mut interval, epoch, moment.both.boottime);
                 attribution::charge(epoch, &task_of, &mut interval.rows)
             }
             None => Vec::new(),
@@ -237,16 +295,14 @@ impl Collector {
         drop(epoch);
         let devices = by_device(&facts);
         let paths = self.paths(&facts);
-        let now_on_both = Now { time, boottime };
         let tasks = self.rows(interval, ebpf);
-        let flushes = self.flushes(&facts, &tasks, &paths, now_on_both)?;
-        let length = now.duration_since(self.interval_start);
+        let flushes = self.flushes(&facts, &tasks, &paths, moment.both)?;
+        let (time, length) = (moment.both.time, moment.instant - self.interval_start);
         let spikes = match &mut self.spikes {
-            // The first look is no interval.
             Some(spikes) if self.wanted.flushes => spikes.look(time, length, &devices, &flushes),
             _ => Vec::new(),
         };
-        let mut sample = Sample {
+        let sample = Sample {
             seq: self.seq + 1,
             time,
             interval: length,
@@ -262,19 +318,14 @@ impl Collector {
             spikes,
             groups: None,
         };
-        self.select(&mut sample);
-        self.name(&mut sample);
+        Ok((sample, vmstat))
+    }
 
-        if self.wanted.processes {
-            let gone = |task: &&SharedTask| self.live.find(&task.key()).is_none();
-            let gone = sample.tasks.iter().filter(gone);
-            self.leaders_gone = gone.map(|task| (task.pid, Task::clone(task))).collect();
-        }
-        self.live.end_interval(boottime);
-        self.interval_start = now;
-        self.seq += 1;
+    /// The next interval begins.
+    fn end_interval(&mut self, moment: Moment, vmstat: Vmstat) {
+        self.live.end_interval(moment.both.boottime);
+        self.interval_start = moment.instant;
         self.vmstat = vmstat;
-        Ok(sample)
     }
 
     fn look_at_devices(&mut self) -> Result<(), CollectError> {
