@@ -11,12 +11,14 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, Effect, Surroundings},
     draw::{draw, theme::Theme},
-    pages::Page,
-    rows::{RowKey, Scope},
     sampler::Request,
-    settings::{Colors, Settings},
+    state::{
+        app::{App, Effect, Surroundings},
+        pages::Page,
+        rows::{RowKey, Scope},
+        settings::{Colors, Settings},
+    },
 };
 use crate::{cli::GroupBy, collect::Rows, escape::escape, golden, host::Notice, sample::Loss};
 

@@ -3,27 +3,13 @@
 //! A thread samples, and the rest is one loop: a sample or a key changes the
 //! state, and then it is drawn. Nothing is looked up while drawing.
 
-mod actions;
-mod answers;
-mod app;
-mod detail;
 mod draw;
 #[cfg(test)]
 mod golden;
-mod gone;
-mod history;
-mod keys;
-mod log;
-mod pages;
-mod prompt;
-mod recent;
-mod rows;
+mod input;
 mod sampler;
-pub mod settings;
+mod state;
 pub mod terminal;
-mod tree;
-mod waited;
-mod whom;
 
 use std::io;
 
@@ -33,19 +19,24 @@ use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use crate::tui::{app::Surroundings, settings::Settings};
 use crate::{
     cli::{GroupBy, Live},
     collect::{Collector, Wanted},
     tui::{
-        app::{App, Effect},
         draw::{draw, theme::Theme},
-        pages::Page,
-        rows::{Scope, wanted_rows},
         sampler::Sampler,
-        settings::Figures,
+        state::{
+            app::{App, Effect},
+            pages::Page,
+            rows::{Scope, wanted_rows},
+            settings::Figures,
+        },
         terminal::Screen,
     },
+};
+pub use state::{
+    app::Surroundings,
+    settings::{self, Settings},
 };
 
 /// The settings, with what the command line says instead.

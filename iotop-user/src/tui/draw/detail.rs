@@ -2,12 +2,14 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, Canvas, DIM, Places, Tone, graph, scrolled};
+use super::{BOLD, Canvas, DIM, Tone, graph, scrolled};
 use crate::{
     cli::GroupBy,
     output::{cell::Scale, units},
     sample::Task,
-    tui::{app::App, detail::Part, history::LENGTH, rows::RowKey, settings::Graph},
+    tui::state::{
+        app::App, detail::Part, history::LENGTH, places::Places, rows::RowKey, settings::Graph,
+    },
     view::{Row, fields},
 };
 

@@ -15,7 +15,7 @@ use crate::{
         units,
     },
     sample::{BlockTotals, Disk, Reason, Sample, SharedTask, TaskCounters, Unattributed},
-    tui::{
+    tui::state::{
         app::App,
         settings::{Figures, Settings},
     },

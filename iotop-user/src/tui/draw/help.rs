@@ -2,8 +2,11 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, DIM, Tone, columns, theme::Theme, wrapped};
-use crate::tui::{app::App, keys::KEYS};
+use super::{BOLD, DIM, Tone, theme::Theme, wrapped};
+use crate::tui::{
+    input::keys::KEYS,
+    state::{app::App, columns},
+};
 
 pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();

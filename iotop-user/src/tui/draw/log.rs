@@ -2,10 +2,10 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, Canvas, DIM, Places, Tone, chosen_line};
+use super::{BOLD, Canvas, DIM, Tone, chosen_line};
 use crate::{
     output::units,
-    tui::{app::App, log::Entry},
+    tui::state::{app::App, log::Entry, places::Places},
 };
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {

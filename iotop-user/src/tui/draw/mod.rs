@@ -1,6 +1,5 @@
 //! Drawing: from the state to the screen, with nothing looked up.
 
-pub mod columns;
 mod detail;
 mod graph;
 mod header;
@@ -8,8 +7,6 @@ mod help;
 mod log;
 mod table;
 pub mod theme;
-
-use std::ops::Range;
 
 use ratatui::{
     Frame,
@@ -20,47 +17,15 @@ use ratatui::{
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
-    app::App,
     draw::theme::{Theme, Tone},
-    pages::Page,
+    state::{app::App, pages::Page},
 };
-use crate::view::Field;
+use crate::tui::state::places::Places;
 
 /// From this height on a detail has the whole header above it.
 const ROOMY: u16 = 30;
 /// The smallest screen that is drawn on.
 const SMALLEST: (u16, u16) = (40, 10);
-
-/// Where things were drawn, for the mouse and for paging.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Places {
-    /// The table's head.
-    pub head: Option<u16>,
-    /// The first line of what can be moved.
-    pub top: u16,
-    /// How many lines of it are visible.
-    pub lines: usize,
-    /// How many there are.
-    pub length: usize,
-    /// The first that is visible.
-    pub first: usize,
-    /// The columns of the table.
-    pub columns: Vec<(Range<u16>, &'static Field)>,
-}
-
-impl Places {
-    /// The field of the column there.
-    pub fn column_at(&self, x: u16) -> Option<&'static Field> {
-        let column = self.columns.iter().find(|(range, _)| range.contains(&x));
-        column.map(|(_, field)| *field)
-    }
-
-    /// The line there, counted from the first visible one.
-    pub fn line_at(&self, y: u16) -> Option<usize> {
-        let line = usize::from(y.checked_sub(self.top)?);
-        (line < self.lines).then_some(line)
-    }
-}
 
 /// Draws all.
 pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {

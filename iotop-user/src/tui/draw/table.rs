@@ -6,16 +6,14 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{
-    BOLD, Canvas, DIM, Places, Tone, chosen_line,
-    columns::{Column, fitting, total_header},
-    graph, start_of,
-};
+use super::{BOLD, Canvas, DIM, Tone, chosen_line, graph, start_of};
 use crate::{
     cli::GroupBy,
     output::{cell::Scale, units},
-    tui::{
+    tui::state::{
         app::App,
+        columns::{Column, fitting, total_header},
+        places::Places,
         rows::{RowKey, Shown, ShownRow},
     },
     view::{Direction, Field, Row, fields::Kind},

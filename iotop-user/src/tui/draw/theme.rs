@@ -10,7 +10,7 @@ use ratatui::{
     symbols::bar,
 };
 
-use crate::tui::settings::{Characters, Colors};
+use crate::tui::state::settings::{Characters, Colors};
 
 /// How things look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

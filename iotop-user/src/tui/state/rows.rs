@@ -95,7 +95,7 @@ pub struct Shown {
 #[derive(Clone, Debug)]
 pub struct ShownRow {
     at: usize,
-    /// The lines of the tree before its name; see [`crate::tui::tree::Branch`].
+    /// The lines of the tree before its name; see [`crate::tui::state::tree::Branch`].
     pub lines: Vec<bool>,
 }
 
@@ -341,7 +341,7 @@ impl Show<'_> {
             }),
         }
         if self.has_tree() {
-            let branch = |branch: crate::tui::tree::Branch| ShownRow {
+            let branch = |branch: crate::tui::state::tree::Branch| ShownRow {
                 at: branch.at,
                 lines: branch.lines,
             };

@@ -2,18 +2,20 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{
-    app::{App, Effect, Past},
-    draw::columns,
-    keys::{Action, action},
-    pages::Page,
-    prompt::{Asked, Prompt, Typed},
-    rows::wanted_rows,
-    sampler::Request,
-    settings::{Figures, Graph, Settings},
-};
+use super::keys::{Action, action};
 use crate::{
     cli::GroupBy,
+    tui::{
+        sampler::Request,
+        state::{
+            app::{App, Effect, Past},
+            columns,
+            pages::Page,
+            prompt::{Asked, Prompt, Typed},
+            rows::wanted_rows,
+            settings::{Figures, Graph, Settings},
+        },
+    },
     view::{Direction, FIELDS, Sort},
 };
 

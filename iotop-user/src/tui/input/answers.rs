@@ -2,18 +2,20 @@
 
 use std::{fs, io, path::Path};
 
-use super::{
-    app::{App, Effect},
-    prompt::{Asked, Prompt},
-    rows::tids,
-    sampler::Request,
-};
 use crate::{
     cli::{self, GroupBy},
     host::{
         devices,
         identity::{self, Stat, priority},
         kernel::clock,
+    },
+    tui::{
+        sampler::Request,
+        state::{
+            app::{App, Effect},
+            prompt::{Asked, Prompt},
+            rows::tids,
+        },
     },
 };
 
@@ -101,7 +103,7 @@ impl App {
 
     pub(super) fn save(&mut self) {
         let Some(path) = self.machine.settings_path.clone() else {
-            self.say(super::settings::SettingsError::NoPlace.to_string());
+            self.say(crate::tui::state::settings::SettingsError::NoPlace.to_string());
             return;
         };
         match self.settings.write(&path) {

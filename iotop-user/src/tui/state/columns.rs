@@ -1,8 +1,8 @@
 //! Which columns there are, and which of them have room.
 
+use super::settings::{Figures, Graph, Settings};
 use crate::{
     cli::GroupBy,
-    tui::settings::{Figures, Graph, Settings},
     view::{Field, fields},
 };
 

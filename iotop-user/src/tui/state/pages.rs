@@ -1,15 +1,10 @@
 //! Pages, and how one moves from one to another and on them.
 
-use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-
 use super::{
-    app::{App, Effect},
+    app::App,
     rows::{RowKey, Shown},
 };
-use crate::{cli::GroupBy, view::Sort};
-
-/// How many lines a turn of the wheel is.
-const WHEEL: usize = 3;
+use crate::cli::GroupBy;
 
 /// What is on the screen.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +54,7 @@ impl App {
         self.shown.as_ref().and_then(place).unwrap_or(0)
     }
 
-    pub(super) fn toggle_page(&mut self, page: Page) {
+    pub(in crate::tui) fn toggle_page(&mut self, page: Page) {
         if self.place().page == page {
             self.back();
         } else if !self.places.iter().any(|place| place.page == page) {
@@ -67,14 +62,14 @@ impl App {
         }
     }
 
-    pub(super) fn back(&mut self) {
+    pub(in crate::tui) fn back(&mut self) {
         if self.places.len() > 1 {
             self.places.pop();
             self.look_closer();
         }
     }
 
-    pub(super) fn enter(&mut self) {
+    pub(in crate::tui) fn enter(&mut self) {
         match &self.place().page {
             Page::Table => {
                 let at = self.selected_at();
@@ -96,11 +91,11 @@ impl App {
         }
     }
 
-    pub(super) fn page_length(&self) -> isize {
+    pub(in crate::tui) fn page_length(&self) -> isize {
         isize::try_from(self.drawn.lines.max(2) - 1).unwrap_or(1)
     }
 
-    pub(super) fn step(&mut self, by: isize) {
+    pub(in crate::tui) fn step(&mut self, by: isize) {
         let length = match self.place().page {
             Page::Table => self.shown.as_ref().map_or(0, |shown| shown.rows.len()),
             Page::Log => self.entries().count(),
@@ -122,71 +117,9 @@ impl App {
         }
     }
 
-    fn select(&mut self, at: usize) {
+    pub(in crate::tui) fn select(&mut self, at: usize) {
         let Some(shown) = &self.shown else { return };
         let row = shown.rows.get(at);
         self.selected = row.map(|row| RowKey::of(shown.row(row)));
-    }
-
-    /// Takes the mouse.
-    pub fn mouse(&mut self, event: MouseEvent) -> Option<Effect> {
-        if self.prompt.is_some() {
-            return None;
-        }
-        let wheel = isize::try_from(WHEEL).unwrap_or(1);
-        match event.kind {
-            MouseEventKind::ScrollUp => self.step(-wheel),
-            MouseEventKind::ScrollDown => self.step(wheel),
-            MouseEventKind::Down(MouseButton::Left) => self.click(event.column, event.row),
-            _ => {}
-        }
-        None
-    }
-
-    fn click(&mut self, x: u16, y: u16) {
-        self.message = None;
-        if self.place().page == Page::Table && self.drawn.head == Some(y) {
-            if let Some(field) = self.drawn.column_at(x) {
-                match self.settings.sort.as_ref().map(|sort| sort.field) {
-                    Some(now) if now == field => self.reverse(),
-                    _ => self.sort(Some(Sort {
-                        field,
-                        direction: None,
-                    })),
-                }
-            }
-            return;
-        }
-        let Some(line) = self.drawn.line_at(y) else {
-            return;
-        };
-        match self.place().page {
-            Page::Table => {
-                let at = self.first + line;
-                let rows = self.shown.as_ref().map_or(0, |shown| shown.rows.len());
-                if at >= rows {
-                    return;
-                }
-                let again = self.selected.is_some() && self.selected_at() == at;
-                self.select(at);
-                if again {
-                    self.enter();
-                }
-            }
-            Page::Log => {
-                let at = self.drawn.first + line;
-                let again = self.place().at == at;
-                if at >= self.entries().count() {
-                    return;
-                }
-                if let Some(place) = self.places.last_mut() {
-                    place.at = at;
-                }
-                if again {
-                    self.enter();
-                }
-            }
-            _ => {}
-        }
     }
 }

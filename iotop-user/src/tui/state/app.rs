@@ -10,21 +10,22 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
+    columns::Known,
     detail::{Detail, Target, detail},
-    draw::{Places, columns::Known},
     gone::Gone,
     history::Histories,
     log::{Entry, Log},
     pages::{Page, Place},
+    places::Places,
     prompt::Prompt,
     recent::Recent,
     rows::{RowKey, Scope, Show, Shown},
-    sampler::Request,
     settings::{Figures, Graph, Settings},
 };
 use crate::{
     host::{Notice, devices::DeviceNames, io_max::IoMax},
     sample::{Lost, Sample, Task},
+    tui::sampler::Request,
     view::{Accumulator, Kept, Row, sort},
 };
 
@@ -52,7 +53,7 @@ struct Held {
 
 /// What becomes of the rows' histories when the rows are made anew.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Past {
+pub(in crate::tui) enum Past {
     /// They are of the same rows and intervals.
     Kept,
     /// There is another interval.
@@ -132,7 +133,7 @@ pub struct App {
     gone: Gone,
     recent: Recent,
     devices: DeviceNames,
-    pub(super) before_prompt: Scope,
+    pub(in crate::tui) before_prompt: Scope,
     /// Of the flushes only those for others, and spikes.
     pub only_others: bool,
 }
@@ -200,7 +201,7 @@ impl App {
     }
 
     /// Shows what was held back.
-    pub(super) fn go_on(&mut self, past: Past) {
+    pub(in crate::tui) fn go_on(&mut self, past: Past) {
         self.recent.go_on();
         let held = std::mem::take(&mut self.held);
         self.history.extend(held.moments);
@@ -252,7 +253,7 @@ impl App {
     }
 
     /// Makes the rows anew.
-    pub(super) fn show(&mut self, past: Past) {
+    pub(in crate::tui) fn show(&mut self, past: Past) {
         let Some(interval) = &self.interval else {
             return;
         };
@@ -292,7 +293,7 @@ impl App {
     }
 
     /// Brings the open detail up to date.
-    pub(super) fn look_closer(&mut self) {
+    pub(in crate::tui) fn look_closer(&mut self) {
         if let Some(Place {
             page: Page::Detail(key, by),
             ..
@@ -320,7 +321,7 @@ impl App {
     }
 
     /// Makes the rows anew after the scope changed.
-    pub(super) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
+    pub(in crate::tui) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
         change(&mut self.scope);
         self.first = 0;
         self.show(Past::Other);

@@ -1,0 +1,6 @@
+//! What keys and the mouse do.
+
+mod actions;
+mod answers;
+pub mod keys;
+mod mouse;

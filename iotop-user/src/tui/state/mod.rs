@@ -1,0 +1,17 @@
+//! What the live view knows and shows: it draws nothing and reads no key.
+
+pub mod app;
+pub mod columns;
+pub mod detail;
+pub mod gone;
+pub mod history;
+pub mod log;
+pub mod pages;
+pub mod places;
+pub mod prompt;
+pub mod recent;
+pub mod rows;
+pub mod settings;
+pub mod tree;
+pub mod waited;
+pub mod whom;
