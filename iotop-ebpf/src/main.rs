@@ -1,38 +1,34 @@
 //! The kernel half of iotop-trace: follows each dirty page from the task that
 //! dirtied it to the bio that wrote it.
 //!
-//! Most programs hang on tracepoints. Those of hot paths are BTF
-//! tracepoints: what their arguments point to can be read without a helper.
+//! Imports run one way:
+//!
+//! | module       | what lives there                                               |
+//! |--------------|----------------------------------------------------------------|
+//! | [`programs`] | the entry points: one file for each hook or family of hooks    |
+//! | [`model`]    | tags, slots, mappings, inodes, charges, facts: data and rules  |
+//! | [`kernel`]   | reading the running kernel: layout, memory, typed pointers     |
+//! | [`counters`] | adding to shared counters; counting what was lost              |
+//! | [`maps`]     | the maps that the user half shares                             |
+//!
+//! Most programs attach to tracepoints. Those on hot paths are BTF tracepoints:
+//! a program may read what their arguments point to without a helper.
+//!
+//! # Global functions
+//!
+//! An `extern "C"` function with `#[unsafe(no_mangle)]` and `#[inline(never)]` is a
+//! *global function* of BPF. The verifier checks it once, on its own, and not again
+//! at each call. Its arguments and its result must be plain numbers.
 
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod cached;
-mod charge;
-mod count;
-mod dirtied;
-mod dropped;
-mod exited;
-mod flush;
-mod held_back;
-mod inode;
+mod counters;
 mod kernel;
-mod mappings;
 mod maps;
-mod names;
-mod once;
-mod owners;
-mod page;
-mod remapped;
-mod retag;
-mod submitted;
-mod task;
-mod tasks;
-mod throttled;
-mod waiting;
-mod walk;
-mod writing;
+mod model;
+mod programs;
 
 #[cfg(not(test))]
 #[panic_handler]
@@ -40,7 +36,7 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 
-/// Helpers such as `bpf_probe_read_kernel` are for GPL-compatible programs.
+/// Only GPL-compatible programs may call helpers such as `bpf_probe_read_kernel`.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

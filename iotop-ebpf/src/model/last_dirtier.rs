@@ -1,0 +1,105 @@
+//! The last dirtier of each inode. It answers for pages that lost their tag.
+
+use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
+use iotop_common::{Class, InodeKey, InodeOwner, Owner, tag::Slot};
+
+use super::{
+    charge::Charge,
+    control::control,
+    inode::{Inode, TypedInode},
+    path,
+};
+use crate::maps::OWNERS;
+
+/// The last dirtier of each inode.
+#[map]
+static INODES: LruHashMap<InodeKey, InodeOwner> = LruHashMap::with_max_entries(16 * 1024, 0);
+
+/// Records that the task of a slot dirties the inode now.
+#[inline(always)]
+pub fn record(inode: Inode, slot: Slot, owner: *const Owner, program: u32) -> Option<()> {
+    let dirtied = Dirtied {
+        key: inode.key()?,
+        alias: inode.alias()?,
+        had_dirty_pages: inode.has_dirty_pages(),
+    };
+    dirtied.record(slot, owner, program)
+}
+
+/// The same for an inode whose type the verifier knows. `scratch` is for
+/// [`crate::kernel::typed::Typed::address`].
+#[inline(always)]
+pub fn record_typed(
+    inode: TypedInode,
+    slot: Slot,
+    owner: *const Owner,
+    program: u32,
+    scratch: *mut u64,
+) {
+    let address = inode.address(scratch);
+    let dirtied = Dirtied {
+        key: inode.key(address),
+        alias: inode.alias(scratch),
+        had_dirty_pages: inode.has_dirty_pages(address),
+    };
+    dirtied.record(slot, owner, program);
+}
+
+/// An inode that becomes dirty.
+struct Dirtied {
+    key: InodeKey,
+    /// The link of its first dentry.
+    alias: u64,
+    /// Whether pages were dirty before.
+    had_dirty_pages: bool,
+}
+
+impl Dirtied {
+    #[inline(always)]
+    fn record(self, slot: Slot, owner: *const Owner, program: u32) -> Option<()> {
+        let mut had_dirty_pages = u32::from(self.had_dirty_pages);
+        // SAFETY: a plain copy out of a map value; each field is one word.
+        let known = unsafe { INODES.get(self.key) };
+        let mut told = 0;
+        if let Some(known) = known {
+            had_dirty_pages &= known.had_dirty_pages;
+            told = known.told;
+        }
+        if control().flushes != 0 {
+            told = path::send_if_new(self.alias, &self.key, told, program);
+        }
+        let value = InodeOwner {
+            slot,
+            // SAFETY: the current task's own element.
+            generation: unsafe { (*owner).generation },
+            had_dirty_pages,
+            told,
+        };
+        INODES.insert(self.key, value, u64::from(BPF_ANY)).ok()
+    }
+}
+
+/// The charge of a page of this file that has no tag. The file's last dirtier answers
+/// for it, unless the page may have been dirtied before the trace began.
+#[inline(always)]
+pub fn last_dirtier(inode: Inode) -> Charge {
+    let Some(key) = inode.key() else {
+        return Charge::UNKNOWN;
+    };
+    // SAFETY: a plain copy out of a map value; each field is one word.
+    let known = match unsafe { INODES.get(key) } {
+        Some(known) if known.had_dirty_pages == 0 || control().young == 0 => *known,
+        _ => return Charge::PRE_TRACE,
+    };
+    match OWNERS.get_ptr(known.slot) {
+        // A retired slot may get its next tenant before the user half reads who owned
+        // it.
+        // SAFETY: a map value; the user half writes `retired`.
+        Some(owner)
+            if unsafe { (*owner).generation == known.generation && (*owner).retired == 0 } =>
+        {
+            Charge::to(known.slot, Class::Shared)
+        }
+        _ => Charge::UNKNOWN,
+    }
+}

@@ -1,0 +1,45 @@
+//! What the kernel half knows, and the rules for it.
+//!
+//! | about    | files                                                                 |
+//! |----------|-----------------------------------------------------------------------|
+//! | requests | [`control`]                                                           |
+//! | tasks    | [`program`], [`slot`], [`current`], [`task`]                          |
+//! | files    | [`inode`], [`known_inode`], [`last_dirtier`], [`path`]                |
+//! | mappings | [`mapping`], [`tagged_mapping`]                                       |
+//! | pages    | [`folio`], [`page_cache`], [`frame`], [`any_page`]                    |
+//! | tags     | [`retag`] sets, [`page_charge`] takes, [`dropped`] clears them        |
+//! | writes   | [`write_range`], [`folio_walk`]                                       |
+//! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`], [`flushed`]     |
+//! | flushes  | [`flusher_run`], [`flushed`]                                          |
+//! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
+
+pub mod any_page;
+pub mod bio;
+pub mod charge;
+pub mod control;
+pub mod current;
+pub mod dropped;
+pub mod epoch;
+pub mod facts;
+pub mod flushed;
+pub mod flusher_run;
+pub mod folio;
+pub mod folio_walk;
+pub mod frame;
+pub mod held_back;
+pub mod inode;
+pub mod known_inode;
+pub mod last_dirtier;
+pub mod mapping;
+pub mod page_cache;
+pub mod page_charge;
+pub mod page_kind;
+pub mod partition;
+pub mod path;
+pub mod program;
+pub mod retag;
+pub mod slot;
+pub mod submitter;
+pub mod tagged_mapping;
+pub mod task;
+pub mod write_range;

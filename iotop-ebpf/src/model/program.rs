@@ -1,0 +1,37 @@
+//! The programs that keep per-CPU memory.
+
+/// The running program. Each program has its own element in per-CPU maps, because one
+/// program may interrupt another on the same CPU. The kernel never runs one program
+/// twice at once on one CPU.
+///
+/// Programs that are never loaded together share a value: `BioSubmitted` is also
+/// `bio_of_pages_submitted`, `FolioDirtied` also `page_dirtied`, and `BioOffered` also
+/// `bio_held_back`.
+#[derive(Clone, Copy)]
+pub enum Program {
+    FolioDirtied = 0,
+    BioSubmitted = 1,
+    FlushStarted = 2,
+    FlushWritten = 3,
+    FlushEnded = 4,
+    FlushQueued = 5,
+    TaskThrottled = 6,
+    InodeFlushed = 7,
+    BioSubmittedAgain = 8,
+    BioLetThrough = 9,
+    BioRemapped = 10,
+    BioOffered = 11,
+    BioSubmittedAtLast = 12,
+    BioOfferedAgain = 13,
+    BioLetThroughAgain = 14,
+    Ext4DaWriteEnd = 15,
+    Ext4WriteEnd = 16,
+    Ext4JournalledWriteEnd = 17,
+    RangeIterated = 18,
+    BtrfsSetExtentBit = 19,
+}
+
+impl Program {
+    /// The number of programs.
+    pub const COUNT: u32 = 20;
+}

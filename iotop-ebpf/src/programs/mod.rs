@@ -1,0 +1,35 @@
+//! The entry points. The user half attaches each program by its function's name.
+//!
+//! | file                          | hooks                                                        |
+//! |-------------------------------|--------------------------------------------------------------|
+//! | [`writeback_dirty_folio`]     | `writeback_dirty_folio`, `writeback_dirty_page`              |
+//! | [`ext4_write_end`]            | `ext4_da_write_end`, `ext4_write_end`, `ext4_journalled_write_end` |
+//! | [`iomap_iter`]                | `iomap_iter`                                                 |
+//! | [`btrfs_set_extent_bit`]      | `btrfs_set_extent_bit`                                       |
+//! | [`block_bio_remap`]           | `block_bio_remap`                                            |
+//! | [`blk_throtl_bio`]            | `__blk_throtl_bio`, `blk_throtl_bio`                         |
+//! | [`block_bio_queue`]           | `block_bio_queue`                                            |
+//! | [`delete_from_page_cache`]    | `mm_filemap_delete_from_page_cache`                          |
+//! | [`truncate`]                  | `iomap_invalidate_folio`, `ext4_punch_hole`, `ext4_zero_range`, `ext4_truncate_enter` |
+//! | [`writeback_work`]            | `writeback_queue`, `writeback_start`, `writeback_written`, `writeback_pages_written` |
+//! | [`writeback_single_inode`]    | `writeback_single_inode_start`                               |
+//! | [`balance_dirty_pages`]       | `balance_dirty_pages`                                        |
+//! | [`sched_process_exit`]        | `sched_process_exit`                                         |
+//! | [`iter_task`]                 | a BPF iterator over all tasks                                |
+//! | [`pages_waiting`]             | none: the user half runs it with `BPF_PROG_TEST_RUN`         |
+
+mod balance_dirty_pages;
+mod blk_throtl_bio;
+mod block_bio_queue;
+mod block_bio_remap;
+mod btrfs_set_extent_bit;
+mod delete_from_page_cache;
+mod ext4_write_end;
+mod iomap_iter;
+mod iter_task;
+mod pages_waiting;
+mod sched_process_exit;
+mod truncate;
+mod writeback_dirty_folio;
+mod writeback_single_inode;
+mod writeback_work;

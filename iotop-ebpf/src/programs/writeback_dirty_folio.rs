@@ -1,0 +1,168 @@
+//! A folio becomes dirty: tags its pages with their dirtier.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use iotop_common::{
+    Lost, Owner, Tag, Tick, Writing,
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
+    retag::{CLEAR_OTHERS, KEEP, UNDER_WRITEBACK, early},
+    tag::{SLOT_FIRST, SLOT_METADATA},
+};
+
+use crate::{
+    counters::{add, lose},
+    kernel::{clock::now, layout::layout, memory::read, typed::Typed},
+    model::{
+        any_page,
+        current::current,
+        folio::{LARGE, SINGLE, nr_cache_pages},
+        frame::Frame,
+        inode::TypedInode,
+        last_dirtier,
+        mapping::MappingState,
+        program::Program,
+        retag::{Retag, RetagCounts, retag_page},
+        slot::{is_kthread, record_name},
+    },
+};
+
+/// Fires in `folio_account_dirtied`, once for the whole folio and only when it goes
+/// from clean to dirty. The mapping's lock is held and interrupts are off.
+#[btf_tracepoint(function = "writeback_dirty_folio")]
+pub fn folio_dirtied(ctx: BtfTracePointContext) -> i32 {
+    dirtied::<LARGE>(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
+    0
+}
+
+/// The same before 5.18, in `account_page_dirtied`.
+#[btf_tracepoint(function = "writeback_dirty_page")]
+pub fn page_dirtied(ctx: BtfTracePointContext) -> i32 {
+    dirtied::<SINGLE>(Typed::arg(&ctx, 0), Typed::arg(&ctx, 1));
+    0
+}
+
+#[inline(always)]
+fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
+    // The mapping is never null, but the verifier lists it as an argument that may be
+    // (6.14, raw_tp_null_args).
+    if mapping.is_null() {
+        return None;
+    }
+    let current = current(Program::FolioDirtied)?;
+    // SAFETY: map values; the memory is this CPU's and only this program's.
+    let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
+    let flags: u64 = folio.field(layout!(page_flags));
+    let folio = folio.address(&raw mut last.scratch);
+    let inode = TypedInode::of(mapping);
+    let mapping = mapping.address(&raw mut last.scratch);
+    if last.mapping != mapping {
+        last.mapping_kind = inode.mapping_kind();
+        last.mapping = mapping;
+        if matches!(last.mapping_kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS) {
+            last_dirtier::record_typed(
+                inode,
+                current.slot,
+                current.owner,
+                Program::FolioDirtied as u32,
+                &raw mut last.scratch,
+            );
+            if current.has_slot() {
+                // The task may have another name than when it was first seen.
+                record_name(current.owner);
+            }
+        }
+        any_page::record(folio);
+    }
+    let pages = nr_cache_pages::<FOLIOS>(folio, flags);
+    let slot = match last.mapping_kind {
+        MAPPING_BTREE => SLOT_METADATA,
+        // jbd2 dirties a block device's pages for the tasks that joined the
+        // transaction. A user task that dirties them writes to the device itself.
+        MAPPING_BDEV if kthread => SLOT_METADATA,
+        MAPPING_NO_BLOCK => {
+            // SAFETY: a map value. Only the task itself writes the first field.
+            let cleaned = unsafe {
+                (*current.owner).tagged_pages += u64::from(pages);
+                &raw mut (*current.owner).cleaned_pages
+            };
+            add(cleaned, u64::from(pages));
+            return None;
+        }
+        _ => current.slot,
+    };
+    let tag = Tag::dirtied(slot, now());
+    let state = MappingState::of(mapping)?;
+    state.dirtied(pages);
+    if last.mapping_kind == MAPPING_WHOLE_FOLIOS {
+        state.set(state.folios().whole_only());
+    }
+    let mut rules = 0;
+    if kthread {
+        // A kernel thread that redirties a page (folio_redirty_for_writepage) is not
+        // its dirtier.
+        rules |= KEEP;
+    }
+    if flags >> layout!(pg_writeback) & 1 != 0 {
+        rules |= UNDER_WRITEBACK;
+    }
+    let counts = if FOLIOS == SINGLE || pages == 1 {
+        one_page(folio, tag, rules)
+    } else {
+        // SAFETY: a map value.
+        let owner = unsafe { &mut *current.owner };
+        large_folio(folio, pages, tag, rules, owner, mapping, state)
+    };
+    state.add(counts.live);
+    if slot == current.slot {
+        // SAFETY: a map value. Only the task itself writes this field, and a task is
+        // on one CPU at a time.
+        unsafe { (*current.owner).tagged_pages += u64::from(counts.tagged) };
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn one_page(folio: u64, tag: Tag, rules: u32) -> RetagCounts {
+    let Some(place) = Frame::of(folio).tag() else {
+        lose(Lost::Tags, 1);
+        return RetagCounts::default();
+    };
+    let (tagged, live) = retag_page(place, tag, rules);
+    RetagCounts { tagged, live }
+}
+
+/// Tags a large folio. If the task is in a write, only the pages that it writes get its
+/// tag. If no write is known, the task stored into an mmap of the file, which makes all
+/// blocks of the folio dirty.
+#[inline(always)]
+fn large_folio(
+    folio: u64,
+    pages: u32,
+    tag: Tag,
+    mut rules: u32,
+    owner: &mut Owner,
+    mapping: u64,
+    state: MappingState,
+) -> RetagCounts {
+    let (mut from, mut to) = (0, pages);
+    if owner.writing.mapping == mapping
+        && owner.writing.is_current(Tick(tag.0 >> 16))
+        && tag.slot() >= SLOT_FIRST
+        && let Some(index) = read::<u32>(folio, layout!(folio_index))
+        && let Some(written) = owner.writing.within(index, pages)
+    {
+        (from, to) = written;
+        if owner.writing.early != 0 {
+            rules |= early(owner.writing.since);
+        }
+        if owner.writing.since & Writing::WHOLE_CALL == 0 {
+            // The range was about this folio only.
+            owner.writing.mapping = 0;
+        }
+    }
+    // Tags that are already there are left over from pages that were cut off. Under
+    // writeback they belong to bios that are still to come.
+    if rules & (KEEP | UNDER_WRITEBACK) == 0 && state.has_live_tags() {
+        rules |= CLEAR_OTHERS;
+    }
+    Retag::new(Frame::of(folio), from, to, tag, rules).run(pages)
+}
