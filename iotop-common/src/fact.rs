@@ -1,10 +1,10 @@
 //! What the kernel half counts: facts, totals and losses.
 //!
-//! Facts and totals exist twice, for even and odd epochs. The user half moves
-//! the epoch on, waits until no program can still be writing to the old pair
-//! (an RCU grace period), and drains it: every byte is read exactly once.
+//! Facts and totals exist twice, for even and odd epochs. The user half increments the
+//! epoch, waits for an RCU grace period, after which no program can still be writing to
+//! the old pair, and drains it. So every byte is read exactly once.
 
-/// How a fact's bytes came to their owner.
+/// How the owner of a fact's bytes was found.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Class {
@@ -14,19 +14,20 @@ pub enum Class {
     Exact = 1,
     /// Written by the owner itself past the page cache (`O_DIRECT`).
     Direct = 2,
-    /// Written; the page had lost its tag and the inode's last dirtier answers.
+    /// Written, and perhaps by another task: the page had lost its tag, so the inode's
+    /// last dirtier answers for it; or of a large folio only the first dirtier is known.
     Shared = 3,
-    /// Written; dirtied before the trace began.
+    /// Written; the page may have been dirtied before the trace began.
     PreTrace = 4,
     /// Written; file-system metadata or a journal.
     Metadata = 5,
     /// Written to swap.
     Swap = 6,
-    /// A lower device's copy of an upper bio. Not part of the totals.
+    /// A lower device's copy of an upper device's bio. Not part of the written bytes.
     Stacked = 7,
     /// Written; the page became dirty while no owner slot was free.
     Overflow = 8,
-    /// Written; nothing tells whose it was.
+    /// Written; the owner is not known.
     Unknown = 9,
 }
 
@@ -55,7 +56,7 @@ impl Class {
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Hash)]
 pub struct FactKey {
-    /// `inode.i_ino` of the page cache written or read; 0 where there is none.
+    /// `inode.i_ino` of the page cache that was written or read; 0 where there is none.
     pub ino: u64,
     /// The device of the bio, as the kernel encodes it (major << 20 | minor).
     pub dev: u32,
@@ -63,66 +64,67 @@ pub struct FactKey {
     pub class: u32,
     /// The owner's slot; 0 where the class has no owner.
     pub owner: u32,
-    /// The slot of the task in whose context the bio was submitted.
+    /// The slot of the task that submitted the bio.
     pub submitter: u32,
-    /// What the submitter did it for, a [`crate::FlushId`]; 0 while nobody asks.
+    /// Why the submitter wrote, a [`crate::FlushId`]; 0 while the user half does not want
+    /// it.
     pub flush: u32,
-    /// Tells inodes of one number apart, see [`crate::InodeKey`]; 0 while nobody
-    /// asks.
+    /// Tells inodes with the same number apart, see [`crate::InodeKey`]; 0 while the user
+    /// half does not want it.
     pub file: u32,
 }
 
-/// How many classes of lags there are.
+/// The number of lag classes.
 pub const LAGS: usize = 15;
 
-/// The class of a lag in ticks: class 0 is less than one, class `n` from
-/// 2^(n-1) to 2^n, and the last one all that is longer too.
+/// The class of a lag in ticks. Class 0 is less than one tick, class `n` is from 2^(n-1)
+/// to below 2^n. The last class also has all longer lags.
 #[inline(always)]
 pub const fn lag_class(age: u32) -> usize {
     let class = (u32::BITS - age.leading_zeros()) as usize;
     if class < LAGS { class } else { LAGS - 1 }
 }
 
-/// What is counted for a [`FactKey`] in one epoch.
+/// The counters of a [`FactKey`] in one epoch.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// Bytes.
     pub bytes: u64,
-    /// The lags of exact ones added up, in ticks.
+    /// The sum of the pages' lags, in ticks.
     pub lag_sum: u64,
     /// The longest lag, in ticks.
     pub lag_max: u32,
-    /// Bios that began with these bytes: added up over all facts, the number of bios.
+    /// Bios that began with these bytes. The sum over all facts is the number of bios.
     pub bios: u32,
-    /// Pages that waited for this: their tag was live.
+    /// Pages that waited to be written: their tag was live.
     pub pages: u32,
-    /// How many pages had a lag of each class.
+    /// The number of pages with a lag of each class.
     pub lags: [u32; LAGS],
 }
 
-/// One CPU's part of one epoch: its totals, and the fact it counted last.
+/// One CPU's part of one epoch: its totals and its current fact.
 ///
-/// Consecutive bios mostly have one owner, one submitter and one file: they
-/// are added up here and enter the table of facts when another one follows.
+/// Consecutive bios mostly have the same owner, submitter and file. They are added up
+/// here. The fact enters the table of facts when a bio with another key follows.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct EpochPart {
-    /// What all facts of this CPU must add up to.
+    /// The sum that all facts of this CPU must have.
     pub totals: Totals,
     /// The key of `fact`.
     pub key: FactKey,
-    /// What is not in the table yet; nothing when it has no bytes.
+    /// The part that is not in the table yet. Empty if it has no bytes.
     pub fact: Fact,
 }
 
-/// One epoch's totals on one CPU: what the facts must add up to.
+/// One epoch's totals on one CPU. The facts must add up to them.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of all read bios.
     pub read_bytes: u64,
-    /// Bytes of all write bios that are not a lower device's copies.
+    /// Bytes of all write bios, without lower devices' copies.
     pub write_bytes: u64,
     /// Bytes of lower devices' copies.
     pub stacked_bytes: u64,
@@ -134,23 +136,23 @@ pub struct Totals {
     pub stacked_overflow_bytes: u64,
 }
 
-/// What the user half tells the kernel half while it runs: the one element of
-/// the `CONTROL` array.
+/// The user half's requests to the kernel half while it runs: the only element of the
+/// `CONTROL` array.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// The current epoch; only its lowest bit is looked at.
+    /// The current epoch. Only its lowest bit matters.
     pub epoch: u32,
-    /// How many devices stand in `LOWER_DEVICES`; 0 spares the look-up.
+    /// The number of devices in `LOWER_DEVICES`. With 0 there is no look-up.
     pub lower_devices: u32,
-    /// 1: flushes are wanted, and the paths of files.
+    /// 1: the user half wants flushes and the paths of files.
     pub flushes: u32,
-    /// 1: bios that a cgroup's limit holds back are looked for.
+    /// 1: look up bios that a cgroup's limit may have held back.
     pub held_back: u32,
-    /// 1: pages may still be dirty that became so before the trace began.
+    /// 1: the trace is young, and pages that became dirty before it may still be dirty.
     pub young: u32,
-    /// File systems whose events don't tell which pages of a large folio a task writes,
-    /// though they write it block by block: the bits below.
+    /// File systems that write a large folio block by block, but whose events don't tell
+    /// which pages a task writes. The bits are below.
     pub whole_folios: u32,
 }
 
@@ -163,15 +165,16 @@ impl Control {
     pub const BTRFS: u32 = 1 << 2;
 }
 
-/// How many programs may meet each bio, one after the other. Where a task may be
-/// preempted inside of one, the next takes what that one is kept from.
+/// The number of programs on `block_bio_queue`, which run one after the other. Where a
+/// task may be preempted inside a program, the kernel skips that program for other tasks'
+/// bios on the CPU. The next program counts these bios.
 pub const TURNS: u32 = 3;
 
 impl EpochPart {
-    /// How many there are for each CPU.
+    /// The number of parts of each CPU.
     pub const COUNT: u32 = 2 * TURNS;
 
-    /// Where a program's part of an epoch lies.
+    /// The index of a program's part of an epoch.
     #[inline(always)]
     pub const fn index(epoch: u32, turn: u32) -> u32 {
         epoch & 1 | turn << 1
@@ -182,17 +185,17 @@ impl EpochPart {
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lost {
-    /// A task was met while no slot was free.
+    /// A task was seen while no slot was free.
     OwnerSlots = 0,
-    /// A fact found no room: its bytes are in `Totals` only.
+    /// A fact found no room. Its bytes are only in `Totals`.
     Facts = 1,
     /// A fact found no room and was counted without its inode.
     FactInodes = 2,
-    /// Pages with no place in the tag table.
+    /// Pages without a place in the tag table.
     Tags = 3,
-    /// Bios with more pages than were walked.
+    /// Bios whose pages were not all walked.
     LongBios = 4,
-    /// A tid could not be entered in `SLOT_OF`.
+    /// A tid found no room in `SLOT_OF`.
     SlotOf = 5,
     /// Kernel memory that could not be read.
     Faults = 6,
@@ -200,21 +203,20 @@ pub enum Lost {
     ExitRecords = 7,
     /// Runs of writeback workers that found no room in `RUNS` or `FLUSHES`.
     Flushes = 8,
-    /// Bios submitted amid the submission of another one (before 6.1).
+    /// Bios submitted during the submission of another bio on the same CPU (before 6.1).
     Nested = 9,
-    /// No loss: bios and exits that a program was kept from and one after it has
-    /// taken.
+    /// Not a loss: bios and exits that the kernel skipped a program for, and that a later
+    /// program counted.
     Recovered = 10,
-    /// Bios of cgroups with a limit that found no room in `HELD_BACK`: of those
-    /// that the limit does hold back, whoever submits them later is said to have
-    /// handed them over.
+    /// Bios of cgroups with a limit that found no room in `HELD_BACK`. If the limit holds
+    /// such a bio back, the worker that submits it later counts as its submitter.
     LimitedBios = 11,
     /// Paths of files that found no room in `FILES`.
     Paths = 12,
 }
 
 impl Lost {
-    /// How many counters there are.
+    /// The number of counters.
     pub const COUNT: u32 = 13;
 }
 

@@ -1,22 +1,22 @@
-//! Where a file lies, as its dentries tell it.
+//! The path of a file, from its dentries.
 
-/// How many names of a path are kept; the rest is above them.
+/// The number of names that are kept of a path, from the file's own name upwards.
 pub const NAMES: usize = 12;
-/// How much of each name, with its NUL.
+/// The bytes that are kept of each name, with its NUL.
 pub const NAME: usize = 128;
 
-/// The path of an inode below its file system's root, at the time when it was
-/// first seen becoming dirty. A record ends where its last name does.
+/// The path of an inode below its file system's root, when it was first seen becoming
+/// dirty. A record ends after its last name.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FileName {
-    /// Which inode, and what is told of it.
+    /// The inode, and what the record has of its path.
     pub head: FileHead,
-    /// The file's own name first. NUL-terminated, and cut off where they are longer.
+    /// The names, the file's own one first. NUL-terminated; a longer name is cut off.
     pub names: [[u8; NAME]; NAMES],
 }
 
-/// What a record begins with.
+/// The beginning of a record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FileHead {
@@ -24,23 +24,23 @@ pub struct FileHead {
     pub ino: u64,
     /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
     pub dev: u32,
-    /// How many names there are.
+    /// The number of names.
     pub count: u32,
-    /// How much of the path that is, one of the values below.
+    /// How much of the path the names are: [`CUT`], [`WHOLE`] or [`SIBLING`].
     pub whole: u32,
-    /// As in [`crate::InodeKey`].
+    /// See [`crate::InodeKey::file`].
     pub file: u32,
-    /// The address of its directory's dentry.
+    /// The address of the directory's dentry.
     pub dir: u64,
 }
 
-/// There are more names above the last one.
+/// The path has more names above the last one.
 pub const CUT: u32 = 0;
-/// The last name lies below the root.
+/// The last name is directly below the root.
 pub const WHOLE: u32 = 1;
-/// The directory is the one of a whole path that was told a moment ago.
+/// Only the file's own name: a whole path with the same directory was sent a moment ago.
 pub const SIBLING: u32 = 2;
-/// For so many ticks of the tags' clock a directory is not told again: about a second.
+/// A directory is not sent again for so many ticks of the tags' clock: about a second.
 pub const SIBLING_TICKS: u32 = 64;
 
 const _: () = assert!(size_of::<FileHead>() == 32);

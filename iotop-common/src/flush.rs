@@ -1,30 +1,30 @@
-//! Flushes: in which run of a writeback worker, or in which system call, bytes
-//! were submitted.
+//! Flushes: the run of a writeback worker, or the system call, in which bytes were
+//! submitted.
 
 use crate::Owner;
 
-/// The runs' numbers begin here; the bits below are the reason, and 1.
+/// A run's number begins at this bit. The bits below are the reason plus 1.
 const NUMBER_SHIFT: u32 = 6;
 const REASON_MASK: u32 = (1 << NUMBER_SHIFT) - 1;
 const SYSCALL: u32 = 1 << 31;
 
-/// What a task is submitting for.
+/// Why a task submits.
 ///
-/// A writeback worker's: the number of its run and why it runs. Any other
-/// task's: the number of the system call it is in.
+/// For a writeback worker: the number and the reason of its run. For any other task: the
+/// number of the system call that it is in.
 #[repr(transparent)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct FlushId(pub u32);
 
 impl FlushId {
-    /// Nothing that is known.
+    /// Not known.
     pub const NONE: FlushId = FlushId(0);
 
     /// The worker's next run, for a reason (`enum wb_reason`).
     #[inline(always)]
     pub const fn next(self, reason: u32) -> FlushId {
         let number = (self.0 & !REASON_MASK).wrapping_add(1 << NUMBER_SHIFT);
-        // A reason beyond what there is room for is none that can be named.
+        // A reason that does not fit becomes the largest number, which names no reason.
         let reason = if reason < REASON_MASK {
             reason + 1
         } else {
@@ -33,13 +33,13 @@ impl FlushId {
         FlushId(number & !SYSCALL | reason)
     }
 
-    /// The worker rests; the number stays.
+    /// The run has ended. The number stays.
     #[inline(always)]
     pub const fn ended(self) -> FlushId {
         FlushId(self.0 & !REASON_MASK)
     }
 
-    /// Itself while a run is under way, else nothing.
+    /// The same id while a run is in progress, else [`FlushId::NONE`].
     #[inline(always)]
     pub const fn running(self) -> FlushId {
         if self.0 & REASON_MASK == 0 {
@@ -49,7 +49,7 @@ impl FlushId {
         }
     }
 
-    /// A task is in the system call of this number; a negative one is none.
+    /// The id of a system call. A negative number means that the task is in none.
     #[inline(always)]
     pub const fn syscall(number: i64) -> FlushId {
         if number < 0 {
@@ -81,37 +81,37 @@ impl FlushId {
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct FlushRun {
-    /// When it began, ns after boot; 0: before the trace did.
+    /// When the run began, ns after boot; 0: before the trace began.
     pub start: u64,
-    /// When its last round so far ended, ns after boot; 0: none has.
+    /// When its last round ended, ns after boot; 0: no round has ended.
     pub end: u64,
-    /// `wb_writeback_work.nr_pages` when it began: how many pages to write;
-    /// `LONG_MAX` is all.
+    /// `wb_writeback_work.nr_pages` when the run began: the number of pages to write.
+    /// `LONG_MAX` means all.
     pub requested: i64,
-    /// The same after its last round: how many are left.
+    /// The same after its last round: the number of pages left.
     pub left: i64,
-    /// The cgroup whose dirty inodes these are (`bdi_writeback.memcg_css`); 0
-    /// where it is not known.
+    /// The cgroup whose inodes the run writes (`bdi_writeback.memcg_css`); 0 where it is
+    /// not known.
     pub cgroup_id: u64,
-    /// The address of its work.
+    /// The address of its `wb_writeback_work`.
     pub work: u64,
     /// The worker's `start_boottime`.
     pub worker_start: u64,
     /// The worker's tid.
     pub worker_tid: u32,
-    /// Which of the worker's runs, a [`FlushId`].
+    /// The run, a [`FlushId`].
     pub id: u32,
-    /// Who queued the work; `generation` is 0 where nobody did.
+    /// The task that queued the work. `generation` is 0 where no task did.
     pub asker: Owner,
 }
 
 impl FlushRun {
-    /// So many bytes come before the asker. A fast device has hundreds of runs a
-    /// second, and nobody asks for most.
+    /// The number of bytes before `asker`. A fast device has hundreds of runs a second,
+    /// and most have no asker.
     pub const WITHOUT_ASKER: usize = core::mem::offset_of!(FlushRun, asker);
 }
 
-/// In which run an inode was flushed last.
+/// The run in which an inode was flushed last.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Flushed {
@@ -119,9 +119,9 @@ pub struct Flushed {
     pub flush: u32,
     /// The worker's slot.
     pub worker: u32,
-    /// That slot's `generation`: another value means the slot has a new tenant.
+    /// That slot's `generation`. If the slot now has another one, it has a new tenant.
     pub generation: u32,
-    /// When, on the tags' clock.
+    /// When the inode was flushed, on the tags' clock.
     pub tick: u32,
 }
 

@@ -1,15 +1,14 @@
-//! Where the running kernel keeps what the kernel half reads.
+//! Where the fields lie that the kernel half reads in the running kernel.
 //!
-//! The user half resolves every field from the kernel's own BTF and freezes
-//! the struct into the object before it is loaded, so the verifier knows each
-//! value and drops the branches that this kernel does not need. All offsets
-//! are bytes.
+//! The user half resolves every field from the kernel's own BTF. It freezes the struct
+//! into the object before it loads the object. So the verifier knows each value, and
+//! drops the branches that this kernel does not need. All offsets are bytes.
 
-/// How much of a `struct page` the kernel half copies at once, in bytes.
+/// The bytes of a `struct page` that the kernel half copies at once.
 pub const PAGE_BYTES: u32 = 32;
-/// How much of a `struct folio`.
+/// The bytes of a `struct folio` that it copies at once.
 pub const FOLIO_BYTES: u32 = 64;
-/// How much of a `struct bio_vec`.
+/// The bytes of a `struct bio_vec` that it copies at once.
 pub const BVEC_BYTES: u32 = 16;
 
 /// The kernel's layout, as the `LAYOUT` global of the kernel half.
@@ -22,30 +21,30 @@ pub struct Layout {
     pub page_shift: u32,
     /// Tags are indexed by (page address >> `page_struct_shift`) & this.
     pub tag_mask: u32,
-    /// Jiffies are shifted right so far to make a tick of the tags' clock.
+    /// A tick of the tags' clock is the number of jiffies, shifted right by this.
     pub tick_shift: u32,
-    /// The argument of `block_bio_queue` that is the bio (1 before 5.11).
+    /// The number of the bio among `block_bio_queue`'s arguments (1 before 5.11).
     pub bio_arg: u32,
 
-    /// 1 where the kernel itself keeps a program from running twice at once on
-    /// a CPU (6.1, `bpf_prog_inc_misses_counter`).
+    /// 1 where the kernel itself keeps a program from running twice at once on one CPU
+    /// (6.1, `bpf_prog_inc_misses_counter`).
     pub runs_once: u32,
-    /// 1 where a task may be preempted inside of a tracepoint (7.x): another one's
-    /// event on that CPU is then kept from the program.
+    /// 1 where a task may be preempted inside a tracepoint (7.x). The kernel then skips
+    /// the program for other tasks' events on that CPU.
     pub preemptible: u32,
-    /// 1 where `bpf_get_current_task_btf` is there (5.11).
+    /// 1 where the kernel has `bpf_get_current_task_btf` (5.11).
     pub current_is_typed: u32,
 
-    /// `bio.bi_bdev`; 0 where there is `bi_disk` in its place (before 5.12).
+    /// `bio.bi_bdev`; 0 where bios have `bi_disk` instead (before 5.12).
     pub bio_bi_bdev: u32,
     /// `bio.bi_disk`.
     pub bio_bi_disk: u32,
-    /// `bio.bi_partno`; 0 where there is `bi_bdev`.
+    /// `bio.bi_partno`; 0 where bios have `bi_bdev`.
     pub bio_bi_partno: u32,
     /// `bio.bi_flags`, of two bytes.
     pub bio_bi_flags: u32,
-    /// Its bit `BIO_TRACE_COMPLETION`: `block_bio_queue` has fired. Beyond it where
-    /// it is not known.
+    /// The bit `BIO_TRACE_COMPLETION` of `bi_flags`: `block_bio_queue` has fired. A bit
+    /// outside `bi_flags` where it is not known.
     pub bio_queued: u32,
     /// `gendisk.major`.
     pub disk_major: u32,
@@ -83,11 +82,11 @@ pub struct Layout {
     pub page_flags: u32,
     /// `page.compound_head`, since 7.2 `page.compound_info`.
     pub page_compound: u32,
-    /// 1 where the compound word may be a mask that leads to the head (7.2).
+    /// 1 where `page_compound` may be a mask that gives the head's address (7.2).
     pub compound_may_be_mask: u32,
     /// `page.mapping`.
     pub page_mapping: u32,
-    /// `folio._nr_pages`; 0 where there is none.
+    /// `folio._nr_pages`; 0 where the kernel does not have it.
     pub folio_nr_pages: u32,
     /// The byte that holds a large folio's order.
     pub folio_order: u32,
@@ -131,7 +130,7 @@ pub struct Layout {
     pub task_pid: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
-    /// `task_struct.on_cpu`; 0 where the kernel does not keep it.
+    /// `task_struct.on_cpu`; 0 where the kernel does not have it.
     pub task_on_cpu: u32,
     /// `task_struct.nvcsw`.
     pub task_nvcsw: u32,
@@ -184,19 +183,19 @@ pub struct Layout {
     pub wb_memcg_css: u32,
     /// `cgroup_subsys_state.cgroup`.
     pub css_cgroup: u32,
-    /// The argument of `balance_dirty_pages` that is the pause.
+    /// The number of the pause among `balance_dirty_pages`'s arguments.
     pub pause_arg: u32,
-    /// `pt_regs.orig_ax`, or what the architecture has in its place; 0 where
-    /// it is not known.
+    /// `pt_regs.orig_ax`, or its counterpart on another architecture; 0 where it is not
+    /// known.
     pub regs_syscall: u32,
-    /// `task_struct.stack_vm_area`; used where `bpf_task_pt_regs` is not there
+    /// `task_struct.stack_vm_area` where the kernel does not have `bpf_task_pt_regs`
     /// (before 5.15), else 0.
     pub task_stack_vm_area: u32,
     /// `task_struct.stack`.
     pub task_stack: u32,
     /// `vm_struct.nr_pages`.
     pub vm_nr_pages: u32,
-    /// `sizeof(struct pt_regs)`: they lie at the top of a task's stack.
+    /// `sizeof(struct pt_regs)`. The registers lie at the top of a task's stack.
     pub regs_size: u32,
     /// `inode.i_generation`.
     pub inode_i_generation: u32,
@@ -220,14 +219,14 @@ pub struct Layout {
     pub mapping_xa_head: u32,
     /// `address_space.i_pages.xa_flags`.
     pub mapping_xa_flags: u32,
-    /// Its bits that some page is dirty, under writeback or about to be (6.12); 0 where
-    /// they are not known.
+    /// The bits of `xa_flags` that say that some page is dirty, under writeback or about
+    /// to be (6.12); 0 where they are not known.
     pub xa_dirty_marks: u32,
     /// `xa_node.shift`, of one byte.
     pub xa_node_shift: u32,
     /// `xa_node.slots`.
     pub xa_node_slots: u32,
-    /// `log2` of how many slots a `xa_node` has (`XA_CHUNK_SHIFT`).
+    /// `log2` of the number of slots of an `xa_node` (`XA_CHUNK_SHIFT`).
     pub xa_chunk_shift: u32,
     /// `inode.i_size`.
     pub inode_i_size: u32,
@@ -241,7 +240,7 @@ pub struct Layout {
     pub iter_flags: u32,
     /// `iomap_iter.iomap.length`.
     pub iter_iomap_length: u32,
-    /// `iomap_iter.processed`; 0 where `pos` has moved on already (6.15).
+    /// `iomap_iter.processed`; 0 where `pos` has already moved on (since 6.15).
     pub iter_processed: u32,
     /// `iomap_iter.status`, since 6.15.
     pub iter_status: u32,

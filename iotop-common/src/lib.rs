@@ -1,9 +1,8 @@
-//! The types that cross the border between the kernel half (`iotop-ebpf`) and
-//! the user half (`iotop-user`).
+//! The types that the kernel half (`iotop-ebpf`) and the user half (`iotop-user`)
+//! share.
 //!
-//! Everything here is `#[repr(C)]`, has no padding (sizes are asserted), and
-//! accepts any bit pattern: it is written by one side and read as bytes by the
-//! other.
+//! One half writes these types and the other reads them as bytes. So each is
+//! `#[repr(C)]`, has no padding (sizes are asserted) and accepts any bit pattern.
 
 #![no_std]
 

@@ -1,28 +1,28 @@
-//! What the kernel half knows of a mapping: which folios of it may be dirty.
+//! What the kernel half knows about the folios of a mapping.
 
 /// Large folios may be dirty.
 const LARGE: u32 = 1 << 0;
-/// None is.
+/// No large folio is dirty.
 const SMALL: u32 = 1 << 1;
-/// Its pages are journalled (ext4's data=journal): bios of the journal have them too.
+/// The pages are journalled (ext4's data=journal): the journal's bios carry them too.
 const JOURNALLED: u32 = 1 << 2;
-/// No event tells which pages of a large folio a task writes: all of one are charged to
-/// the first that did.
+/// No event tells which pages of a large folio a task writes. All its pages are charged
+/// to the task that wrote first.
 const WHOLE_FOLIOS: u32 = 1 << 3;
 
-/// Bits; none while nothing is known.
+/// What is known, as bits. No bit is set while nothing is known.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Folios(pub u32);
 
 impl Folios {
-    /// A folio of so many pages becomes dirty. `live` is whether any page waits, `young`
-    /// whether pages may be dirty that became so before the trace.
+    /// A folio of `pages` pages becomes dirty. `live`: some page waits to be written.
+    /// `young`: pages that became dirty before the trace may still be dirty.
     #[inline(always)]
     pub const fn dirtied(self, pages: u32, live: bool, young: bool) -> Folios {
         let mut known = self.0;
         if !live {
-            // It may be another mapping's, or this one's before.
+            // The bit may be another mapping's, or from an earlier use of this one.
             known &= !JOURNALLED;
         }
         if pages > 1 {
@@ -33,44 +33,45 @@ impl Folios {
         Folios(known)
     }
 
-    /// What is known when a task has been seen writing before any page became dirty;
-    /// `was_dirty` is whether pages were dirty before the trace.
+    /// A task was seen writing before any page became dirty. `was_dirty`: pages may have
+    /// been dirty before the trace.
     #[inline(always)]
     pub const fn seen(self, was_dirty: bool) -> Folios {
         Folios(self.0 | if was_dirty { LARGE } else { SMALL })
     }
 
-    /// Nothing is known of its folios.
+    /// Whether nothing is known about the size of dirty folios.
     #[inline(always)]
     pub const fn is_new(self) -> bool {
         self.0 & (LARGE | SMALL) == 0
     }
 
-    /// Large folios may be dirty.
+    /// Whether large folios may be dirty.
     #[inline(always)]
     pub const fn may_be_large(self) -> bool {
         self.0 & LARGE != 0
     }
 
-    /// A file whose pages go through a journal.
+    /// Whether the pages go through a journal.
     #[inline(always)]
     pub const fn is_journalled(self) -> bool {
         self.0 & JOURNALLED != 0
     }
 
-    /// The same, marked so.
+    /// The same, with pages that go through a journal.
     #[inline(always)]
     pub const fn journalled(self) -> Folios {
         Folios(self.0 | JOURNALLED)
     }
 
-    /// Of a large folio it is known who dirtied it first, not which pages.
+    /// Whether only the first dirtier of a large folio is known, and not which pages it
+    /// dirtied.
     #[inline(always)]
     pub const fn knows_whole_only(self) -> bool {
         self.0 & WHOLE_FOLIOS != 0
     }
 
-    /// The same, marked so.
+    /// The same, where only the first dirtier of a large folio is known.
     #[inline(always)]
     pub const fn whole_only(self) -> Folios {
         Folios(self.0 | WHOLE_FOLIOS)

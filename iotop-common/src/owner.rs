@@ -1,5 +1,5 @@
-//! Owner slots: what is kept of a task so that it still has its name when it
-//! is long gone.
+//! Owner slots: the data that is kept about a task. The task's name stays known after
+//! its exit.
 
 use crate::Writing;
 
@@ -10,48 +10,48 @@ pub const OWNER_EXITED: u32 = 1 << 1;
 /// The task is a journal's thread (jbd2).
 pub const OWNER_JOURNAL: u32 = 1 << 2;
 
-/// One element of the `OWNERS` array. The kernel half fills it when a task is
-/// first seen; the page counters only ever grow. What every event looks at comes
-/// first: it is two cache lines in all.
+/// One element of the `OWNERS` array. The kernel half fills it when it first sees a task.
+/// The fields that every event reads come first. The element has two cache lines.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Owner {
     /// `task_struct.start_boottime`, ns. With `tid` the task's identity.
     pub start_boottime: u64,
-    /// Pages this task made dirty, less those whose tag a write that failed took
-    /// back.
+    /// Pages that this task dirtied, less those whose tag was taken back because the write
+    /// failed.
     pub tagged_pages: u64,
-    /// Written by the task itself alone: the pages that it is writing.
+    /// The pages that the task is writing. Only the task itself writes this field.
     pub writing: Writing,
     /// `OWNER_*` bits.
     pub flags: u32,
-    /// Written by the user half alone: not 0 once the slot is to be handed to
-    /// no task any more, until it is handed out again.
+    /// Not 0 while the slot is retired: no longer its old task's, and not yet assigned
+    /// again. Only the user half sets this field.
     pub retired: u32,
-    /// How many times the slot has been handed out; 0: never.
+    /// How many times the slot has been assigned; 0: never.
     pub generation: u32,
-    /// Written by the task itself alone: the run of a writeback worker it is in,
-    /// a [`crate::FlushId`].
+    /// The run that a writeback worker is in, a [`crate::FlushId`]. Only the task itself
+    /// writes this field.
     pub flush: u32,
-    /// Of the tagged pages those that wait no longer without having been
-    /// submitted: cancelled, made dirty again by another task, or of a file system
-    /// whose pages never become bios (NFS, FUSE). The submitted ones are in the
-    /// facts, so that flushers and writers do not share a cache line.
+    /// Tagged pages that no longer wait although they were not submitted: they were
+    /// cancelled, dirtied again by another task, or belong to a file system whose pages
+    /// never become bios (NFS, FUSE). The submitted pages are counted in the facts, so
+    /// that flushers and writers do not share a cache line.
     pub cleaned_pages: u64,
-    /// Of the tagged pages those dropped before they were submitted.
+    /// Tagged pages that were dropped before they were submitted.
     pub cancelled_pages: u64,
     /// cgroup v2 id (the inode number of its cgroupfs directory).
     pub cgroup_id: u64,
-    /// Jiffies that `balance_dirty_pages` had it sleep, because too much was
-    /// dirty. It may begin again at 0.
+    /// Jiffies that the task slept in `balance_dirty_pages`, because too much was dirty.
+    /// The counter may wrap.
     pub throttled: u32,
-    /// How many times.
+    /// How many times it slept there.
     pub throttles: u32,
-    /// Written by the task itself alone: what tells the bio it submitted last from
-    /// others, and in the lowest two bits, which of [`crate::TURNS`] programs has
-    /// met it last. Before 5.12, the bio that `bio_remapped` has seen last.
+    /// The fingerprint of the bio that the task submitted last. The lowest two bits say
+    /// which of the [`crate::TURNS`] programs saw the bio last. Before 5.12, the
+    /// fingerprint of the bio that `bio_remapped` saw last. Only the task itself writes
+    /// this field.
     pub submitted: u32,
-    /// Written by the task itself alone: that bio's partition.
+    /// That bio's partition. Only the task itself writes this field.
     pub partition: u32,
     /// Thread id.
     pub tid: u32,
@@ -69,11 +69,10 @@ pub struct Owner {
 pub const MAPPING_DATA: u32 = 1;
 /// A block device's own page cache.
 pub const MAPPING_BDEV: u32 = 2;
-/// btrfs's tree pages.
+/// The pages of btrfs's trees.
 pub const MAPPING_BTREE: u32 = 3;
-/// A file system whose pages never become bios (NFS, FUSE).
+/// File data on a file system whose pages never become bios (NFS, FUSE).
 pub const MAPPING_NO_BLOCK: u32 = 4;
-
 /// File data where no event tells which pages of a large folio a task writes.
 pub const MAPPING_WHOLE_FOLIOS: u32 = 5;
 
@@ -85,23 +84,24 @@ pub struct InodeKey {
     pub ino: u64,
     /// `super_block.s_dev`, as the kernel encodes it (major << 20 | minor).
     pub dev: u32,
-    /// Bits of the inode's address and generation: they tell subvolumes' inodes
-    /// of one number apart, and a new file from a deleted one.
+    /// A mix of the inode's address and its generation (`i_generation`). It tells inodes
+    /// with the same number in different subvolumes apart, and a new file from a deleted
+    /// one.
     pub file: u32,
 }
 
-/// The value of `INODES`: who answers for a page of the inode that lost its tag.
+/// The value of `INODES`: the last dirtier, who answers for a page that lost its tag.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct InodeOwner {
     /// The slot of the task that dirtied the inode last.
     pub slot: u32,
-    /// That slot's `generation`: another value means the slot has a new tenant.
+    /// That slot's `generation`. If the slot now has another one, it has a new tenant.
     pub generation: u32,
-    /// 1 when the inode already had dirty pages when it was first seen: a page
-    /// of it without a tag may be older than the trace.
+    /// 1 if the inode already had dirty pages when it was first seen. A page without a tag
+    /// may then be older than the trace.
     pub had_dirty_pages: u32,
-    /// The hash of the name under which it was told; 0: it was not.
+    /// The hash of the file's name when its path was last sent; 0: never sent.
     pub told: u32,
 }
 

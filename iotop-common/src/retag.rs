@@ -1,26 +1,27 @@
-//! What becomes of a page's tag when a task dirties the page.
+//! The rules for a page's tag when a task dirties the page.
 
 use crate::{Tag, Tick, tag::Slot};
 
-/// Live tags stay as they are: the block is dirty already, and its first dirtier's.
+/// Keep live tags: the block is already dirty and stays its first dirtier's.
 pub const KEEP: u32 = 1 << 0;
-/// The folio is under writeback: a bio with older data may be to come.
+/// The folio is under writeback: a bio with older data may still follow.
 pub const UNDER_WRITEBACK: u32 = 1 << 1;
-/// The folio's other pages are clean: what tags they have were left behind.
+/// Clear the tags of the folio's other pages: these pages are clean, and their tags are
+/// left over.
 pub const CLEAR_OTHERS: u32 = 1 << 2;
-/// The task gave pages their tag when its write began: at the time in the bits above.
+/// The task gave pages their tag when its write began. The bits above have the time.
 const EARLY: u32 = 1 << 3;
 const EARLY_SHIFT: u32 = 4;
-/// As many bits of the tags' clock: a minute.
+/// The bits of the tags' clock that are kept: about a minute.
 const EARLY_MASK: u32 = 0xfff;
 
-/// The rule for a task that gave pages their tag at this time.
+/// The rule for a task that gave pages their tag early, at this time.
 #[inline(always)]
 pub const fn early(since: u32) -> u32 {
     EARLY | (since & EARLY_MASK) << EARLY_SHIFT
 }
 
-/// Whether a tag is one of those.
+/// Whether a tag was given early.
 #[inline(always)]
 const fn is_early(old: Tag, slot: Slot, rules: u32) -> bool {
     rules & EARLY != 0
@@ -29,21 +30,21 @@ const fn is_early(old: Tag, slot: Slot, rules: u32) -> bool {
         && (old.0 >> 16 ^ rules >> EARLY_SHIFT) & EARLY_MASK == 0
 }
 
-/// The page's new tag, and what is counted.
+/// The page's new tag, and what changes in the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retagged {
-    /// The tag; the old one where that stays.
+    /// The tag. The old one, if that stays.
     pub tag: Tag,
     /// 1: the page was given to the task.
     pub took: u32,
-    /// 1: the file has a live tag more. It may be counted too high, never too low: then
-    /// live tags would not be looked for.
+    /// 1: the file has one more live tag. The count may be too high, never too low: live
+    /// tags would be overlooked.
     pub live: u32,
-    /// The old owner waits for the page no longer.
+    /// The page no longer waits for its old owner.
     pub replaced: bool,
 }
 
-/// A page with the tag `old` is dirtied by the task of `tag`.
+/// The task of `tag` dirties a page with the tag `old`.
 #[inline(always)]
 pub const fn retagged(old: Tag, tag: Tag, rules: u32) -> Retagged {
     let stays = Retagged {
@@ -63,7 +64,7 @@ pub const fn retagged(old: Tag, tag: Tag, rules: u32) -> Retagged {
     } else if rules & KEEP != 0 {
         stays
     } else if is_early(old, tag.slot(), rules) || old.slot() == tag.slot() && !under_writeback {
-        // It was told a moment ago that the task writes this page.
+        // The task's write was already recorded for this page.
         Retagged { tag, ..stays }
     } else if under_writeback {
         Retagged {
@@ -73,7 +74,7 @@ pub const fn retagged(old: Tag, tag: Tag, rules: u32) -> Retagged {
             replaced: true,
         }
     } else {
-        // The tag was left behind, and by which file's page is not known.
+        // The tag is left over. The file that it was counted for is not known.
         Retagged {
             tag,
             took: 1,
@@ -126,7 +127,7 @@ mod tests {
         }
     }
 
-    /// It was made dirty again: its only bio left it pending.
+    /// A regression: the tag was marked as dirty again, and its only bio left it pending.
     #[test]
     fn a_page_that_was_given_its_tag_when_the_write_began_waits_for_one() {
         let since = 0x1234;
@@ -137,7 +138,7 @@ mod tests {
         assert!(retagged(old, tag(DB), other_time).tag.is_dirty_again());
     }
 
-    /// The count fell below the truth, and live tags were not looked for.
+    /// A regression: the count fell below the truth, and live tags were overlooked.
     #[test]
     fn a_tag_that_was_left_behind_counts_as_a_new_one_when_it_is_replaced() {
         let done = retagged(tag(LOG), tag(DB), 0);

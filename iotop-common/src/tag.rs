@@ -1,10 +1,10 @@
-//! What is remembered about one page: who dirtied it, when, and whether it has
-//! been submitted since. Four bytes a page, 0.1 % of memory.
+//! The tag of a page: who dirtied it, when, and whether it has been submitted since.
+//! Four bytes a page, 0.1 % of memory.
 
 /// An owner slot number: an index into the `OWNERS` array.
 pub type Slot = u32;
 
-/// No owner: the page was never seen becoming dirty.
+/// No owner: no task was seen dirtying the page.
 pub const SLOT_NONE: Slot = 0;
 /// The page became dirty while no owner slot was free.
 pub const SLOT_OVERFLOW: Slot = 1;
@@ -12,13 +12,13 @@ pub const SLOT_OVERFLOW: Slot = 1;
 pub const SLOT_METADATA: Slot = 2;
 /// The first slot that stands for a task.
 pub const SLOT_FIRST: Slot = 3;
-/// How many slots there are: what 15 bits can tell apart.
+/// The number of slots: 15 bits.
 pub const SLOTS: u32 = 1 << 15;
 
-/// What a tick of the tags' clock should last at least. The kernel half counts
-/// in jiffies shifted right so far (`Layout::tick_shift`); sixteen bits of it
-/// wrap after 18 minutes, far beyond the 30 s after which the kernel writes a
-/// dirty page by default (`vm.dirty_expire_centisecs`).
+/// The minimum length of a tick of the tags' clock. The kernel half counts in jiffies,
+/// shifted right by `Layout::tick_shift`. Sixteen bits of the clock wrap after 18 minutes,
+/// far beyond the 30 s after which the kernel writes a dirty page by default
+/// (`vm.dirty_expire_centisecs`).
 pub const TICK_AT_LEAST_NS: u64 = 13_000_000;
 
 /// Tags are kept in chunks of this many, one array element each, because the
@@ -30,31 +30,31 @@ pub const CHUNK_SHIFT: u32 = 10;
 /// One element of the `TAGS` array.
 pub type TagChunk = [u32; TAGS_PER_CHUNK as usize];
 
-/// How many ticks a submitted tag still answers for its page: btrfs submits a
-/// page once per mirror, and file systems with blocks smaller than a page once
-/// per block. 1.7 to 2.6 s, depending on the kernel's HZ.
+/// The number of ticks for which a submitted tag still answers for its page. btrfs
+/// submits a page once per mirror, and file systems with blocks smaller than a page
+/// submit it once per block. 1.7 to 2.6 s, depending on the kernel's HZ.
 pub const SUBMITTED_ANSWERS_TICKS: u32 = 128;
-/// How long a slot rests after its last use, so that a tag that still answers
-/// never leads to a slot's next tenant.
+/// How long a slot stays unused after its last use. So a tag that still answers never
+/// leads to the slot's next tenant.
 pub const SLOT_REST_NS: u64 = 4_000_000_000;
 
-/// About how many page frames the kernel half answers at once whether their pages
-/// wait to be written. `BPF_PROG_TEST_RUN` passes up to twelve 64-bit numbers.
+/// The number of page frames that the user half's audit asks about in one run of
+/// `pages_waiting`. `BPF_PROG_TEST_RUN` passes up to twelve 64-bit numbers.
 pub const FRAMES_ASKED: usize = 8;
 
-/// A moment of the tags' clock, modulo 2^16.
+/// A time on the tags' clock, modulo 2^16.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tick(pub u32);
 
 /// The tag of one page: slot (bits 0..15), submitted (bit 15), time (16..32).
 ///
-/// A submitted tag keeps 15 bits of time. Its top bit then says that the page is
-/// dirty again although the bio of its older data has not been seen yet.
+/// A tag with the submitted bit keeps 15 bits of time. Its top bit then says that the
+/// page is dirty again, although the bio with its older data has not been seen yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag(pub u32);
 
 impl Tag {
-    /// The tag of a page that nobody has been seen dirtying.
+    /// The tag of a page that no task was seen dirtying.
     pub const NONE: Tag = Tag(0);
     const SUBMITTED: u32 = 1 << 15;
     const AGAIN: u32 = 1 << 31;
@@ -78,14 +78,14 @@ impl Tag {
         Tag((Tag::dirtied(self.slot(), now).0 | Tag::SUBMITTED) & !Tag::AGAIN)
     }
 
-    /// What becomes of a page that is dirty again when the bio of its older data is
-    /// submitted: it waits for the next one.
+    /// The tag of a page that is dirty again, once the bio with its older data is
+    /// submitted. The page waits for the next bio.
     #[inline(always)]
     pub const fn waits_on(self, now: Tick) -> Tag {
         Tag::dirtied(self.slot(), Tick(now.0.wrapping_sub(self.age(now))))
     }
 
-    /// When a live tag was set that is not dirty again.
+    /// The time when the tag was set. Only for a live tag that is not dirty again.
     #[inline(always)]
     pub const fn since(self) -> Tick {
         Tick(self.0 >> 16)
@@ -97,20 +97,20 @@ impl Tag {
         self.0 & (SLOTS - 1)
     }
 
-    /// Dirty, and not yet part of any bio.
+    /// Whether the page is dirty and not yet part of any bio.
     #[inline(always)]
     pub const fn is_live(self) -> bool {
         self.slot() != SLOT_NONE && self.0 & (Tag::SUBMITTED | Tag::AGAIN) != Tag::SUBMITTED
     }
 
-    /// Dirty again, see [`Tag::dirtied_again`].
+    /// Whether the page is dirty again, see [`Tag::dirtied_again`].
     #[inline(always)]
     pub const fn is_dirty_again(self) -> bool {
         self.0 & (Tag::SUBMITTED | Tag::AGAIN) == Tag::SUBMITTED | Tag::AGAIN
     }
 
-    /// Ticks since the tag was set, modulo 2^16; modulo 2^15 of one that was
-    /// submitted.
+    /// Ticks since the tag was set, modulo 2^16. Modulo 2^15 for a tag with the submitted
+    /// bit.
     #[inline(always)]
     pub const fn age(self, now: Tick) -> u32 {
         let bits = if self.0 & Tag::SUBMITTED == 0 {
@@ -122,15 +122,15 @@ impl Tag {
     }
 }
 
-/// Two tags that lie beside each other, as one word.
+/// Two neighbouring tags as one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pair(pub u64);
 
 impl Pair {
-    /// Two pages that nobody has been seen dirtying.
+    /// The tags of two pages that no task was seen dirtying.
     pub const NONE: Pair = Pair(0);
 
-    /// Twice the same tag.
+    /// The same tag twice.
     #[inline(always)]
     pub const fn of(tag: Tag) -> Pair {
         Pair((tag.0 as u64) << 32 | tag.0 as u64)

@@ -1,21 +1,21 @@
-//! What the kernel keeps of each task's own I/O.
+//! The kernel's own counters of each task's I/O.
 
 /// The task is a kernel thread (`PF_KTHREAD`).
 pub const TASK_KTHREAD: u32 = 1 << 0;
-/// The counters are the task's last ones: it has exited.
+/// The task has exited, so these counters are final.
 pub const TASK_EXITED: u32 = 1 << 1;
-/// Delays are counted for this task (`task_struct.delays` is set).
+/// The kernel counts delays for this task (`task_struct.delays` is set).
 pub const TASK_DELAYS: u32 = 1 << 2;
 
 /// A task and its counters since it started: `task_struct.ioac`
 /// (include/linux/task_io_accounting.h) and `task_struct.delays`
-/// (include/linux/delayacct.h). None of them ever falls.
+/// (include/linux/delayacct.h). The counters never decrease.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct TaskRecord {
-    /// The address of the `task_struct`. A thread that executes a program takes
-    /// over its leader's number and start time (`de_thread` of fs/exec.c): this
-    /// tells which of the two its counters belong to.
+    /// The address of the `task_struct`. A thread that executes a program takes over its
+    /// leader's number and start time (`de_thread` of fs/exec.c). The address tells to
+    /// which of the two tasks the counters belong.
     pub task: u64,
     /// `task_struct.start_boottime`, ns. With `tid` the task's identity.
     pub start_boottime: u64,
@@ -31,20 +31,20 @@ pub struct TaskRecord {
     pub syscw: u64,
     /// Bytes read from storage.
     pub read_bytes: u64,
-    /// Bytes of page cache made dirty, and of direct writes.
+    /// Bytes of page cache that the task dirtied, and of its direct writes.
     pub write_bytes: u64,
     /// Bytes of dirty page cache that this task truncated.
     pub cancelled_write_bytes: u64,
-    /// Waits for block I/O, ns.
+    /// Time spent waiting for block I/O, ns.
     pub blkio_delay: u64,
-    /// Waits for swap-in, ns.
+    /// Time spent waiting for swap-in, ns.
     pub swapin_delay: u64,
-    /// How many waits for block I/O.
+    /// The number of waits for block I/O.
     pub blkio_count: u32,
-    /// How many waits for swap-in.
+    /// The number of waits for swap-in.
     pub swapin_count: u32,
-    /// Thread id; 0 in the record that ends a pass over all tasks, whose `task`
-    /// is how many there are.
+    /// Thread id. 0 in the record that ends a pass over all tasks; in that record `task`
+    /// is the number of tasks.
     pub tid: u32,
     /// Thread group id, what userspace calls PID.
     pub tgid: u32,
@@ -78,16 +78,16 @@ impl TaskRecord {
     }
 }
 
-/// The state in which a task was seen last.
+/// The state of a task when it was last handed to the user half.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// [`TaskRecord::mark`] when it was handed to the user half, and 1.
+    /// [`TaskRecord::mark`] plus 1.
     pub mark: u64,
-    /// The lower half of `task_struct.start_boottime`: tids are not reused
-    /// within the four seconds in which it comes round to the nanosecond.
+    /// The lower half of `task_struct.start_boottime`. It repeats every four seconds, but a
+    /// tid is not reused after exactly that time, to the nanosecond.
     pub start_boottime: u32,
-    /// How often the task was switched away from, and 1; the lower half.
+    /// The lower half of the number of switches away from the task, plus 1.
     pub switches: u32,
 }
 

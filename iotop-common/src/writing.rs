@@ -2,8 +2,8 @@
 
 use crate::Tick;
 
-/// The pages of a file that a task is writing: of a large folio that becomes dirty
-/// amid it, these are the pages that the task makes dirty.
+/// The pages of a file that a task is writing. If a large folio becomes dirty during the
+/// write, these are the pages that the task dirties.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Writing {
@@ -11,34 +11,34 @@ pub struct Writing {
     pub mapping: u64,
     /// The first page's index, modulo 2^32.
     pub first: u32,
-    /// How many pages.
+    /// The number of pages.
     pub pages: u32,
-    /// Since when, on the tags' clock; [`Writing::WHOLE_CALL`] besides.
+    /// When the write began, on the tags' clock. May have the bit [`Writing::WHOLE_CALL`].
     pub since: u32,
-    /// How many of them were given their tag when the call began.
+    /// The number of these pages that were given their tag when the call began.
     pub early: u32,
 }
 
 impl Writing {
-    /// They are all that a system call is about to write, not only what it has just
-    /// copied into one folio.
+    /// The pages are all that a system call is about to write, not only those of one folio
+    /// that it has just copied data into.
     pub const WHOLE_CALL: u32 = 1 << 31;
-    /// How many pages are looked at: more than a system call writes.
+    /// The maximum number of pages: more than a system call writes.
     pub const MAX_PAGES: u32 = 1 << 30;
-    /// For so many ticks what was copied into a folio counts as what made it dirty:
-    /// the event follows at once, if the folio was clean.
+    /// The number of ticks for which data that was copied into a folio counts as what made
+    /// the folio dirty. If the folio was clean, the dirty event follows at once.
     const FOLLOWS_TICKS: u32 = 128;
 
-    /// Whether a folio that becomes dirty now may do so because of it.
+    /// Whether this write may be why a folio becomes dirty now.
     #[inline(always)]
     pub const fn is_current(&self, now: Tick) -> bool {
         self.since & Writing::WHOLE_CALL != 0
             || now.0.wrapping_sub(self.since) & 0xffff <= Writing::FOLLOWS_TICKS
     }
 
-    /// Those of them that lie in a folio of `pages` pages that begins at `index`:
-    /// from the first one to before the last one, counted from the folio's begin.
-    /// Nothing where none does.
+    /// The part of the range that lies in a folio of `pages` pages, which begins at
+    /// `index`: its first page and the first page behind it, counted from the folio's
+    /// begin. `None` where they do not overlap.
     #[inline(always)]
     pub const fn within(&self, index: u32, pages: u32) -> Option<(u32, u32)> {
         let begin = self.first.wrapping_sub(index).cast_signed();
@@ -55,20 +55,20 @@ impl Writing {
     }
 }
 
-/// How far a call has come when `iomap_iter` fires in the middle of it.
+/// The progress of a call when `iomap_iter` fires during it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Where it goes on, in bytes.
+    /// The position of the next byte.
     pub pos: u64,
-    /// How many bytes are left.
+    /// The number of bytes left.
     pub left: u64,
-    /// The call is over. Without progress and without an error the extent was found to
-    /// be stale (`IOMAP_F_STALE`), and the call goes on.
+    /// The call has ended. If there was no progress and no error, the extent was stale
+    /// (`IOMAP_F_STALE`), and the call goes on.
     pub ended: bool,
 }
 
 impl Progress {
-    /// `iomap_iter.pos`, `.len` and `.status`: the first two have moved on already.
+    /// From `iomap_iter.pos`, `.len` and `.status`. The first two have already moved on.
     #[inline(always)]
     pub const fn since_6_15(pos: u64, len: u64, status: i32) -> Progress {
         Progress {
@@ -78,7 +78,8 @@ impl Progress {
         }
     }
 
-    /// `iomap_iter.pos`, `.len` and `.processed`: bytes done or an error.
+    /// From `iomap_iter.pos`, `.len` and `.processed`, which is the number of bytes done or
+    /// an error.
     #[inline(always)]
     pub const fn before_6_15(pos: u64, len: u64, processed: i64) -> Progress {
         let done = if processed > 0 {
@@ -141,7 +142,8 @@ mod tests {
         assert!(call.is_current(Tick(0x1_0100)));
     }
 
-    /// It was taken for the end: what followed belonged to no write that was known.
+    /// A regression: a stale extent was taken for the end, and the rest of the write was
+    /// not known.
     #[test]
     fn an_extent_that_was_stale_is_no_end_of_the_call() {
         let stale = Progress::since_6_15(4096, 8192, 0);
