@@ -15,7 +15,7 @@ pub fn add(counter: *mut u64, n: u64) {
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) n) };
 }
 
-/// Adds to a counter of four bytes, likewise.
+/// Adds to a counter of four bytes in the same way.
 #[inline(always)]
 pub fn add_u32(counter: *mut u32, n: u32) {
     // SAFETY: as above, with 4-byte fields.

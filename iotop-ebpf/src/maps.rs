@@ -15,8 +15,8 @@ use iotop_common::{
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
-/// The table of facts takes so many with an inode. The rest is reserved for facts
-/// without one: the owner stays known, however many files are written.
+/// The number of facts with an inode that a table takes. The rest is reserved for facts
+/// without an inode: the owner stays known, however many files are written.
 pub const FACTS_WITH_INODE: u64 = FACTS as u64 - 1024;
 const FILES_BYTES: u32 = 256 << 10;
 const EXITS_BYTES: u32 = 1 << 20;

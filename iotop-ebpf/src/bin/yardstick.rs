@@ -1,6 +1,6 @@
-//! What any tracer pays for an event: a program that does nothing, and the
-//! least that counts. `cargo xtask bench attribution` measures beside them, and
-//! `cargo xtask bench collect` beside a pass over all tasks that does nothing.
+//! The cost that every tracer has for an event: an empty program, and the smallest
+//! program that counts. `cargo xtask bench attribution` compares the kernel half with
+//! these, and `cargo xtask bench collect` compares it with an empty pass over all tasks.
 
 #![no_std]
 #![no_main]
@@ -24,7 +24,7 @@ fn empty(_ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Looks at no task.
+/// Does nothing for each task.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn walk(_ctx: *const c_void) -> i32 {

@@ -18,7 +18,7 @@ pub fn current_syscall() -> FlushId {
     }
     // SAFETY: the helpers take the current task, which is alive.
     let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
-    let regs = Typed::from_helper(regs as *const u8);
+    let regs = Typed::new(regs as *const u8);
     FlushId::syscall(regs.field(layout!(regs_syscall)))
 }
 

@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, programs::BtfTracePointContext};
 
-/// A tracepoint's argument, for a tracepoint whose argument order depends on the
+/// The argument with number `N`, for a tracepoint whose order of arguments depends on the
 /// kernel. The verifier wants a constant offset. From two plain reads the compiler
 /// would make one, with an offset that it chooses first.
 #[inline(always)]
@@ -35,9 +35,9 @@ impl Typed {
         Typed(arg::<N>(ctx) as *const u8)
     }
 
-    /// A pointer that a helper, or the context of another kind of program, gave.
+    /// A pointer from a helper, or from the context of another kind of program.
     #[inline(always)]
-    pub fn from_helper<T>(pointer: *const T) -> Typed {
+    pub fn new<T>(pointer: *const T) -> Typed {
         Typed(pointer.cast())
     }
 

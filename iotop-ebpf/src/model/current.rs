@@ -113,7 +113,7 @@ fn current_task(scratch: *mut u64) -> Option<(u64, u64)> {
         return Some((address, read(address, layout!(task_start_boottime))?));
     }
     // SAFETY: a helper without arguments.
-    let task = Typed::from_helper(unsafe { bpf_get_current_task_btf() });
+    let task = Typed::new(unsafe { bpf_get_current_task_btf() });
     let start_boottime = task.field(layout!(task_start_boottime));
     Some((task.address(scratch), start_boottime))
 }

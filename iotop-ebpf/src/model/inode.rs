@@ -1,16 +1,9 @@
 //! Inodes: their numbers, and what kind of mapping they have.
 
-use iotop_common::{
-    Control, InodeKey,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
-};
+use iotop_common::InodeKey;
 
-use super::control::control;
+use super::mapping_kind::mapping_kind;
 use crate::kernel::{
-    constants::{
-        BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FS_REQUIRES_DEV,
-        XFS_SUPER_MAGIC,
-    },
     layout::layout,
     memory::{read, try_read},
     typed::Typed,
@@ -179,42 +172,6 @@ impl TypedInode {
             dirty => self.0.field::<u32>(marks) & dirty != 0,
         }
     }
-}
-
-/// The kind of a mapping, from its super block's magic number, its inode's number and
-/// its file system's flags.
-#[inline(always)]
-fn mapping_kind(
-    magic: u64,
-    ino: impl Fn() -> Option<u64>,
-    flags: impl Fn() -> Option<u32>,
-) -> Option<u32> {
-    if magic == BDEVFS_MAGIC {
-        return Some(MAPPING_BDEV);
-    }
-    if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
-        return Some(MAPPING_BTREE);
-    }
-    if flags()? & FS_REQUIRES_DEV == 0 {
-        return Some(MAPPING_NO_BLOCK);
-    }
-    Some(match tells_ranges(magic) {
-        true => MAPPING_DATA,
-        false => MAPPING_WHOLE_FOLIOS,
-    })
-}
-
-/// True if events of a file system tell which pages of a large folio a task writes, or
-/// if its folios have one page.
-#[inline(always)]
-fn tells_ranges(magic: u64) -> bool {
-    let file_system = match magic {
-        EXT4_SUPER_MAGIC => Control::EXT4,
-        XFS_SUPER_MAGIC => Control::XFS,
-        BTRFS_SUPER_MAGIC => Control::BTRFS,
-        _ => return false,
-    };
-    control().whole_folios & file_system == 0
 }
 
 /// See `InodeKey::file`. Inodes are larger than a cache line, so the lowest bits of the

@@ -5,12 +5,12 @@
 //! | requests | [`control`]                                                           |
 //! | tasks    | [`program`], [`slot`], [`current`], [`task`]                          |
 //! | files    | [`inode`], [`known_inode`], [`last_dirtier`], [`path`]                |
-//! | mappings | [`mapping`], [`tagged_mapping`]                                       |
+//! | mappings | [`mapping`], [`mapping_kind`], [`tagged_mapping`]                     |
 //! | pages    | [`folio`], [`page_cache`], [`frame`], [`any_page`]                    |
 //! | tags     | [`retag`] sets, [`page_charge`] takes, [`dropped`] clears them        |
 //! | writes   | [`write_range`], [`folio_walk`]                                       |
-//! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`], [`flushed`]     |
-//! | flushes  | [`flusher_run`], [`flushed`]                                          |
+//! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`]                  |
+//! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
 //! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
 
 pub mod any_page;
@@ -31,6 +31,7 @@ pub mod inode;
 pub mod known_inode;
 pub mod last_dirtier;
 pub mod mapping;
+pub mod mapping_kind;
 pub mod page_cache;
 pub mod page_charge;
 pub mod page_kind;

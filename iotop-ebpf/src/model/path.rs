@@ -44,7 +44,7 @@ static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(Program::C
 #[repr(C)]
 struct LastDir {
     dir: u64,
-    told: u32,
+    sent: u32,
     _reserved: u32,
 }
 
@@ -73,7 +73,7 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, progra
     let parent_of = |dentry| try_read::<u64>(dentry, layout!(dentry_d_parent)).unwrap_or(0);
     let dir = parent_of(dentry);
     let now = now().0;
-    let sibling = dir == last.dir && now.wrapping_sub(last.told) < SIBLING_TICKS;
+    let sibling = dir == last.dir && now.wrapping_sub(last.sent) < SIBLING_TICKS;
     file.head.ino = ino;
     file.head.dev = dev;
     file.head.file = id;
@@ -119,7 +119,7 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, progra
         lose(Lost::Paths, 1);
     } else if file.head.whole == WHOLE {
         last.dir = dir;
-        last.told = now;
+        last.sent = now;
     }
     u32::from(sent)
 }

@@ -45,7 +45,7 @@ pub fn bio_let_through_again(ctx: FExitContext) -> i32 {
 #[fexit(function = "blk_throtl_bio")]
 pub fn bio_held_back(ctx: FExitContext) -> i32 {
     if is_true(ctx.arg(1)) {
-        let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
+        let bio = Typed::new(ctx.arg::<*const u8>(0));
         held_back::record(bio, Program::BioOffered);
     }
     0
@@ -53,14 +53,14 @@ pub fn bio_held_back(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn offered(ctx: &FEntryContext, program: Program) {
-    let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
+    let bio = Typed::new(ctx.arg::<*const u8>(0));
     held_back::record(bio, program);
 }
 
 #[inline(always)]
 fn let_through(ctx: &FExitContext, program: Program) {
     if !is_true(ctx.arg(1)) {
-        let bio = Typed::from_helper(ctx.arg::<*const u8>(0));
+        let bio = Typed::new(ctx.arg::<*const u8>(0));
         held_back::forget(bio, program);
     }
 }

@@ -47,7 +47,7 @@ pub extern "C" fn task_counters(context: *const Context) -> i32 {
     if task.is_null() {
         end(meta);
     } else {
-        hand_over(meta, Typed::from_helper(task));
+        hand_over(meta, Typed::new(task));
     }
     0
 }

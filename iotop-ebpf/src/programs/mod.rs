@@ -1,22 +1,23 @@
 //! The entry points. The user half attaches each program by its function's name.
 //!
-//! | file                          | hooks                                                        |
-//! |-------------------------------|--------------------------------------------------------------|
-//! | [`writeback_dirty_folio`]     | `writeback_dirty_folio`, `writeback_dirty_page`              |
-//! | [`ext4_write_end`]            | `ext4_da_write_end`, `ext4_write_end`, `ext4_journalled_write_end` |
-//! | [`iomap_iter`]                | `iomap_iter`                                                 |
-//! | [`btrfs_set_extent_bit`]      | `btrfs_set_extent_bit`                                       |
-//! | [`block_bio_remap`]           | `block_bio_remap`                                            |
-//! | [`blk_throtl_bio`]            | `__blk_throtl_bio`, `blk_throtl_bio`                         |
-//! | [`block_bio_queue`]           | `block_bio_queue`                                            |
-//! | [`delete_from_page_cache`]    | `mm_filemap_delete_from_page_cache`                          |
-//! | [`truncate`]                  | `iomap_invalidate_folio`, `ext4_punch_hole`, `ext4_zero_range`, `ext4_truncate_enter` |
-//! | [`writeback_work`]            | `writeback_queue`, `writeback_start`, `writeback_written`, `writeback_pages_written` |
-//! | [`writeback_single_inode`]    | `writeback_single_inode_start`                               |
-//! | [`balance_dirty_pages`]       | `balance_dirty_pages`                                        |
-//! | [`sched_process_exit`]        | `sched_process_exit`                                         |
-//! | [`iter_task`]                 | a BPF iterator over all tasks                                |
-//! | [`pages_waiting`]             | none: the user half runs it with `BPF_PROG_TEST_RUN`         |
+//! | file                       | hooks                                                |
+//! |----------------------------|------------------------------------------------------|
+//! | [`writeback_dirty_folio`]  | `writeback_dirty_folio`, `writeback_dirty_page`      |
+//! | [`ext4_write_end`]         | `ext4_{da_,,journalled_}write_end`                   |
+//! | [`iomap_iter`]             | `iomap_iter`                                         |
+//! | [`btrfs_set_extent_bit`]   | `btrfs_set_extent_bit`                               |
+//! | [`block_bio_remap`]        | `block_bio_remap`                                    |
+//! | [`blk_throtl_bio`]         | `__blk_throtl_bio`, `blk_throtl_bio`                 |
+//! | [`block_bio_queue`]        | `block_bio_queue`                                    |
+//! | [`delete_from_page_cache`] | `mm_filemap_delete_from_page_cache`                  |
+//! | [`truncate`]               | `ext4_{truncate_enter,punch_hole,zero_range}`,       |
+//! |                            | `iomap_invalidate_folio`                             |
+//! | [`writeback_work`]         | `writeback_{queue,start,written,pages_written}`      |
+//! | [`writeback_single_inode`] | `writeback_single_inode_start`                       |
+//! | [`balance_dirty_pages`]    | `balance_dirty_pages`                                |
+//! | [`sched_process_exit`]     | `sched_process_exit`                                 |
+//! | [`iter_task`]              | a BPF iterator over all tasks                        |
+//! | [`pages_waiting`]          | none: the user half runs it with `BPF_PROG_TEST_RUN` |
 
 mod balance_dirty_pages;
 mod blk_throtl_bio;

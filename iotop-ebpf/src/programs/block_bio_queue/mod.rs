@@ -2,10 +2,13 @@
 
 mod first_page;
 mod nested;
+
 mod submit;
 mod submitter;
 mod turn;
 mod walk;
+mod walk_state;
+mod walker;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 

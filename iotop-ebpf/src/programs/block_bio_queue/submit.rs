@@ -6,7 +6,7 @@ use super::{
     first_page::{FirstPage, charge_by_kind, charge_page},
     submitter::{on_behalf_of, submitter_of},
     turn::{AGAIN, AT_LAST, FIRST, already_counted},
-    walk,
+    walk_state,
 };
 use crate::{
     kernel::{
@@ -103,7 +103,7 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
         }
         _ if TURN == AT_LAST => charge_by_kind(&epoch, &bio, &submitter, first, last),
         _ => {
-            walk::begin::<TURN>(&epoch, &bio, &submitter, last.mapping)?;
+            walk_state::begin::<TURN>(&epoch, &bio, &submitter, last.mapping)?;
             return Some(Next::Walk);
         }
     }
