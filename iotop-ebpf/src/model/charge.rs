@@ -10,7 +10,7 @@ use crate::kernel::{layout::layout, verifier::clear};
 
 /// A slot and a [`Class`] in one word.
 #[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Charge(pub u32);
 
 impl Charge {

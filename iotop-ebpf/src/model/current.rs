@@ -34,8 +34,8 @@ pub struct LastTask {
     slot: Slot,
     /// The kind of `mapping`, one of the `MAPPING_*` values.
     pub mapping_kind: u32,
-    /// The submitter of the current bio. Code after a value that comes from memory is
-    /// verified once, not once for each way in which the value can arise.
+    /// The submitter of the current bio. It lies in memory, so the verifier checks the code
+    /// that follows once, and not once for each way in which the value can arise.
     pub submitter: Submitter,
     /// The charge of the current bio.
     pub charged: Charged,
@@ -59,8 +59,8 @@ impl Current {
     }
 }
 
-/// The current task, with the slot that this CPU remembers, that `SLOT_OF` has, or that
-/// is assigned now.
+/// The current task and its slot. This CPU remembers the slot, or `SLOT_OF` has it, or
+/// the task gets one now.
 #[inline(always)]
 pub fn current(program: Program) -> Option<Current> {
     let last = LAST.get_ptr_mut(program as u32)?;

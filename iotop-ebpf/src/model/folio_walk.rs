@@ -52,8 +52,8 @@ impl FolioWalk {
         }
     }
 
-    /// The folio at the next page, the number of its pages, and the page's index.
-    /// `None` where there is no folio; the walk goes on at the next bottom node.
+    /// The folio at the next page, the number of its pages, and the page's index. `None`
+    /// where there is no folio; the walk then continues at the next bottom node.
     #[inline(always)]
     fn next(&mut self) -> Option<(CachedFolio, u32, u32)> {
         let at = self.at as u32;

@@ -28,8 +28,8 @@ struct HeldBack {
     flush: FlushId,
     partition: u32,
     kthread: u32,
-    /// The bio's bytes. A bio that ends without being submitted leaves its address to
-    /// another bio.
+    /// The bio's bytes. They must match: a bio that ends without being submitted leaves
+    /// its address to another bio.
     size: u32,
     _pad: u32,
 }

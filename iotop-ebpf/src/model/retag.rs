@@ -19,17 +19,17 @@ use crate::{
 #[repr(C)]
 pub struct Retag {
     /// The frame of the folio's first page.
-    pub folio: Frame,
+    folio: Frame,
     /// The first page that is given the tag.
-    pub from: u32,
+    from: u32,
     /// The end of the range: the first page behind it.
-    pub to: u32,
+    to: u32,
     /// The tag.
-    pub tag: Tag,
+    tag: Tag,
     /// What happens to tags that are already there, see [`iotop_common::retag`].
-    pub rules: u32,
+    rules: u32,
     /// The pages counted so far.
-    pub counts: RetagCounts,
+    counts: RetagCounts,
     /// The pages at which the loop begins, which is even, and ends.
     at: u32,
     end: u32,

@@ -1,8 +1,8 @@
 //! The range of a file that a task is writing (`Owner::writing`).
 //!
-//! The kernel's dirty event reports a folio, and only one that was clean. Which pages
-//! of a large folio a task writes, or of one that is dirty already, only the file
-//! systems' own events tell.
+//! The kernel's dirty event reports a whole folio, and only if the folio was clean. Only
+//! the file systems' own events tell which pages of a large folio a task writes, and that
+//! it writes to a folio that is already dirty.
 
 use iotop_common::{Owner, Tag, Tick, Writing, tag::Slot};
 
