@@ -11,7 +11,8 @@ pub const OWNER_EXITED: u32 = 1 << 1;
 pub const OWNER_JOURNAL: u32 = 1 << 2;
 
 /// One element of the `OWNERS` array. The kernel half fills it when it first sees a task.
-/// The fields that every event reads come first. The element has two cache lines.
+/// The page counters only grow, except that `tagged_pages` shrinks when tags are taken
+/// back. The fields that every event reads come first. The element has two cache lines.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Owner {

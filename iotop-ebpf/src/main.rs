@@ -18,7 +18,7 @@
 //!
 //! An `extern "C"` function with `#[unsafe(no_mangle)]` and `#[inline(never)]` is a
 //! *global function* of BPF. The verifier checks it once, on its own, and not again
-//! at each call. Its arguments and its result must be plain numbers.
+//! at each call. Here, all arguments are plain numbers, and so is the result.
 
 #![no_std]
 #![no_main]

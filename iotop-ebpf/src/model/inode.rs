@@ -70,6 +70,7 @@ impl Inode {
         Some(file(self.0, generation))
     }
 
+    /// The key of `INODES`.
     #[inline(always)]
     pub fn key(self) -> Option<InodeKey> {
         let sb = read::<u64>(self.0, layout!(inode_i_sb))?;
@@ -132,7 +133,7 @@ impl TypedInode {
         self.0.address(scratch)
     }
 
-    /// `address` is the inode's.
+    /// The key of `INODES`. `address` is the inode's.
     #[inline(always)]
     pub fn key(self, address: u64) -> InodeKey {
         InodeKey {

@@ -1,5 +1,5 @@
 //! The state of each mapping: how many of its tags are live, and whether large folios
-//! may be dirty. Most events need nothing but this.
+//! may be dirty. For most events this is all that has to be read.
 
 use aya_ebpf::{macros::map, maps::Array};
 use iotop_common::Folios;

@@ -30,7 +30,7 @@ pub struct Retag {
     rules: u32,
     /// The pages counted so far.
     counts: RetagCounts,
-    /// The pages at which the loop begins, which is even, and ends.
+    /// The page at which the loop begins, an even one, and the page at which it ends.
     at: u32,
     end: u32,
 }

@@ -31,7 +31,7 @@ pub struct WalkState {
     pub bio_left: u32,
     /// Pages left of the current folio.
     pub folio_left: u32,
-    /// The kind of the current folio's pages, see [`page_kind`].
+    /// The kind of the current folio's pages, see `model::page_kind`.
     pub kind: u32,
     /// The live tag of the last page; 0 where it had none. Consecutive pages with the
     /// same tag are a run. A run is counted when it ends.
