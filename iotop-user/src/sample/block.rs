@@ -1,39 +1,40 @@
-//! What the kernel half knows of a task.
+//! A task's block I/O, as the kernel half counts it.
 
 use std::ops::Add;
 
 use super::{Lag, sum};
 
-/// What the kernel half says of a task, in bytes.
+/// A task's block I/O in the interval, as the kernel half counts it. Bytes unless stated
+/// otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskBlock {
     /// Read from devices by the task itself.
     pub read: u64,
-    /// Page cache it made dirty; like the next two not known by device or file.
+    /// Page cache that the task made dirty. Like the four fields below, it is counted for
+    /// each task only: it is `None` for a device or a file.
     pub dirtied: Option<u64>,
-    /// Of all it made dirty what is not written yet.
+    /// Pages that the task dirtied, at any time, and that are not submitted yet. A level.
     pub dirty_pending: Option<u64>,
-    /// Its dirty pages dropped before they were written.
+    /// Its dirty pages that were dropped before they were written.
     pub cancelled: Option<u64>,
-    /// How long it had to sleep because too much was dirty
-    /// (`balance_dirty_pages`), ns.
+    /// How long `balance_dirty_pages` made it sleep because too much was dirty, ns.
     pub throttled_ns: Option<u64>,
-    /// How many times.
+    /// Number of those sleeps.
     pub throttles: Option<u64>,
-    /// Written for it, submitted by itself (exact).
+    /// Written because of it, exactly attributed, submitted by the task itself.
     pub write_self: u64,
-    /// Written for it, submitted by others (exact).
+    /// Written because of it, exactly attributed, submitted by other tasks.
     pub write_flushed: u64,
-    /// Its share of what can only be estimated.
+    /// Written and charged to it by estimate (`Class::Shared`).
     pub write_shared: u64,
-    /// What it submitted for other owners.
+    /// Bytes that it submitted and that other tasks own.
     pub submitted_for_others: u64,
-    /// From dirtying to submission; `None` where nothing was flushed.
+    /// Time from dirtying to submission; `None` if no page was exactly attributed to it.
     pub lag: Option<Lag>,
 }
 
 impl TaskBlock {
-    /// Of a task that the kernel half watches, and that did nothing.
+    /// A task that did nothing, with every counter known.
     pub fn zero() -> TaskBlock {
         TaskBlock {
             dirtied: Some(0),
@@ -45,13 +46,13 @@ impl TaskBlock {
         }
     }
 
-    /// All that was written for it, exactly known.
+    /// All bytes written because of the task that are exactly attributed.
     pub fn write(&self) -> u64 {
         self.write_self + self.write_flushed
     }
 
-    /// Whether anything happened in the interval; dirty pages that merely wait
-    /// do not count.
+    /// True if any bytes were counted in the interval. Pending pages are a level and do not
+    /// count.
     pub fn any(&self) -> bool {
         let moved = [
             self.read,
@@ -68,7 +69,7 @@ impl TaskBlock {
 impl Add for TaskBlock {
     type Output = TaskBlock;
 
-    /// As far as it is known of both.
+    /// A counter that only one side knows keeps that side's value.
     fn add(self, other: TaskBlock) -> TaskBlock {
         TaskBlock {
             read: self.read + other.read,

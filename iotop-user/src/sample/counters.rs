@@ -1,28 +1,28 @@
-//! The kernel's own counters of a task.
+//! The kernel's own counters for a task.
 
 use std::ops::Add;
 
 use super::sum;
 
-/// Defines [`TaskCounters`], and with it what goes over all of them.
+/// Defines [`TaskCounters`] and the conversions between its fields and an array.
 macro_rules! counters {
     ($($(#[$doc:meta])* $counter:ident,)*) => {
-        /// The kernel's own counters of a task (`task_struct.ioac` and `delays`).
+        /// The kernel's own counters for a task (`task_struct.ioac` and `delays`).
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct TaskCounters {
             $($(#[$doc])* pub $counter: Option<u64>,)*
         }
 
         impl TaskCounters {
-            /// How many there are.
+            /// Number of counters.
             pub(crate) const COUNT: usize = [$(stringify!($counter)),*].len();
 
-            /// All of them, in the order of their definition.
+            /// All counters, in the order of their definition.
             pub(crate) fn fields(&self) -> [Option<u64>; Self::COUNT] {
                 [$(self.$counter),*]
             }
 
-            /// The reverse.
+            /// The reverse of [`TaskCounters::fields`].
             pub(crate) fn from_fields(fields: [Option<u64>; Self::COUNT]) -> TaskCounters {
                 let [$($counter),*] = fields;
                 TaskCounters { $($counter),* }
@@ -34,45 +34,45 @@ macro_rules! counters {
 counters! {
     /// Bytes read from storage.
     read_bytes,
-    /// Bytes of page cache dirtied, and of direct writes.
+    /// Bytes of page cache made dirty, and bytes of direct writes.
     write_bytes,
-    /// Bytes of dirty page cache this task truncated away.
+    /// Bytes of dirty page cache that this task truncated.
     cancelled_write_bytes,
-    /// Bytes passed to read(2) and its like.
+    /// Bytes that passed through read(2) and similar calls.
     read_char,
-    /// Bytes passed to write(2) and its like.
+    /// Bytes that passed through write(2) and similar calls.
     write_char,
-    /// Read system calls.
+    /// Number of read system calls.
     read_syscalls,
-    /// Write system calls.
+    /// Number of write system calls.
     write_syscalls,
-    /// Waits for synchronous block I/O.
+    /// Number of waits for synchronous block I/O.
     blkio_count,
-    /// Time spent in them.
+    /// Time spent in these waits.
     blkio_delay_ns,
-    /// Waits for swap-in.
+    /// Number of waits for swap-in.
     swapin_count,
-    /// Time spent in them.
+    /// Time spent in these waits.
     swapin_delay_ns,
 }
 
 impl TaskCounters {
-    /// What a task has done that was just born.
+    /// The counters of a new task: all are known and 0.
     pub fn zero() -> TaskCounters {
         TaskCounters::from_fields([Some(0); TaskCounters::COUNT])
     }
 
-    /// No growth of the counters that are known here.
+    /// 0 for each counter that is known here, `None` for the others.
     pub fn nothing(&self) -> TaskCounters {
         self.since(self)
     }
 
-    /// The growth since `before`. A counter that fell gives 0: it was reset.
+    /// The growth since `before`. A counter that fell was reset and gives 0.
     pub fn since(&self, before: &TaskCounters) -> TaskCounters {
         self.map2(before, |now, before| Some(now?.saturating_sub(before?)))
     }
 
-    /// Whether any I/O is known.
+    /// True if any counter is known and not 0.
     pub fn any(&self) -> bool {
         self.fields().into_iter().flatten().any(|n| n != 0)
     }

@@ -11,7 +11,7 @@ pub struct Disk {
     pub number: Number,
     /// Its name.
     pub name: Arc<str>,
-    /// Time with at least one request under way (`io_ticks`,
+    /// Time with at least one request in flight (`io_ticks`,
     /// Documentation/admin-guide/iostats.rst, field 10).
     pub busy: Duration,
     /// Bytes of completed reads.

@@ -6,46 +6,46 @@ use iotop_common::{Class, FlushId};
 
 use super::{BlockTotals, Lag, Lags, Number, TaskBlock};
 
-/// A file: its device, its inode number, and what tells inodes of one number
-/// apart (`FactKey::file`).
+/// A file: its device, its inode number, and the bits that distinguish inodes with the
+/// same number (`FactKey::file`).
 pub type FileKey = (Number, u64, u32);
 
 /// Bytes that moved between one owner and one device in the interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockFact {
-    /// Index into `Sample::tasks`; `None` where nobody owns the bytes.
+    /// Index into `Sample::tasks`; `None` if the bytes have no owner or it is not known.
     pub owner: Option<usize>,
-    /// Index into `Sample::tasks` of who submitted the bios.
+    /// The task that submitted the bios, as an index into `Sample::tasks`.
     pub submitter: Option<usize>,
     /// Major and minor number.
     pub device: (u32, u32),
-    /// Inode number; 0 where there is none.
+    /// Inode number; 0 if there is none.
     pub ino: u64,
-    /// How the bytes came to their owner.
+    /// How the bytes were attributed to their owner, or why they have none.
     pub class: Class,
-    /// See `FactKey::file`; 0 while flushes are not asked for.
+    /// See `FactKey::file`; 0 unless flushes are wanted.
     pub file: u32,
-    /// What the submitter did it for.
+    /// The flusher's run, or the system call, in which the bios were submitted.
     pub flush: FlushId,
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Bios.
+    /// Number of bios.
     pub bios: u64,
-    /// How long its pages waited; `None` unless they are [`Class::Exact`].
+    /// How long the pages had been dirty; `None` unless the class is [`Class::Exact`].
     pub lag: Option<Lag>,
-    /// How that is spread.
+    /// The distribution of these times.
     pub lags: Lags,
 }
 
 impl BlockFact {
-    /// The file whose bytes they are.
+    /// The file that the bytes belong to.
     pub fn file_key(&self) -> FileKey {
         (self.device, self.ino, self.file)
     }
 }
 
 impl BlockFact {
-    /// What the fact is to its owner.
+    /// The block I/O that the fact adds to its owner.
     pub fn of_owner(&self) -> TaskBlock {
         let mut block = TaskBlock {
             lag: self.lag,
@@ -57,14 +57,14 @@ impl BlockFact {
             Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
             Class::Exact => block.write_flushed = self.bytes,
             Class::Shared => block.write_shared = self.bytes,
-            // Every other one has a reason in place of an owner, see `Reason::of`.
+            // All others have a reason instead of an owner, see `Reason::of`.
             _ => {}
         }
         block
     }
 
-    /// What it adds to the tasks: its bytes to its owner's, and to the submitter's that it
-    /// submitted them for another one.
+    /// What the fact adds to each task: its bytes to the owner, and to a submitter that is
+    /// not the owner, that it submitted them for another task.
     pub fn charges(&self) -> impl Iterator<Item = (usize, TaskBlock)> {
         let owner = self.owner.map(|owner| (owner, self.of_owner()));
         let for_another = self.owner.is_some() && self.submitter != self.owner;
@@ -80,7 +80,8 @@ impl BlockFact {
     }
 }
 
-/// The totals of each device; what found no room among the facts is in none.
+/// The totals of each device. Bytes whose fact found no room are missing here: their
+/// device is not known.
 pub fn by_device(facts: &[BlockFact]) -> Vec<(Number, BlockTotals)> {
     let mut totals: BTreeMap<Number, BlockTotals> = BTreeMap::new();
     for fact in facts {

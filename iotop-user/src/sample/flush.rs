@@ -1,4 +1,4 @@
-//! Flushes: what was written, by whom, whose it was, and why.
+//! Flushes: what was written, which task submitted it, which tasks own it, and why.
 
 use std::sync::Arc;
 
@@ -9,41 +9,41 @@ use super::{FlushLag, Number, Run, Task, Written};
 pub struct Flush {
     /// The device.
     pub device: Number,
-    /// Its name, or its number where it has none.
+    /// Its name, or its number if it has no name.
     pub device_name: Arc<str>,
-    /// Why.
+    /// Why it was written.
     pub reason: FlushReason,
-    /// Who submitted the bios; `None` where it is not known.
+    /// The task that submitted the bios; `None` if it is not known.
     pub submitter: Option<Task>,
-    /// A writeback worker's runs that these bytes belong to, in their order.
+    /// The flusher's runs that wrote these bytes, oldest first.
     pub runs: Vec<Run>,
-    /// Files whose pages were written.
+    /// Number of files whose pages were written.
     pub inodes: u64,
-    /// What was written, and whose it was.
+    /// The bytes and their owners.
     pub written: Written,
 }
 
 /// Why bytes were written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FlushReason {
-    /// A writeback worker's own reason, by the kernel's name or number.
+    /// A flusher's own reason (`enum wb_reason`), by the kernel's name or number.
     Writeback(Arc<str>),
-    /// A journal's thread commits a transaction.
+    /// A journal thread committed a transaction.
     Journal,
-    /// Memory is short: pages are swapped out, or kswapd writes.
+    /// Memory was short: pages were swapped out, or kswapd wrote.
     Reclaim,
-    /// Past the page cache (`O_DIRECT`).
+    /// A write that bypassed the page cache (`O_DIRECT`).
     Direct,
-    /// The task itself is in this system call.
+    /// The submitter was in this system call.
     Syscall(&'static str),
-    /// The task itself, and nothing tells why.
+    /// The submitter is a user task, and its system call is not known.
     Task,
-    /// A kernel thread for a reason of its own.
+    /// Any other kernel thread, or a submitter that is not known.
     Kthread,
 }
 
 impl FlushReason {
-    /// One word.
+    /// The reason in one word.
     pub fn name(&self) -> &str {
         match self {
             FlushReason::Writeback(name) => name,
@@ -57,29 +57,29 @@ impl FlushReason {
     }
 }
 
-/// Some of a flush's bytes, with one owner.
+/// The part of a flush's bytes that one task owns.
 #[derive(Clone, Debug)]
 pub struct FlushOwner {
     /// The owner.
     pub task: Task,
     /// Its bytes.
     pub bytes: u64,
-    /// How long they had been dirty.
+    /// How long they had been dirty; `None` if it is not known.
     pub lag: Option<FlushLag>,
     /// Its files, most bytes first.
     pub files: Vec<FlushFile>,
 }
 
-/// Some of an owner's bytes, of one file.
+/// The part of an owner's bytes that belongs to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushFile {
-    /// Inode number; 0 where there is none.
+    /// Inode number; 0 if there is none.
     pub ino: u64,
     /// See `FactKey::file`.
     pub file: u32,
-    /// Where it lay when it was last seen becoming dirty; marked `(deleted)`
-    /// or `(replaced)` when it lies there no more.
+    /// The path it had when the kernel half last reported it. `(deleted)` or `(replaced)`
+    /// is added if no file or another file has that path now.
     pub path: Option<Arc<str>>,
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: u64,
 }

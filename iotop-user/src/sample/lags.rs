@@ -1,22 +1,22 @@
-//! How long pages waited: not only on average.
+//! How long pages were dirty before they were submitted: mean, maximum, distribution.
 
 use std::{ops::Add, time::Duration};
 
 use iotop_common::LAGS;
 
-/// Time from dirtying to submission.
+/// Time from dirtying to submission: sum and maximum over some pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lag {
-    /// Added up over pages.
+    /// Sum over the pages.
     pub sum: Duration,
-    /// Longest.
+    /// The longest time.
     pub max: Duration,
-    /// How many pages, at least one.
+    /// Number of pages, at least one.
     pub pages: u64,
 }
 
 impl Lag {
-    /// Mean over pages.
+    /// Mean over the pages.
     pub fn avg(&self) -> Duration {
         let nanos = self.sum.as_nanos() / u128::from(self.pages.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -26,7 +26,7 @@ impl Lag {
 impl Add for Lag {
     type Output = Lag;
 
-    /// Of two sets of pages together.
+    /// Both sets of pages together.
     fn add(self, other: Lag) -> Lag {
         Lag {
             sum: self.sum.saturating_add(other.sum),
@@ -36,19 +36,19 @@ impl Add for Lag {
     }
 }
 
-/// Pages by how long they had been dirty, in classes of powers of two
+/// A histogram of how long pages had been dirty. The classes are powers of two
 /// ([`iotop_common::lag_class`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lags {
     /// The unit of the classes.
     pub tick: Duration,
-    /// Pages in each class.
+    /// Number of pages in each class.
     pub pages: [u64; LAGS],
 }
 
 impl Lags {
-    /// How long a part of the pages waited at most: 0.5 is the median. Within a
-    /// class all lengths are taken for equally frequent.
+    /// The time that this part of the pages did not exceed: 0.5 gives the median. Within a
+    /// class, times are assumed to be evenly spread.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let all: u64 = self.pages.iter().sum();
         if all == 0 {
@@ -57,9 +57,9 @@ impl Lags {
         let mut rank = part * all as f64;
         for (class, &pages) in self.pages.iter().enumerate() {
             if rank <= pages as f64 {
-                // A class is as wide as it is far from 0.
-                let first = f64::from(1u32 << class) / 2.0;
-                let ticks = first + first * rank / pages.max(1) as f64;
+                // Class n covers 2^(n-1) to 2^n ticks: it is as wide as its lower bound.
+                let lowest = f64::from(1u32 << class) / 2.0;
+                let ticks = lowest + lowest * rank / pages.max(1) as f64;
                 return Some(match class {
                     0 => Duration::ZERO,
                     _ => self.tick.mul_f64(ticks),
@@ -74,7 +74,7 @@ impl Lags {
 impl Add for Lags {
     type Output = Lags;
 
-    /// Of two sets of pages together.
+    /// Both sets of pages together.
     fn add(self, other: Lags) -> Lags {
         Lags {
             tick: self.tick.max(other.tick),
@@ -88,17 +88,17 @@ impl Add for Lags {
 pub struct FlushLag {
     /// Mean and maximum.
     pub lag: Lag,
-    /// How they are spread.
+    /// The distribution.
     pub lags: Lags,
 }
 
 impl FlushLag {
-    /// Half of the pages had been dirty for this long or less.
+    /// The median: half of the pages had been dirty for this long or less.
     pub fn p50(&self) -> Option<Duration> {
         self.quantile(0.5)
     }
 
-    /// 99 of 100 pages.
+    /// 99 of 100 pages had been dirty for this long or less.
     pub fn p99(&self) -> Option<Duration> {
         self.quantile(0.99)
     }
@@ -111,7 +111,7 @@ impl FlushLag {
 impl Add for FlushLag {
     type Output = FlushLag;
 
-    /// Of two sets of pages together.
+    /// Both sets of pages together.
     fn add(self, other: FlushLag) -> FlushLag {
         FlushLag {
             lag: self.lag + other.lag,
@@ -148,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_tick_is_nothing() {
+    fn less_than_a_tick_counts_as_0() {
         assert_eq!(lags(&[(0, 99), (2, 1)]).quantile(0.5), Some(Duration::ZERO));
     }
 
     #[test]
-    fn no_part_waited_longer_than_the_longest() {
+    fn a_quantile_is_never_above_the_maximum() {
         let lag = FlushLag {
             lag: Lag {
                 sum: 5 * TICK,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn of_no_pages_nothing_is_known() {
+    fn without_pages_there_is_no_quantile() {
         assert_eq!(lags(&[]).quantile(0.5), None);
         assert!(lags(&[(LAGS - 1, 1)]).quantile(1.0).is_some());
     }

@@ -1,39 +1,42 @@
-//! What was lost.
+//! Losses: what the interval's numbers leave out.
 
 use std::ops::{Add, Index, IndexMut};
 
 use super::sum;
 
-/// What may be lost: events, each of which is counted.
+/// What can be lost. Each loss is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// netlink exit records lost to ENOBUFS, or exits that found no room.
+    /// Records of exited tasks: dropped by netlink (ENOBUFS), or without room in the kernel
+    /// half's ring buffer.
     ExitRecords,
-    /// Times a task was met while no owner slot was free.
+    /// How often a task needed an owner slot while none was free. One task may count more than
+    /// once.
     OwnerSlots,
-    /// Facts that found no room at all.
+    /// Facts that found no room in the table.
     Facts,
-    /// Facts that were kept without their inode.
+    /// Facts that were counted without their inode: with it they found no room.
     FactInodes,
-    /// Pages with no place in the tag table.
+    /// Pages that have no place in the tag table.
     Tags,
     /// Bios with more pages than were walked.
     LongBios,
-    /// Kernel memory that could not be read.
+    /// Kernel memory that could not be read, and audits that the kernel refused.
     Faults,
     /// Runs of flushers that were not reported.
     Flushes,
-    /// Bios of cgroups with a limit (`io.max`) for which it was not recorded who handed
-    /// them over, should they be held back.
+    /// Bios of cgroups with a limit (`io.max`) whose submitting task was not recorded. If
+    /// the limit delays such a bio, a kernel worker appears as its submitter.
     LimitedBios,
-    /// Paths of files that were not reported. A path is when its file is met again.
+    /// Paths of files that were not reported. A path is reported when its file is next seen.
     Paths,
-    /// Events at which the kernel did not run our programs (recursion).
+    /// Events for which the kernel did not run one of our programs, because it was already
+    /// running on that CPU.
     MissedEvents,
 }
 
 impl Loss {
-    /// All of them, in the order of the exports.
+    /// All losses, in the order of the exports.
     pub const ALL: [Loss; 11] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
@@ -48,7 +51,7 @@ impl Loss {
         Loss::MissedEvents,
     ];
 
-    /// Its name, in the exports and on screens.
+    /// Its name in the exports and on screens.
     pub const fn name(self) -> &'static str {
         match self {
             Loss::ExitRecords => "exit_records",
@@ -66,17 +69,17 @@ impl Loss {
     }
 }
 
-/// What was lost in the interval, by [`Loss`]. `None`: not watched.
+/// How much was lost in the interval, by [`Loss`]. `None`: not watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost([Option<u64>; Loss::ALL.len()]);
 
 impl Lost {
-    /// True when nothing was lost as far as we can know.
+    /// True if every loss that is watched is 0.
     pub fn is_nothing(&self) -> bool {
         self.0.iter().all(|n| n.unwrap_or(0) == 0)
     }
 
-    /// Every loss and how many there were.
+    /// Every loss and its count.
     pub fn parts(&self) -> impl Iterator<Item = (Loss, Option<u64>)> {
         Loss::ALL.into_iter().zip(self.0)
     }
@@ -119,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_loss_stands_at_its_own_place() {
+    fn a_loss_has_its_discriminant_as_index() {
         for (n, loss) in Loss::ALL.into_iter().enumerate() {
             assert_eq!(loss as usize, n, "{loss:?}");
         }

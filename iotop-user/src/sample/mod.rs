@@ -1,8 +1,8 @@
-//! The Sample: the one data structure between gathering and showing.
+//! The sample: all data of one interval, from the collector to the outputs.
 //!
-//! Bytes are bytes, times are nanoseconds unless their type says more. `None`
-//! means "not known", never 0. Counters are the interval's own (or, after
-//! [`crate::collect`] has accumulated them, totals since start).
+//! A number without a unit in its type is in bytes or nanoseconds, as its name or
+//! documentation says. `None` means "not known", never 0. Counters are those of the
+//! interval, or totals since the start once [`crate::view::Accumulator`] has added them up.
 
 mod block;
 mod counters;
@@ -54,73 +54,73 @@ pub struct Sample {
     pub seq: u64,
     /// The end of the interval.
     pub time: Timestamp,
-    /// How long the interval really was.
+    /// The interval's measured length.
     pub interval: Duration,
-    /// What holds for the machine as a whole.
+    /// The machine as a whole.
     pub system: System,
-    /// Every task with something to report, and every live task when all were asked for.
+    /// Tasks with something to report. If `Rows::All` is wanted, all live tasks too.
     pub tasks: Vec<SharedTask>,
-    /// Who exited in the interval, with something to report or without.
+    /// Tasks that exited in the interval, also those without I/O.
     pub exited: Vec<TaskKey>,
-    /// Every (owner, submitter, device, inode, class) with bytes in the interval,
-    /// as far as its owner is among the tasks.
+    /// Bytes of each (owner, submitter, device, inode, class) in the interval. Facts of
+    /// owners that are not in `tasks` are left out.
     pub facts: Vec<BlockFact>,
-    /// The devices with I/O, whoever it belongs to.
+    /// The devices with I/O and their totals, over all tasks.
     pub devices: Vec<((u32, u32), BlockTotals)>,
-    /// Where the facts' files lie, as far as flushes are watched and it is known.
+    /// Paths of the facts' files, as far as they are known; empty unless flushes are wanted.
     pub paths: HashMap<FileKey, Arc<str>>,
-    /// The whole disks that ever did anything, and what they did.
+    /// The whole disks that had any I/O since boot, with their I/O in the interval.
     pub disks: Vec<Disk>,
-    /// What was written, by whom and why; most first.
+    /// The flushes, those with most bytes first; empty unless they are wanted.
     pub flushes: Vec<Flush>,
-    /// Devices that were written to much more than usual: spikes that ended, and
-    /// those that go on.
+    /// Spikes that ended in the interval, and those that go on.
     pub spikes: Vec<Spike>,
-    /// The tasks summed up by something else than process, when that was asked for.
+    /// The tasks, or facts, added up by user, cgroup, device and so on; `None` unless
+    /// grouping is wanted.
     pub groups: Option<Vec<Group>>,
 }
 
 /// Tasks, or facts, that have something in common, and their I/O in the interval.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// What they have in common: a user's name, a cgroup's path, a device's name ...
-    /// `None`: it is not known, or they have none.
+    /// What they have in common: the name of a user or device, the path of a cgroup and so
+    /// on. `None`: it is not known, or there is none.
     pub name: Option<Arc<str>>,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: u64,
-    /// The tasks' counters added up; not known by device or file.
+    /// The sum of the tasks' counters; not known for a device or file.
     pub stats: TaskCounters,
-    /// The tasks' block I/O added up; `None` without eBPF.
+    /// The sum of the tasks' block I/O; `None` without eBPF.
     pub block: Option<TaskBlock>,
-    /// What was written there and has no owner; known by device and file only,
-    /// while the whole machine is watched.
+    /// Bytes that were written there and have no owner. `None` unless grouped by device or
+    /// file, and if some tasks were filtered out.
     pub unattributed: Option<Unattributed>,
 }
 
 impl Sample {
-    /// Keeps the tasks that are wanted.
+    /// Keeps the wanted tasks. See [`Sample::retain_tasks`] for the facts.
     pub fn keep_tasks(&mut self, wanted: impl Fn(&Task) -> bool) {
         let keep: Vec<bool> = self.tasks.iter().map(|task| wanted(task)).collect();
         self.retain_tasks(&keep);
     }
 
-    /// Keeps the tasks whose place is true, and the facts whose owner is kept
-    /// or that have none.
+    /// Keeps the tasks at the indices where `keep` is true. Of the facts, keeps those whose
+    /// owner is kept and those without an owner.
     pub fn retain_tasks(&mut self, keep: &[bool]) {
-        let mut left = 0;
-        let moved: Vec<Option<usize>> = keep
+        let mut kept = 0;
+        let new_index: Vec<Option<usize>> = keep
             .iter()
             .map(|keep| {
-                left += usize::from(*keep);
-                keep.then(|| left - 1)
+                kept += usize::from(*keep);
+                keep.then(|| kept - 1)
             })
             .collect();
-        let mut place = keep.iter();
-        self.tasks.retain(|_| *place.next().unwrap_or(&false));
+        let mut keep_next = keep.iter();
+        self.tasks.retain(|_| *keep_next.next().unwrap_or(&false));
         self.facts.retain(|fact| fact.owner.is_none_or(|n| keep[n]));
         for fact in &mut self.facts {
-            fact.owner = fact.owner.and_then(|n| moved[n]);
-            fact.submitter = fact.submitter.and_then(|n| moved[n]);
+            fact.owner = fact.owner.and_then(|n| new_index[n]);
+            fact.submitter = fact.submitter.and_then(|n| new_index[n]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs of writeback workers.
+//! Runs of flushers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,38 +7,39 @@ use jiff::Timestamp;
 
 use super::{Task, TaskKey};
 
-/// One run of a writeback worker (`wb_writeback` of fs/fs-writeback.c).
+/// One run of a flusher (`wb_writeback` of fs/fs-writeback.c).
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The worker, and which of its runs it is.
+    /// The flusher, and which of its runs this is.
     pub key: (TaskKey, FlushId),
-    /// When it began; `None`: before the trace did.
+    /// When it began; `None` if that was before the trace.
     pub start: Option<Timestamp>,
-    /// When it ended; `None`: it goes on.
+    /// When it ended; `None` while it goes on.
     pub end: Option<Timestamp>,
-    /// From its start to its end, or until now.
+    /// From its start to its end, or until now; `None` if its start was not seen.
     pub duration: Option<Duration>,
-    /// How many pages it was to write; `None`: all that it finds.
+    /// How many pages it was asked to write; `None` means all dirty pages that it finds.
     pub requested_pages: Option<u64>,
-    /// How many it has written in the rounds that are over; `None` where its
-    /// start was not seen.
+    /// How many pages it has written in its finished rounds; `None` if its start was not
+    /// seen.
     pub written_pages: Option<u64>,
-    /// The cgroup whose dirty inodes these are, by id; 0: not known.
+    /// The id of the cgroup whose dirty inodes it writes; 0 if it is not known.
     pub cgroup_id: u64,
-    /// That cgroup's path; `None` for the root and where it is not known.
+    /// That cgroup's path; `None` for the root and if it is not known.
     pub cgroup: Option<Arc<str>>,
-    /// Who asked for it; `None`: the kernel's own timers and levels did, or
-    /// nobody knows.
+    /// The task that asked for it. `None`: the kernel's timers or dirty thresholds started
+    /// it, or the task is not known.
     pub asker: Option<Asker>,
 }
 
-/// Who asked for a flush.
+/// The task that asked for a run.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// The task.
     pub task: Task,
-    /// It was not seen asking for this run: sync(2) first wakes all workers
-    /// without a word (`wakeup_flusher_threads`), and then asks each for what
-    /// is left. It is the only task that did the latter.
+    /// True if the task was not seen asking for this run. sync(2) first wakes all flushers
+    /// without queueing work (`wakeup_flusher_threads`), so the `writeback_queue` event does
+    /// not fire. It then queues work for what is left. This task is the only one that was seen
+    /// queueing such work.
     pub inferred: bool,
 }

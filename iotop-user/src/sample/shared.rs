@@ -1,4 +1,5 @@
-//! Rows that samples share: a task that does nothing has the same row in each.
+//! Rows that samples share. An idle task has the same row in every sample, which saves
+//! memory and copying.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -7,18 +8,18 @@ use std::{
 
 use super::Task;
 
-/// A task's row. Cloning it copies a pointer. Whoever writes to it gets a row of
-/// its own first, if another sample has it too.
+/// A task's row. Cloning it copies a pointer; writing to it copies the row first if it is
+/// shared.
 #[derive(Clone, Debug, Default)]
 pub struct SharedTask(Arc<Task>);
 
 impl SharedTask {
-    /// The row itself; a copy where another sample has it too.
+    /// The row itself, or a copy if it is shared.
     pub fn into_task(self) -> Task {
         Arc::unwrap_or_clone(self.0)
     }
 
-    /// Whether both are one.
+    /// True if both point to the same row.
     pub fn is(&self, other: &SharedTask) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_that_is_written_to_leaves_the_other_sample_s_as_it_is() {
+    fn writing_to_a_shared_row_does_not_change_the_other_samples_row() {
         let idle = SharedTask::from(Task::default());
         let mut busy = idle.clone();
         busy.tid = 7;

@@ -1,4 +1,4 @@
-//! Spikes: a device was written to much more than usual.
+//! Spikes: intervals in which a device was written to much more than usual.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::{FlushReason, Number, Written};
 
-/// From when on writes are a spike.
+/// The write rate above which an interval is part of a spike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpikeRule {
-    /// So many times the usual rate.
+    /// The rate must be above this multiple of the usual rate.
     pub factor: f64,
-    /// But not below this, bytes a second.
+    /// The rate must also be above this, bytes a second.
     pub floor: f64,
 }
 
@@ -24,41 +24,42 @@ impl Default for SpikeRule {
     }
 }
 
-/// A device that was written to much more than usual.
+/// A period in which a device was written to much more than usual.
 #[derive(Clone, Debug)]
 pub struct Spike {
     /// The device.
     pub device: Number,
-    /// Its name, or its number where it has none.
+    /// Its name, or its number if it has no name.
     pub device_name: Arc<str>,
-    /// When the first interval began that is part of it.
+    /// The start of its first interval.
     pub start: Timestamp,
-    /// When the last one ended.
+    /// The end of its last interval above the threshold.
     pub end: Timestamp,
-    /// It goes on.
+    /// True while it goes on.
     pub open: bool,
-    /// The highest rate of an interval, bytes a second.
+    /// The highest write rate of an interval, bytes a second.
     pub peak: f64,
-    /// What the rate hardly ever was above before, bytes a second.
+    /// The usual rate when it began, bytes a second: nearly all earlier intervals stayed
+    /// below it.
     pub usual: f64,
-    /// Since when the oldest of it had been dirty, to an interval; `None` where
-    /// nothing tells.
+    /// When the oldest written page became dirty, to within an interval; `None` if it is not
+    /// known.
     pub oldest: Option<Timestamp>,
-    /// By whom, by reason and submitter, most first.
+    /// The bytes by reason and submitter, largest part first.
     pub parts: Vec<SpikePart>,
-    /// What was written, and whose it was.
+    /// The bytes and their owners.
     pub written: Written,
 }
 
-/// What was written for one reason by submitters of one name.
+/// What submitters of one name wrote for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpikePart {
-    /// Why.
+    /// Why it was written.
     pub reason: FlushReason,
-    /// The submitters' name; `None` where it is not known.
+    /// The submitters' name; `None` if it is not known.
     pub submitter: Option<Arc<str>>,
-    /// They are kernel threads.
+    /// True if they are kernel threads.
     pub kthread: bool,
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: u64,
 }

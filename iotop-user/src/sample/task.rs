@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::{TaskBlock, TaskCounters};
 
-/// A task's identity: a tid alone is reused.
+/// A task's identity. The tid alone is not one: the kernel reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskKey {
     /// Thread id.
     pub tid: u32,
-    /// Start time after boot, ns; where /proc tells it, to 10 ms.
+    /// Start time after boot, ns. From /proc it is rounded down to 10 ms.
     pub start_boottime: u64,
 }
 
@@ -22,7 +22,7 @@ pub struct Task {
     pub pid: u32,
     /// Thread id; equal to `pid` for a process.
     pub tid: u32,
-    /// Start time after boot, ns. With `tid` the task's identity.
+    /// Start time after boot, ns. Together with `tid` it is the task's identity.
     pub start_boottime: u64,
     /// cgroup v2 id: the inode number of the cgroup's directory.
     pub cgroup_id: Option<u64>,
@@ -32,32 +32,32 @@ pub struct Task {
     pub start_time: Option<Timestamp>,
     /// The command name, as the kernel keeps it (15 bytes), lossily decoded.
     pub comm: Arc<str>,
-    /// The command line; `None` for kernel threads and where it can't be read.
+    /// The command line; `None` for kernel threads and if it can't be read.
     pub cmdline: Option<Arc<str>>,
-    /// The user's name, or the number where it has none.
+    /// The user's name, or the uid if it has no name.
     pub user: Option<Arc<str>>,
     /// Effective user id.
     pub uid: Option<u32>,
-    /// cgroup path.
+    /// Path of the cgroup.
     pub cgroup: Option<Arc<str>>,
-    /// systemd unit.
+    /// systemd unit, taken from the cgroup's path.
     pub unit: Option<Arc<str>>,
-    /// Container.
+    /// Container, taken from the cgroup's path.
     pub container: Option<Arc<str>>,
     /// I/O priority as iotop shows it (`be/4`).
     pub prio: Option<Arc<str>>,
-    /// A kernel thread.
+    /// True for a kernel thread.
     pub kthread: bool,
-    /// The task has exited.
+    /// True if the task has exited.
     pub exited: bool,
-    /// The kernel's own counters of the task.
+    /// The kernel's own counters for the task.
     pub stats: TaskCounters,
-    /// From the kernel half; `None` without eBPF.
+    /// Block I/O that the kernel half counted; `None` without eBPF.
     pub block: Option<TaskBlock>,
 }
 
 impl Task {
-    /// Its identity.
+    /// The task's identity.
     pub fn key(&self) -> TaskKey {
         TaskKey {
             tid: self.tid,
@@ -65,14 +65,14 @@ impl Task {
         }
     }
 
-    /// Whether the task has dirty pages that wait to be written.
+    /// True if the task has dirty pages that are not written yet.
     pub fn has_dirty_pages(&self) -> bool {
         let pending = self.block.and_then(|block| block.dirty_pending);
         pending.is_some_and(|bytes| bytes != 0)
     }
 
-    /// Whether the task moved bytes between memory and a device, or made
-    /// pages dirty, or waited for either.
+    /// True if the task moved bytes between memory and a device, dirtied pages, or waited
+    /// for block I/O or swap-in.
     pub fn did_io(&self) -> bool {
         let stats = &self.stats;
         let counted = [

@@ -1,4 +1,4 @@
-//! Times as the exports have them.
+//! Times in the form that the exports use.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 
 const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
-/// UTC with microseconds.
+/// RFC 3339 in UTC with microseconds.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
     TIME.timestamp_to_string(&time)
 }
 
-/// As far as 64 bits go.
+/// Nanoseconds, at most `u64::MAX`.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

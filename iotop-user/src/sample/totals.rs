@@ -1,4 +1,4 @@
-//! What facts add up to.
+//! Sums of facts.
 
 use std::ops::Add;
 
@@ -6,18 +6,19 @@ use iotop_common::Class;
 
 use super::{BlockFact, Reason, Unattributed};
 
-/// Block I/O as the kernel half saw it, in bytes.
+/// Block I/O that the kernel half counted, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockTotals {
     /// All reads.
     pub read: u64,
-    /// All writes, without lower devices' copies.
+    /// All writes, without the copies on lower devices.
     pub write: u64,
-    /// Of `write`: each page carried its owner's tag, or the owner wrote directly.
+    /// Part of `write`: each page had its owner's tag, or the owner wrote directly.
     pub attributed: u64,
-    /// Of `write`: estimated.
+    /// Part of `write`: charged to an owner by estimate.
     pub shared: u64,
-    /// The rest, by reason.
+    /// The rest of `write`, by reason; also the copies on lower devices, which are not part
+    /// of `write`.
     pub unattributed: Unattributed,
 }
 
@@ -36,7 +37,7 @@ impl Add for BlockTotals {
 }
 
 impl BlockTotals {
-    /// The sum of some facts.
+    /// The sum of these facts.
     pub fn of<'a>(facts: impl IntoIterator<Item = &'a BlockFact>) -> BlockTotals {
         let mut totals = BlockTotals::default();
         for fact in facts {
@@ -45,8 +46,9 @@ impl BlockTotals {
         totals
     }
 
-    /// Adds a fact to the part it belongs to. What has an owner that is not
-    /// known is `unknown`, so that the tasks always add up to the parts.
+    /// Adds a fact to its part. If a class has owners but this fact's owner is not known,
+    /// the bytes count as `unknown`, so that the sum over the tasks equals the sum of the
+    /// parts.
     pub fn count(&mut self, fact: &BlockFact) {
         let reason = Reason::of(fact.class).unwrap_or(Reason::Unknown);
         let part = match (fact.class, fact.owner) {
@@ -73,7 +75,7 @@ mod tests {
     use crate::sample::Lags;
 
     #[test]
-    fn the_parts_of_every_class_add_up_to_what_was_written() {
+    fn the_parts_of_every_class_add_up_to_the_written_bytes() {
         for owner in [None, Some(0)] {
             let facts = Class::ALL.map(|class| BlockFact {
                 owner,

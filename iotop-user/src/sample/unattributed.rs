@@ -9,20 +9,20 @@ use iotop_common::Class;
 pub enum Reason {
     /// The page was dirtied before the trace began.
     PreTrace,
-    /// Metadata and journals of a file system.
+    /// File-system metadata or a journal.
     Metadata,
-    /// Memory that was swapped out.
+    /// Swapped-out memory.
     Swap,
-    /// A lower device's copy of what was written to an upper one.
+    /// A lower device's copy of a write to an upper one (dm, md).
     Stacked,
     /// One of our tables was full.
     Overflow,
-    /// Nothing tells.
+    /// The owner can't be determined.
     Unknown,
 }
 
 impl Reason {
-    /// All of them, in the order of the exports.
+    /// All reasons, in the order of the exports.
     pub const ALL: [Reason; 6] = [
         Reason::PreTrace,
         Reason::Metadata,
@@ -32,7 +32,7 @@ impl Reason {
         Reason::Unknown,
     ];
 
-    /// Its name in the exports, its label on screens, and what explanations say.
+    /// The name in the exports, the label on screens, and the text in explanations.
     const fn words(self) -> [&'static str; 3] {
         match self {
             Reason::PreTrace => ["pre_trace", "pre-trace", "dirty before the trace began"],
@@ -44,28 +44,28 @@ impl Reason {
         }
     }
 
-    /// In the exports.
+    /// Its name in the exports.
     pub const fn name(self) -> &'static str {
         self.words()[0]
     }
 
-    /// On screens.
+    /// Its label on screens.
     pub const fn label(self) -> &'static str {
         self.words()[1]
     }
 
-    /// In explanations.
+    /// Its text in explanations.
     pub const fn sentence(self) -> &'static str {
         self.words()[2]
     }
 
-    /// Whether its bytes are part of `BlockTotals::write`. Copies are not: the upper
-    /// device's write is counted.
+    /// True if its bytes are part of `BlockTotals::write`. Copies on lower devices are not:
+    /// the write to the upper device is already counted.
     pub const fn is_in_total(self) -> bool {
         !matches!(self, Reason::Stacked)
     }
 
-    /// The reason that goes with a class; `None` where bytes of the class have an owner.
+    /// The reason for this class; `None` if bytes of the class have an owner.
     pub const fn of(class: Class) -> Option<Reason> {
         match class {
             Class::PreTrace => Some(Reason::PreTrace),
@@ -84,7 +84,7 @@ impl Reason {
 pub struct Unattributed([u64; Reason::ALL.len()]);
 
 impl Unattributed {
-    /// The sum of what is part of `BlockTotals::write`.
+    /// The sum over all reasons that are part of `BlockTotals::write`.
     pub fn in_total(&self) -> u64 {
         let parts = self.parts().filter(|(reason, _)| reason.is_in_total());
         parts.map(|(_, bytes)| bytes).sum()
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_stands_at_its_own_place() {
+    fn a_reason_has_its_discriminant_as_index() {
         for (n, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, n, "{reason:?}");
         }

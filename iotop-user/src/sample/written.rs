@@ -1,35 +1,35 @@
-//! What was written, and whose it was.
+//! Written bytes and their owners.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{BlockTotals, FlushFile, FlushLag, FlushOwner, TaskKey, sum};
 
-/// Bytes and their owners.
+/// Written bytes and their owners.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// All bytes.
+    /// All bytes, by part.
     pub totals: BlockTotals,
-    /// Bios.
+    /// Number of bios.
     pub bios: u64,
-    /// From dirtying to submission, over all owners.
+    /// Time from dirtying to submission, over all owners.
     pub lag: Option<FlushLag>,
-    /// Whose bytes they are, most first.
+    /// The owners, those with most bytes first.
     pub owners: Vec<FlushOwner>,
 }
 
 impl Written {
-    /// Takes in what was written beside it.
+    /// Adds other written bytes. An owner in both appears once, with the sum.
     pub fn add(&mut self, other: &Written) {
         self.totals = self.totals + other.totals;
         self.bios += other.bios;
         self.lag = sum(self.lag, other.lag);
-        let places = self.owners.iter().map(|owner| owner.task.key()).zip(0..);
-        let mut places: HashMap<TaskKey, usize> = places.collect();
+        let indices = self.owners.iter().map(|owner| owner.task.key()).zip(0..);
+        let mut indices: HashMap<TaskKey, usize> = indices.collect();
         for owner in &other.owners {
-            match places.get(&owner.task.key()) {
-                Some(&place) => self.owners[place].add(owner),
+            match indices.get(&owner.task.key()) {
+                Some(&index) => self.owners[index].add(owner),
                 None => {
-                    places.insert(owner.task.key(), self.owners.len());
+                    indices.insert(owner.task.key(), self.owners.len());
                     self.owners.push(owner.clone());
                 }
             }
@@ -40,6 +40,7 @@ impl Written {
 }
 
 impl FlushOwner {
+    /// Adds the same owner's bytes of another flush; its names there are newer.
     fn add(&mut self, other: &FlushOwner) {
         self.task = other.task.clone();
         self.bytes += other.bytes;
