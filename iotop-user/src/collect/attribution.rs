@@ -1,5 +1,4 @@
-//! From slots to tasks: what the kernel half counted, charged to whom it
-//! belongs.
+//! Charges what the kernel half counted by slot to the tasks that own the slots.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,9 +10,8 @@ use crate::{
     sample::{BlockFact, BlockTotals, Lag, Lags, Reason, Task, TaskBlock, nanoseconds},
 };
 
-/// Charges an epoch's facts to the tasks that hold its slots and returns the
-/// facts with the slots resolved. `task_of` says where in `tasks` a slot's
-/// task stands.
+/// Charges an epoch's facts to the tasks that own their slots. Returns the facts with indices
+/// into `tasks` in place of slots. `task_of` has the index of each slot's task.
 pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task]) -> Vec<BlockFact> {
     let mut facts = Vec::with_capacity(epoch.facts.len());
     for (key, fact) in &epoch.facts {
@@ -48,7 +46,7 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
     facts
 }
 
-/// Adds what a slot's counters say; a task may have had two slots.
+/// Adds a slot's counters to its task. A task may have had two slots, so the sum is needed.
 pub fn add_slot(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64, jiffy: Duration) {
     let add = |sum: &mut Option<u64>, n: u64| {
         *sum = Some(sum.unwrap_or(0) + n);
@@ -61,9 +59,9 @@ pub fn add_slot(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64, jiff
     add(&mut block.throttles, deltas.throttles);
 }
 
-/// The machine's totals. What found no room among the facts is `overflow`, and
-/// what has an owner that is not known `unknown`, so that the parts always add
-/// up to the whole and the tasks to the parts.
+/// The machine's totals. Bytes whose fact found no room are `overflow`; bytes of an owner that
+/// is not known are `unknown`. The sum of the parts therefore always equals the total, and
+/// the sum over the tasks equals the parts.
 pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
     let mut totals = BlockTotals {
         read: epoch.totals.read_bytes,
@@ -76,10 +74,10 @@ pub fn totals(epoch: &Epoch, facts: &[BlockFact]) -> BlockTotals {
 }
 
 fn lag(class: Class, fact: &Fact, tick: Duration) -> Option<Lag> {
-    let of = |ticks: u64| Duration::from_nanos(ticks.saturating_mul(nanoseconds(tick)));
+    let ticks = |n: u64| Duration::from_nanos(n.saturating_mul(nanoseconds(tick)));
     (class == Class::Exact && fact.pages != 0).then(|| Lag {
-        sum: of(fact.lag_sum),
-        max: of(fact.lag_max.into()),
+        sum: ticks(fact.lag_sum),
+        max: ticks(fact.lag_max.into()),
         pages: fact.pages.into(),
     })
 }
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_is_charged_to_the_owner_and_shown_at_the_submitter() {
+    fn a_flush_is_charged_to_the_owner_and_counted_for_the_submitter() {
         let (task_of, mut tasks) = tasks();
         let epoch = epoch(vec![fact(DD, KWORKER, Class::Exact, 8192)], 8192, 0);
         charge(&epoch, &task_of, &mut tasks);
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_and_self_submitted_bytes_are_the_owners_own() {
+    fn direct_and_self_submitted_bytes_are_write_self() {
         let (task_of, mut tasks) = tasks();
         let facts = vec![
             fact(DD, DD, Class::Direct, 4096),
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn conservation_the_parts_add_up_to_the_whole_with_full_tables_too() {
+    fn conservation_the_parts_add_up_to_the_total_even_with_full_tables() {
         let facts = vec![
             fact(DD, KWORKER, Class::Exact, 100),
             fact(DD, KWORKER, Class::Shared, 20),
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_an_owner_that_is_not_known_are_not_called_attributed() {
+    fn bytes_of_an_unknown_owner_are_not_attributed() {
         let (_, mut tasks) = tasks();
         let epoch = epoch(vec![fact(DD, KWORKER, Class::Exact, 4096)], 4096, 0);
         let facts = charge(&epoch, &HashMap::new(), &mut tasks);

@@ -1,4 +1,4 @@
-//! The collector: reads every source once an interval and merges them.
+//! The collector: reads every source once per interval and merges them into a sample.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,18 +37,17 @@ use crate::{
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
 
-/// What the collector reads from. A source that is missing leaves its fields
-/// unknown.
+/// What the collector reads from. The fields of a missing source are unknown.
 pub struct Sources {
     /// The kernel half.
     pub probe: Option<Probe>,
-    /// taskstats, where the kernel half does not count.
+    /// taskstats, used without the kernel half.
     pub taskstats: Option<TaskstatsSocket>,
-    /// Its exit records.
+    /// taskstats' exit records.
     pub exits: Option<ExitListener>,
-    /// Tells when block devices change.
+    /// Reports changes of block devices.
     pub block_events: Option<BlockEvents>,
-    /// Which counters they tell.
+    /// Which task counters the sources have.
     pub counted: Counted,
     /// `/proc`.
     pub proc_root: PathBuf,
@@ -68,22 +67,22 @@ pub enum CollectError {
     /// A file of /proc or /sys.
     #[error("{what}: {source}")]
     Read {
-        /// Which.
+        /// Which file.
         what: &'static str,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Reads every source once an interval.
+/// Reads every source once per interval.
 pub struct Collector {
     sources: Sources,
     wanted: Wanted,
     names: Names,
     device_names: DeviceNames,
-    /// With `wanted.processes`: those of the last sample whose leader is gone;
-    /// their threads' dirty pages may wait for long.
-    leaders_gone: HashMap<u32, Task>,
+    /// With `wanted.processes`: the last sample's processes whose leader has exited, by pid.
+    /// Their threads' dirty pages may stay pending for long.
+    exited_leaders: HashMap<u32, Task>,
     files: Files,
     disks: Disks,
     flush_watch: FlushWatch,
@@ -91,7 +90,8 @@ pub struct Collector {
     page_size: u64,
     jiffy: Duration,
     seq: u64,
-    /// At the moment: delays may be switched on and off.
+    /// Which task counters there are in this interval: delay accounting may be switched on and
+    /// off.
     counted: Counted,
     interval_start: Instant,
     interval: Interval,
@@ -118,8 +118,7 @@ struct Moment {
 }
 
 impl Collector {
-    /// Takes the first look at every source, so that the first sample is a
-    /// real difference.
+    /// Reads every source a first time, so that the first sample has real differences.
     ///
     /// # Errors
     ///
@@ -133,7 +132,7 @@ impl Collector {
             spikes: wanted.spikes.map(Spikes::new),
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
-            leaders_gone: HashMap::new(),
+            exited_leaders: HashMap::new(),
             page_size: clock::page_size(),
             seq: 0,
             counted: Counted::NONE,
@@ -147,9 +146,9 @@ impl Collector {
             wanted: Wanted::default(),
         };
         collector.first_look()?;
-        // Tables that grew left their smaller selves behind.
+        // Tables that grew have freed their smaller buffers: give that memory back.
         memory::return_free();
-        collector.wanted = collector.with_processes(wanted);
+        collector.wanted = collector.with_pids(wanted);
         Ok(collector)
     }
 
@@ -163,8 +162,8 @@ impl Collector {
         Ok(())
     }
 
-    /// A thread's number stands for its process.
-    fn with_processes(&self, wanted: Wanted) -> Wanted {
+    /// Replaces each wanted tid by the pid of its process.
+    fn with_pids(&self, wanted: Wanted) -> Wanted {
         let process = |tid: &u32| self.live.by_tid(*tid).map_or(*tid, |state| state.pid);
         Wanted {
             pids: wanted.pids.iter().map(process).collect(),
@@ -177,24 +176,24 @@ impl Collector {
         self.wanted.rows = rows;
     }
 
-    /// The kernel half, if there is one.
+    /// The kernel half, if it is loaded.
     pub fn probe(&self) -> Option<&Probe> {
         self.sources.probe.as_ref()
     }
 
-    /// Takes in what can't wait for the interval's end: tasks that exited, files
-    /// and devices that are new.
+    /// Reads what can't wait for the end of the interval: exited tasks, new files, and changed
+    /// block devices.
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
-            let mut told = self.files.told();
-            probe.new_files(|head, names| told.add(head, names));
+            let mut batch = self.files.told();
+            probe.new_files(|head, names| batch.add(head, names));
         }
-        // What can't be read is the next sample's error.
+        // An error that persists is reported by the next sample.
         let _ = self.look_at_devices();
     }
 
-    /// The next sample is the last one.
+    /// Announces that the next sample is the last one.
     pub fn ending(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             probe.ending();
@@ -213,9 +212,9 @@ impl Collector {
         self.select(&mut sample);
         self.name(&mut sample);
         if self.wanted.processes {
-            let gone = |task: &&SharedTask| self.live.find(&task.key()).is_none();
-            let gone = sample.tasks.iter().filter(gone);
-            self.leaders_gone = gone.map(|task| (task.pid, Task::clone(task))).collect();
+            let has_exited = |task: &&SharedTask| self.live.find(&task.key()).is_none();
+            let exited = sample.tasks.iter().filter(has_exited);
+            self.exited_leaders = exited.map(|task| (task.pid, Task::clone(task))).collect();
         }
         self.end_interval(moment, vmstat);
         self.seq = sample.seq;
@@ -225,8 +224,8 @@ impl Collector {
     /// Reads every source: what the kernel half counted, and each task's counters.
     fn take(&mut self) -> Result<Taken, CollectError> {
         self.look_at_devices()?;
-        // The epoch and vmstat first, one right after the other: they are
-        // compared with each other.
+        // Turn the epoch and read vmstat first, one right after the other: their byte counts
+        // are compared.
         let turned = self.sources.probe.as_mut().map(Probe::turn).transpose()?;
         let vmstat = Vmstat::read(&self.sources.proc_root, self.page_size).map_err(|source| {
             CollectError::Read {
@@ -258,8 +257,8 @@ impl Collector {
             tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
         }
         if let Some(probe) = &mut self.sources.probe {
-            let mut told = self.files.told();
-            probe.new_files(|head, names| told.add(head, names));
+            let mut batch = self.files.told();
+            probe.new_files(|head, names| batch.add(head, names));
         }
         Ok(Taken {
             moment,
@@ -291,7 +290,8 @@ impl Collector {
         };
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         let ebpf = epoch.is_some();
-        // There may be thousands of facts in it, and what follows needs room too.
+        // Free it now to keep the peak low: it may have thousands of facts, and the next steps
+        // need memory too.
         drop(epoch);
         let devices = by_device(&facts);
         let paths = self.paths(&facts);
@@ -312,7 +312,7 @@ impl Collector {
             facts,
             devices,
             paths,
-            // An older kernel may hide it in a container: then none is known.
+            // /proc/diskstats may be hidden in a container. No disk is known then.
             disks: self.disks.look().unwrap_or_default(),
             flushes,
             spikes,
@@ -328,6 +328,7 @@ impl Collector {
         self.vmstat = vmstat;
     }
 
+    /// Tells the kernel half which devices lie below another one, if that may have changed.
     fn look_at_devices(&mut self) -> Result<(), CollectError> {
         let Some(probe) = &mut self.sources.probe else {
             return Ok(());
@@ -349,23 +350,25 @@ impl Collector {
         Ok(())
     }
 
-    /// The owners of the kernel half: found among the interval's rows, or added
-    /// while there is something to say of them. Whom the pass that began at
-    /// `passed` did not find is gone, or was born since.
+    /// Adds the owners' page counters to their rows, and rows for owners without one. Owners
+    /// that did nothing and are in no fact are skipped. Returns the index of each slot's row.
+    ///
+    /// `passed` is when the pass over all tasks began, ns after boot. An owner that the pass
+    /// did not find has exited if it started before that. Otherwise it is a new task.
     fn add_owners(
         &self,
         interval: &mut Interval,
         epoch: &Epoch,
         passed: u64,
     ) -> HashMap<Slot, usize> {
-        let named: HashSet<Slot> = epoch
+        let in_facts: HashSet<Slot> = epoch
             .facts
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
         let mut task_of = HashMap::new();
         for (slot, owner, deltas) in &epoch.owners {
-            let busy = named.contains(slot) || *deltas != PageDeltas::default();
+            let busy = in_facts.contains(slot) || *deltas != PageDeltas::default();
             if !busy {
                 continue;
             }
@@ -382,7 +385,7 @@ impl Collector {
             });
             let row = &mut interval.rows[place];
             self.rename(row, owner);
-            // A thread that executes a program takes its dead leader's place.
+            // After execve a thread has its exited leader's identity: it is alive.
             row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
             let block = row.block.get_or_insert_with(TaskBlock::zero);
             attribution::add_slot(block, deltas, self.page_size, self.jiffy);
@@ -391,28 +394,29 @@ impl Collector {
         task_of
     }
 
-    /// A task may have taken another name since the pass told of it, and the pass leaves
-    /// out tasks that are exiting. If its slot has another name, the current one is that
-    /// in /proc, else that in its exit record.
+    /// Gives a row its task's current name. The name in the row may be out of date: the task
+    /// may have changed it after the pass, and the pass skips exiting tasks. If the name in
+    /// the slot differs, the current one is in /proc; after an exit it is in the slot, where
+    /// `sched_process_exit` put it.
     fn rename(&self, row: &mut Task, owner: &Owner) {
-        let other = live::comm(&owner.comm);
-        // /proc adds to a worker's name what it is at.
-        if row.comm == other || row.kthread {
+        let in_slot = live::comm(&owner.comm);
+        // /proc adds to a kworker's name what it is working on.
+        if row.comm == in_slot || row.kthread {
             return;
         }
         let thread = Thread {
             pid: row.pid,
             tid: row.tid,
         };
-        let same = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
-        if let Some(stat) = thread.stat(&self.sources.proc_root).filter(same) {
+        let is_same_task = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
+        if let Some(stat) = thread.stat(&self.sources.proc_root).filter(is_same_task) {
             row.comm = stat.comm.into();
         } else if owner.flags & OWNER_EXITED != 0 {
-            row.comm = other;
+            row.comm = in_slot;
         }
     }
 
-    /// Where the facts' files lie.
+    /// The paths of the facts' files, as far as they are known.
     fn paths(&mut self, facts: &[BlockFact]) -> HashMap<FileKey, Arc<str>> {
         if !self.wanted.flushes {
             return HashMap::new();
@@ -420,15 +424,15 @@ impl Collector {
         let files: HashSet<FileKey> = facts.iter().map(BlockFact::file_key).collect();
         let path = |(device, ino, file)| {
             let path = self.files.path(device, ino, file).or_else(|| {
-                let own = ino == devices::own_inode(device);
-                own.then(|| format!("/dev/{}", self.device_names.name(device)).into())
+                let is_device = ino == devices::own_inode(device);
+                is_device.then(|| format!("/dev/{}", self.device_names.name(device)).into())
             })?;
             Some(((device, ino, file), path))
         };
         files.into_iter().filter_map(path).collect()
     }
 
-    /// The interval's flushes, with the names of all that are in them.
+    /// The interval's flushes, with the names of their tasks, files and cgroups.
     fn flushes(
         &mut self,
         facts: &[BlockFact],
@@ -468,8 +472,7 @@ impl Collector {
         Ok(flushes)
     }
 
-    /// The interval's rows, and one for each task that did nothing where those are
-    /// wanted.
+    /// The interval's rows. If all rows are wanted, also one for each idle task.
     fn rows(&mut self, mut interval: Interval, ebpf: bool) -> Vec<SharedTask> {
         let rows = mem::take(&mut interval.rows);
         let mut rows: Vec<SharedTask> = rows.into_iter().map(SharedTask::from).collect();
@@ -480,14 +483,13 @@ impl Collector {
         rows
     }
 
-    /// Leaves only what is wanted. The system's totals stay those of the whole
-    /// machine.
+    /// Keeps only what is wanted. The system's totals remain those of the whole machine.
     fn select(&self, sample: &mut Sample) {
         select::of_wanted(sample, &self.wanted);
         if self.wanted.processes {
             processes(sample, |pid| match self.live.by_tid(pid) {
                 Some(state) if state.pid == pid => Some(state.row()),
-                _ => self.leaders_gone.get(&pid).cloned(),
+                _ => self.exited_leaders.get(&pid).cloned(),
             });
         }
         let exited = sample.tasks.iter().filter(|task| task.exited);
@@ -498,14 +500,14 @@ impl Collector {
         }
     }
 
-    /// Those that no sample holds because they did nothing.
+    /// Adds a row for each task's group leader that has none because it did nothing.
     fn add_leaders(&self, sample: &mut Sample) {
-        let of = |task: &SharedTask| (task.tid == task.pid).then_some(task.pid);
-        let mut there: HashSet<u32> = sample.tasks.iter().filter_map(of).collect();
+        let leader_pid = |task: &SharedTask| (task.tid == task.pid).then_some(task.pid);
+        let mut with_row: HashSet<u32> = sample.tasks.iter().filter_map(leader_pid).collect();
         let ebpf = sample.system.block.is_some();
         for at in 0..sample.tasks.len() {
             let pid = sample.tasks[at].pid;
-            if let (true, Some(leader)) = (there.insert(pid), self.live.by_tid(pid)) {
+            if let (true, Some(leader)) = (with_row.insert(pid), self.live.by_tid(pid)) {
                 let row = Task {
                     block: ebpf.then(TaskBlock::zero),
                     ..leader.row()
@@ -515,23 +517,24 @@ impl Collector {
         }
     }
 
-    /// Looks up the names of what is left.
+    /// Looks up the names of the tasks that were kept, and drops the names of all others.
     fn name(&mut self, sample: &mut Sample) {
-        let mut gone: HashSet<TaskKey> = HashSet::new();
+        let mut exited: HashSet<TaskKey> = HashSet::new();
         for task in &mut sample.tasks {
             let key = task.key();
             match self.live.known(&key) {
                 Some(known) => known.name(task, |task| self.names.fill(task)),
                 None => {
-                    gone.insert(key);
+                    exited.insert(key);
                     self.names.fill(task);
                 }
             }
         }
         let live = &self.live;
-        self.names.keep(|key| live.has(key) || gone.contains(key));
+        self.names.keep(|key| live.has(key) || exited.contains(key));
     }
 
+    /// The machine's own counters and levels in the interval.
     fn system(
         &mut self,
         vmstat: &Vmstat,
@@ -572,21 +575,22 @@ impl Collector {
     }
 }
 
+/// The kernel half's losses, by the names that the outputs use.
 fn lost(epoch: &Epoch) -> Lost {
-    let of = |index: LostIndex| epoch.lost[index as usize];
+    let count = |index: LostIndex| epoch.lost[index as usize];
     Lost::from([
         (
             Loss::OwnerSlots,
-            of(LostIndex::OwnerSlots) + of(LostIndex::SlotOf),
+            count(LostIndex::OwnerSlots) + count(LostIndex::SlotOf),
         ),
-        (Loss::Facts, of(LostIndex::Facts)),
-        (Loss::FactInodes, of(LostIndex::FactInodes)),
-        (Loss::Tags, of(LostIndex::Tags)),
-        (Loss::LongBios, of(LostIndex::LongBios)),
-        (Loss::Faults, of(LostIndex::Faults)),
-        (Loss::Flushes, of(LostIndex::Flushes)),
-        (Loss::LimitedBios, of(LostIndex::LimitedBios)),
-        (Loss::Paths, of(LostIndex::Paths)),
+        (Loss::Facts, count(LostIndex::Facts)),
+        (Loss::FactInodes, count(LostIndex::FactInodes)),
+        (Loss::Tags, count(LostIndex::Tags)),
+        (Loss::LongBios, count(LostIndex::LongBios)),
+        (Loss::Faults, count(LostIndex::Faults)),
+        (Loss::Flushes, count(LostIndex::Flushes)),
+        (Loss::LimitedBios, count(LostIndex::LimitedBios)),
+        (Loss::Paths, count(LostIndex::Paths)),
         (Loss::MissedEvents, epoch.missed),
     ])
 }
@@ -622,7 +626,7 @@ mod tests {
         (slot, owner, wrote)
     }
 
-    fn of_owners(owners: Vec<(Slot, Owner, PageDeltas)>) -> Epoch {
+    fn epoch_with(owners: Vec<(Slot, Owner, PageDeltas)>) -> Epoch {
         Epoch {
             facts: Vec::new(),
             tick: Duration::ZERO,
@@ -640,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_was_born_after_the_pass_has_not_exited() {
+    fn an_owner_that_started_after_the_pass_has_not_exited() {
         let collector = without_sources();
         let owner = |tid, start_boottime, flags| {
             let owner = Owner {
@@ -651,7 +655,7 @@ mod tests {
             };
             wrote(tid, owner)
         };
-        let epoch = of_owners(vec![
+        let epoch = epoch_with(vec![
             owner(2, 99, 0),
             owner(3, 101, 0),
             owner(4, 102, OWNER_EXITED),
@@ -662,21 +666,20 @@ mod tests {
         assert_eq!(exited, [true, false, true]);
     }
 
-    /// The pass leaves out a task that is on its way out: the last name it told may be from
-    /// before execve.
+    /// The pass skips exiting tasks: the last name that it reported may be from before execve.
     #[test]
-    fn an_owner_that_the_pass_does_not_tell_of_has_the_name_that_it_has_now() {
+    fn an_owner_that_the_pass_skips_has_its_current_name() {
         let mut collector = without_sources();
         let pid = std::process::id();
-        let us = Thread { pid, tid: pid };
-        let stat = us.stat("/proc".as_ref()).expect("we live");
+        let this_process = Thread { pid, tid: pid };
+        let stat = this_process.stat("/proc".as_ref()).expect("a live process");
         let now = stat.start_ticks * clock::TICK_NS;
-        let mut row = |told: &str, owned: &str, start_boottime, flags| {
+        let mut row = |in_pass: &str, in_slot: &str, start_boottime, flags| {
             let state = TaskState {
                 tid: pid,
                 pid,
                 start_boottime,
-                comm: name(told),
+                comm: name(in_pass),
                 ..TaskState::default()
             };
             collector.live.update(&mut Interval::default(), &state);
@@ -684,31 +687,32 @@ mod tests {
                 tid: pid,
                 start_boottime,
                 flags,
-                comm: name(owned),
+                comm: name(in_slot),
                 ..Owner::default()
             };
             let mut interval = Interval::default();
-            collector.add_owners(&mut interval, &of_owners(vec![wrote(3, owner)]), 0);
+            collector.add_owners(&mut interval, &epoch_with(vec![wrote(3, owner)]), 0);
             interval.rows.remove(0)
         };
-        let mut comm = |told, owned, start, flags| row(told, owned, start, flags).comm.to_string();
+        let mut comm =
+            |in_pass, in_slot, start, flags| row(in_pass, in_slot, start, flags).comm.to_string();
         assert_eq!(comm("before", "during", now, 0), stat.comm);
         assert_eq!(comm("before", "before", now, 0), "before");
-        // /proc tells of another task that has its number now.
+        // The tid was reused: /proc has another task.
         assert_eq!(comm("before", "during", 1, 0), "before");
         assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
-        // A thread has executed a program: its leader is dead, its process is not.
+        // A thread has called execve: the old leader has exited, the process is alive.
         let row = row("before", "its leader", now, OWNER_EXITED);
         assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
     }
 
-    /// What it dirtied after the pass had its old name.
+    /// The row has the old name if the task is renamed between the pass and its next write.
     #[test]
-    fn an_owner_that_was_renamed_after_the_pass_has_the_name_that_it_has_now() {
+    fn an_owner_that_is_renamed_after_the_pass_has_its_current_name() {
         let mut collector = without_sources();
         let pid = std::process::id();
-        let us = Thread { pid, tid: pid };
-        let stat = us.stat("/proc".as_ref()).expect("we live");
+        let this_process = Thread { pid, tid: pid };
+        let stat = this_process.stat("/proc".as_ref()).expect("a live process");
         let state = TaskState {
             tid: pid,
             pid,
@@ -725,13 +729,13 @@ mod tests {
             comm: name("after"),
             ..Owner::default()
         };
-        collector.add_owners(&mut interval, &of_owners(vec![wrote(3, owner)]), 0);
+        collector.add_owners(&mut interval, &epoch_with(vec![wrote(3, owner)]), 0);
         let comms: Vec<&str> = interval.rows.iter().map(|row| &*row.comm).collect();
         assert_eq!(comms, [&*stat.comm]);
     }
 
     #[test]
-    fn what_is_written_to_a_device_itself_has_its_path() {
+    fn pages_of_a_device_itself_have_the_devices_path() {
         let mut collector = without_sources();
         collector.wanted.flushes = true;
         let fact = |ino| BlockFact {
@@ -776,16 +780,16 @@ mod tests {
         let mut collector = Collector::new(sources, Wanted::default()).expect("a first look");
         let mut child = Command::new("true").spawn().expect("started");
         let tid = child.id();
-        let of_child = |sample: Sample| -> Vec<Task> {
+        let rows_of_child = |sample: Sample| -> Vec<Task> {
             let tasks = sample.tasks.into_iter().map(SharedTask::into_task);
             tasks.filter(|task| task.tid == tid).collect()
         };
-        // It ends, and nobody waits for it.
+        // The child exits and is not waited for: it stays a zombie.
         thread::sleep(Duration::from_millis(300));
-        let rows = of_child(collector.sample().expect("a sample"));
+        let rows = rows_of_child(collector.sample().expect("a sample"));
         assert_eq!(rows.len(), 1, "{rows:?}");
         assert!(rows[0].exited);
-        let rows = of_child(collector.sample().expect("a sample"));
+        let rows = rows_of_child(collector.sample().expect("a sample"));
         assert!(rows.is_empty(), "{rows:?}");
         child.wait().expect("ended");
     }

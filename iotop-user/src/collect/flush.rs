@@ -1,4 +1,4 @@
-//! Flushes: what was written, by whom, whose it was, and why.
+//! Builds an interval's flushes from its facts.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,25 +15,25 @@ use crate::{
     },
 };
 
-/// Looks things up for the flushes.
+/// What [`flushes`] needs besides facts and tasks.
 pub trait LookUp {
-    /// A reason's name.
+    /// The names of the kernel's reasons.
     fn reasons(&self) -> &Reasons;
     /// A device's name.
     fn device(&mut self, device: Number) -> Arc<str>;
-    /// A run of a worker.
+    /// A run of a flusher.
     fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run>;
-    /// The run of a worker that began before the trace.
+    /// The run of this flusher that began before the trace, if it is in one.
     fn begun_before(&self, worker: TaskKey) -> Option<FlushId>;
 }
 
-/// What sets one flush of an interval apart from the others.
+/// The facts of an interval that have the same key make one flush.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     submitter: Option<usize>,
     device: Number,
     reason: FlushReason,
-    /// Of the worker's runs.
+    /// The cgroup of the flusher's runs; 0 if it is not known.
     cgroup_id: u64,
 }
 
@@ -44,22 +44,23 @@ struct Part<'a> {
     runs: HashMap<FlushId, Run>,
 }
 
-/// The flushes among an interval's facts: together they are all that was
-/// written, but for what lower devices' copies are.
+/// An interval's flushes, largest first. Their bytes add up to all writes among the facts,
+/// without the copies on lower devices.
 pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl LookUp) -> Vec<Flush> {
-    let written = |class| !matches!(class, Class::Read | Class::Stacked);
-    let mut alike: HashMap<_, Vec<&BlockFact>> = HashMap::new();
-    for fact in facts.iter().filter(|fact| written(fact.class)) {
+    let is_write = |class| !matches!(class, Class::Read | Class::Stacked);
+    let mut by_submitter: HashMap<_, Vec<&BlockFact>> = HashMap::new();
+    for fact in facts.iter().filter(|fact| is_write(fact.class)) {
         let key = (fact.submitter, fact.device, fact.class, fact.flush);
-        alike.entry(key).or_default().push(fact);
+        by_submitter.entry(key).or_default().push(fact);
     }
     let mut parts: HashMap<Key, Part<'_>> = HashMap::new();
-    for ((submitter, device, class, flush), facts) in alike {
+    for ((submitter, device, class, flush), facts) in by_submitter {
         let task = submitter.map(|n| &*tasks[n]);
         let worker = task.filter(|task| task.kthread).map(Task::key);
-        // What a worker wrote before it ended its first round under our eyes.
-        let begun_before = worker.filter(|_| flush == FlushId::NONE);
-        let id = begun_before
+        // A run that began before the trace gets its id at the end of a round. What its
+        // flusher wrote earlier has no id yet and belongs to that run.
+        let worker_without_run = worker.filter(|_| flush == FlushId::NONE);
+        let id = worker_without_run
             .and_then(|worker| names.begun_before(worker))
             .unwrap_or(flush);
         let run = worker
@@ -125,13 +126,13 @@ fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons
         return FlushReason::Writeback(reasons.name(reason));
     }
     match submitter {
-        // io_uring's own threads are in no system call.
+        // io_uring's worker threads are not in a system call.
         Some(task) if task.comm.starts_with("iou-wrk") => FlushReason::Syscall("io_uring"),
         Some(task) if !task.kthread => id
             .syscall_number()
             .and_then(syscalls::name)
             .map_or(FlushReason::Task, FlushReason::Syscall),
-        // jbd2 names its threads so (fs/jbd2/journal.c), xfs its log's workers.
+        // jbd2 gives its threads this name (fs/jbd2/journal.c).
         Some(task) if task.comm.starts_with("jbd2/") => FlushReason::Journal,
         Some(task) if task.comm.starts_with("kswapd") => FlushReason::Reclaim,
         _ => FlushReason::Kthread,
@@ -183,13 +184,13 @@ fn files(facts: &[&BlockFact]) -> Vec<FlushFile> {
 }
 
 fn lag(facts: &[&BlockFact]) -> Option<FlushLag> {
-    let of_fact = |fact: &&BlockFact| {
+    let flush_lag = |fact: &&BlockFact| {
         fact.lag.map(|lag| FlushLag {
             lag,
             lags: fact.lags,
         })
     };
-    let lags = facts.iter().filter_map(of_fact);
+    let lags = facts.iter().filter_map(flush_lag);
     lags.reduce(|one, other| one + other)
 }
 
@@ -198,16 +199,16 @@ mod tests {
     use super::*;
     use crate::golden;
 
-    fn found(sample: &crate::sample::Sample) -> Vec<Flush> {
+    fn flushes_of(sample: &crate::sample::Sample) -> Vec<Flush> {
         let mut names = golden::Named::default();
         flushes(&sample.facts, &sample.tasks, &mut names)
     }
 
     #[test]
-    fn a_flush_names_the_dead_writer_and_its_worker() {
+    fn a_flush_names_the_exited_owner_and_the_flusher() {
         let mut sample = golden::sample();
         sample.facts[0].flush = FlushId::NONE.next(0);
-        let flushes = found(&sample);
+        let flushes = flushes_of(&sample);
         let first = &flushes[0];
         assert_eq!(first.reason, FlushReason::Writeback("background".into()));
         let comm = |task: &Task| task.comm.to_string();
@@ -220,11 +221,11 @@ mod tests {
     }
 
     #[test]
-    fn a_flushs_owners_and_the_unattributed_add_up_to_its_bytes() {
+    fn a_flushs_owners_and_unattributed_bytes_add_up_to_its_bytes() {
         let mut sample = golden::sample();
-        // The worker writes metadata too, and so does the journal.
+        // The flusher submits the journal's metadata too.
         sample.facts[1].submitter = sample.facts[0].submitter;
-        let flushes = found(&sample);
+        let flushes = flushes_of(&sample);
         let all: u64 = flushes.iter().map(|flush| flush.written.totals.write).sum();
         assert_eq!(Some(all), sample.system.block.map(|block| block.write));
         for flush in &flushes {
@@ -236,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_task_writes_itself_has_its_system_call_for_a_reason() {
+    fn a_task_that_submits_itself_has_its_system_call_as_reason() {
         let mut sample = golden::sample();
         let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
         sample.facts[2].flush = FlushId::syscall(fsync.into());
-        let flushes = found(&sample);
+        let flushes = flushes_of(&sample);
         let reasons_of = |comm: &str| -> Vec<&FlushReason> {
             let by = |flush: &&Flush| flush.submitter.as_ref().is_some_and(|t| &*t.comm == comm);
             flushes
@@ -255,12 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_began_before_the_trace_has_what_its_worker_wrote_before_it_was_known() {
+    fn bytes_without_an_id_belong_to_the_run_that_began_before_the_trace() {
         let mut sample = golden::sample();
         let id = FlushId::NONE.next(0);
-        let mut later = sample.facts[0];
-        later.flush = id;
-        sample.facts.push(later);
+        let mut with_id = sample.facts[0];
+        with_id.flush = id;
+        sample.facts.push(with_id);
         let mut names = golden::Named {
             begun_before: Some(id),
             ..golden::Named::default()
@@ -274,12 +275,12 @@ mod tests {
     }
 
     #[test]
-    fn inodes_of_one_number_in_two_subvolumes_are_two_files() {
+    fn inodes_with_one_number_in_two_subvolumes_are_two_files() {
         let mut sample = golden::sample();
         let mut other = sample.facts[0];
         other.file = 1;
         sample.facts.push(other);
-        let flushes = found(&sample);
+        let flushes = flushes_of(&sample);
         assert_eq!(
             (flushes[0].inodes, flushes[0].written.owners[0].files.len()),
             (2, 2)

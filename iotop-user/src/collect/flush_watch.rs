@@ -1,4 +1,4 @@
-//! The interval's flushes, and what is remembered from one interval to the next.
+//! The flushes of each interval. Remembers the flushers' runs from one interval to the next.
 
 use std::sync::Arc;
 
@@ -19,30 +19,30 @@ use crate::{
     sample::{BlockFact, Flush, Run, SharedTask, Task, TaskKey},
 };
 
-/// The runs of workers that are not over, or of which not all has been told.
+/// The flushers' runs that go on, and ended ones whose end or last bytes are not reported yet.
 #[derive(Debug, Default)]
 pub struct FlushWatch {
     runs: Runs,
     going_on: GoingOn,
 }
 
-/// What is known in the interval beside the runs.
+/// What an interval's flushes need besides the runs.
 pub struct Context<'a> {
-    /// The kernel's reasons.
+    /// The names of the kernel's reasons.
     pub reasons: &'a Reasons,
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
-    /// Who lives.
+    /// The live tasks.
     pub live: &'a LiveTasks,
-    /// What this kernel counts.
+    /// Which task counters this kernel has.
     pub counted: Counted,
     /// When the interval ended.
     pub now: Now,
 }
 
 impl FlushWatch {
-    /// The flushes among an interval's facts. `running` and `ended` is what the
-    /// kernel half told of runs.
+    /// An interval's flushes. `running` and `ended` are the runs that the kernel half
+    /// reported.
     pub fn flushes(
         &mut self,
         (running, ended): (Vec<FlushRun>, Vec<FlushRun>),
@@ -77,10 +77,10 @@ impl LookUp for FlushNames<'_> {
     fn run(&mut self, key: (TaskKey, FlushId)) -> Option<Run> {
         let is_sync = |reason| &*self.context.reasons.name(reason) == "sync";
         let task = |asker: &Owner| {
-            let gone = tasks::of_owner(asker, self.context.counted);
+            let task = tasks::of_owner(asker, self.context.counted);
             Task {
-                exited: self.context.live.find(&gone.key()).is_none(),
-                ..gone
+                exited: self.context.live.find(&task.key()).is_none(),
+                ..task
             }
         };
         self.runs.find(key, self.context.now, is_sync, task)
@@ -99,14 +99,14 @@ mod tests {
     use crate::collect::live::{Interval, TaskState};
 
     #[test]
-    fn who_asked_for_a_flush_has_exited_only_when_it_is_gone() {
+    fn the_asker_of_a_run_has_exited_only_if_it_is_not_alive() {
         let id = FlushId::NONE.next(2);
         let worker = TaskKey {
             tid: 0,
             start_boottime: 0,
         };
         let (mut live, mut runs) = (LiveTasks::default(), Runs::default());
-        let mut asks = |live: &LiveTasks, tid| {
+        let mut asker_exited = |live: &LiveTasks, tid| {
             let asker = Owner {
                 tid,
                 generation: 1,
@@ -132,15 +132,15 @@ mod tests {
                 runs: &runs,
                 context,
             };
-            let run = names.run((worker, id)).expect("told");
-            run.asker.expect("somebody").task.exited
+            let run = names.run((worker, id)).expect("a known run");
+            run.asker.expect("an asker").task.exited
         };
-        assert!(asks(&live, 5));
+        assert!(asker_exited(&live, 5));
         let daemon = TaskState {
             tid: 5,
             ..TaskState::default()
         };
         live.update(&mut Interval::default(), &daemon);
-        assert!(!asks(&live, 5));
+        assert!(!asker_exited(&live, 5));
     }
 }

@@ -1,30 +1,30 @@
-//! Runs that end after their last bytes.
+//! Runs that end in a later interval than the one with their last bytes.
 
 use std::{collections::HashSet, mem};
 
 use super::flush::LookUp;
 use crate::sample::{Flush, Run, Task, Written};
 
-/// Flushes, without their bytes, whose runs went on when they were last told of.
+/// Flushes whose runs had not ended when they were last reported. Their bytes are left out.
 #[derive(Debug, Default)]
 pub struct GoingOn(Vec<Flush>);
 
 impl GoingOn {
-    /// Takes in an interval's flushes, and adds the runs that have ended by now and
-    /// are in none of them: to the flush that they belong to, or one without bytes.
+    /// Adds the runs that have ended and are not in these flushes: to the flush that they
+    /// belong to, or to a new flush without bytes. Remembers the runs that go on.
     pub fn add_ends(&mut self, flushes: &mut Vec<Flush>, names: &mut impl LookUp) {
-        let told = flushes.iter().flat_map(|flush| &flush.runs);
-        let told: HashSet<_> = told.map(|run| run.key).collect();
-        let mut untold = mem::take(&mut self.0);
-        for flush in &mut untold {
-            let runs = flush.runs.iter().filter(|run| !told.contains(&run.key));
+        let present = flushes.iter().flat_map(|flush| &flush.runs);
+        let present: HashSet<_> = present.map(|run| run.key).collect();
+        let mut missing = mem::take(&mut self.0);
+        for flush in &mut missing {
+            let runs = flush.runs.iter().filter(|run| !present.contains(&run.key));
             flush.runs = runs.filter_map(|run| names.run(run.key)).collect();
         }
         let goes_on = |flush| with_runs(flush, |run| run.end.is_none());
-        self.0 = flushes.iter().chain(&untold).filter_map(goes_on).collect();
+        self.0 = flushes.iter().chain(&missing).filter_map(goes_on).collect();
         let ended = |flush| with_runs(flush, |run| run.end.is_some());
-        for ended in untold.iter().filter_map(ended) {
-            match flushes.iter_mut().find(|flush| is_part_of(&ended, flush)) {
+        for ended in missing.iter().filter_map(ended) {
+            match flushes.iter_mut().find(|flush| is_same(&ended, flush)) {
                 Some(flush) => flush.runs.extend(ended.runs),
                 None => flushes.push(ended),
             }
@@ -32,9 +32,10 @@ impl GoingOn {
     }
 }
 
-/// A flush without its bytes and with some of its runs; `None` where none is left.
-fn with_runs(flush: &Flush, which: impl Fn(&&Run) -> bool) -> Option<Flush> {
-    let runs: Vec<Run> = flush.runs.iter().filter(which).cloned().collect();
+/// The flush without its bytes and with only those runs that are wanted; `None` if no run is
+/// left.
+fn with_runs(flush: &Flush, wanted: impl Fn(&&Run) -> bool) -> Option<Flush> {
+    let runs: Vec<Run> = flush.runs.iter().filter(wanted).cloned().collect();
     (!runs.is_empty()).then(|| Flush {
         device: flush.device,
         device_name: flush.device_name.clone(),
@@ -46,8 +47,8 @@ fn with_runs(flush: &Flush, which: impl Fn(&&Run) -> bool) -> Option<Flush> {
     })
 }
 
-/// As the facts of an interval are put together.
-fn is_part_of(one: &Flush, other: &Flush) -> bool {
+/// True if both flushes have the same key, by which `flush::flushes` groups facts.
+fn is_same(one: &Flush, other: &Flush) -> bool {
     let key = |flush: &Flush| {
         let submitter = flush.submitter.as_ref().map(Task::key);
         let cgroup = flush.runs.first().map(|run| run.cgroup_id);
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ends_after_its_last_bytes_has_its_end_told() {
+    fn the_end_of_a_run_is_reported_after_its_last_bytes() {
         let (mut going_on, mut names) = (GoingOn::default(), golden::Named::default());
         let mut first = flushes(false);
         going_on.add_ends(&mut first, &mut names);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_part_of_what_the_worker_writes_next() {
+    fn an_ended_run_joins_the_next_flush_of_its_flusher() {
         let (mut going_on, mut names) = (GoingOn::default(), golden::Named::default());
         going_on.add_ends(&mut flushes(false), &mut names);
         let mut second = flushes(true);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_once() {
+    fn the_end_of_a_run_is_reported_once() {
         let (mut going_on, mut names) = (GoingOn::default(), golden::Named::default());
         going_on.add_ends(&mut flushes(false), &mut names);
         let mut second = flushes(true);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_which_nothing_is_known_any_more_is_forgotten() {
+    fn a_run_that_is_no_longer_known_is_dropped() {
         let (mut going_on, mut names) = (GoingOn::default(), golden::Named::default());
         going_on.add_ends(&mut flushes(false), &mut names);
         going_on.0[0].runs[0].key.1 = iotop_common::FlushId::NONE;

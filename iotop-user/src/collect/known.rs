@@ -1,17 +1,17 @@
-//! What is kept of each live task between two passes, in as little room as it takes:
-//! there may be hundreds of thousands.
+//! The state of each live task between two passes. It is compact because there may be hundreds
+//! of thousands of tasks.
 
 use super::live::TaskState;
 use crate::sample::{SharedTask, Task, TaskCounters, TaskKey};
 
-/// A live task as it was seen last.
+/// A live task as it was last seen.
 #[derive(Debug)]
 pub struct Known {
     state: Compact,
-    /// The row of every interval in which it does nothing. `None`: nobody asked for
-    /// it since the task did something.
+    /// The row that is shared by all intervals in which the task is idle. `None`: it was not
+    /// needed since the task was last active.
     idle: Option<SharedTask>,
-    /// The row has the task's names.
+    /// True if `idle` has the task's names.
     named: bool,
 }
 
@@ -19,7 +19,7 @@ pub struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Compact {
     start_boottime: u64,
-    /// 0: not known.
+    /// 0 if it is not known.
     cgroup_id: u64,
     counters: [u64; TaskCounters::COUNT],
     tid: u32,
@@ -27,13 +27,13 @@ struct Compact {
     ppid: Option<u32>,
     uid: Option<u32>,
     comm: [u8; 16],
-    /// A bit for each counter that is known.
+    /// One bit for each counter; set if the counter is known.
     counted: u16,
     kthread: bool,
 }
 
 impl Known {
-    /// Of a state that was just read.
+    /// Keeps a state that was just read.
     pub fn new(state: &TaskState) -> Known {
         Known {
             state: Compact::from(state),
@@ -42,7 +42,7 @@ impl Known {
         }
     }
 
-    /// The state of the task that has this id.
+    /// The state that was kept, with the task's id added.
     pub fn state(&self, id: u64) -> TaskState {
         let Compact { counted, .. } = self.state;
         let counter = |n: usize| (counted & 1 << n != 0).then_some(self.state.counters[n]);
@@ -68,7 +68,7 @@ impl Known {
         }
     }
 
-    /// The row that says that the task did nothing; `row` makes it.
+    /// The shared row of an idle task. `row` makes it if there is none.
     pub fn idle_row(&mut self, row: impl FnOnce(&Known) -> Task) -> &SharedTask {
         if self.idle.is_none() {
             self.idle = Some(row(self).into());
@@ -76,25 +76,25 @@ impl Known {
         self.idle.get_or_insert_default()
     }
 
-    /// The next such row is made again.
+    /// Drops the idle row, so that the next one is made with current names.
     pub fn forget_row(&mut self) {
         (self.idle, self.named) = (None, false);
     }
 
-    /// Looks names up for a row of this task: once if it is the one that is kept.
+    /// Fills the names into a row of this task. For the idle row, does it only once.
     pub fn name(&mut self, row: &mut SharedTask, fill: impl FnOnce(&mut Task)) {
-        let is_kept = self.idle.as_ref().is_some_and(|idle| idle.is(row));
-        if is_kept && self.named {
+        let is_idle_row = self.idle.as_ref().is_some_and(|idle| idle.is(row));
+        if is_idle_row && self.named {
             return;
         }
         fill(row);
-        if is_kept {
+        if is_idle_row {
             self.idle = Some(row.clone());
             self.named = true;
         }
     }
 
-    /// Whether nothing has changed since.
+    /// True if this state equals the one that was kept.
     pub fn is(&self, state: &TaskState) -> bool {
         self.state == Compact::from(state)
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_comes_back_as_it_was() {
+    fn a_state_is_the_same_after_it_was_kept() {
         let state = TaskState {
             id: 9,
             start_boottime: 8,

@@ -1,4 +1,4 @@
-//! The tasks that live, and what their counters were when they were last seen.
+//! The live tasks and their counters when they were last seen.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,12 +11,11 @@ use crate::{
     sample::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey},
 };
 
-/// What a source says of a task: who it is and its counters since it started.
+/// What a source reports about a task: its identity, and its counters since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskState {
-    /// What the source knows the task by: the same number means the same
-    /// counters, even when a thread that executes a program takes over its
-    /// leader's tid and start time.
+    /// The source's own id for the task. The same id means the same counters, even when a
+    /// thread calls execve and takes over its group leader's tid and start time.
     pub id: u64,
     /// Start time after boot, ns.
     pub start_boottime: u64,
@@ -32,14 +31,14 @@ pub struct TaskState {
     pub cgroup_id: Option<u64>,
     /// The command name, NUL-terminated.
     pub comm: [u8; 16],
-    /// A kernel thread.
+    /// True for a kernel thread.
     pub kthread: bool,
-    /// Since the task started.
+    /// Counters since the task started.
     pub counters: TaskCounters,
 }
 
 impl TaskState {
-    /// Its identity.
+    /// The task's identity.
     pub fn key(&self) -> TaskKey {
         TaskKey {
             tid: self.tid,
@@ -47,7 +46,7 @@ impl TaskState {
         }
     }
 
-    /// A row for it, with nothing done.
+    /// A row for the task, with no I/O.
     pub fn row(&self) -> Task {
         Task {
             pid: self.pid,
@@ -70,7 +69,7 @@ pub fn comm(bytes: &[u8; 16]) -> Arc<str> {
     String::from_utf8_lossy(&bytes[..end]).into()
 }
 
-/// What tasks did in the interval that is under way.
+/// What tasks did in the current interval.
 #[derive(Debug, Default)]
 pub struct Interval {
     /// A row for each task whose counters moved or that exited.
@@ -79,12 +78,12 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The place of a task's row.
+    /// The index of a task's row.
     pub fn find(&self, key: &TaskKey) -> Option<usize> {
         self.index.get(key).copied()
     }
 
-    /// The place of a task's row, which is made where there is none.
+    /// The index of a task's row. `row` makes one if there is none.
     pub fn place(&mut self, key: TaskKey, row: impl FnOnce() -> Task) -> usize {
         *self.index.entry(key).or_insert_with(|| {
             self.rows.push(row());
@@ -93,41 +92,42 @@ impl Interval {
     }
 }
 
-/// How many exits are remembered at most.
+/// How many exited tasks are remembered at most.
 const MOST_GONE: usize = 1 << 16;
 
 /// Every live task.
 #[derive(Debug, Default)]
 pub struct LiveTasks {
-    /// Boxed: a map has room for up to twice as many as are in it.
+    /// Boxed, because a map allocates room for up to twice as many values as it has.
     by_id: HashMap<u64, Box<Known>>,
-    /// The id of the task that has a tid.
+    /// The id of the live task with each tid.
     ids: HashMap<u32, u64>,
-    /// Who has told its last counters, by id: a pass still finds it while its
-    /// memory and its files are given back.
+    /// Exited tasks whose last counters were taken, by id. A pass still finds such a task
+    /// while the kernel frees its memory and closes its files.
     gone: HashMap<u64, TaskKey>,
-    /// Tasks that started before this existed when the interval began.
+    /// When the interval began, ns after boot. A task that started before it is not new;
+    /// `None` in the first look.
     began: Option<u64>,
 }
 
 impl LiveTasks {
-    /// Takes a live task's counters. What a task did that was born in the
-    /// interval is all it ever did; what one did that was not known before
-    /// though it is older is not known.
+    /// Takes a live task's counters. For a task that started in the interval, all that it
+    /// ever did belongs to the interval. For an older task that was not known before,
+    /// the interval's part is not known, and nothing is counted.
     pub fn update(&mut self, interval: &mut Interval, state: &TaskState) {
         if self.gone.get(&state.id) == Some(&state.key()) {
             return;
         }
-        self.add(interval, state);
+        self.add_growth(interval, state);
         if let Some(place) = interval.find(&state.key()) {
             interval.rows[place].exited = false;
         }
         match self.by_id.entry(state.id) {
             Entry::Occupied(known) if known.get().is(state) => {}
             Entry::Occupied(mut known) => {
-                let former = known.insert(Known::new(state).into()).state(state.id);
-                if former.tid != state.tid {
-                    self.release_tid(&former);
+                let old = known.insert(Known::new(state).into()).state(state.id);
+                if old.tid != state.tid {
+                    self.release_tid(&old);
                 }
             }
             Entry::Vacant(place) => {
@@ -139,16 +139,17 @@ impl LiveTasks {
 
     /// Takes an exited task's last counters.
     pub fn exited(&mut self, interval: &mut Interval, state: &TaskState) {
-        self.add(interval, state);
-        let inherited = self.ids.get(&state.tid).is_some_and(|id| *id != state.id);
+        self.add_growth(interval, state);
+        // After execve another thread has the tid: the process is alive.
+        let taken_over = self.ids.get(&state.tid).is_some_and(|id| *id != state.id);
         let place = interval.place(state.key(), || state.row());
-        interval.rows[place].exited = !inherited;
+        interval.rows[place].exited = !taken_over;
         self.by_id.remove(&state.id);
         self.gone.insert(state.id, state.key());
         self.release_tid(state);
     }
 
-    /// Forgets tasks that are gone without a word.
+    /// Drops the tasks that are not alive, for example because their exit record was lost.
     pub fn keep(&mut self, alive: impl Fn(&TaskState) -> bool) {
         self.by_id.retain(|id, known| alive(&known.state(*id)));
         self.ids.retain(|_, id| self.by_id.contains_key(id));
@@ -157,26 +158,26 @@ impl LiveTasks {
     /// Ends the interval.
     pub fn end_interval(&mut self, now_boottime: u64) {
         self.began = Some(now_boottime);
-        // Ids are used again, so it takes long to have so many.
+        // The kernel reuses ids, so this limit is rarely reached.
         if self.gone.len() > MOST_GONE {
             self.gone.clear();
         }
     }
 
-    /// A task, if it lives.
+    /// The state of a task, if it is alive.
     pub fn find(&self, key: &TaskKey) -> Option<TaskState> {
         self.by_tid(key.tid)
             .filter(|state| state.start_boottime == key.start_boottime)
     }
 
-    /// A task by its number.
+    /// The state of the live task with this tid.
     pub fn by_tid(&self, tid: u32) -> Option<TaskState> {
         let id = *self.ids.get(&tid)?;
         Some(self.by_id.get(&id)?.state(id))
     }
 
-    /// A row for each task that has none in the interval, the same one in every
-    /// interval. `block` is what the kernel half says of such a task.
+    /// The shared row of each task that has no row in the interval. `block` is the block I/O
+    /// of an idle task: all 0, or `None` without eBPF.
     pub fn idle_rows(
         &mut self,
         interval: &Interval,
@@ -184,7 +185,7 @@ impl LiveTasks {
     ) -> impl Iterator<Item = SharedTask> {
         self.by_id.iter_mut().filter_map(move |(id, known)| {
             if interval.find(&known.key()).is_some() {
-                // What it did may have changed its names.
+                // An active task may have changed its names.
                 known.forget_row();
                 return None;
             }
@@ -196,21 +197,21 @@ impl LiveTasks {
         })
     }
 
-    /// Whether a task lives.
+    /// True if a task is alive.
     pub fn has(&self, key: &TaskKey) -> bool {
         let known = self.ids.get(&key.tid).and_then(|id| self.by_id.get(id));
         known.is_some_and(|known| known.key() == *key)
     }
 
-    /// What is kept of a task, if it lives.
+    /// What is kept of a task, if it is alive.
     pub fn known(&mut self, key: &TaskKey) -> Option<&mut Known> {
         let known = self.by_id.get_mut(self.ids.get(&key.tid)?)?;
         (known.key() == *key).then_some(&mut **known)
     }
 
-    /// Whether a task that is not known was born since the last look. One that
-    /// is as old as a known leader is a thread that took over its place.
-    fn is_born_in_interval(&self, interval: &Interval, state: &TaskState) -> bool {
+    /// True if a task that is not known started since the last look. A task with the tid and
+    /// start time of a known group leader is a thread that took its place by execve.
+    fn has_started_in_interval(&self, interval: &Interval, state: &TaskState) -> bool {
         let Some(began) = self.began else {
             return false;
         };
@@ -226,12 +227,13 @@ impl LiveTasks {
         }
     }
 
-    fn add(&self, interval: &mut Interval, state: &TaskState) {
+    /// Adds the growth of a task's counters since it was last seen to its row.
+    fn add_growth(&self, interval: &mut Interval, state: &TaskState) {
         let before = match self.by_id.get(&state.id) {
-            Some(known) if is_continued(&known.state(state.id), state) => {
+            Some(known) if is_same_task(&known.state(state.id), state) => {
                 known.state(state.id).counters
             }
-            _ if self.is_born_in_interval(interval, state) => TaskCounters::zero(),
+            _ if self.has_started_in_interval(interval, state) => TaskCounters::zero(),
             _ => state.counters,
         };
         let growth = state.counters.since(&before);
@@ -246,9 +248,9 @@ impl LiveTasks {
     }
 }
 
-/// Whether two states are of one task: a `task_struct` and a tid may be reused,
-/// and a thread that executes a program becomes its process's leader.
-fn is_continued(known: &TaskState, now: &TaskState) -> bool {
+/// True if two states with one id are of one task. The kernel may have reused the
+/// `task_struct` or the tid. A thread that calls execve becomes its group's leader.
+fn is_same_task(known: &TaskState, now: &TaskState) -> bool {
     let same = known.key() == now.key();
     let became_leader = now.tid == now.pid && known.pid == now.pid && known.tid != now.tid;
     same || became_leader
@@ -272,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Two tasks that have been there since before; 100 ticks have passed.
+    /// Two tasks that were alive before the interval, which begins at tick 100.
     fn live() -> LiveTasks {
         let mut live = LiveTasks::default();
         let mut baseline = Interval::default();
@@ -288,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_task_did_before_the_start_is_not_the_first_intervals() {
+    fn io_before_the_first_look_is_not_counted() {
         let mut interval = Interval::default();
         live().update(&mut interval, &state(7, 10, 1004));
         assert_eq!(written(&interval), [(7, Some(4), false)]);
     }
 
     #[test]
-    fn a_task_born_and_dead_in_one_interval_appears_once_with_all_its_bytes() {
+    fn a_task_that_starts_and_exits_in_one_interval_has_one_row_with_all_bytes() {
         let (mut live, mut interval) = (live(), Interval::default());
         live.update(&mut interval, &state(9, 100, 60));
         live.exited(&mut interval, &state(9, 100, 100));
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_still_found_after_its_exit_stays_dead_and_says_nothing() {
+    fn a_task_that_a_pass_still_finds_after_its_exit_is_ignored() {
         let (mut live, mut interval) = (live(), Interval::default());
         live.exited(&mut interval, &state(7, 10, 1001));
         live.update(&mut interval, &state(7, 10, 1004));
@@ -327,30 +329,30 @@ mod tests {
     }
 
     #[test]
-    fn a_reused_tid_inherits_nothing_even_where_the_exit_was_lost() {
+    fn a_reused_tid_inherits_nothing_even_if_the_exit_was_lost() {
         let (mut live, mut interval) = (live(), Interval::default());
         live.update(&mut interval, &state(7, 110, 2000));
         assert_eq!(written(&interval), [(7, Some(2000), false)]);
     }
 
     #[test]
-    fn counters_that_fall_give_nothing_rather_than_a_wraparound() {
+    fn a_counter_that_falls_counts_as_0() {
         let (mut live, mut interval) = (live(), Interval::default());
         live.update(&mut interval, &state(7, 10, 900));
         assert_eq!(written(&interval), []);
     }
 
     #[test]
-    fn an_old_task_that_was_not_known_brings_no_past_along() {
+    fn the_earlier_io_of_an_unknown_old_task_is_not_counted() {
         let (mut live, mut interval) = (live(), Interval::default());
         live.update(&mut interval, &state(3, 30, 1 << 40));
         assert_eq!(written(&interval), []);
     }
 
     #[test]
-    fn a_thread_that_executes_a_program_is_not_counted_twice() {
-        // Thread 8 takes over the number and the start time of leader 7; which
-        // of the two is heard of first does not matter.
+    fn a_thread_that_calls_execve_is_not_counted_twice() {
+        // Thread 8 takes over the tid and the start time of leader 7. The two may be reported
+        // in either order.
         let leader = state(7, 10, 1001);
         let thread = TaskState {
             id: state(8, 20, 0).id,
@@ -372,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_born_in_the_interval_may_execute_a_program_in_it() {
+    fn a_thread_that_started_in_the_interval_may_call_execve_in_it() {
         let leader = state(7, 10, 1000);
         let thread = TaskState {
             id: 5,

@@ -1,4 +1,5 @@
-//! One [`Sample`](crate::sample::Sample) per interval, merged from all sources.
+//! Reads all sources and merges them into one [`Sample`](crate::sample::Sample) per
+//! interval.
 
 pub(crate) mod attribution;
 mod collector;
@@ -19,6 +20,6 @@ use std::time::Duration;
 pub use collector::{CollectError, Collector, Sources};
 pub use wanted::{Rows, Wanted};
 
-/// How often the tasks that exited, and the files that are new, are taken in:
-/// the kernel half has room for seven thousand, and for some hundred to some thousand.
+/// How often exited tasks and new files are read from the kernel half. Its ring buffers
+/// have room for about 7000 exited tasks, and for some hundred to some thousand files.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);

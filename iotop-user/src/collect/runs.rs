@@ -1,4 +1,4 @@
-//! The runs of writeback workers, as far as they matter to the interval.
+//! The flushers' runs that matter to the current interval.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use crate::sample::{Asker, Run, Task, TaskKey};
 
-/// A moment on both clocks.
+/// One moment on two clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// On the wall.
+    /// Wall-clock time.
     pub time: Timestamp,
-    /// Since boot, ns.
+    /// Time since boot, ns.
     pub boottime: u64,
 }
 
@@ -23,7 +23,7 @@ impl Now {
     }
 }
 
-/// The runs that the kernel half has told of.
+/// The runs that the kernel half has reported.
 #[derive(Debug, Default)]
 pub struct Runs {
     known: HashMap<(TaskKey, FlushId), Known>,
@@ -33,17 +33,19 @@ pub struct Runs {
 struct Known {
     run: FlushRun,
     ended: bool,
-    /// Its last bytes may be in the interval after the one in which it ended.
+    /// Reported as ended for one interval. It is kept for one more, because its last bytes
+    /// may be counted in the next interval.
     reported: bool,
 }
 
 impl Runs {
-    /// Takes in what the kernel half told: what is both has ended. Of a run that
-    /// is under way it tells every time, or its end was lost.
+    /// Adds the runs that the kernel half reported. A run in both lists has ended. The kernel
+    /// half reports a running run every time; one that is missing has lost its end and is
+    /// dropped.
     pub fn add(&mut self, running: Vec<FlushRun>, ended: Vec<FlushRun>) {
         self.known.retain(|_, known| known.ended);
-        let told = |runs: Vec<FlushRun>, ended| runs.into_iter().map(move |run| (run, ended));
-        for (run, ended) in told(running, false).chain(told(ended, true)) {
+        let with_state = |runs: Vec<FlushRun>, ended| runs.into_iter().map(move |run| (run, ended));
+        for (run, ended) in with_state(running, false).chain(with_state(ended, true)) {
             let worker = TaskKey {
                 tid: run.worker_tid,
                 start_boottime: run.worker_start,
@@ -57,16 +59,16 @@ impl Runs {
         }
     }
 
-    /// The run of this worker that began before the trace.
+    /// The run of this flusher that began before the trace, if there is one.
     pub fn begun_before(&self, worker: TaskKey) -> Option<FlushId> {
-        let of_worker = |(key, known): (&(TaskKey, FlushId), &Known)| {
+        let if_begun_before = |(key, known): (&(TaskKey, FlushId), &Known)| {
             (key.0 == worker && known.run.start == 0).then_some(key.1)
         };
-        self.known.iter().find_map(of_worker)
+        self.known.iter().find_map(if_begun_before)
     }
 
-    /// A run; `task` makes a task of whoever asked for it. `is_sync` says whether
-    /// a reason is that of sync(2).
+    /// A run. `is_sync` says whether a reason is that of sync(2). `task` makes a task of the
+    /// owner that asked for the run.
     pub fn find(
         &self,
         key: (TaskKey, FlushId),
@@ -75,21 +77,21 @@ impl Runs {
         task: impl FnOnce(&Owner) -> Task,
     ) -> Option<Run> {
         let Known { run, ended, .. } = self.known.get(&key)?;
-        // What it wrote last may be the next interval's.
+        // If it ended after the interval, its last bytes are counted in the next one.
         let ended = *ended && run.end <= now.boottime;
         let end = match ended {
             true if run.end != 0 => run.end,
             _ => now.boottime,
         };
-        let begun = (run.start != 0).then_some(run.start);
-        let limited = u64::try_from(run.requested).ok();
+        let start = (run.start != 0).then_some(run.start);
+        let requested = u64::try_from(run.requested).ok();
         Some(Run {
             key,
-            start: begun.and_then(|start| now.timestamp(start)),
+            start: start.and_then(|start| now.timestamp(start)),
             end: ended.then(|| now.timestamp(end)).flatten(),
-            duration: begun.map(|start| Duration::from_nanos(end.saturating_sub(start))),
-            requested_pages: limited.filter(|_| run.requested != i64::MAX),
-            written_pages: begun
+            duration: start.map(|start| Duration::from_nanos(end.saturating_sub(start))),
+            requested_pages: requested.filter(|_| run.requested != i64::MAX),
+            written_pages: start
                 .and_then(|_| u64::try_from(run.requested.saturating_sub(run.left)).ok()),
             cgroup_id: run.cgroup_id,
             cgroup: None,
@@ -102,7 +104,7 @@ impl Runs {
         })
     }
 
-    /// Who asked for a run, and whether that is inferred.
+    /// The owner that asked for a run, and whether that is inferred (see [`Asker::inferred`]).
     fn asker<'a>(
         &'a self,
         run: &'a FlushRun,
@@ -125,7 +127,7 @@ impl Runs {
         askers.all(same).then_some((first, true))
     }
 
-    /// Ends the interval.
+    /// Ends the interval: drops the runs that had ended before it.
     pub fn end_interval(&mut self) {
         self.known.retain(|_, known| !known.reported);
         for known in self.known.values_mut() {
@@ -175,7 +177,7 @@ mod tests {
     fn a_run_has_a_start_an_end_and_its_pages() {
         let (mut runs, id) = (Runs::default(), FlushId::NONE.next(2));
         runs.add(vec![run(id, 98_000_000_000)], vec![run(id, 98_000_000_000)]);
-        let found = find(&runs, id).expect("told");
+        let found = find(&runs, id).expect("a known run");
         assert_eq!(found.start.map(Timestamp::as_second), Some(1_789_999_998));
         assert_eq!(found.end.map(Timestamp::as_second), Some(1_789_999_999));
         assert_eq!(found.duration, Some(Duration::from_secs(1)));
@@ -190,20 +192,20 @@ mod tests {
     fn a_run_that_goes_on_has_no_end_and_lasts_until_now() {
         let (mut runs, id) = (Runs::default(), FlushId::NONE.next(2));
         runs.add(vec![run(id, 98_000_000_000)], Vec::new());
-        let found = find(&runs, id).expect("told");
+        let found = find(&runs, id).expect("a known run");
         assert_eq!(found.end, None);
         assert_eq!(found.duration, Some(Duration::from_secs(2)));
     }
 
     #[test]
-    fn a_run_that_ended_after_the_interval_goes_on_in_it() {
+    fn a_run_that_ended_after_the_interval_still_goes_on_in_it() {
         let (mut runs, id) = (Runs::default(), FlushId::NONE.next(2));
         let ended = FlushRun {
             end: now().boottime + 1,
             ..run(id, 98_000_000_000)
         };
         runs.add(Vec::new(), vec![ended]);
-        assert_eq!(find(&runs, id).expect("told").end, None);
+        assert_eq!(find(&runs, id).expect("a known run").end, None);
         runs.end_interval();
         let later = Now {
             boottime: ended.end + 1,
@@ -211,15 +213,15 @@ mod tests {
         };
         let task = |_: &Owner| Task::default();
         let found = runs.find((WORKER, id), later, |_| false, task);
-        assert!(found.expect("kept").end.is_some());
+        assert!(found.expect("still kept").end.is_some());
     }
 
     #[test]
-    fn of_a_run_that_began_before_the_trace_the_beginning_is_not_known() {
+    fn a_run_that_began_before_the_trace_has_no_start() {
         let (mut runs, id) = (Runs::default(), FlushId::NONE.next(0));
         runs.add(Vec::new(), vec![run(id, 0)]);
         assert_eq!(runs.begun_before(WORKER), Some(id));
-        let found = find(&runs, id).expect("told");
+        let found = find(&runs, id).expect("a known run");
         assert_eq!((found.start, found.duration), (None, None));
         assert_eq!(found.written_pages, None);
     }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_task_in_sync_has_woken_the_workers_too() {
+    fn the_only_task_in_sync_has_also_woken_the_flushers() {
         let woken = FlushId::NONE.next(2);
         let asked = woken.next(2);
         let mut runs = Runs::default();
@@ -249,7 +251,7 @@ mod tests {
         assert_eq!(asker(&runs, woken), Some((5, true)));
         runs.add(Vec::new(), vec![asked_by(6, asked.next(2))]);
         assert_eq!(asker(&runs, woken), None);
-        // The kernel's own timers are asked by nobody.
+        // A periodic run is started by the kernel's timer: no asker is inferred for it.
         let periodic = FlushId::NONE.next(3);
         runs.add(
             Vec::new(),
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_end_was_lost_is_not_kept_for_ever() {
+    fn a_run_whose_end_was_lost_is_dropped() {
         let (mut runs, id) = (Runs::default(), FlushId::NONE.next(0));
         runs.add(vec![run(id, 0)], Vec::new());
         runs.end_interval();

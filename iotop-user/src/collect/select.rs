@@ -1,10 +1,10 @@
-//! Which tasks a sample keeps.
+//! Drops the tasks that are not wanted from a sample.
 
 use super::{Rows, Wanted};
 use crate::sample::{Sample, Task};
 
-/// Leaves the tasks of the wanted processes and users. The system's totals
-/// stay those of the whole machine.
+/// Keeps only the tasks of the wanted processes and users. The system's totals remain those
+/// of the whole machine.
 pub fn of_wanted(sample: &mut Sample, wanted: &Wanted) {
     let Wanted { pids, uids, .. } = wanted;
     if pids.is_empty() && uids.is_empty() {
@@ -15,7 +15,7 @@ pub fn of_wanted(sample: &mut Sample, wanted: &Wanted) {
     sample.keep_tasks(|task| by_pid(task) && by_user(task));
 }
 
-/// Leaves the tasks that are worth a row.
+/// Keeps only the tasks that are worth a row.
 pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
     let disk = |task: &Task| task.did_io() || task.has_dirty_pages();
     match rows {
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
     use crate::golden;
 
-    fn left(rows: Rows) -> Vec<u32> {
+    fn kept(rows: Rows) -> Vec<u32> {
         let mut sample = golden::sample();
         sample.tasks[2].stats.read_char = Some(5);
         worth_a_row(&mut sample, rows);
@@ -38,9 +38,9 @@ mod tests {
     }
 
     #[test]
-    fn only_shows_whatever_is_not_zero_in_the_columns_shown() {
-        assert_eq!(left(Rows::All), [1200, 77, 80, 900, 901, 666]);
-        assert_eq!(left(Rows::Disk), [1200, 77, 900, 901, 666]);
-        assert_eq!(left(Rows::Any), [1200, 77, 80, 900, 901, 666]);
+    fn each_choice_of_rows_keeps_its_tasks() {
+        assert_eq!(kept(Rows::All), [1200, 77, 80, 900, 901, 666]);
+        assert_eq!(kept(Rows::Disk), [1200, 77, 900, 901, 666]);
+        assert_eq!(kept(Rows::Any), [1200, 77, 80, 900, 901, 666]);
     }
 }

@@ -1,12 +1,11 @@
-//! Spikes: when a device is written to much more than it usually is, and what
-//! that was.
+//! Finds spikes: intervals in which a device is written to much more than usual.
 //!
-//! The rule: an interval is part of a spike when its write rate is above a
-//! floor and above a multiple of the rate that 98 of 100 of the last 600
-//! intervals stayed below. What lies above the threshold enters that history as
-//! the threshold: a single spike hardly changes what is usual, bursts that come
-//! again and again are usual after a few times, and so is a load that stays. A
-//! spike is over after three intervals that are no part of it.
+//! The rule: an interval is part of a spike if its write rate is above a floor and above a
+//! multiple of the usual rate. The usual rate is the one that 98 % of the last 600 intervals
+//! did not exceed. A rate above the threshold enters this history as the threshold. A single
+//! spike therefore hardly changes the usual rate, while repeated bursts, or a load that
+//! stays, soon become usual. A spike is over after three intervals in a row that are not above
+//! the threshold.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,16 +16,16 @@ use jiff::Timestamp;
 
 use crate::sample::{BlockTotals, Flush, Number, Spike, SpikePart, SpikeRule, Written};
 
-/// How many intervals are looked back on.
+/// Number of intervals in the history.
 const HISTORY: usize = 600;
-/// The part of them that is usual.
+/// The part of the history that does not exceed the usual rate.
 const USUAL: f64 = 0.98;
-/// How many intervals below the threshold end a spike.
+/// Number of intervals in a row, none above the threshold, that end a spike.
 const QUIET: usize = 3;
 
 impl Spike {
-    /// Takes in the flushes of the device in the interval that ended at `time`.
-    fn add(&mut self, time: Timestamp, flushes: &[Flush]) {
+    /// Adds the device's flushes of the interval that ended at `time`.
+    fn add_flushes(&mut self, time: Timestamp, flushes: &[Flush]) {
         for flush in flushes {
             let lag = flush.written.lag.as_ref().map(|lag| lag.lag.max);
             let since = lag.and_then(|lag| time.checked_sub(lag).ok());
@@ -56,22 +55,24 @@ impl Spike {
 pub struct Spikes {
     rule: SpikeRule,
     devices: BTreeMap<Number, Watched>,
-    /// The last one is cut off when the user ends it: what comes at once is no
-    /// rate.
+    /// The shortest interval so far. When the user quits, the last interval is cut short. A
+    /// few bytes in a very short time would be a high rate, so the rate of an interval is
+    /// computed over at least this length.
     shortest: Option<Duration>,
 }
 
-/// One device.
+/// One device's history and its spike, if one goes on.
 #[derive(Debug, Default)]
 struct Watched {
     rates: VecDeque<f64>,
     spike: Option<Spike>,
-    /// What was written since its last interval.
+    /// The flushes since the spike's last interval. They belong to the spike only if another
+    /// interval above the threshold follows.
     since: Vec<(Timestamp, Vec<Flush>)>,
 }
 
 impl Spikes {
-    /// No history yet.
+    /// Starts without a history.
     pub fn new(rule: SpikeRule) -> Spikes {
         Spikes {
             rule,
@@ -80,8 +81,8 @@ impl Spikes {
         }
     }
 
-    /// Takes in an interval that ended at `time`. Returns the spikes that ended
-    /// and those that go on.
+    /// Adds the interval that ended at `time`. Returns the spikes that ended and those that
+    /// go on.
     pub fn look(
         &mut self,
         time: Timestamp,
@@ -89,7 +90,7 @@ impl Spikes {
         devices: &[(Number, BlockTotals)],
         flushes: &[Flush],
     ) -> Vec<Spike> {
-        let over = interval.max(self.shortest.unwrap_or(interval));
+        let length = interval.max(self.shortest.unwrap_or(interval));
         self.shortest = Some(self.shortest.unwrap_or(interval).min(interval));
         for (device, _) in devices {
             self.devices.entry(*device).or_default();
@@ -98,16 +99,16 @@ impl Spikes {
         for (device, watched) in &mut self.devices {
             let totals = devices.iter().find(|(other, _)| other == device);
             let bytes = totals.map_or(0, |(_, totals)| totals.write);
-            let rate = bytes as f64 / over.as_secs_f64().max(f64::MIN_POSITIVE);
-            let begun = time.checked_sub(interval).unwrap_or(time);
-            let of_device =
+            let rate = bytes as f64 / length.as_secs_f64().max(f64::MIN_POSITIVE);
+            let begin = time.checked_sub(interval).unwrap_or(time);
+            let is_of_device =
                 |flush: &&Flush| flush.device == *device && flush.written.totals.write != 0;
-            let of_device: Vec<Flush> = flushes.iter().filter(of_device).cloned().collect();
+            let of_device: Vec<Flush> = flushes.iter().filter(is_of_device).cloned().collect();
             let name = of_device.first().map(|flush| flush.device_name.clone());
             let start = || Spike {
                 device: *device,
                 device_name: name.unwrap_or_else(|| format!("{}:{}", device.0, device.1).into()),
-                start: begun,
+                start: begin,
                 end: time,
                 open: true,
                 peak: rate,
@@ -142,7 +143,7 @@ impl Watched {
             spike.end = time;
             spike.peak = spike.peak.max(rate);
             for (time, flushes) in self.since.drain(..).chain([(time, flushes)]) {
-                spike.add(time, &flushes);
+                spike.add_flushes(time, &flushes);
             }
             return Some(spike.clone());
         }
@@ -158,7 +159,7 @@ impl Watched {
         })
     }
 
-    /// What the rate is hardly ever above.
+    /// The usual rate: the [`USUAL`] quantile of the history.
     fn usual(&self) -> f64 {
         let mut rates: Vec<f64> = self.rates.iter().copied().collect();
         rates.sort_by(f64::total_cmp);
@@ -175,7 +176,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MIB: u64 = 1 << 20;
 
-    /// One device that is written to, a second at a time.
+    /// A device and its spikes, in intervals of one second.
     struct Device {
         spikes: Spikes,
         now: Timestamp,
@@ -199,8 +200,8 @@ mod tests {
             found.into_iter().next()
         }
 
-        /// How many spikes ended.
-        fn spikes(&mut self, seconds: impl IntoIterator<Item = u64>) -> usize {
+        /// Number of spikes that ended.
+        fn count_spikes(&mut self, seconds: impl IntoIterator<Item = u64>) -> usize {
             let ended = |spike: Option<Spike>| spike.is_some_and(|spike| !spike.open);
             seconds
                 .into_iter()
@@ -210,9 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_out_of_quiet_is_a_spike_with_its_beginning_and_end() {
+    fn a_burst_after_a_quiet_time_is_a_spike_with_start_and_end() {
         let mut device = Device::new();
-        assert_eq!(device.spikes([1; 100]), 0);
+        assert_eq!(device.count_spikes([1; 100]), 0);
         let start = device.now;
         device.second(50);
         device.second(2);
@@ -220,53 +221,53 @@ mod tests {
         let end = device.now;
         device.second(1);
         device.second(1);
-        let spike = device.second(1).expect("over now");
+        let spike = device.second(1).expect("an ended spike");
         assert!(!spike.open);
         assert_eq!((spike.start, spike.end), (start, end));
         assert_eq!(spike.peak, (80 * MIB) as f64);
         assert_eq!(spike.usual, MIB as f64);
-        assert_eq!(device.spikes([1; 10]), 0);
+        assert_eq!(device.count_spikes([1; 10]), 0);
     }
 
     #[test]
-    fn a_spike_that_goes_on_is_told_as_open() {
+    fn a_spike_that_goes_on_is_open() {
         let mut device = Device::new();
         assert!(device.second(50).is_some_and(|spike| spike.open));
     }
 
     #[test]
-    fn what_happens_all_the_time_is_no_spike() {
+    fn repeated_bursts_become_usual() {
         let mut device = Device::new();
         // 30 MiB every half minute, as a periodic flush writes them.
         let bursts = || (0..1800).map(|second| if second % 30 == 0 { 30 } else { 0 });
-        let at_first = device.spikes(bursts());
-        assert!(at_first <= 5, "{at_first}");
-        assert_eq!(device.spikes(bursts()), 0);
-        // Something else is one nevertheless.
-        assert_eq!(device.spikes([200, 200, 0, 0, 0]), 1);
+        let first_spikes = device.count_spikes(bursts());
+        assert!(first_spikes <= 5, "{first_spikes}");
+        assert_eq!(device.count_spikes(bursts()), 0);
+        // A larger burst is still a spike.
+        assert_eq!(device.count_spikes([200, 200, 0, 0, 0]), 1);
     }
 
     #[test]
-    fn one_spike_does_not_hide_the_next() {
+    fn a_spike_does_not_hide_the_next_one() {
         let mut device = Device::new();
-        let hour = || [[200; 10].as_slice(), &[1; 590]].concat();
-        device.spikes([1; 600]);
-        assert_eq!(device.spikes(hour()), 1);
-        assert_eq!(device.spikes(hour()), 1);
+        let burst_then_quiet = || [[200; 10].as_slice(), &[1; 590]].concat();
+        device.count_spikes([1; 600]);
+        assert_eq!(device.count_spikes(burst_then_quiet()), 1);
+        assert_eq!(device.count_spikes(burst_then_quiet()), 1);
     }
 
     #[test]
     fn a_load_that_stays_becomes_usual() {
         let mut device = Device::new();
-        device.spikes([1; 600]);
-        assert_eq!(device.spikes([100; 600]), 1);
-        assert_eq!(device.spikes([100; 600]), 0);
+        device.count_spikes([1; 600]);
+        assert_eq!(device.count_spikes([100; 600]), 1);
+        assert_eq!(device.count_spikes([100; 600]), 0);
     }
 
     #[test]
-    fn an_interval_that_was_cut_off_makes_no_spike_of_little() {
+    fn a_few_bytes_in_an_interval_cut_short_are_no_spike() {
         let mut device = Device::new();
-        device.spikes([1; 10]);
+        device.count_spikes([1; 10]);
         let totals = BlockTotals {
             write: MIB,
             ..BlockTotals::default()
@@ -282,8 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn little_is_never_a_spike() {
-        assert_eq!(Device::new().spikes([0, 0, 7, 0, 0, 0, 7, 0, 0, 0]), 0);
+    fn a_rate_below_the_floor_is_never_a_spike() {
+        assert_eq!(
+            Device::new().count_spikes([0, 0, 7, 0, 0, 0, 7, 0, 0, 0]),
+            0
+        );
     }
 
     #[test]

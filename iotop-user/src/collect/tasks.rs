@@ -1,4 +1,4 @@
-//! The tasks' counters, from the best source there is.
+//! The tasks' own counters, from the best source that is available.
 
 use std::{collections::HashMap, path::Path};
 
@@ -23,27 +23,28 @@ use crate::{
     taskstats::Taskstats,
 };
 
-/// What a look at all tasks tells besides.
+/// What a pass over all tasks returns besides their counters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Passed {
-    /// How many live.
+    /// Number of live tasks.
     pub total: Option<u64>,
-    /// How many exits were not heard of; `None`: nobody listened.
+    /// Number of exits without a record; `None` if there is no source of exit records.
     pub lost_exits: Option<u64>,
 }
 
 impl Passed {
-    /// With what the kernel half says of its losses.
+    /// Takes the number of lost exits from the kernel half, if there is one.
     pub fn and(self, epoch: Option<&Epoch>) -> Passed {
-        let of_epoch = epoch.map(|epoch| epoch.lost[Lost::ExitRecords as usize]);
+        let in_epoch = epoch.map(|epoch| epoch.lost[Lost::ExitRecords as usize]);
         Passed {
-            lost_exits: of_epoch.or(self.lost_exits),
+            lost_exits: in_epoch.or(self.lost_exits),
             ..self
         }
     }
 }
 
-/// Looks at all tasks once.
+/// Passes over all tasks once: updates the live ones and takes the exited ones' last
+/// counters.
 pub fn pass(
     sources: &mut Sources,
     counted: Counted,
@@ -52,8 +53,8 @@ pub fn pass(
 ) -> Result<Passed, CollectError> {
     match &mut sources.probe {
         Some(probe) => {
-            // Those that exited before the pass are heard of before it, so
-            // that whoever has their tids now is not taken for them.
+            // First the tasks that exited before the pass: the pass may find new tasks with
+            // their tids.
             exits(probe, counted, live, interval);
             let total = probe.changed_tasks(|record| {
                 live.update(interval, &state(record, counted));
@@ -64,31 +65,31 @@ pub fn pass(
                 lost_exits: None,
             })
         }
-        None => listed(sources, counted, live, interval),
+        None => list_pass(sources, counted, live, interval),
     }
 }
 
-/// Takes in the tasks that exited.
+/// Reads the records of exited tasks from the kernel half.
 pub fn exits(probe: &mut Probe, counted: Counted, live: &mut LiveTasks, interval: &mut Interval) {
     probe.exited_tasks(|record| live.exited(interval, &state(record, counted)));
 }
 
-/// Exits were lost: finds out by itself who is gone.
+/// After exit records were lost: drops the tasks whose tid is no longer in /proc.
 pub fn forget_the_gone(proc_root: &Path, live: &mut LiveTasks) -> Result<(), CollectError> {
     let threads = listing(proc_root)?;
-    let there: HashMap<u32, u32> = threads.iter().map(|t| (t.tid, t.pid)).collect();
-    live.keep(|state| there.contains_key(&state.tid));
+    let listed: HashMap<u32, u32> = threads.iter().map(|t| (t.tid, t.pid)).collect();
+    live.keep(|state| listed.contains_key(&state.tid));
     Ok(())
 }
 
-/// Every thread that /proc lists, asked for one by one.
-fn listed(
+/// The pass without the kernel half: reads every thread in /proc, one by one.
+fn list_pass(
     sources: &mut Sources,
     counted: Counted,
     live: &mut LiveTasks,
     interval: &mut Interval,
 ) -> Result<Passed, CollectError> {
-    let mut lost = heard(sources, counted, live, interval)?;
+    let mut lost = exit_records(sources, counted, live, interval)?;
     let threads = listing(&sources.proc_root)?;
     let mut counters: HashMap<u32, TaskCounters> = HashMap::new();
     if let Some(taskstats) = &mut sources.taskstats {
@@ -109,11 +110,11 @@ fn listed(
         };
         let start_boottime = stat.start_ticks * clock::TICK_NS;
         seen.insert(thread.tid, start_boottime);
-        // Its exit record has all that it did, and is here or on its way.
+        // Its exit record has its last counters. It has arrived or will arrive soon.
         if stat.exiting && sources.exits.is_some() {
             continue;
         }
-        // A thread that gave no answer keeps what was known of it.
+        // taskstats did not answer for this thread: keep its last known counters.
         let Some(counters) = counters else { continue };
         live.update(
             interval,
@@ -131,8 +132,8 @@ fn listed(
             },
         );
     }
-    // Whoever is not listed any more had sent its record by then.
-    lost += heard(sources, counted, live, interval)?;
+    // A thread that was not listed has sent its exit record before the listing ended.
+    lost += exit_records(sources, counted, live, interval)?;
     live.keep(|state| seen.get(&state.tid) == Some(&state.start_boottime));
     Ok(Passed {
         total: Some(seen.len() as u64),
@@ -140,9 +141,9 @@ fn listed(
     })
 }
 
-/// Takes in the exit records that have arrived; returns how many are missing at
-/// least.
-fn heard(
+/// Takes the exit records that have arrived from taskstats. Returns the least number of
+/// records that are missing.
+fn exit_records(
     sources: &mut Sources,
     counted: Counted,
     live: &mut LiveTasks,
@@ -151,23 +152,24 @@ fn heard(
     let Some(listener) = &mut sources.exits else {
         return Ok(0);
     };
-    let heard = listener.drain()?;
-    for (tid, stats) in heard.records {
+    let arrived = listener.drain()?;
+    for (tid, stats) in arrived.records {
         live.exited(interval, &last_state(tid, &stats, counted, live));
     }
-    Ok(heard.lost.at_least())
+    Ok(arrived.lost.at_least())
 }
 
-/// A record tells how long the task lived, without the time the machine slept,
-/// and it has waited for us since: the start that follows is too late if
-/// anything.
+/// The state of an exited task. Its record has the elapsed time but not the start. The start
+/// computed from it is never too early, but may be too late: the elapsed time excludes
+/// suspend, and the record has waited in the queue. A live task that has this tid and is not
+/// younger is therefore the same task.
 fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &LiveTasks) -> TaskState {
     let lived = stats.etime_us.unwrap_or(0).saturating_mul(1000);
     let started = clock::boottime().saturating_sub(lived);
     let known = live
         .by_tid(tid)
         .filter(|known| started + clock::TICK_NS >= known.start_boottime);
-    let told = TaskState {
+    let unknown = TaskState {
         id: u64::from(tid),
         start_boottime: started,
         tid,
@@ -179,11 +181,11 @@ fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &LiveTasks) -
         uid: stats.uid,
         comm: stats.comm().map(|name| comm(&name)).unwrap_or_default(),
         counters: stats.counters(counted),
-        ..known.unwrap_or(told)
+        ..known.unwrap_or(unknown)
     }
 }
 
-/// As the kernel keeps it: cut off at 15 bytes.
+/// The name as the kernel keeps it: cut off at 15 bytes, NUL-terminated.
 fn comm(name: &str) -> [u8; 16] {
     let mut comm = [0; 16];
     for (to, from) in comm[..15].iter_mut().zip(name.bytes()) {
@@ -199,17 +201,17 @@ fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {
     })
 }
 
-/// 0 for each counter that is known.
+/// 0 for each counter that this kernel has, `None` for the others.
 pub fn nothing(counted: Counted) -> TaskCounters {
-    let nothing = TaskRecord {
+    let record = TaskRecord {
         flags: TASK_DELAYS,
         ..TaskRecord::default()
     };
-    state(&nothing, counted).counters
+    state(&record, counted).counters
 }
 
-/// A row for a task that is gone, by what its slot says. It does nothing any
-/// more, least of all wait.
+/// A row for a task that is known only from its slot, marked as exited. Its task counters are
+/// 0: no source reports that they grew.
 pub fn of_owner(owner: &Owner, counted: Counted) -> Task {
     Task {
         stats: nothing(counted),
@@ -226,10 +228,11 @@ pub fn of_owner(owner: &Owner, counted: Counted) -> Task {
     }
 }
 
+/// The state in a record of the kernel half, without the counters that this kernel lacks.
 fn state(record: &TaskRecord, counted: Counted) -> TaskState {
     let calls = |value: u64| counted.calls.then_some(value);
     let bytes = |value: u64| counted.bytes.then_some(value);
-    // A task that was born while delays were not counted has none.
+    // The kernel gives a task no delay counters if it was created while they were off.
     let delays = counted.delays && record.flags & TASK_DELAYS != 0;
     TaskState {
         id: record.task,
@@ -261,9 +264,9 @@ fn state(record: &TaskRecord, counted: Counted) -> TaskState {
 mod tests {
     use super::*;
 
-    /// The kernel half has 0 for what its kernel does not count.
+    /// The kernel half reports 0 for counters that its kernel does not have.
     #[test]
-    fn what_is_not_counted_is_unknown_not_zero() {
+    fn a_counter_that_the_kernel_lacks_is_unknown_not_zero() {
         let record = TaskRecord {
             flags: TASK_DELAYS,
             ..TaskRecord::default()
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_without_delays_has_waited_for_an_unknown_time() {
+    fn a_task_without_delay_counters_has_an_unknown_delay() {
         let counters = state(&TaskRecord::default(), Counted::ALL).counters;
         assert_eq!(counters.blkio_delay_ns, None);
         assert_eq!(nothing(Counted::ALL).blkio_delay_ns, Some(0));

@@ -1,37 +1,36 @@
-//! What is asked of the collector, so that it does no work for rows that
-//! nobody will see.
+//! What the collector has to return, so that it does no work for rows that are not shown.
 
 use crate::sample::SpikeRule;
 
-/// Which tasks a [`super::Sample`] holds.
+/// Which tasks a [`Sample`](crate::sample::Sample) holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// Only these processes, by the number of the process or of one of its
-    /// threads; empty: all.
+    /// Only these processes. Each number is the pid of the process or the tid of one of its
+    /// threads. Empty: all.
     pub pids: Vec<u32>,
-    /// Only these users' tasks; empty: all.
+    /// Only these users' tasks. Empty: all.
     pub uids: Vec<u32>,
-    /// One task a process instead of one a thread.
+    /// One row for each process instead of each thread.
     pub processes: bool,
     /// Which tasks are worth a row.
     pub rows: Rows,
-    /// The leaders of their processes too, whatever they do.
+    /// Add the group leader of each task, even if it did no I/O.
     pub leaders: bool,
-    /// The flushes too.
+    /// Gather flushes.
     pub flushes: bool,
-    /// And the spikes, by this rule.
+    /// Find spikes by this rule. Needs `flushes`.
     pub spikes: Option<SpikeRule>,
 }
 
 /// Which tasks are worth a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rows {
-    /// All that live, and those that exited in the interval.
+    /// All live tasks, and those that exited in the interval.
     #[default]
     All,
-    /// Those that moved bytes between memory and a device, made pages dirty,
-    /// waited for either, or have dirty pages.
+    /// Tasks that moved bytes between memory and a device, dirtied pages, waited for block
+    /// I/O or swap-in, or have dirty pages.
     Disk,
-    /// Those and all with another counter that is not 0 (read_char and such).
+    /// The same, and tasks with any other counter above 0 (`read_char`, for example).
     Any,
 }
