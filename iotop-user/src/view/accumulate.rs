@@ -1,4 +1,4 @@
-//! Totals since start instead of the interval's.
+//! Adds samples up to totals since the start.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,20 +12,20 @@ use crate::sample::{
     sum,
 };
 
-/// Which facts are worth keeping: they can be as many as files were written.
+/// Which facts are kept. There may be as many as files were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kept {
-    /// Nobody asks for facts.
+    /// No facts: they are not needed.
     #[default]
     None,
-    /// By owner, submitter, device and class.
+    /// Facts by owner, submitter, device and class, without their files.
     WithoutInodes,
-    /// All that is known.
+    /// Facts with their files.
     All,
 }
 
-/// A fact in one sample and the next.
-type FactOf = (Option<usize>, Option<usize>, FileKey, Class);
+/// What identifies a fact across samples.
+type FactId = (Option<usize>, Option<usize>, FileKey, Class);
 
 /// Adds samples up.
 #[derive(Debug)]
@@ -35,13 +35,13 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// Nothing yet.
+    /// Starts without samples.
     pub fn new(kept: Kept) -> Accumulator {
         Accumulator { kept, sum: None }
     }
 
-    /// Turns an interval's sample into the sum of all so far. Tasks that have
-    /// exited stay, if they did anything.
+    /// Turns an interval's sample into the sum of all samples so far. Exited tasks are kept if
+    /// they had any I/O.
     pub fn add(&mut self, sample: &mut Sample) {
         let mut facts = std::mem::take(&mut sample.facts);
         match self.kept {
@@ -64,12 +64,12 @@ impl Accumulator {
         sum.time = sample.time;
         sum.interval += sample.interval;
         sum.system = sum_system(&sum.system, &sample.system);
-        let place = sum_tasks(sum, std::mem::take(&mut sample.tasks), &sample.exited);
-        sum_facts(sum, facts, &place);
+        let index_in_sum = sum_tasks(sum, std::mem::take(&mut sample.tasks), &sample.exited);
+        sum_facts(sum, facts, &index_in_sum);
         if self.kept == Kept::All {
             sum.paths.extend(std::mem::take(&mut sample.paths));
         }
-        // These are of their interval.
+        // These are not added up: they belong to their interval.
         sum.exited = std::mem::take(&mut sample.exited);
         sum.disks = std::mem::take(&mut sample.disks);
         sum.flushes = std::mem::take(&mut sample.flushes);
@@ -79,10 +79,10 @@ impl Accumulator {
     }
 }
 
-/// Adds the tasks and says where each stands now.
+/// Adds the tasks to the sum. Returns the index in the sum of each task.
 fn sum_tasks(sum: &mut Sample, tasks: Vec<SharedTask>, exited: &[TaskKey]) -> Vec<usize> {
-    // Dirty pages are a level: those of a task that is not in this sample
-    // have been written.
+    // Pending pages are a level. Reset them here: a task that is not in this sample has none
+    // left, the others' are added again below.
     for task in &mut sum.tasks {
         if task.has_dirty_pages()
             && let Some(block) = &mut task.block
@@ -90,26 +90,26 @@ fn sum_tasks(sum: &mut Sample, tasks: Vec<SharedTask>, exited: &[TaskKey]) -> Ve
             block.dirty_pending = block.dirty_pending.map(|_| 0);
         }
     }
-    let of = |task: &SharedTask| task.key();
-    let mut index: HashMap<TaskKey, usize> = sum.tasks.iter().map(of).zip(0..).collect();
-    let there: HashSet<TaskKey> = tasks.iter().map(of).collect();
+    let key = |task: &SharedTask| task.key();
+    let mut index: HashMap<TaskKey, usize> = sum.tasks.iter().map(key).zip(0..).collect();
+    let in_sample: HashSet<TaskKey> = tasks.iter().map(key).collect();
     let keep: Vec<bool> = sum
         .tasks
         .iter()
-        .map(|task| there.contains(&of(task)) || did_anything(task))
+        .map(|task| in_sample.contains(&key(task)) || had_io(task))
         .collect();
     if keep.contains(&false) {
         sum.retain_tasks(&keep);
-        index = sum.tasks.iter().map(of).zip(0..).collect();
+        index = sum.tasks.iter().map(key).zip(0..).collect();
     }
-    let mut place = Vec::with_capacity(tasks.len());
+    let mut index_in_sum = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let at = *index.entry(of(&task)).or_insert(sum.tasks.len());
+        let at = *index.entry(key(&task)).or_insert(sum.tasks.len());
         match sum.tasks.get_mut(at) {
             Some(known) => sum_task(known, task),
             None => sum.tasks.push(task),
         }
-        place.push(at);
+        index_in_sum.push(at);
     }
     for key in exited {
         if let Some(at) = index.get(key) {
@@ -118,15 +118,15 @@ fn sum_tasks(sum: &mut Sample, tasks: Vec<SharedTask>, exited: &[TaskKey]) -> Ve
             task.prio = None;
         }
     }
-    place
+    index_in_sum
 }
 
-fn did_anything(task: &Task) -> bool {
+fn had_io(task: &Task) -> bool {
     task.stats.any() || task.block.is_some_and(|block| block.any())
 }
 
 fn sum_task(so_far: &mut SharedTask, task: SharedTask) {
-    // Most tasks never do anything: all their sums are the row that they have anyway.
+    // Most tasks are always idle. Their sum equals their row: share it, to save memory.
     if is_idle(so_far) && is_idle(&task) && (so_far.stats, so_far.block) == (task.stats, task.block)
     {
         *so_far = task;
@@ -143,14 +143,14 @@ fn is_idle(task: &Task) -> bool {
     !task.stats.any() && task.block.is_none_or(|block| block == TaskBlock::zero())
 }
 
-fn sum_facts(so_far: &mut Sample, facts: Vec<BlockFact>, place: &[usize]) {
-    let of =
-        |fact: &BlockFact| -> FactOf { (fact.owner, fact.submitter, fact.file_key(), fact.class) };
-    let mut index: HashMap<FactOf, usize> = so_far.facts.iter().map(of).zip(0..).collect();
+fn sum_facts(so_far: &mut Sample, facts: Vec<BlockFact>, index_in_sum: &[usize]) {
+    let id =
+        |fact: &BlockFact| -> FactId { (fact.owner, fact.submitter, fact.file_key(), fact.class) };
+    let mut index: HashMap<FactId, usize> = so_far.facts.iter().map(id).zip(0..).collect();
     for mut fact in facts {
-        fact.owner = fact.owner.map(|n| place[n]);
-        fact.submitter = fact.submitter.map(|n| place[n]);
-        let at = *index.entry(of(&fact)).or_insert(so_far.facts.len());
+        fact.owner = fact.owner.map(|n| index_in_sum[n]);
+        fact.submitter = fact.submitter.map(|n| index_in_sum[n]);
+        let at = *index.entry(id(&fact)).or_insert(so_far.facts.len());
         let Some(known) = so_far.facts.get_mut(at) else {
             so_far.facts.push(fact);
             continue;
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::golden;
 
-    fn sum(kept: Kept, samples: Vec<Sample>) -> Sample {
+    fn sum_of(kept: Kept, samples: Vec<Sample>) -> Sample {
         let mut accumulator = Accumulator::new(kept);
         let mut last = golden::sample();
         for mut sample in samples {
@@ -200,7 +200,7 @@ mod tests {
         last
     }
 
-    /// The second interval has its tasks in another order, and dd is gone.
+    /// A second interval: its tasks are in another order, and dd is missing.
     fn second() -> Sample {
         let mut sample = golden::sample();
         let last = sample.tasks.len() - 1;
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn facts_follow_their_tasks_and_agree_with_them() {
-        let sum = sum(Kept::All, vec![golden::sample(), second()]);
+        let sum = sum_of(Kept::All, vec![golden::sample(), second()]);
         assert_eq!((sum.seq, sum.tasks.len()), (2, 6));
         for (n, task) in sum.tasks.iter().enumerate() {
             let facts = sum.facts.iter().filter(|fact| fact.owner == Some(n));
@@ -237,23 +237,23 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_remembered_of_facts() {
+    fn only_the_wanted_parts_of_facts_are_kept() {
         let mut other_file = golden::sample();
         for fact in &mut other_file.facts {
             fact.ino += 1;
         }
         let both = vec![golden::sample(), other_file];
         for (kept, facts) in [(Kept::None, 0), (Kept::WithoutInodes, 5), (Kept::All, 10)] {
-            assert_eq!(sum(kept, both.clone()).facts.len(), facts, "{kept:?}");
+            assert_eq!(sum_of(kept, both.clone()).facts.len(), facts, "{kept:?}");
         }
     }
 
     #[test]
-    fn a_task_that_is_gone_stays_if_it_did_anything() {
+    fn a_task_that_is_missing_later_is_kept_if_it_had_io() {
         let mut empty = golden::sample();
         empty.tasks.clear();
         empty.facts.clear();
-        let sum = sum(Kept::All, vec![golden::sample(), empty]);
+        let sum = sum_of(Kept::All, vec![golden::sample(), empty]);
         let tids: Vec<u32> = sum.tasks.iter().map(|task| task.tid).collect();
         // jbd2 (80) had no I/O of its own.
         assert_eq!(tids, [1200, 77, 900, 901, 666]);
@@ -261,16 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_exits_after_it_did_its_io_is_gone() {
+    fn a_task_that_exits_after_its_io_is_marked_exited() {
         let postgres = golden::sample().tasks[3].key();
         let mut end = golden::sample();
         end.tasks.clear();
         end.facts.clear();
         end.exited = vec![postgres];
-        let sum = sum(Kept::None, vec![golden::sample(), end]);
+        let sum = sum_of(Kept::None, vec![golden::sample(), end]);
         for task in &sum.tasks {
-            let gone = task.key() == postgres || task.tid == 1200;
-            assert_eq!(task.exited, gone, "{}", task.comm);
+            let exited = task.key() == postgres || task.tid == 1200;
+            assert_eq!(task.exited, exited, "{}", task.comm);
         }
     }
 }

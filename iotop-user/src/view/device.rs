@@ -1,12 +1,12 @@
-//! Only some devices' I/O.
+//! Keeps only some devices' I/O (`--device`).
 
 use std::collections::HashSet;
 
 use crate::sample::{BlockTotals, Number, Sample, TaskBlock};
 
-/// Leaves what was read from and written to these devices: in the facts, in
-/// the tasks' block I/O (which tasks made pages dirty for a device is not
-/// known) and in the system's. Tasks without any are left out.
+/// Keeps only the I/O of these devices: in facts, flushes and spikes, in the tasks' block I/O
+/// and in the system's. How much a task dirtied for a device is not known. Tasks without I/O
+/// on these devices are dropped.
 pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample.facts.retain(|fact| devices.contains(&fact.device));
     sample
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn all_devices_together_are_what_was_there_before() {
+    fn keeping_all_devices_changes_nothing() {
         let before = golden::sample();
         let mut sample = before.clone();
         on_device(&mut sample, &[(8, 1)]);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ebpf_nothing_is_known_of_a_device() {
+    fn without_ebpf_the_io_of_a_device_is_unknown() {
         let mut sample = golden::without_ebpf();
         on_device(&mut sample, &[(8, 1)]);
         assert!(sample.tasks.is_empty() && sample.system.block.is_none());

@@ -1,5 +1,5 @@
-//! The registry of fields: what each is called in the options, the exports and
-//! the table's head, how wide it is, how it is printed, and where it comes from.
+//! The registry of fields: each field's name in options and exports, its column header and
+//! width, how it is printed, and how to get its value from a row.
 
 use std::{borrow::Cow, fmt, fmt::Write as _, time::Duration};
 
@@ -13,65 +13,62 @@ pub enum Kind {
     Id,
     /// Text.
     Word,
-    /// The header in small letters, or nothing.
+    /// The header in lower case if true, else nothing.
     Flag,
-    /// Bytes of the interval: a second's, or all with `-a`.
+    /// Bytes counted in the interval: printed per second, or as a total with `-a`.
     Bytes,
-    /// Bytes there are at the moment.
+    /// Bytes at the end of the interval (a level).
     Level,
-    /// Events of the interval: a second's, or all with `-a`.
+    /// Events counted in the interval: printed per second, or as a total with `-a`.
     Count,
-    /// Nanoseconds, as a share of the interval.
+    /// Nanoseconds, printed as a share of the interval.
     Share,
-    /// Nanoseconds, as a duration.
+    /// Nanoseconds, printed as a duration.
     Span,
 }
 
-/// What has the field.
+/// Which rows have the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
-    /// Tasks.
     Tasks,
-    /// Groups.
     Groups,
-    /// Both.
     Both,
 }
 
-/// How a field stands in NDJSON.
+/// How NDJSON contains a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ndjson {
-    /// Every line of a row has it, under its name, as a number or null.
+    /// Every row's line has it under its name, as a number or null.
     Counter,
-    /// In a form of its own, or not at all.
+    /// NDJSON has its own form for it, or does not contain it.
     Other,
 }
 
 /// One field.
 pub struct Field {
-    /// In `--fields`, `--sort` and CSV; in NDJSON too, where it has it.
+    /// Name in `--fields`, `--sort` and CSV, and in NDJSON if that contains the field.
     pub name: &'static str,
-    /// In the table's head; `--fields` and `--sort` take it as well.
+    /// Column header in tables; `--fields` and `--sort` accept it too.
     pub header: &'static str,
-    /// Of the column, at least the header's.
+    /// Minimum width of the column; a longer header makes it wider.
     pub width: usize,
     /// How it is printed.
     pub kind: Kind,
-    /// What it means.
+    /// What it means, for `--help` and the live view's help.
     pub about: &'static str,
-    /// How NDJSON has it.
+    /// How NDJSON contains it.
     pub ndjson: Ndjson,
     of: Of,
     value: for<'a> fn(Row<'a>) -> Value<'a>,
 }
 
 impl Field {
-    /// What the field says of a row.
+    /// The field's value in a row.
     pub fn value<'a>(&self, row: Row<'a>) -> Value<'a> {
         (self.value)(row)
     }
 
-    /// Whether rows of this grouping have the field.
+    /// True if rows of this grouping have the field.
     pub fn is_of(&self, by: Option<By>) -> bool {
         match self.of {
             Of::Both => true,
@@ -80,13 +77,13 @@ impl Field {
         }
     }
 
-    /// Whether a task with nothing but this one not 0 would be left out of
-    /// [`crate::collect::Rows::Disk`].
+    /// True if [`crate::collect::Rows::Disk`] ignores the field: a task for which only this
+    /// counter is above 0 has no row there.
     pub fn is_beyond_disk(&self) -> bool {
         BEYOND_DISK.contains(&self.name)
     }
 
-    /// Whether its values are text.
+    /// True if its values are text.
     pub fn is_word(&self) -> bool {
         self.kind == Kind::Word
     }
@@ -110,7 +107,7 @@ impl PartialEq for Field {
 
 impl Eq for Field {}
 
-/// Counters of `TaskCounters` that `Task::did_io` does not look at.
+/// Counters of `TaskCounters` that `Task::did_io` ignores.
 const BEYOND_DISK: [&str; 6] = [
     "read_char",
     "write_char",
@@ -140,47 +137,47 @@ fields! {
     Tasks Id Other "pid" "PID" 7 "process" |row| row.task().map(|task| task.pid).into();
     Tasks Id Other "tid" "TID" 7 "thread" |row| row.task().map(|task| task.tid).into();
     Tasks Id Other "ppid" "PPID" 7 "parent process" |row| row.task().and_then(|task| task.ppid).into();
-    Tasks Word Other "start_time" "START" 27 "when it started, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
+    Tasks Word Other "start_time" "START" 27 "start time, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
     Tasks Word Other "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
-    Tasks Word Other "user" "USER" 8 "user's name" |row| row.task().and_then(|task| task.user.as_deref()).into();
-    Tasks Id Other "uid" "UID" 5 "user's number" |row| row.task().and_then(|task| task.uid).into();
-    Tasks Word Other "comm" "COMM" 15 "command name as the kernel keeps it" |row| row.task().map(|task| &*task.comm).into();
+    Tasks Word Other "user" "USER" 8 "user name" |row| row.task().and_then(|task| task.user.as_deref()).into();
+    Tasks Id Other "uid" "UID" 5 "user ID" |row| row.task().and_then(|task| task.uid).into();
+    Tasks Word Other "comm" "COMM" 15 "name that the kernel keeps (15 bytes)" |row| row.task().map(|task| &*task.comm).into();
     Tasks Word Other "cmdline" "CMDLINE" 0 "command line" |row| row.task().and_then(|task| task.cmdline.as_deref()).into();
-    Tasks Word Other "cgroup" "CGROUP" 20 "cgroup's path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
+    Tasks Word Other "cgroup" "CGROUP" 20 "cgroup path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
     Tasks Word Other "unit" "UNIT" 20 "systemd unit" |row| row.task().and_then(|task| task.unit.as_deref()).into();
     Tasks Word Other "container" "CONTAINER" 14 "container" |row| row.task().and_then(|task| task.container.as_deref()).into();
-    Tasks Flag Other "kthread" "KTHREAD" 7 "it is a kernel thread" |row| row.task().map(|task| task.kthread).into();
-    Tasks Flag Other "exited" "EXIT" 4 "it is gone" |row| row.task().map(|task| task.exited).into();
-    Groups Id Other "tasks" "TASKS" 7 "how many tasks" |row| row.group().map(|group| group.tasks).into();
+    Tasks Flag Other "kthread" "KTHREAD" 7 "kernel thread" |row| row.task().map(|task| task.kthread).into();
+    Tasks Flag Other "exited" "EXIT" 4 "the task has exited" |row| row.task().map(|task| task.exited).into();
+    Groups Id Other "tasks" "TASKS" 7 "number of tasks" |row| row.group().map(|group| group.tasks).into();
     Both Bytes Counter "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
     Both Bytes Counter "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
-    Both Bytes Counter "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache it truncated away (task counters)" |row| row.stats().cancelled_write_bytes.into();
-    Both Bytes Counter "read_char" "BUFFER_READ" 11 "through read(2) and its like (task counters)" |row| row.stats().read_char.into();
-    Both Bytes Counter "write_char" "BUFFER_WRITE" 12 "through write(2) and its like (task counters)" |row| row.stats().write_char.into();
-    Both Count Counter "read_syscalls" "READ_SYSCALLS" 13 "read system calls (task counters)" |row| row.stats().read_syscalls.into();
-    Both Count Counter "write_syscalls" "WRITE_SYSCALLS" 14 "write system calls (task counters)" |row| row.stats().write_syscalls.into();
-    Both Count Counter "blkio_count" "BLKIO_CNT" 9 "waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
-    Both Share Counter "blkio_delay_ns" "IO" 7 "time spent in them" |row| row.stats().blkio_delay_ns.into();
-    Both Count Counter "swapin_count" "SWAPIN_CNT" 10 "waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
-    Both Share Counter "swapin_delay_ns" "SWAPIN" 7 "time spent in them" |row| row.stats().swapin_delay_ns.into();
+    Both Bytes Counter "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache that it truncated (task counters)" |row| row.stats().cancelled_write_bytes.into();
+    Both Bytes Counter "read_char" "BUFFER_READ" 11 "through read(2) and similar calls (task counters)" |row| row.stats().read_char.into();
+    Both Bytes Counter "write_char" "BUFFER_WRITE" 12 "through write(2) and similar calls (task counters)" |row| row.stats().write_char.into();
+    Both Count Counter "read_syscalls" "READ_SYSCALLS" 13 "number of read system calls (task counters)" |row| row.stats().read_syscalls.into();
+    Both Count Counter "write_syscalls" "WRITE_SYSCALLS" 14 "number of write system calls (task counters)" |row| row.stats().write_syscalls.into();
+    Both Count Counter "blkio_count" "BLKIO_CNT" 9 "number of waits for block I/O (task counters)" |row| row.stats().blkio_count.into();
+    Both Share Counter "blkio_delay_ns" "IO" 7 "time waiting for block I/O (task counters)" |row| row.stats().blkio_delay_ns.into();
+    Both Count Counter "swapin_count" "SWAPIN_CNT" 10 "number of waits for swap-in (task counters)" |row| row.stats().swapin_count.into();
+    Both Share Counter "swapin_delay_ns" "SWAPIN" 7 "time waiting for swap-in (task counters)" |row| row.stats().swapin_delay_ns.into();
     Both Bytes Counter "block_read_bytes" "BLOCK_READ" 11 "read from devices by the task itself" |row| block(row, |b| b.read);
-    Both Bytes Counter "dirtied_bytes" "DIRTIED" 11 "page cache it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
-    Both Level Counter "dirty_pending_bytes" "PENDING" 9 "made dirty by it and not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
-    Both Bytes Counter "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages dropped before they were written" |row| row.block().and_then(|b| b.cancelled).into();
-    Both Bytes Other "caused_bytes" "CAUSED" 11 "all written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
-    Both Bytes Counter "block_write_bytes" "BLOCK_WRITE" 11 "of those what is exactly known" |row| block(row, TaskBlock::write);
-    Both Bytes Counter "block_write_self_bytes" "SELF" 11 "of BLOCK_WRITE what it submitted itself" |row| block(row, |b| b.write_self);
-    Both Bytes Counter "block_write_flushed_bytes" "VIA_KERNEL" 11 "of BLOCK_WRITE what others submitted" |row| block(row, |b| b.write_flushed);
+    Both Bytes Counter "dirtied_bytes" "DIRTIED" 11 "page cache that it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
+    Both Level Counter "dirty_pending_bytes" "PENDING" 9 "page cache that it made dirty, not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
+    Both Bytes Counter "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages that were dropped, not written" |row| row.block().and_then(|b| b.cancelled).into();
+    Both Bytes Other "caused_bytes" "CAUSED" 11 "written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
+    Both Bytes Counter "block_write_bytes" "BLOCK_WRITE" 11 "written because of it, known exactly: SELF + VIA_KERNEL" |row| block(row, TaskBlock::write);
+    Both Bytes Counter "block_write_self_bytes" "SELF" 11 "part of BLOCK_WRITE that it submitted itself" |row| block(row, |b| b.write_self);
+    Both Bytes Counter "block_write_flushed_bytes" "VIA_KERNEL" 11 "part of BLOCK_WRITE that other tasks submitted" |row| block(row, |b| b.write_flushed);
     Both Bytes Counter "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
     Both Bytes Counter "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
-    Both Share Counter "throttled_ns" "THROTTLED" 9 "time it had to sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
-    Both Count Counter "throttle_count" "THROTTLES" 9 "how many times" |row| row.block().and_then(|b| b.throttles).into();
+    Both Share Counter "throttled_ns" "THROTTLED" 9 "time the kernel made it sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
+    Both Count Counter "throttle_count" "THROTTLES" 9 "number of sleeps that THROTTLED counts" |row| row.block().and_then(|b| b.throttles).into();
     Groups Bytes Other "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
-    Groups Bytes Other "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices)" |row| unattributed(row, |part| part[Reason::Stacked]);
-    Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission, nanoseconds" |row| lag(row, Lag::avg);
-    Both Span Other "lag_max" "LAG_MAX" 7 "longest, nanoseconds" |row| lag(row, |lag| lag.max);
-    Tasks Word Other "command" "COMMAND" 0 "command line, or the name; [name] of a kernel thread" |row| row.task().map(command).into();
-    Groups Word Other "name" "NAME" 0 "user, cgroup, unit, container, device, file" |row| row.group().and_then(|group| group.name.as_deref()).into();
+    Groups Bytes Other "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices, files)" |row| unattributed(row, |part| part[Reason::Stacked]);
+    Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission" |row| lag(row, Lag::avg);
+    Both Span Other "lag_max" "LAG_MAX" 7 "longest time from dirtying to submission" |row| lag(row, |lag| lag.max);
+    Tasks Word Other "command" "COMMAND" 0 "command line, or name; [name] for a kernel thread" |row| row.task().map(command).into();
+    Groups Word Other "name" "NAME" 0 "user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
 }
 
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
@@ -197,7 +194,8 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
     parts.map(part).into()
 }
 
-/// Kernel threads in brackets, as ps shows them.
+/// The command line, or the name if there is none. Kernel threads are shown in brackets, as
+/// in ps.
 pub fn command(task: &Task) -> Cow<'_, str> {
     match &task.cmdline {
         _ if task.kthread => format!("[{}]", task.comm).into(),
@@ -233,7 +231,8 @@ const GROUP_COLUMNS: [&str; 10] = [
     "IO",
     "NAME",
 ];
-/// Task counters and dirty pages know no device.
+/// Groups of facts have no task counters and no pending pages: those are not counted for each
+/// device or file.
 const FACT_COLUMNS: [&str; 8] = [
     "TASKS",
     "BLOCK_READ",
@@ -245,7 +244,7 @@ const FACT_COLUMNS: [&str; 8] = [
     "NAME",
 ];
 
-/// The columns of the text table unless others are asked for.
+/// The default columns of the text table.
 pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
     let headers: &[&'static str] = match by {
         None => &TASK_COLUMNS,
@@ -262,29 +261,28 @@ pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
         .collect()
 }
 
-/// The columns of the live view unless others are asked for: exited tasks are
-/// dimmed there.
+/// The default columns of the live view. It has no `exited` column: it dims exited tasks.
 pub fn live_columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
     let mut columns = columns(processes, by);
     columns.retain(|field| field.name != "exited");
     columns
 }
 
-/// Every field that such rows have.
+/// Every field that rows of this grouping have.
 pub fn all(by: Option<By>) -> Vec<&'static Field> {
     FIELDS.iter().filter(|field| field.is_of(by)).collect()
 }
 
-/// There is no such field.
+/// The name of a field that does not exist.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("there is no field {0:?}; there are {names}", names = names(FIELDS))]
 pub struct NoField(String);
 
-/// The field with this name or header, in any case.
+/// The field with this name or header. Upper and lower case are equal.
 ///
 /// # Errors
 ///
-/// There is none.
+/// There is no such field.
 pub fn find(name: &str) -> Result<&'static Field, NoField> {
     FIELDS
         .iter()
@@ -292,23 +290,23 @@ pub fn find(name: &str) -> Result<&'static Field, NoField> {
         .ok_or_else(|| NoField(name.to_owned()))
 }
 
-/// Their names as a list.
+/// The fields' names as a list.
 pub fn names(fields: impl IntoIterator<Item = &'static Field>) -> String {
     let names: Vec<&str> = fields.into_iter().map(|field| field.name).collect();
     names.join(", ")
 }
 
-/// What --help says of the fields: one a line.
+/// The list of fields in `--help`, one per line.
 pub fn help() -> String {
     let mut text = String::new();
     for field in FIELDS {
-        let of = match field.of {
+        let prefix = match field.of {
             Of::Groups => "groups: ",
             _ => "",
         };
         let _ = writeln!(
             text,
-            "  {:<26} {:<14} {of}{}",
+            "  {:<26} {:<14} {prefix}{}",
             field.name, field.header, field.about
         );
     }
@@ -329,7 +327,7 @@ mod tests {
     };
 
     #[test]
-    fn no_two_fields_are_called_the_same() {
+    fn no_two_fields_have_the_same_name_or_header() {
         let mut seen = HashSet::new();
         for field in FIELDS {
             assert!(seen.insert(field.name.to_lowercase()), "{field:?}");
@@ -354,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_are_those_of_the_ndjson_lines() {
+    fn names_and_values_equal_those_of_the_ndjson_lines() {
         let sample = golden::sample();
         for (task, line) in sample.tasks.iter().zip(golden::task_lines(&sample)) {
             for field in FIELDS {
@@ -373,16 +371,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_export_of_ndjson_has_fields_that_are_not_in_the_registry() {
+    fn ndjson_has_only_a_few_keys_that_are_not_in_the_registry() {
         let line = &golden::task_lines(&golden::sample())[0];
-        let besides = ["v", "type", "seq", "time", "interval_s", "lag_ns"];
+        let not_fields = ["v", "type", "seq", "time", "interval_s", "lag_ns"];
         for name in line.as_object().expect("an object").keys() {
-            assert!(besides.contains(&&**name) || find(name).is_ok(), "{name}");
+            assert!(
+                not_fields.contains(&&**name) || find(name).is_ok(),
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn what_only_groups_have_is_unknown_of_tasks_and_the_other_way_round() {
+    fn a_field_of_groups_is_unknown_for_tasks_and_vice_versa() {
         let (task, group) = (Task::default(), Group::default());
         for field in FIELDS {
             if !field.is_of(None) {
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_counters_are_beyond_disk() {
+    fn did_io_ignores_the_counters_beyond_disk() {
         for field in FIELDS.iter().filter(|field| field.is_of(None)) {
             let mut task = golden::sample().tasks.swap_remove(2);
             assert!(!task.did_io());
@@ -448,7 +449,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_refused_and_named(name in "\\PC*") {
+        fn an_unknown_name_is_refused_with_a_list_of_fields(name in "\\PC*") {
             if let Err(error) = find(&name) {
                 prop_assert!(error.to_string().contains("block_write_bytes"));
             }

@@ -1,4 +1,4 @@
-//! `--filter`: tasks by their command.
+//! Selects tasks by their command (`--filter`).
 
 use std::{fmt, str::FromStr};
 
@@ -10,19 +10,19 @@ use crate::{
     sample::{Sample, Task},
 };
 
-/// A regular expression that a command's name or line must match somewhere.
+/// A regular expression. It must match somewhere in a task's name or command line.
 #[derive(Clone, Debug)]
 pub struct Filter(Regex);
 
 impl Filter {
-    /// Leaves out the tasks that do not match. The system's totals stay those
-    /// of the whole machine.
+    /// Drops the tasks that do not match. The system's totals remain those of the whole
+    /// machine.
     pub fn apply(&self, sample: &mut Sample) {
         let keep: Vec<bool> = sample.tasks.iter().map(|task| self.matches(task)).collect();
         sample.retain_tasks(&keep);
     }
 
-    /// Whether a task's name, or its command as it is shown, matches.
+    /// True if the task's name, or its command as it is shown, matches.
     pub fn matches(&self, task: &Task) -> bool {
         self.0.is_match(&escape(&task.comm)) || self.0.is_match(&escape(&command(task)))
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::golden;
 
-    fn left(regex: &str) -> Vec<u32> {
+    fn kept(regex: &str) -> Vec<u32> {
         let mut sample = golden::sample();
         let filter: Filter = regex.parse().expect("a regular expression");
         filter.apply(&mut sample);
@@ -63,18 +63,18 @@ mod tests {
     }
 
     #[test]
-    fn the_name_or_the_line_matches() {
-        assert_eq!(left("^dd$"), [1200]);
-        assert_eq!(left("of=/srv"), [1200]);
-        assert_eq!(left("walwriter"), [901]);
-        assert_eq!(left(r"^\[kworker"), [77]);
-        assert_eq!(left("^kworker"), [77]);
-        assert_eq!(left("(?i)POSTGRES"), [900, 901]);
-        assert!(left("nobody").is_empty());
+    fn the_name_or_the_command_line_matches() {
+        assert_eq!(kept("^dd$"), [1200]);
+        assert_eq!(kept("of=/srv"), [1200]);
+        assert_eq!(kept("walwriter"), [901]);
+        assert_eq!(kept(r"^\[kworker"), [77]);
+        assert_eq!(kept("^kworker"), [77]);
+        assert_eq!(kept("(?i)POSTGRES"), [900, 901]);
+        assert!(kept("nobody").is_empty());
     }
 
     #[test]
-    fn what_is_escaped_matches_as_it_is_shown() {
-        assert_eq!(left(r"\\x1b\[2J"), [666]);
+    fn escaped_text_matches_as_it_is_shown() {
+        assert_eq!(kept(r"\\x1b\[2J"), [666]);
     }
 }

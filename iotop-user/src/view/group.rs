@@ -1,4 +1,4 @@
-//! Tasks, or facts, summed up by what they have in common.
+//! Adds up tasks, or facts, that have something in common.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -31,7 +31,7 @@ pub enum By {
 }
 
 impl By {
-    /// As on the command line and in the exports.
+    /// Its name on the command line and in the exports.
     pub fn name(self) -> &'static str {
         match self {
             By::User => "user",
@@ -43,15 +43,14 @@ impl By {
         }
     }
 
-    /// Whether the facts make the groups and not the tasks: then only what
-    /// eBPF sees is known.
+    /// True if facts are grouped, not tasks. Only what the kernel half counted is known then.
     pub fn is_of_facts(self) -> bool {
         matches!(self, By::Device | By::File)
     }
 }
 
-/// Sums a sample's tasks, or its facts, up. `whole` says that the sample holds
-/// the whole machine, so that what has no owner belongs in the picture.
+/// Adds up a sample's tasks, or its facts. `whole` says that no task of the machine is left
+/// out: groups of facts then contain bytes without an owner too.
 pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) {
     let groups = match by {
         By::User => by_task(sample, |task| task.user.clone()),
@@ -74,7 +73,7 @@ pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) 
     sample.groups = Some(groups);
 }
 
-/// What a file is called whose path is not known.
+/// The name of a file whose path is not known.
 pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
     match ino {
         0 => format!("{device}:no inode"),
@@ -85,23 +84,23 @@ pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
 
 fn by_task(sample: &Sample, name: impl Fn(&Task) -> Option<Arc<str>>) -> Vec<Group> {
     let mut groups = Groups::default();
-    let mut of = Vec::with_capacity(sample.tasks.len());
+    let mut group_of = Vec::with_capacity(sample.tasks.len());
     for task in &sample.tasks {
         let name = name(task);
-        let at = groups.place(name.clone());
+        let at = groups.index_of(name.clone());
         let group = &mut groups.groups[at];
         group.name = name;
         group.tasks += 1;
         group.stats = group.stats + task.stats;
         group.block = sum(group.block, task.block);
-        of.push(at);
+        group_of.push(at);
     }
     for fact in &sample.facts {
-        // What one member submits for another is not for others.
+        // A member that submits another member's pages does not submit for others.
         if let (Some(owner), Some(submitter)) = (fact.owner, fact.submitter)
             && owner != submitter
-            && of[owner] == of[submitter]
-            && let Some(block) = &mut groups.groups[of[owner]].block
+            && group_of[owner] == group_of[submitter]
+            && let Some(block) = &mut groups.groups[group_of[owner]].block
         {
             block.submitted_for_others = block.submitted_for_others.saturating_sub(fact.bytes);
         }
@@ -123,7 +122,7 @@ fn by_fact<K: Copy + Eq + Hash>(
             continue;
         }
         let key = key(fact);
-        let at = groups.place(key);
+        let at = groups.index_of(key);
         let group = &mut groups.groups[at];
         if totals.len() <= at {
             totals.push(BlockTotals::default());
@@ -144,29 +143,30 @@ fn by_fact<K: Copy + Eq + Hash>(
         for (group, totals) in groups.iter_mut().zip(&totals) {
             group.unattributed = Some(totals.unattributed);
         }
-        groups.extend(nowhere(sample, &totals));
+        groups.extend(without_fact(sample, &totals));
     }
     groups
 }
 
-/// What found no room among the facts: where it went is not known.
-fn nowhere(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
+/// A group without a name for the bytes whose fact found no room: their device and file are
+/// not known. `None` if there are none.
+fn without_fact(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
     let all = sample.system.block?;
-    let left = |part: fn(&BlockTotals) -> u64| {
+    let rest = |part: fn(&BlockTotals) -> u64| {
         part(&all).saturating_sub(known.iter().map(part).sum::<u64>())
     };
     let unattributed = Unattributed::from([
         (
             Reason::Overflow,
-            left(|totals| totals.unattributed[Reason::Overflow]),
+            rest(|totals| totals.unattributed[Reason::Overflow]),
         ),
         (
             Reason::Stacked,
-            left(|totals| totals.unattributed[Reason::Stacked]),
+            rest(|totals| totals.unattributed[Reason::Stacked]),
         ),
     ]);
     let block = TaskBlock {
-        read: left(|totals| totals.read),
+        read: rest(|totals| totals.read),
         ..TaskBlock::default()
     };
     let is_nothing = unattributed == Unattributed::default() && block.read == 0;
@@ -177,7 +177,7 @@ fn nowhere(sample: &Sample, known: &[BlockTotals]) -> Option<Group> {
     })
 }
 
-/// Groups in the order of their first member.
+/// The groups, in the order of their first member, and the index of each key.
 struct Groups<K> {
     groups: Vec<Group>,
     index: HashMap<K, usize>,
@@ -193,7 +193,8 @@ impl<K> Default for Groups<K> {
 }
 
 impl<K: Eq + Hash> Groups<K> {
-    fn place(&mut self, key: K) -> usize {
+    /// The index of a key's group, which is added if it is new.
+    fn index_of(&mut self, key: K) -> usize {
         match self.index.entry(key) {
             Entry::Occupied(at) => *at.get(),
             Entry::Vacant(free) => {
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_the_sum_of_the_tasks_and_does_nothing_for_others_within() {
+    fn a_user_has_the_sums_of_its_tasks_and_submits_nothing_for_itself() {
         let sample = golden::sample();
         let groups = grouped(sample.clone(), By::User, true);
         let root = named(&groups, "root");
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!((root.tasks, postgres.tasks), (4, 2));
         let block = postgres.block.expect("traced");
         assert_eq!((block.write(), block.write_flushed), (3 * MIB, MIB));
-        // walwriter submitted a MiB, for its own user.
+        // walwriter submitted 1 MiB, which its own user owns.
         assert_eq!(block.submitted_for_others, 0);
         let sum: u64 = groups.iter().filter_map(|g| g.stats.write_bytes).sum();
         let tasks = sample.tasks.iter().filter_map(|t| t.stats.write_bytes);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_group_submits_for_another_stays_for_others() {
+    fn bytes_submitted_for_another_group_count_as_for_others() {
         let mut sample = golden::sample();
         sample.tasks[0].unit = Some("backup.service".into());
         let groups = grouped(sample, By::Unit, true);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn conservation_devices_and_files_add_up_to_all_that_was_written() {
+    fn conservation_devices_and_files_add_up_to_all_written_bytes() {
         let mut sample = golden::sample();
         sample.facts[1].device = (8, 16);
         let block = sample.system.block.as_mut().expect("traced");
@@ -270,14 +271,14 @@ mod tests {
                 block.write() + block.write_shared + rest.in_total()
             });
             assert_eq!(written.sum::<u64>(), all, "{by:?}");
-            let nowhere = groups.iter().find(|group| group.name.is_none());
-            let rest = nowhere.and_then(|group| group.unattributed);
+            let unnamed = groups.iter().find(|group| group.name.is_none());
+            let rest = unnamed.and_then(|group| group.unattributed);
             assert_eq!(rest.map(|rest| rest[Reason::Overflow]), Some(7));
         }
     }
 
     #[test]
-    fn a_device_knows_no_taskstats_and_no_dirty_pages() {
+    fn a_device_has_no_task_counters_and_no_pending_pages() {
         let groups = grouped(golden::sample(), By::Device, true);
         let device = named(&groups, "8:1");
         assert_eq!(device.tasks, 2);
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn of_some_tasks_only_their_own_bytes_are_shown() {
+    fn without_all_tasks_files_have_only_bytes_with_an_owner() {
         let groups = grouped(golden::sample(), By::File, false);
         assert_eq!(groups.len(), 1);
         assert!(named(&groups, "/srv/x").unattributed.is_none());

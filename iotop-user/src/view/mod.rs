@@ -1,4 +1,4 @@
-//! What the user asked to see of a Sample: the same steps for every output.
+//! Turns a sample into what the user asked to see. Every output takes the same steps.
 
 mod accumulate;
 mod device;
@@ -25,20 +25,20 @@ pub use group::{By, group};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
 
-/// How the collector's samples are selected and grouped before they are printed.
+/// How samples are filtered, grouped and added up before they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
-    /// Only tasks whose command matches.
+    /// Show only tasks whose command matches.
     pub filter: Option<Filter>,
-    /// Only these devices' I/O.
+    /// Show only these devices' I/O.
     pub device: Option<OnDevice>,
-    /// Groups instead of tasks.
+    /// Show groups instead of tasks.
     pub by: Option<By>,
-    /// Totals since the start instead of the interval's values.
+    /// Show totals since the start instead of the interval's values.
     pub accumulated: bool,
 }
 
-/// Some devices.
+/// The devices whose I/O is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnDevice {
     /// Their names, for messages and headers.
@@ -47,7 +47,7 @@ pub struct OnDevice {
     pub numbers: Vec<Number>,
 }
 
-/// Turns each interval's sample into the one that is shown.
+/// Turns each interval's sample into the sample that is shown.
 #[derive(Debug)]
 pub struct Viewer<'a> {
     wanted: &'a Wanted,
@@ -57,7 +57,7 @@ pub struct Viewer<'a> {
 }
 
 impl<'a> Viewer<'a> {
-    /// Nothing seen yet. `sys_root` is where devices have their names.
+    /// Starts before the first sample. Names of devices are read below `sys_root`.
     pub fn new(wanted: &'a Wanted, view: &'a View, sys_root: &Path) -> Viewer<'a> {
         Viewer {
             wanted,
@@ -84,25 +84,25 @@ impl<'a> Viewer<'a> {
     }
 }
 
-/// The steps from a sample of tasks to what is shown of it, in their order.
+/// The steps from a sample of tasks to the one that is shown, in this order.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
-    /// Only these devices' I/O.
+    /// Show only these devices' I/O.
     pub device: Option<&'a OnDevice>,
-    /// Only tasks whose command matches.
+    /// Show only tasks whose command matches.
     pub filter: Option<&'a Filter>,
-    /// Groups instead of tasks.
+    /// Show groups instead of tasks.
     pub by: Option<By>,
 }
 
 impl Steps<'_> {
-    /// Whether there are any.
+    /// True if there is any step.
     pub fn any(&self) -> bool {
         self.device.is_some() || self.filter.is_some() || self.by.is_some()
     }
 
-    /// Takes them. `whole`: no task was left out before or is by the filter, so that
-    /// groups may have what has no owner.
+    /// Takes the steps. `whole` says that no task is left out, neither by the filter nor
+    /// before: groups then contain bytes without an owner too.
     pub fn apply(&self, sample: &mut Sample, whole: bool, names: &mut DeviceNames) {
         if let Some(device) = self.device {
             on_device(sample, &device.numbers);
@@ -116,7 +116,7 @@ impl Steps<'_> {
     }
 }
 
-/// The facts that the steps after accumulation need.
+/// Which facts the steps after accumulation need.
 fn kept(view: &View) -> Kept {
     match (view.by, &view.device) {
         (Some(By::File), _) => Kept::All,
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::{collect::select::of_wanted, golden, view::OnDevice};
 
-    fn last(view: &View, samples: usize) -> Sample {
+    fn last_shown(view: &View, samples: usize) -> Sample {
         let wanted = Wanted::default();
         let mut viewer = Viewer::new(&wanted, view, Path::new("/nonexistent"));
         let mut last = viewer.of(golden::sample());
@@ -149,10 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn totals_of_groups_are_twice_an_interval_after_two() {
+    fn totals_of_groups_double_after_two_equal_intervals() {
         for by in [By::User, By::Cgroup, By::Device, By::File] {
-            let once = last(&accumulated(Some(by)), 1).groups.expect("grouped");
-            let twice = last(&accumulated(Some(by)), 2).groups.expect("grouped");
+            let once = last_shown(&accumulated(Some(by)), 1)
+                .groups
+                .expect("grouped");
+            let twice = last_shown(&accumulated(Some(by)), 2)
+                .groups
+                .expect("grouped");
             assert_eq!(once.len(), twice.len(), "{by:?}");
             for (once, twice) in once.iter().zip(&twice) {
                 assert_eq!(once.tasks, twice.tasks, "{by:?}");
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_of_a_device_are_its_own() {
+    fn totals_of_a_device_are_only_its_own() {
         let view = View {
             device: Some(OnDevice {
                 name: "sda".to_owned(),
@@ -173,12 +177,12 @@ mod tests {
             }),
             ..accumulated(None)
         };
-        let block = last(&view, 3).system.block.expect("traced");
+        let block = last_shown(&view, 3).system.block.expect("traced");
         assert_eq!(block.write, 3 * ((259 << 20) + 40960));
     }
 
     #[test]
-    fn a_devices_totals_are_those_of_all_tasks() {
+    fn a_devices_totals_include_tasks_that_are_not_shown() {
         let wanted = Wanted {
             pids: vec![900],
             ..Wanted::default()
@@ -200,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn of_filtered_tasks_no_group_has_bytes_of_nobody() {
+    fn groups_of_filtered_tasks_have_no_unattributed_bytes() {
         let view = View {
             by: Some(By::Device),
             filter: "^dd$".parse().ok(),
             ..View::default()
         };
-        let groups = last(&view, 1).groups.expect("grouped");
+        let groups = last_shown(&view, 1).groups.expect("grouped");
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].unattributed, None);
         assert_eq!(groups[0].block.expect("traced").write(), 256 << 20);

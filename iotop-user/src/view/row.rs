@@ -1,4 +1,4 @@
-//! A row of any output: a task or a group, and what a field may say of it.
+//! A row of an output, which is a task or a group, and the values that its fields may have.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub enum Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The task, if it is one.
+    /// The task, if the row is one.
     pub fn task(self) -> Option<&'a Task> {
         match self {
             Row::Task(task) => Some(task),
@@ -22,7 +22,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The group, if it is one.
+    /// The group, if the row is one.
     pub fn group(self) -> Option<&'a Group> {
         match self {
             Row::Task(_) => None,
@@ -38,7 +38,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// What the kernel half says.
+    /// The block I/O that the kernel half counted; `None` without eBPF.
     pub fn block(self) -> Option<&'a TaskBlock> {
         match self {
             Row::Task(task) => task.block.as_ref(),
@@ -47,21 +47,21 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What a field says of a row, before it is formatted.
+/// A field's value in a row, before it is formatted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Nobody knows, or there is none.
+    /// The value is not known, or there is none.
     Unknown,
     /// Bytes, nanoseconds, a count or an identifier.
     Number(u64),
     /// Yes or no.
     Flag(bool),
-    /// Text as it came, not escaped.
+    /// Text, not escaped.
     Word(Cow<'a, str>),
 }
 
 impl Value<'_> {
-    /// The number, if it is one.
+    /// The number, if the value is one.
     pub fn number(&self) -> Option<u64> {
         match self {
             Value::Number(number) => Some(*number),

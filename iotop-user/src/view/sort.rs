@@ -1,4 +1,4 @@
-//! The rows in the order they are shown.
+//! The order in which rows are shown.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -15,9 +15,9 @@ use crate::sample::Sample;
 /// What the rows are sorted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// The key.
+    /// The field to sort by.
     pub field: &'static Field,
-    /// Which way, if not the one that fits the field.
+    /// The direction; `None` is the field's default: text rises, all else falls.
     pub direction: Option<Direction>,
 }
 
@@ -32,19 +32,19 @@ impl fmt::Display for Sort {
     }
 }
 
-/// Which way.
+/// The direction of sorting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The smallest first, A to Z.
+    /// Smallest first, A to Z.
     Rising,
-    /// The largest first, Z to A.
+    /// Largest first, Z to A.
     Falling,
 }
 
 impl FromStr for Sort {
     type Err = NoField;
 
-    /// `KEY`, `+KEY` (rising) or `-KEY` (falling), as ps has it.
+    /// `KEY`, `+KEY` (rising) or `-KEY` (falling), as in ps.
     fn from_str(text: &str) -> Result<Sort, NoField> {
         let (direction, name) = if let Some(name) = text.strip_prefix('+') {
             (Some(Direction::Rising), name)
@@ -60,7 +60,7 @@ impl FromStr for Sort {
     }
 }
 
-/// The sample's groups, or its tasks where it has none, as they came.
+/// The sample's groups, or its tasks if it is not grouped, in the sample's order.
 pub fn rows(sample: &Sample) -> Vec<Row<'_>> {
     match &sample.groups {
         Some(groups) => groups.iter().map(Row::Group).collect(),
@@ -68,12 +68,12 @@ pub fn rows(sample: &Sample) -> Vec<Row<'_>> {
     }
 }
 
-/// By the key; what is not known comes last, whichever way.
+/// Sorts by a field. Unknown values come last in both directions.
 pub fn by_key(rows: &mut [Row], sort: &Sort) {
     rows.sort_by(|a, b| compare(*a, *b, sort));
 }
 
-/// Which of two rows comes first by the key.
+/// Compares two rows by a field. Unknown values come last in both directions.
 pub fn compare(a: Row, b: Row, sort: &Sort) -> Ordering {
     let known = match (sort.field.value(a), sort.field.value(b)) {
         (Value::Unknown, Value::Unknown) => Ordering::Equal,
@@ -85,39 +85,39 @@ pub fn compare(a: Row, b: Row, sort: &Sort) -> Ordering {
 }
 
 fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
-    let (rising, fitting) = match (a, b) {
+    let (rising, default) = match (a, b) {
         (Value::Number(a), Value::Number(b)) => (a.cmp(b), Direction::Falling),
         (Value::Flag(a), Value::Flag(b)) => (a.cmp(b), Direction::Falling),
         (Value::Word(a), Value::Word(b)) => (a.cmp(b), Direction::Rising),
-        // A field has one kind of value.
+        // Not reached: all values of a field are of one kind.
         _ => (Ordering::Equal, Direction::Rising),
     };
-    match direction.unwrap_or(fitting) {
+    match direction.unwrap_or(default) {
         Direction::Rising => rising,
         Direction::Falling => rising.reverse(),
     }
 }
 
-/// Those that moved most first.
+/// Sorts by [`weight`], heaviest first.
 pub fn by_weight(rows: &mut [Row]) {
     rows.sort_by_key(|row| (Reverse(weight(*row)), identity(*row)));
 }
 
-/// How much a row moved, made dirty or holds dirty, in bytes.
+/// How many bytes a row wrote, read, dirtied or has pending, added up.
 pub fn weight(row: Row) -> u64 {
     let block = row.block().copied().unwrap_or_default();
-    let nobodys = row.group().and_then(|group| group.unattributed);
+    let unattributed = row.group().and_then(|group| group.unattributed);
     let moved = [
         block.write() + block.write_shared,
         row.stats().write_bytes.unwrap_or(0),
         row.stats().read_bytes.unwrap_or(block.read),
         block.dirty_pending.unwrap_or(0),
-        nobodys.map_or(0, |part| part.in_total()),
+        unattributed.map_or(0, |part| part.in_total()),
     ];
     moved.into_iter().fold(0, u64::saturating_add)
 }
 
-/// What comes first among rows that are equal else.
+/// The order of rows that are otherwise equal.
 pub fn identity<'a>(row: Row<'a>) -> (Option<u32>, Option<&'a str>) {
     (
         row.task().map(|task| task.tid),
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn the_unknown_comes_last_whichever_way() {
+    fn unknown_values_come_last_in_both_directions() {
         assert_eq!(tids("prio").last(), Some(&1200));
         assert_eq!(tids("-prio").last(), Some(&1200));
         assert_eq!(tids("+lag")[..2], [900, 1200]);
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn a_key_that_is_not_a_field_is_refused() {
         for key in ["", "-", "+", "--tid", "no_such"] {
             assert!(key.parse::<Sort>().is_err(), "{key}");
         }
