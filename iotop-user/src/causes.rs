@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// The error's message and those of its causes, each once: some libraries
-/// repeat the cause in their own message.
+/// The error's message, followed by the messages of its causes. A cause that is already
+/// part of the text is skipped: some libraries repeat it in their own message.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -17,7 +17,7 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// The last of its causes.
+/// The message of the innermost cause.
 pub fn root(error: &dyn Error) -> String {
     let mut last = error;
     while let Some(next) = last.source() {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_said_once() {
+    fn every_cause_appears_once() {
         let error = Nested::Repeats(Box::new(Nested::Hides(Box::new(Nested::Inner))));
         assert_eq!(with_causes(&error), "outer: middle: inner");
         assert_eq!(root(&error), "inner");

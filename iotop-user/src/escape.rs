@@ -1,11 +1,12 @@
-//! Names come from hostile processes: nothing in them may move the cursor,
-//! start a new line or reverse the text.
+//! Escapes names. A hostile process can choose its name and files: no name may move the
+//! cursor, start a new line or reverse the text.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Makes control characters and such as change the direction of text visible.
+/// Replaces control characters, and characters that change the direction of text, by
+/// visible escapes.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    // Nearly every text, and command lines may be long.
+    // Fast path: most texts are plain ASCII, and command lines may be long.
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if is_plain || !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! The sample that the outputs' golden files are made of, and the comparison.
+//! The sample behind the outputs' golden files, and the comparison with them.
 
 use std::{
     collections::HashMap,
@@ -61,7 +61,7 @@ fn lag(pages: u64, avg: u64, max: u64) -> Option<Lag> {
     })
 }
 
-/// All pages in the class of their mean.
+/// A distribution with all pages in the class of their mean.
 fn spread(lag: Lag) -> Lags {
     let tick = Duration::from_millis(16);
     let ticks = lag.avg().as_millis() / tick.as_millis();
@@ -70,11 +70,11 @@ fn spread(lag: Lag) -> Lags {
     Lags { tick, pages }
 }
 
-/// What flushes are told of: a run of a worker that `sync` asked for.
+/// A [`flush::LookUp`] for tests: every run with the reason "sync" was asked for by `sync`.
 pub struct Named {
-    /// Two of the kernel's.
+    /// Two of the kernel's reasons.
     pub reasons: Reasons,
-    /// The run of every worker that began before the trace.
+    /// The run that began before the trace, for every flusher.
     pub begun_before: Option<FlushId>,
 }
 
@@ -123,8 +123,8 @@ impl flush::LookUp for Named {
     }
 }
 
-/// An exited dd whose 256 MiB a kworker flushed, a database of two threads,
-/// jbd2, and somebody with a hostile name.
+/// An exited dd whose 256 MiB a kworker flushed, a database with two threads, jbd2, and a task
+/// with a hostile name.
 pub fn sample() -> Sample {
     let mut dd = task(1200, 1200, "dd");
     dd.exited = true;
@@ -235,7 +235,7 @@ pub fn sample() -> Sample {
     }
 }
 
-/// The same machine without the kernel half and with delays not counted.
+/// The same machine without the kernel half and without delay accounting.
 pub fn without_ebpf() -> Sample {
     let mut sample = sample();
     sample.system.block = None;
@@ -253,14 +253,14 @@ pub fn without_ebpf() -> Sample {
     sample
 }
 
-/// A sample's groups, with devices by their numbers.
+/// The sample with groups. Devices have their numbers as names.
 pub fn grouped(mut sample: Sample, by: By) -> Sample {
     let mut names = DeviceNames::new(Path::new("/nonexistent"));
     group(&mut sample, by, &mut names, true);
     sample
 }
 
-/// Its NDJSON lines.
+/// The sample's NDJSON lines.
 pub fn lines(sample: &Sample) -> Vec<Value> {
     let text = json(sample, Some(By::User));
     assert!(text.ends_with('\n'));
@@ -269,21 +269,21 @@ pub fn lines(sample: &Sample) -> Vec<Value> {
         .collect()
 }
 
-/// Those of its tasks.
+/// The NDJSON lines of the sample's tasks.
 pub fn task_lines(sample: &Sample) -> Vec<Value> {
     let mut lines = lines(sample);
     lines.retain(|line| line["type"] == "task");
     lines
 }
 
-/// The same as text.
+/// The sample's NDJSON as text.
 pub fn json(sample: &Sample, by: Option<By>) -> String {
     let mut buffer = BytesMut::new();
     ndjson(sample, &sort::rows(sample), by, &mut buffer).expect("written");
     String::from_utf8(buffer.to_vec()).expect("UTF-8")
 }
 
-/// Nothing was lost, and taskstats was not listened to.
+/// No losses; exit records are not watched.
 fn watched() -> Lost {
     let mut lost = Lost::from(Loss::ALL.map(|loss| (loss, 0)));
     lost[Loss::ExitRecords] = None;
@@ -357,7 +357,7 @@ fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
 }
 
 #[test]
-fn text_accumulated_keeps_the_dead() {
+fn text_accumulated_keeps_exited_tasks() {
     let mut accumulator = Accumulator::new(Kept::None);
     let mut first = sample();
     accumulator.add(&mut first);
@@ -372,11 +372,11 @@ fn text_accumulated_keeps_the_dead() {
 }
 
 #[test]
-fn what_is_missing_is_said_once() {
+fn a_notice_is_printed_once() {
     let mut table = Table::new(Text::default(), TimeZone::UTC, vec!["no eBPF".to_owned()]);
-    let mut said = || block(&mut table, &without_ebpf()).contains("! no eBPF");
-    assert!(said());
-    assert!(!said());
+    let mut has_notice = || block(&mut table, &without_ebpf()).contains("! no eBPF");
+    assert!(has_notice());
+    assert!(!has_notice());
 }
 
 #[test]
@@ -422,8 +422,8 @@ fn every_row_has_as_many_words_before_the_command() {
     }
 }
 
-/// The golden sample with its flushes: dd's and the journal's metadata, and
-/// what walwriter wrote for its process.
+/// The golden sample with its flushes: dd's pages, the journal's metadata, the database's own
+/// fsync, and what walwriter submitted for its process.
 pub fn flushed() -> Sample {
     let mut sample = sample();
     sample.facts[0].flush = FlushId::NONE.next(2);
@@ -437,14 +437,14 @@ pub fn flushed() -> Sample {
 }
 
 #[test]
-fn explain_names_who_why_and_whose() {
+fn explain_names_submitter_reason_and_owners() {
     let notices = vec!["something is missing".to_owned()];
     let mut explain = Explain::new(TimeZone::UTC, notices, false);
     check("explain.txt", &explain.format(&flushed(), false));
     assert!(!explain.format(&flushed(), false).contains("missing"));
 }
 
-/// The golden sample with a spike that goes on or has ended.
+/// The golden sample with a spike that goes on (`open`) or has ended.
 pub fn spiked(open: bool) -> Sample {
     let mut sample = flushed();
     let mut spikes = Spikes::new(SpikeRule::default());
@@ -455,7 +455,7 @@ pub fn spiked(open: bool) -> Sample {
 }
 
 #[test]
-fn a_spike_is_told_when_it_is_over_and_at_the_end() {
+fn a_spike_is_printed_once_it_is_over_or_the_trace_ends() {
     let mut explain = Explain::new(TimeZone::UTC, Vec::new(), true);
     assert_eq!(explain.format(&spiked(true), false), "");
     check("spike.txt", &explain.format(&spiked(false), false));
@@ -484,7 +484,7 @@ fn ndjson_lines() {
 }
 
 #[test]
-fn text_of_chosen_fields_has_a_name_in_the_middle_as_one_word() {
+fn text_has_one_word_for_a_name_that_is_not_in_the_last_column() {
     let text = columns(&[
         "command",
         "buffer_read",
@@ -501,7 +501,7 @@ fn text_of_chosen_fields_has_a_name_in_the_middle_as_one_word() {
 }
 
 #[test]
-fn text_of_a_device_says_which() {
+fn text_of_a_device_names_it() {
     let mut sample = sample();
     sample.facts[2].device = (8, 16);
     sample.devices = by_device(&sample.facts);
