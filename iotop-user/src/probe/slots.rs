@@ -25,6 +25,9 @@ pub struct PageDeltas {
     pub cancelled: u64,
     /// Dirty now, not yet submitted.
     pub pending: u64,
+    /// Fewer than at the last look, whatever else happened: an audit may have found that
+    /// pages wait no longer.
+    pub fewer_pending: bool,
     /// Jiffies it had to sleep because too much was dirty.
     pub throttled: u64,
     /// How many times.
@@ -49,6 +52,8 @@ struct Record {
     /// Pages that the facts say were submitted.
     submitted: u64,
     cancelled: u64,
+    /// At the last look.
+    pending: u64,
     throttled: u32,
     throttles: u32,
     /// Live tags that were found to exist no longer (page migration).
@@ -181,10 +186,12 @@ impl Slots {
             dirtied,
             cancelled: owner.cancelled_pages.saturating_sub(record.cancelled),
             pending,
+            fewer_pending: pending < record.pending,
             throttled: grown(owner.throttled, record.throttled),
             throttles: grown(owner.throttles, record.throttles),
         };
         record.cancelled = owner.cancelled_pages;
+        record.pending = pending;
         record.throttled = owner.throttled;
         record.throttles = owner.throttles;
         if changed {
@@ -228,6 +235,7 @@ impl Record {
             cleaned: 0,
             submitted: 0,
             cancelled: 0,
+            pending: 0,
             throttled: 0,
             throttles: 0,
             lost_tags: 0,
@@ -319,6 +327,20 @@ mod tests {
         slots.look(SLOT, &owner, NAMED, start);
         let (deltas, step) = slots.look(SLOT, &owner, QUIET, later).expect("in use");
         assert_eq!((deltas.pending, step), (10, Step::Keep));
+    }
+
+    /// Its last line said 240 KiB for ever.
+    #[test]
+    fn that_pages_of_a_dead_task_wait_no_longer_is_worth_a_line() {
+        let start = Instant::now();
+        let mut slots = Slots::new();
+        let mut owner = dead_writer(1);
+        slots.look(SLOT, &owner, NAMED, start);
+        owner.cleaned_pages = 10;
+        let (deltas, _) = slots.look(SLOT, &owner, QUIET, start).expect("in use");
+        assert!(deltas.pending == 0 && deltas != PageDeltas::default());
+        let (deltas, _) = slots.look(SLOT, &owner, QUIET, start).expect("in use");
+        assert_eq!(deltas, PageDeltas::default());
     }
 
     #[test]
