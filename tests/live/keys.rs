@@ -27,7 +27,7 @@ pub fn all(stage: &Stage) -> Result<()> {
     };
     terminal.keys("c")?;
     terminal.wait_for("both", |text| rows(text) == [large, small])?;
-    // By TID, the newest first; then the other way around.
+    // By TID, the newest first, and then reversed.
     terminal.keys(&"\x1b[D".repeat(9))?;
     terminal.wait_for("by TID", |text| {
         rows(text) == [small, large] && text.contains("▼TID")
@@ -54,7 +54,7 @@ pub fn all(stage: &Stage) -> Result<()> {
     })?;
     terminal.keys("p?")?;
     terminal.wait_for("the help", |text| {
-        text.contains("KEYS") && text.contains("this help")
+        text.contains("KEYS") && text.contains("open the selected row")
     })?;
     terminal.keys("\x1b")?;
     let text = terminal.wait_for("processes", |text| {
@@ -79,9 +79,7 @@ pub fn priority(stage: &Stage) -> Result<()> {
         text.contains("be/0 to be/7, rt/0 to rt/7") || text.contains("none, idle")
     })?;
     terminal.keys("\x15idle\r")?;
-    terminal.wait_for("that it is done", |text| {
-        text.contains("has idle from now on")
-    })?;
+    terminal.wait_for("that it is done", |text| text.contains("now has idle"))?;
     let asked = std::process::Command::new("ionice")
         .args(["-p", &pid])
         .output()?;

@@ -36,7 +36,7 @@ fn app(settings: Settings) -> App {
     App::new(settings, Scope::default(), machine, TimeZone::UTC)
 }
 
-/// After two intervals, of which dd has the first one.
+/// Two intervals. dd is only in the first one.
 fn after_two(settings: Settings) -> App {
     let mut app = app(settings);
     app.sample(golden::flushed());
@@ -116,7 +116,7 @@ fn rows_with_an_exited_writer_and_its_flusher() {
 }
 
 #[test]
-fn an_exited_writer_stays_and_goes_when_it_is_not_wanted() {
+fn an_exited_writer_stays_until_a_key_hides_it() {
     let mut app = after_two(Settings::default());
     check("after_two", &mut app, USUAL);
     press(&mut app, "x");
@@ -124,7 +124,7 @@ fn an_exited_writer_stays_and_goes_when_it_is_not_wanted() {
 }
 
 #[test]
-fn without_ebpf_and_privilege_what_is_left_is_shown_and_what_is_missing_said() {
+fn without_ebpf_the_rest_is_shown_and_notices_say_what_is_missing() {
     let mut app = app(Settings::default());
     app.machine.notices = vec![
         Notice::NoEbpf("it needs CAP_BPF and CAP_PERFMON; run it with sudo".to_owned()),
@@ -138,7 +138,7 @@ fn without_ebpf_and_privilege_what_is_left_is_shown_and_what_is_missing_said() {
 }
 
 #[test]
-fn losses_are_a_line_that_stays() {
+fn losses_stay_on_a_line() {
     let mut app = app(Settings::default());
     let mut lossy = golden::flushed();
     lossy.system.lost[Loss::Facts] = Some(3);
@@ -169,7 +169,7 @@ fn rows_of_every_kind() {
 }
 
 #[test]
-fn a_tree_and_figures_of_both_kinds() {
+fn a_tree_and_rates_beside_totals() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "t");
@@ -180,7 +180,7 @@ fn a_tree_and_figures_of_both_kinds() {
 }
 
 #[test]
-fn a_detail_the_flushes_one_of_them_and_the_help() {
+fn the_detail_the_flushes_one_flush_and_the_help() {
     let mut app = after_two(Settings::default());
     app.sample(golden::spiked(true));
     press(&mut app, "w");
@@ -201,7 +201,7 @@ fn a_detail_the_flushes_one_of_them_and_the_help() {
 }
 
 #[test]
-fn a_line_that_is_typed_filters_at_once_and_esc_takes_it_back() {
+fn a_filter_applies_while_it_is_typed_and_esc_restores_the_old_one() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "/postgr");
@@ -213,7 +213,7 @@ fn a_line_that_is_typed_filters_at_once_and_esc_takes_it_back() {
         "{screen}"
     );
     assert_eq!(press(&mut app, "\n"), None);
-    assert!(app.message.is_some(), "what is wrong is said");
+    assert!(app.message.is_some(), "the error is shown");
     press(&mut app, "\u{1b}");
     assert!(app.scope.filter.is_none() && app.prompt.is_none());
     for (keys, wrong) in [
@@ -232,13 +232,13 @@ fn a_line_that_is_typed_filters_at_once_and_esc_takes_it_back() {
 }
 
 #[test]
-fn the_selected_row_is_followed_and_the_first_row_is_whichever_is_first() {
+fn the_selected_row_is_followed_and_home_follows_the_first_row() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     assert_eq!(selected(&app), Some(1200));
     press(&mut app, "↓↓");
     assert_eq!(selected(&app), Some(900));
-    // By TID, the same task is still the selected one.
+    // The selection follows the task, not its position.
     press(&mut app, "↑↓");
     app.sample(golden::flushed());
     assert_eq!(selected(&app), Some(900));
@@ -249,7 +249,7 @@ fn the_selected_row_is_followed_and_the_first_row_is_whichever_is_first() {
 }
 
 #[test]
-fn sorting_goes_from_column_to_column_and_turns_around() {
+fn arrow_keys_change_the_sort_column_and_r_reverses() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "→");
@@ -311,7 +311,7 @@ fn the_mouse_selects_opens_and_sorts() {
 }
 
 #[test]
-fn a_frozen_screen_stands_still_and_nothing_is_lost() {
+fn a_frozen_screen_does_not_change_and_loses_nothing() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "s");
@@ -333,7 +333,7 @@ fn a_frozen_screen_stands_still_and_nothing_is_lost() {
 }
 
 #[test]
-fn only_active_rows_are_asked_for_and_columns_are_hidden() {
+fn keys_request_active_rows_and_hide_columns() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     let effect = press(&mut app, "o");
@@ -357,7 +357,7 @@ fn only_active_rows_are_asked_for_and_columns_are_hidden() {
 }
 
 #[test]
-fn no_colour_means_none_and_every_colour_is_of_its_kind() {
+fn each_colour_setting_uses_only_its_own_colours() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     let colours = |app: &mut App, colors| {
@@ -382,7 +382,7 @@ fn no_colour_means_none_and_every_colour_is_of_its_kind() {
         let used = colours(&mut app, colors);
         assert!(!used.is_empty() && used.into_iter().all(is), "{colors:?}");
     }
-    // Without colours the selected row is still seen, and what has exited.
+    // Without colours, the selected row is still visible.
     let buffer = buffer(&mut app, PLAIN, USUAL);
     let reversed = buffer
         .content
@@ -392,7 +392,7 @@ fn no_colour_means_none_and_every_colour_is_of_its_kind() {
 }
 
 #[test]
-fn ascii_is_all_that_is_drawn_where_there_is_nothing_else() {
+fn an_ascii_theme_draws_only_ascii() {
     let ascii = Theme {
         colors: Colors::None,
         ascii: true,
@@ -406,7 +406,7 @@ fn ascii_is_all_that_is_drawn_where_there_is_nothing_else() {
 }
 
 #[test]
-fn a_screen_that_stood_still_before_the_first_interval_goes_on() {
+fn a_screen_frozen_before_the_first_interval_resumes() {
     let mut app = app(Settings::default());
     press(&mut app, "ss");
     app.sample(golden::flushed());
@@ -414,7 +414,7 @@ fn a_screen_that_stood_still_before_the_first_interval_goes_on() {
 }
 
 #[test]
-fn graphs_and_details_stay_as_they_are_while_the_screen_stands_still() {
+fn graphs_and_details_do_not_change_while_frozen() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "s\n");
@@ -427,11 +427,15 @@ fn graphs_and_details_stay_as_they_are_while_the_screen_stands_still() {
     let dd = RowKey::Task(golden::sample().tasks[0].key());
     press(&mut app, "s");
     let graph = app.histories.of(&dd, app.graph(), 99);
-    assert_eq!(graph, [256 << 20; 30], "and what was held back is there");
+    assert_eq!(
+        graph,
+        [256 << 20; 30],
+        "and the intervals of the freeze are there"
+    );
 }
 
 #[test]
-fn other_rows_have_their_history_at_once() {
+fn rows_of_another_kind_have_their_history_at_once() {
     let mut app = after_two(Settings::default());
     let caused = |app: &App, key: RowKey| app.histories.of(&key, app.graph(), 9);
     let dd = RowKey::Task(golden::sample().tasks[0].key());
@@ -446,7 +450,7 @@ fn other_rows_have_their_history_at_once() {
     assert_eq!(
         caused(&app, dd.clone()),
         before,
-        "a process is its leader's"
+        "a process has its leader's history"
     );
     press(&mut app, "b");
     let root = RowKey::Group(Some("root".into()));
@@ -456,7 +460,7 @@ fn other_rows_have_their_history_at_once() {
 }
 
 #[test]
-fn who_wrote_lately_stays_above_who_only_holds_dirty_pages() {
+fn a_task_that_wrote_lately_stays_above_one_that_only_has_dirty_pages() {
     let mut app = after_two(Settings::default());
     let mut third = golden::flushed();
     third.facts.clear();
@@ -479,7 +483,7 @@ fn who_wrote_lately_stays_above_who_only_holds_dirty_pages() {
 }
 
 #[test]
-fn a_key_of_the_table_does_nothing_where_nothing_is_seen_of_it() {
+fn a_key_of_the_table_does_nothing_on_other_pages() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "\nb");
@@ -489,14 +493,14 @@ fn a_key_of_the_table_does_nothing_where_nothing_is_seen_of_it() {
             .as_deref()
             .is_some_and(|said| said.contains("Esc"))
     );
-    // A terminal sends Esc and a key soon after it as one.
+    // A terminal sends Esc and a quick key after it as Alt and that key.
     app.key(KeyEvent::new(KeyCode::Char('b'), KeyModifiers::ALT));
     assert_eq!(app.place().page, Page::Table);
     assert_eq!(app.settings.group_by, GroupBy::Process);
 }
 
 #[test]
-fn only_what_is_written_for_others_is_listed_when_that_is_wanted() {
+fn the_page_of_flushes_can_list_only_writes_for_others() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     press(&mut app, "wo");
@@ -505,7 +509,7 @@ fn only_what_is_written_for_others_is_listed_when_that_is_wanted() {
         screen.contains("[kworker/u8:2]") && !screen.contains("postgres (PID 900)"),
         "{screen}"
     );
-    assert!(!app.settings.only, "the table is as it was");
+    assert!(!app.settings.only, "the table's setting is unchanged");
     press(&mut app, "o");
     assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("postgres (PID 900)"));
 }
@@ -523,7 +527,7 @@ fn eighty_columns_hold_the_header() {
 }
 
 #[test]
-fn that_delays_are_not_counted_is_not_said_when_a_key_has_turned_it_on() {
+fn the_notice_about_delays_goes_once_they_are_counted() {
     let mut app = app(Settings::default());
     app.machine.notices = vec![Notice::DelaysOff];
     let mut said = |sample| {
@@ -555,7 +559,7 @@ proptest! {
         }
         sample.paths.values_mut().for_each(|path| *path = name.as_str().into());
         app.sample(sample.clone());
-        // Settings are not written and no task is touched by these.
+        // Leave out the keys that write settings or change a task's priority.
         let keys: String = keys.chars().filter(|c| !matches!(c, 'W' | 'i' | 'I')).collect();
         for key in keys.chars() {
             press(&mut app, &key.to_string());
@@ -570,7 +574,7 @@ proptest! {
 }
 
 #[test]
-fn what_this_kernel_never_tells_of_io_max_is_said_only_while_a_limit_holds_back() {
+fn the_io_max_notice_is_shown_only_while_a_limit_holds_back() {
     let mut app = app(Settings::default());
     app.machine.notices = vec![Notice::IoMaxUnseen("who handed over is unknown".to_owned())];
     app.sample(golden::flushed());

@@ -1,7 +1,7 @@
 //! The live view.
 //!
-//! A thread samples, and the rest is one loop: a sample or a key changes the
-//! state, and then it is drawn. Nothing is looked up while drawing.
+//! A thread takes samples. Everything else is one loop: a sample or a key changes the
+//! state, then the screen is drawn. Drawing looks nothing up.
 
 mod draw;
 #[cfg(test)]
@@ -39,17 +39,18 @@ pub use state::{
     settings::{self, Settings},
 };
 
-/// The settings, with what the command line says instead.
+/// The settings of the configuration file, overridden by the command line.
 pub fn with_options(settings: Settings, live: &Live) -> Settings {
     let figures = match live.accumulated {
         true => Figures::Totals,
         false => settings.figures,
     };
-    // Fields are of the rows that are asked for in the same breath.
-    let of_fields = !live.columns.is_empty() || live.sort.is_some();
+    // `--fields` and `--sort` name fields of tasks unless `--group-by` says otherwise,
+    // so without it they imply rows by thread.
+    let names_fields = !live.columns.is_empty() || live.sort.is_some();
     let by = live
         .group_by
-        .or_else(|| of_fields.then_some(GroupBy::Thread));
+        .or_else(|| names_fields.then_some(GroupBy::Thread));
     Settings {
         delay: live
             .delay
@@ -67,7 +68,7 @@ pub fn with_options(settings: Settings, live: &Live) -> Settings {
     }
 }
 
-/// What the live view needs of the collector.
+/// What the live view asks the collector for.
 pub fn wanted(settings: &Settings, live: &Live) -> Wanted {
     Wanted {
         rows: wanted_rows(settings),
@@ -78,11 +79,12 @@ pub fn wanted(settings: &Settings, live: &Live) -> Wanted {
     }
 }
 
-/// Shows intervals until the user has seen enough.
+/// Runs the live view until the user quits, a signal ends it, or all requested
+/// iterations are shown.
 ///
 /// # Errors
 ///
-/// A source can't be read any more, or the terminal can't be used.
+/// A source can no longer be read, or the terminal can't be used.
 pub async fn run(
     collector: Collector,
     live: Live,
@@ -101,7 +103,8 @@ pub async fn run(
         app.open(Page::Log);
     }
     let mut signals = Signals::new().context("waiting for signals")?;
-    let mut sampler = Sampler::start(collector, app.delay()).context("starting a thread")?;
+    let mut sampler =
+        Sampler::start(collector, app.delay()).context("starting the collector's thread")?;
     let mut screen = Screen::enter().context("taking over the terminal")?;
     let mut events = EventStream::new();
     let mut left = live.iterations;
@@ -120,12 +123,12 @@ pub async fn run(
             return Ok(());
         }
         let effect = tokio::select! {
-            // A key is answered before the next sample is looked at.
+            // `biased`: signals and keys are handled before the next sample.
             biased;
             signal = signals.next() => match signal {
                 Signal::End => return Ok(()),
                 Signal::Stop => {
-                    screen.suspend().context("going on")?;
+                    screen.suspend().context("resuming after a stop")?;
                     None
                 }
                 Signal::Continued => Some(Effect::Redraw),
@@ -151,7 +154,7 @@ pub async fn run(
             None => {}
             Some(Effect::Quit) => return Ok(()),
             Some(Effect::Ask(request)) => sampler.ask(request),
-            Some(Effect::Redraw) => screen.again().context("drawing anew")?,
+            Some(Effect::Redraw) => screen.again().context("redrawing the screen")?,
             Some(Effect::Suspend) => stop_all(),
         }
     }
@@ -165,8 +168,8 @@ fn take(app: &mut App, event: Event) -> Option<Effect> {
     }
 }
 
-/// As the terminal does for ^Z: the whole job, sudo and such too. Our own part
-/// of it comes back as a signal.
+/// Stops the whole process group, `sudo` included, as the terminal does for ^Z. This
+/// process gets the signal too, and handles it in the loop.
 fn stop_all() {
     // SAFETY: kill takes plain numbers.
     unsafe { libc::kill(0, libc::SIGTSTP) };

@@ -1,4 +1,4 @@
-//! The collector in a thread of its own, so that no key waits for it.
+//! Runs the collector in its own thread, so that keys never wait for it.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -14,25 +14,26 @@ use crate::{
     sample::Sample,
 };
 
-/// How often freed memory is given back to the kernel at least; it is first after the
-/// first sample, for which every task's names are looked up.
+/// Freed memory goes back to the kernel at least this often, and right after the first
+/// sample, which looks up the names of all tasks.
 const GIVE_BACK: Duration = Duration::from_secs(60);
-/// It is at once after an interval in which so many bytes came to be in memory: most
-/// of them are the holes that an interval with thousands of files leaves.
+/// It also goes back as soon as resident memory has grown by this many bytes since the
+/// last time. Most of such growth is holes in the heap, left by an interval with
+/// thousands of files.
 const GROWN: u64 = 1 << 20;
 
-/// What the view may ask for.
+/// A request of the live view to the collector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Request {
-    /// So long between two samples.
+    /// Set the time between two samples.
     Delay(Duration),
-    /// These tasks are worth a row.
+    /// Set which tasks get a row.
     Rows(Rows),
-    /// A sample now.
+    /// Take a sample now.
     Now,
 }
 
-/// The thread.
+/// The collector's thread.
 pub struct Sampler {
     requests: Option<mpsc::Sender<Request>>,
     samples: tokio_mpsc::Receiver<Result<Sample, CollectError>>,
@@ -40,11 +41,11 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
     ///
-    /// There can't be another thread.
+    /// The thread can't be created.
     pub fn start(collector: Collector, delay: Duration) -> std::io::Result<Sampler> {
         let (requests, asked) = mpsc::channel();
         let (give, samples) = tokio_mpsc::channel(1);
@@ -58,7 +59,7 @@ impl Sampler {
         })
     }
 
-    /// Asks for something. Where the thread has ended, [`Sampler::next`] tells.
+    /// Sends a request. If the thread has ended, [`Sampler::next`] reports that.
     pub fn ask(&self, request: Request) {
         if let Some(requests) = &self.requests {
             let _ = requests.send(request);
@@ -101,7 +102,8 @@ fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         collector.gather();
-        // While the view can't draw, a terminal hangs say, the interval goes on.
+        // While the view can't draw, for example because a terminal hangs, the current
+        // interval gets longer.
         let Ok(place) = give.try_reserve() else {
             if give.is_closed() {
                 return;

@@ -1,4 +1,4 @@
-//! The terminal: taken over, and given back however the program ends.
+//! Takes over the terminal, and restores it however the program ends.
 
 use std::{
     io::{self, Stdout, Write as _, stdout},
@@ -20,46 +20,47 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. A panic gives it back before its message is
+    /// Takes over the terminal. A panic restores it before the panic message is
     /// printed.
     ///
     /// # Errors
     ///
-    /// It is none, or it is gone.
+    /// There is no terminal, or it is gone.
     pub fn enter() -> io::Result<Screen> {
         let message = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            give_back();
+            restore();
             message(panic);
         }));
-        take_over().inspect_err(|_| give_back())?;
+        take_over().inspect_err(|_| restore())?;
         Ok(Screen {
             terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
         })
     }
 
-    /// Stops this program as ^Z does, and goes on when it is continued.
+    /// Restores the terminal and stops this process, as ^Z does. Takes the terminal
+    /// over again once SIGCONT continues the process.
     ///
     /// # Errors
     ///
     /// The terminal is gone.
     pub fn suspend(&mut self) -> io::Result<()> {
-        give_back();
+        restore();
         // SAFETY: raise takes a plain number. SIGSTOP can't be caught, so this
-        // returns when somebody sent SIGCONT.
+        // returns once SIGCONT has arrived.
         unsafe { libc::raise(libc::SIGSTOP) };
         self.again()
     }
 
-    /// Takes the terminal over once more, and draws all of it.
+    /// Takes the terminal over again. The next draw repaints the whole screen.
     ///
     /// # Errors
     ///
     /// The terminal is gone.
     pub fn again(&mut self) -> io::Result<()> {
         take_over()?;
-        // Terminal::clear asks the terminal for the cursor, and the answer
-        // would be read as keys.
+        // Terminal::clear would ask the terminal for the cursor's position, and the
+        // answer would be read as keys.
         let size = self.terminal.size()?;
         self.terminal
             .resize(Rect::new(0, 0, size.width, size.height))
@@ -68,7 +69,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
@@ -77,8 +78,8 @@ fn take_over() -> io::Result<()> {
     execute!(stdout(), EnterAlternateScreen, EnableMouseCapture)
 }
 
-/// As far as it is still there.
-fn give_back() {
+/// Restores the terminal. Errors are ignored: it may be gone.
+fn restore() {
     let _ = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
     let _ = stdout().flush();

@@ -1,4 +1,4 @@
-//! One row: who it is, what it did and where it went.
+//! Draws the detail page: what the row is, what it did and where its bytes went.
 
 use ratatui::text::{Line, Span};
 
@@ -13,7 +13,7 @@ use crate::{
     view::{Row, fields},
 };
 
-/// Files and such that are named.
+/// At most this many files, owners, submitters and devices are listed.
 const NAMED: usize = 40;
 
 pub(super) fn draw(

@@ -2,7 +2,7 @@
 
 use ratatui::symbols::bar;
 
-/// One character a value, the newest to the right.
+/// A graph of one line: one character per value, the newest to the right.
 pub fn line(values: &[u64], width: usize, bars: &bar::Set<'static>) -> String {
     let most = values.iter().copied().max().unwrap_or(0);
     let from = values.len().saturating_sub(width);
@@ -11,13 +11,13 @@ pub fn line(values: &[u64], width: usize, bars: &bar::Set<'static>) -> String {
     line
 }
 
-/// Several lines high: each value as a column, from the top line down.
+/// A graph of several lines: each value is a column. The top line comes first.
 pub fn area(values: &[u64], width: usize, height: usize, bars: &bar::Set<'static>) -> Vec<String> {
     let most = values.iter().copied().max().unwrap_or(0).max(1);
     let from = values.len().saturating_sub(width);
     let eighths = |value: u64| {
         let eighths = (value as f64 * (height * 8) as f64 / most as f64).round() as usize;
-        // What is not 0 is seen.
+        // A value that is not 0 is visible.
         eighths.max(usize::from(value != 0))
     };
     let line = |below: usize| {

@@ -1,4 +1,4 @@
-//! What holds for the machine: the lines above the table.
+//! Draws the lines above the table: the figures of the whole machine.
 
 use ratatui::{
     style::Style,
@@ -21,28 +21,28 @@ use crate::{
     },
 };
 
-/// From this height on there is all.
+/// Smallest height that shows all lines.
 const FULL: u16 = 24;
-/// From this height on there is memory.
+/// Smallest height that shows the memory line.
 const MEDIUM: u16 = 16;
-/// From this width on lines are written out.
+/// Smallest width of lines without abbreviations.
 const WIDE: u16 = 78;
-/// And from this one on with all percentages.
+/// Smallest width that shows all percentages.
 const ROOMY: u16 = 100;
 /// Lines of the machine's graph.
 const GRAPH: usize = 3;
 
-/// As little as can be.
-pub(super) fn brief(canvas: &mut Canvas<'_, '_>, app: &App) {
+/// The shortest header: the title and the problems.
+pub(super) fn short(canvas: &mut Canvas<'_, '_>, app: &App) {
     title(canvas, app);
-    troubles(canvas, app);
+    problems(canvas, app);
 }
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     title(canvas, app);
     let Some(shown) = &app.shown else {
         canvas.line(Line::raw("the first interval has not ended yet"));
-        return troubles(canvas, app);
+        return problems(canvas, app);
     };
     let sample = &shown.sample;
     let scale = Scale {
@@ -60,7 +60,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
         disks(canvas, app);
         history(canvas, app);
     }
-    troubles(canvas, app);
+    problems(canvas, app);
 }
 
 fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
@@ -130,7 +130,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     }
 }
 
-/// The sum of the rows beside what the kernel says of the whole machine.
+/// The sum of the rows, and below it the kernel's figures for the whole machine.
 fn io(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
     let system = &sample.system;
     let sum = |sum: TaskCounters, task: &SharedTask| sum + task.stats;
@@ -162,7 +162,7 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
         _ => String::new(),
     };
     let rate = |part: fn(&BlockTotals) -> u64| scale.rate(block.map(part));
-    let nobodys = |block: &BlockTotals| block.unattributed.in_total();
+    let unattributed = |block: &BlockTotals| block.unattributed.in_total();
     let roomy = canvas.area.width >= ROOMY;
     let share_if_roomy = |part| if roomy { share(part) } else { String::new() };
     let on = app.scope.device.as_ref().map(|_| "On the device: ");
@@ -182,11 +182,11 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
             Span::styled(format!("{}{}", rate(shared), share_if_roomy(shared)), owned),
             Span::raw(format!("{between}Unattributed: ")),
             Span::styled(
-                format!("{}{}", rate(nobodys), share_if_roomy(nobodys)),
+                format!("{}{}", rate(unattributed), share_if_roomy(unattributed)),
                 none,
             ),
             Span::raw(block.map_or(String::new(), |block| {
-                why_nobodys(&block.unattributed, scale)
+                unattributed_reasons(&block.unattributed, scale)
             })),
         ],
         false => vec![
@@ -196,14 +196,15 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
                 owned,
             ),
             Span::raw(" nobody's "),
-            Span::styled(rate(nobodys), none),
+            Span::styled(rate(unattributed), none),
         ],
     };
     canvas.line(Line::from(line));
 }
 
-/// The reasons. Of a single one the figure has been said.
-fn why_nobodys(of: &Unattributed, scale: &Scale) -> String {
+/// The reasons in brackets. A single reason has no figure, because the sum before it is
+/// the same.
+fn unattributed_reasons(of: &Unattributed, scale: &Scale) -> String {
     let reasons = reasons(of, scale);
     let all = format!(" {})", scale.rate(Some(of.in_total())));
     match reasons.strip_suffix(&all) {
@@ -212,7 +213,8 @@ fn why_nobodys(of: &Unattributed, scale: &Scale) -> String {
     }
 }
 
-/// Dirty page cache as a bar up to the limit at which writers are held back.
+/// Dirty page cache as a bar. It ends at the limit at which the kernel throttles
+/// writers.
 fn memory(canvas: &mut Canvas<'_, '_>, sample: &Sample, scale: &Scale, wide: bool) {
     let system = &sample.system;
     let level = |bytes: Option<u64>| match bytes {
@@ -277,13 +279,13 @@ fn bar(dirty: u64, background: u64, limit: u64, length: usize) -> (usize, usize)
 }
 
 fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
-    // Never totals: who is busy is so now.
+    // Never totals: the line says which disks are busy now.
     let Some(sample) = &app.interval else { return };
     let seconds = sample.interval.as_secs_f64().max(0.001);
     let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, false));
     let idle = |disk: &&Disk| disk.read == 0 && disk.write == 0 && disk.busy.is_zero();
     let mut disks: Vec<_> = sample.disks.iter().filter(|disk| !idle(disk)).collect();
-    // The busiest have room, and none jumps from place to place.
+    // The busiest disks get the room, in an order that does not change with load.
     disks.sort_by_key(|disk| (std::cmp::Reverse(disk.busy), disk.number));
     let mut said = Vec::new();
     let mut room = usize::from(canvas.area.width).saturating_sub(7);
@@ -318,7 +320,8 @@ fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
     canvas.line(Line::from(line));
 }
 
-/// The machine's writes: what has an owner below, all above it.
+/// The machine's writes as a graph. The colour of a column says whether more of its
+/// bytes have an owner or have none.
 fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
     let label = 22;
     let width = usize::from(canvas.area.width).saturating_sub(label);
@@ -344,24 +347,25 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
         let mut line = vec![Span::styled(format!("{label_text:<label$}"), DIM)];
         for (at, symbol) in row.chars().enumerate() {
             let moment = at.checked_sub(blank).and_then(|at| moments.get(at));
-            // A column is of its larger part.
-            let mine = moment.is_some_and(|moment| 2 * moment.owned >= moment.write);
+            // A column has the colour of its larger part.
+            let mostly_owned = moment.is_some_and(|moment| 2 * moment.owned >= moment.write);
             line.push(Span::styled(
                 symbol.to_string(),
-                if mine { owned } else { none },
+                if mostly_owned { owned } else { none },
             ));
         }
         canvas.line(Line::from(line));
     }
 }
 
-/// What was lost and what is missing: one line that is never left out.
-fn troubles(canvas: &mut Canvas<'_, '_>, app: &App) {
+/// What was lost and what is missing, on one line that is never left out.
+fn problems(canvas: &mut Canvas<'_, '_>, app: &App) {
     let mut said = Vec::new();
     if let Some(lost) = losses_named(&app.lost) {
         said.push(format!("lost so far: {lost}; figures are incomplete"));
     }
-    // No more after its key was pressed, and not where a row is worth more.
+    // Hides the notice about delay accounting once delays are counted, and on low
+    // screens, where a row is worth more.
     let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
     let matters = |notice: &&Notice| match notice {
         Notice::DelaysOff => !counts,

@@ -24,7 +24,7 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         ]));
     }
     lines.push(Line::raw(
-        "  Mouse: a row chooses it, again opens it; a column's name sorts by it.",
+        "  Mouse: click a row to select it, again to open it; a column's name to sort by it.",
     ));
     lines.push(Line::raw(""));
     lines.push(Line::styled(

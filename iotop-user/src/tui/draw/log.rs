@@ -1,4 +1,4 @@
-//! The flushes and spikes, one a line.
+//! Draws the flushes and spikes, one per line.
 
 use ratatui::text::{Line, Span};
 
@@ -50,7 +50,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
         canvas.line(Line::styled(why, DIM));
         return places;
     }
-    // The chosen one stays in the middle.
+    // Keep the selected line in the middle.
     places.first = at
         .saturating_sub(lines / 2)
         .min(length.saturating_sub(lines));

@@ -1,4 +1,4 @@
-//! Drawing: from the state to the screen, with nothing looked up.
+//! Draws the state on the screen. Drawing looks nothing up.
 
 mod detail;
 mod graph;
@@ -22,12 +22,12 @@ use super::{
 };
 use crate::tui::state::places::Places;
 
-/// From this height on a detail has the whole header above it.
+/// Smallest height at which the detail page has the full header.
 const ROOMY: u16 = 30;
-/// The smallest screen that is drawn on.
+/// The smallest screen that is drawn on: width and height.
 const SMALLEST: (u16, u16) = (40, 10);
 
-/// Draws all.
+/// Draws the whole screen, and returns where things are.
 pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     let area = frame.area();
     let mut canvas = Canvas {
@@ -42,9 +42,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         return Places::default();
     }
     match app.place().page {
-        // Texts need the room.
-        Page::Entry(_) | Page::Help => header::brief(&mut canvas, app),
-        Page::Detail(..) if area.height < ROOMY => header::brief(&mut canvas, app),
+        // Pages of text need the room.
+        Page::Entry(_) | Page::Help => header::short(&mut canvas, app),
+        Page::Detail(..) if area.height < ROOMY => header::short(&mut canvas, app),
         _ => header::draw(&mut canvas, app),
     }
     let bottom = area.bottom() - 1;
@@ -67,7 +67,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     places
 }
 
-/// Where lines are put, one below the other.
+/// The screen, filled line by line from the top.
 struct Canvas<'a, 'b> {
     frame: &'a mut Frame<'b>,
     theme: Theme,
@@ -76,7 +76,7 @@ struct Canvas<'a, 'b> {
 }
 
 impl Canvas<'_, '_> {
-    /// The next line; cut at the edge.
+    /// Draws the next line, cut at the edge.
     fn line(&mut self, line: Line<'_>) {
         if self.y < self.area.bottom() {
             let Rect { x, width, .. } = self.area;
@@ -100,14 +100,14 @@ const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-/// The chosen line, in one look from edge to edge.
+/// The selected line, in one style from edge to edge.
 fn chosen_line(line: Line<'_>) -> Line<'_> {
     let spans = line.spans.into_iter();
     let spans: Vec<Span<'_>> = spans.map(|span| span.style(CHOSEN)).collect();
     Line::from(spans).style(CHOSEN)
 }
 
-/// Lines that can be moved through.
+/// Draws lines that can be scrolled.
 fn scrolled(canvas: &mut Canvas<'_, '_>, app: &App, lines: Vec<Line<'_>>, bottom: u16) -> Places {
     let places = Places {
         top: canvas.y,
@@ -122,7 +122,7 @@ fn scrolled(canvas: &mut Canvas<'_, '_>, app: &App, lines: Vec<Line<'_>>, bottom
     Places { first, ..places }
 }
 
-/// What is asked for, what was said, or the most useful keys.
+/// Draws the last line: the prompt, the message or the most useful keys.
 fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
     canvas.y = bottom;
     let width = usize::from(canvas.area.width);
@@ -133,7 +133,7 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
             .as_deref()
             .map(|message| format!("   {message}"));
         let label = prompt.asked.label();
-        // The end of what is typed is always visible.
+        // The end of the typed text is always visible.
         let room = width.saturating_sub(text.width() + 1);
         let label = if label.width() > room { "> " } else { label };
         let line = Line::from(vec![
@@ -198,10 +198,10 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
     canvas.line(Line::from(spans));
 }
 
-/// What stands before the rest of a line that is too long.
+/// Indentation of the continued lines of an entry's text.
 const WRAPPED: &str = "                    ";
 
-/// As many lines as a text needs; words are cut where they are too long.
+/// Wraps a text into lines. A word that is longer than a line is cut.
 fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -230,7 +230,7 @@ fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
     }
 }
 
-/// As much of the beginning as so many columns hold, and how many it takes.
+/// The beginning of `text` that fits in `room` columns, and the width that it takes.
 fn start_of(text: &str, room: usize) -> (&str, usize) {
     let mut taken = 0;
     for (at, c) in text.char_indices() {
@@ -243,7 +243,7 @@ fn start_of(text: &str, room: usize) -> (&str, usize) {
     (text, taken)
 }
 
-/// As much of the end.
+/// The end of `text` that fits in `room` columns.
 fn end_of(text: &str, room: usize) -> &str {
     let mut taken = 0;
     for (at, c) in text.char_indices().rev() {
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_goes_on_below() {
+    fn a_long_line_is_wrapped() {
         assert_eq!(
             wrapped("  one two three", 9, "    "),
             ["  one two", "    three"]

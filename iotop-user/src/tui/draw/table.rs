@@ -1,4 +1,4 @@
-//! The rows.
+//! Draws the table of rows.
 
 use ratatui::{
     style::{Modifier, Style},
@@ -51,7 +51,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     places
 }
 
-/// The first visible row, so that the chosen one is visible.
+/// The first visible row. It is chosen so that the selected row is visible.
 fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
     before
         .min(chosen)
@@ -158,7 +158,7 @@ fn graph_header(app: &App, width: u16) -> String {
     }
 }
 
-/// A figure; what is nothing is not in the way.
+/// A figure. Zero and unknown are dimmed, so that they are not in the way.
 fn figure(
     canvas: &Canvas<'_, '_>,
     field: &Field,
@@ -171,7 +171,8 @@ fn figure(
         cell,
         "-" | "0B/s" | "0B" | "0.00%" | "0.0/s" | "0.00K/s" | "0.00K" | "0"
     );
-    // What a task did before it exited is not dimmed.
+    // Of an exited task only words and numbers that identify it are dimmed, not what it
+    // did.
     let tone = match field.header {
         _ if field.is_word() => style,
         _ if nothing => style.patch(DIM),
@@ -184,7 +185,7 @@ fn figure(
     Span::styled(text, tone)
 }
 
-/// The row's name, below the tree's lines, with whom it writes for.
+/// The row's name, after the lines of the tree and before whose data it writes.
 fn named(
     canvas: &Canvas<'_, '_>,
     app: &App,
@@ -253,7 +254,7 @@ fn named(
     spans
 }
 
-/// Words to the left, numbers to the right, nothing wider than its column.
+/// Aligns words left and numbers right, and cuts what is wider than its column.
 fn padded(text: &str, width: usize, left: bool) -> String {
     let (text, taken) = start_of(text, width);
     debug_assert_eq!(taken, text.width());

@@ -1,7 +1,7 @@
-//! Colours and characters: as many as the terminal has.
+//! Colours and characters, limited to those that the terminal has.
 //!
-//! No colour of ours needs a dark or a light background: the text is the
-//! terminal's own, and what is coloured lies midway between black and white.
+//! The colours work on dark and on light backgrounds: plain text keeps the terminal's
+//! own colour, and every tone lies midway between black and white.
 
 use std::{borrow::Cow, env};
 
@@ -15,26 +15,26 @@ use crate::tui::state::settings::{Characters, Colors};
 /// How things look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    /// How many colours there are; never [`Colors::Auto`].
+    /// Which colours to use; never [`Colors::Auto`].
     pub colors: Colors,
     /// ASCII only.
     pub ascii: bool,
 }
 
-/// What is coloured.
+/// What a colour stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// What has an owner.
+    /// Bytes with an owner.
     Owned,
-    /// What has none.
+    /// Bytes without an owner.
     Nobodys,
-    /// What is read.
+    /// Bytes read.
     Read,
-    /// What the user should look at.
+    /// What needs the user's attention.
     Alarm,
 }
 
-/// Of each tone: the terminal's own, one of 256, and in 24 bits.
+/// Each tone as one of the terminal's 16 colours, one of 256, and in 24 bits.
 const TONES: [(Tone, Color, u8, [u8; 3]); 4] = [
     (Tone::Owned, Color::Green, 28, [0x0b, 0x84, 0x45]),
     (Tone::Nobodys, Color::Magenta, 133, [0xb0, 0x55, 0xb0]),
@@ -43,7 +43,7 @@ const TONES: [(Tone, Color, u8, [u8; 3]); 4] = [
 ];
 
 impl Theme {
-    /// What the settings say, and where they don't what the environment does.
+    /// Follows the settings, and the environment for settings that are `Auto`.
     pub fn new(colors: Colors, characters: Characters) -> Theme {
         let variable = |name: &str| env::var(name).unwrap_or_default();
         Theme {
@@ -77,7 +77,8 @@ impl Theme {
         }
     }
 
-    /// A name that moves no cursor, in the characters there are.
+    /// A name without characters that could move the cursor, in ASCII if the terminal
+    /// has nothing else.
     pub fn text(self, text: &str) -> Cow<'_, str> {
         let escaped = crate::escape::escape(text);
         if !self.ascii || escaped.is_ascii() {
@@ -109,7 +110,7 @@ impl Theme {
         }
     }
 
-    /// Where a column is sorted by: falling and rising.
+    /// Marks of the sort column: falling and rising.
     pub fn arrows(self) -> (char, char) {
         if self.ascii {
             ('v', '^')
@@ -118,7 +119,8 @@ impl Theme {
         }
     }
 
-    /// The lines of a tree: past a branch, nothing, to a branch, to the last.
+    /// The parts of a tree's lines: past a branch, blank, to a branch, to the last
+    /// branch.
     pub fn branches(self) -> [&'static str; 4] {
         if self.ascii {
             ["| ", "  ", "|-", "`-"]
@@ -128,7 +130,8 @@ impl Theme {
     }
 }
 
-/// <https://no-color.org>; COLORTERM as terminals set it; terminfo's names.
+/// NO_COLOR as <https://no-color.org> says, COLORTERM as terminals set it, and TERM by
+/// the names of terminfo.
 fn detected(variable: impl Fn(&str) -> String) -> Colors {
     if !variable("NO_COLOR").is_empty() {
         return Colors::None;
@@ -143,7 +146,7 @@ fn detected(variable: impl Fn(&str) -> String) -> Colors {
     }
 }
 
-/// The first of them that is set decides (locale(7)).
+/// The first of these variables that is set decides (locale(7)).
 fn is_utf8(variable: impl Fn(&str) -> String) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(variable);
     let locale = locale.into_iter().find(|value| !value.is_empty());
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_tells_how_many_colours_there_are() {
+    fn the_environment_selects_the_colours() {
         for (set, colors) in [
             (&[("TERM", "xterm-256color")][..], Colors::Indexed),
             (
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_locale_tells_which_characters_there_are() {
+    fn the_locale_selects_the_characters() {
         assert!(is_utf8(environment(&[("LANG", "de_DE.UTF-8")])));
         assert!(is_utf8(environment(&[
             ("LC_CTYPE", "C.utf8"),

@@ -1,4 +1,4 @@
-//! What the keys do.
+//! Handles keys.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -20,10 +20,10 @@ use crate::{
 };
 
 impl App {
-    /// Takes a key.
+    /// Handles a key.
     pub fn key(&mut self, event: KeyEvent) -> Option<Effect> {
         if event.modifiers.contains(KeyModifiers::ALT) {
-            // Esc and a key soon after it arrive like this.
+            // A terminal sends Esc followed quickly by a key as Alt and that key.
             self.key(KeyCode::Esc.into());
             let modifiers = event.modifiers.difference(KeyModifiers::ALT);
             return self.key(KeyEvent { modifiers, ..event });
@@ -42,7 +42,7 @@ impl App {
             return None;
         }
         if *page != Page::Table && action.is_of_table() {
-            self.say("that key is the table's: Esc goes back to it");
+            self.say("that key works only in the table; Esc goes back to it");
             return None;
         }
         if action == Action::Column {
@@ -88,7 +88,7 @@ impl App {
             Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
             Action::Graph => self.next_graph(),
             Action::AllColumns => self.settings.hidden.clear(),
-            // Which one is in the key.
+            // Handled in `key`, which knows the digit.
             Action::Column => {}
             Action::Filter => {
                 let filter = self.scope.filter.as_ref();
@@ -117,7 +117,9 @@ impl App {
             Action::Delay => self.ask(Asked::Delay, String::new()),
             Action::Priority => match self.selected_task() {
                 Some(_) => self.ask(Asked::Priority, String::new()),
-                None => self.say("an I/O priority is of a task: go to one (b changes the rows)"),
+                None => {
+                    self.say("only a task has an I/O priority: press b until the rows are tasks")
+                }
             },
             Action::Freeze => {
                 if self.frozen {
@@ -131,7 +133,7 @@ impl App {
         None
     }
 
-    /// Changes what is asked of the collector, too.
+    /// Changes a setting, and what the collector is asked for if that depends on it.
     fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Option<Effect> {
         let before = (wanted_rows(&self.settings), self.settings.group_by);
         change(&mut self.settings);
@@ -174,7 +176,7 @@ impl App {
             Graph::Off => Graph::Caused,
         };
         let shows = match self.graph() {
-            Graph::Caused => "bytes written because of it",
+            Graph::Caused => "bytes written because of the row",
             Graph::Read => "bytes read from storage",
             Graph::Dirtied => "page cache made dirty, and direct writes",
             Graph::Io => "time spent waiting for block I/O",
@@ -235,12 +237,12 @@ impl App {
         };
         let all = columns::all(&self.settings, self.known());
         let at = digit.and_then(|digit| (digit as usize).checked_sub(1));
-        // The last one is the row's name.
+        // The last column is the row's name, which always stays.
         let Some(field) = at
             .and_then(|at| all.get(at))
             .filter(|_| at != Some(all.len() - 1))
         else {
-            self.say("there is no such column to hide");
+            self.say("no column with that number can be hidden");
             return;
         };
         let hidden = &mut self.settings.hidden;
@@ -270,7 +272,7 @@ impl App {
         self.message = None;
         match typed {
             Typed::More => {
-                // What is found so far is seen while one types.
+                // The filter applies while it is typed, as soon as it is valid.
                 if prompt.asked == Asked::Filter && self.answer(&prompt).is_ok() {
                     self.message = None;
                 }

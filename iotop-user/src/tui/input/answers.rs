@@ -1,4 +1,4 @@
-//! What the user typed, and what it does.
+//! Applies what the user typed at a prompt.
 
 use std::{fs, io, path::Path};
 
@@ -20,11 +20,11 @@ use crate::{
 };
 
 impl App {
-    /// Does what was asked for.
+    /// Applies the answer to a prompt.
     ///
     /// # Errors
     ///
-    /// What is wrong with the line, in words.
+    /// A message that says what is wrong with the line.
     pub(super) fn answer(&mut self, prompt: &Prompt) -> Result<Option<Effect>, String> {
         match prompt.asked {
             Asked::Filter => {
@@ -48,7 +48,7 @@ impl App {
             Asked::Pids => {
                 let pid = |word: &String| {
                     word.parse()
-                        .map_err(|_| format!("{word:?} is no process's number"))
+                        .map_err(|_| format!("{word:?} is not a process number"))
                 };
                 let pids = prompt.words().iter().map(pid).collect::<Result<_, _>>()?;
                 self.rescope(|scope| scope.pids = pids);
@@ -74,7 +74,9 @@ impl App {
             .map_err(|e: priority::NoPriority| e.to_string())?;
         if !self.machine.own_pids {
             return Err(
-                "in a pid namespace of its own: the tasks' numbers are not ours to use".to_owned(),
+                "iotop-trace runs in a PID namespace of its own, where these numbers mean \
+                 other tasks; run it on the host"
+                    .to_owned(),
             );
         }
         let (Some(task), Some(interval)) = (self.selected_task(), &self.interval) else {
@@ -85,7 +87,7 @@ impl App {
         let mut set = 0;
         let mut failed = None;
         for (tid, start) in tids(interval, task, processes) {
-            match set_of(tid, start, priority) {
+            match set_if_same_task(tid, start, priority) {
                 Ok(()) => set += 1,
                 Err(error) => failed = Some(error),
             }
@@ -95,7 +97,7 @@ impl App {
             None if set == 0 => Err(format!("{name} is gone")),
             None => {
                 let threads = if set == 1 { "" } else { ", all its threads" };
-                self.say(format!("{name} has {priority} from now on{threads}"));
+                self.say(format!("{name} now has {priority}{threads}"));
                 Ok(())
             }
         }
@@ -123,26 +125,28 @@ impl App {
             Ok("1") => self.say(
                 "kernel.task_delayacct is 1: SWAPIN and IO count for tasks that start from now on",
             ),
-            Ok(_) => self.say("kernel.task_delayacct is 0: SWAPIN and IO are not counted any more"),
+            Ok(_) => self.say("kernel.task_delayacct is 0: SWAPIN and IO are no longer counted"),
             Err(error) => self.say(format!("{}: {error}", path.display())),
         }
     }
 }
 
-/// Another task may have the number by now.
-fn set_of(tid: u32, start_boottime: u64, priority: priority::Priority) -> io::Result<()> {
+/// Sets the priority of a thread if its start time still fits: its TID may have been
+/// reused by now.
+fn set_if_same_task(tid: u32, start_boottime: u64, priority: priority::Priority) -> io::Result<()> {
     let stat = fs::read(format!("/proc/{tid}/stat"))?;
     let stat = Stat::parse(&stat).map_err(io::Error::other)?;
     let ticks = start_boottime / clock::TICK_NS;
     if stat.start_ticks.abs_diff(ticks) > 1 {
         return Err(io::Error::other(
-            "it is gone, and another task has its number",
+            "it is gone, and another task has its number now",
         ));
     }
     priority::set(tid, priority)
 }
 
-/// Of a regular expression's error: what is wrong, not where it stands.
+/// The last line of a regular expression's error: what is wrong, without the lines that
+/// mark where.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim().to_owned()

@@ -1,4 +1,4 @@
-//! The keys: what they do and what the help says of them, in one table.
+//! All keys in one table, with what each does and its help text.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -7,11 +7,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub enum Action {
     /// Ends the program.
     Quit,
-    /// Shows this table.
+    /// Shows the help.
     Help,
     /// Opens the selected row.
     Open,
-    /// Goes back to where one came from.
+    /// Goes back to the previous page.
     Back,
     /// One row up.
     Up,
@@ -29,31 +29,31 @@ pub enum Action {
     SortLeft,
     /// Sorts by the column to the right.
     SortRight,
-    /// Turns the order around.
+    /// Reverses the order.
     Reverse,
     /// Sorts by what moved most, as at the start.
     SortUsual,
-    /// The flushes and spikes.
+    /// Shows the flushes and spikes.
     Why,
-    /// Only what is active.
+    /// Shows only active rows, or all.
     Only,
-    /// Processes or threads.
+    /// Switches between processes and threads.
     Processes,
-    /// Rows of the next kind.
+    /// Changes what a row is to the next kind.
     GroupNext,
-    /// Rows of the previous kind.
+    /// Changes what a row is to the previous kind.
     GroupPrevious,
-    /// Children below their parents.
+    /// Turns the tree on or off.
     Tree,
-    /// Rates, totals or both.
+    /// Switches between rates, totals and both.
     Figures,
-    /// Exited tasks.
+    /// Shows or hides exited tasks.
     Exited,
-    /// Command lines or names.
+    /// Switches between command lines and names.
     CommandLine,
-    /// The row's graph.
+    /// Changes what the rows' graphs show.
     Graph,
-    /// Kilobytes or fitting units.
+    /// Switches between kilobytes and fitting units.
     Kilobytes,
     /// Hides or shows columns.
     Column,
@@ -69,24 +69,24 @@ pub enum Action {
     Device,
     /// Asks for an I/O priority.
     Priority,
-    /// Holds the screen.
+    /// Pauses or resumes the display.
     Freeze,
-    /// Takes a look now.
+    /// Takes a sample now.
     Refresh,
-    /// Asks for the seconds between two looks.
+    /// Asks for the seconds between two samples.
     Delay,
-    /// Turns the kernel's counting of delays on or off.
+    /// Turns the kernel's delay accounting on or off.
     DelayAccounting,
-    /// Writes the configuration.
+    /// Writes the configuration file.
     Save,
-    /// Draws everything anew.
+    /// Redraws the whole screen.
     Redraw,
-    /// Stops the program, until it is continued by the shell.
+    /// Stops the program until the shell continues it.
     Suspend,
 }
 
 impl Action {
-    /// Whether it changes the table, so that nothing is seen of it elsewhere.
+    /// Whether it changes only the table, with no visible effect on other pages.
     pub fn is_of_table(self) -> bool {
         use Action::{
             AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Graph, GroupNext,
@@ -118,15 +118,15 @@ impl Action {
     }
 }
 
-/// Some keys that do the same.
+/// Keys with the same action.
 pub struct Key {
     codes: &'static [KeyCode],
     ctrl: bool,
-    /// What they do.
+    /// Their action.
     pub action: Action,
-    /// As they are written in the help.
+    /// How the help names them.
     pub label: &'static str,
-    /// What the help says of them.
+    /// Their help text.
     pub help: &'static str,
 }
 
@@ -148,23 +148,23 @@ macro_rules! keys {
 use KeyCode::{Backspace, Char, Down, End, Enter, Esc, F, Home, Left, PageDown, PageUp, Right, Up};
 
 keys! {
-    Help "? h F1" "this help" [Char('?'), Char('h'), F(1)];
-    Open "Enter" "the selected row in detail: files, devices, who submitted" [Enter];
-    Back "Esc Backspace" "back" [Esc, Backspace];
+    Help "? h F1" "help" [Char('?'), Char('h'), F(1)];
+    Open "Enter" "open the selected row: files, devices, submitters" [Enter];
+    Back "Esc Backspace" "go back" [Esc, Backspace];
     Why "w" "why: the flushes as they happen, and the recent spikes" [Char('w')];
     GroupNext "b" "rows by thread, process, user, cgroup, unit, container, device, file" [Char('b')];
-    GroupPrevious "B" "the same, the other way" [Char('B')];
+    GroupPrevious "B" "the previous kind of row" [Char('B')];
     Processes "p" "processes or threads" [Char('p'), Char('P')];
     Tree "t" "tree: children below their parents" [Char('t'), F(5)];
-    Only "o" "only what does I/O or has dirty pages; in why: only writes for others" [Char('o'), Char('O')];
+    Only "o" "only rows that do I/O or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
     Figures "a" "rates, totals from now on, or both" [Char('a'), Char('A')];
-    Exited "x" "exited tasks stay in view (dimmed) for a while, or not" [Char('x'), Char('X')];
+    Exited "x" "show exited tasks (dimmed) for a while, or not" [Char('x'), Char('X')];
     SortLeft "Left <" "sort by the column to the left" [Left, Char('<')];
     SortRight "Right >" "sort by the column to the right" [Right, Char('>')];
-    Reverse "r" "the other way around" [Char('r'), Char('R')];
-    SortUsual "m" "those that move most first, and moved lately" [Char('m')];
+    Reverse "r" "reverse the order" [Char('r'), Char('R')];
+    SortUsual "m" "sort by what moves most now or moved lately, as at the start" [Char('m')];
     Filter "/" "only commands that match a regular expression" [Char('/'), F(4)];
-    Users "u" "only these users' tasks" [Char('u'), Char('U')];
+    Users "u" "only the tasks of these users" [Char('u'), Char('U')];
     Pids "f" "only these processes" [Char('f')];
     Device "d" "only the I/O of these devices" [Char('d')];
     Up "Up k" "up" [Up, Char('k')];
@@ -178,14 +178,14 @@ keys! {
     CommandLine "c" "command lines or names" [Char('c'), Char('C')];
     Graph "g" "what the rows' graphs show: caused, read, dirtied, I/O waits, none" [Char('g'), Char('G')];
     Kilobytes "K" "kilobytes or fitting units" [Char('K')];
-    Priority "i" "give the selected task an I/O priority" [Char('i'), Char('I')];
-    Freeze "s" "stand still, or go on" [Char('s'), Char('S')];
-    Refresh "Space" "look now" [Char(' ')];
-    Delay "D" "seconds between two looks" [Char('D')];
-    DelayAccounting "^T" "let the kernel count delays (SWAPIN, IO), or not" ctrl [Char('t')];
-    Save "W" "save all this as the configuration" [Char('W')];
-    Redraw "^L" "draw the screen anew" ctrl [Char('l')];
-    Suspend "^Z" "stop; `fg` goes on" ctrl [Char('z')];
+    Priority "i" "set the I/O priority of the selected task" [Char('i'), Char('I')];
+    Freeze "s" "pause, or go on" [Char('s'), Char('S')];
+    Refresh "Space" "refresh now" [Char(' ')];
+    Delay "D" "set the seconds between refreshes" [Char('D')];
+    DelayAccounting "^T" "turn the kernel's delay accounting (SWAPIN, IO) on or off" ctrl [Char('t')];
+    Save "W" "save the settings" [Char('W')];
+    Redraw "^L" "redraw the screen" ctrl [Char('l')];
+    Suspend "^Z" "suspend; `fg` continues" ctrl [Char('z')];
     Quit "q" "quit" [Char('q'), Char('Q'), F(10)];
     Quit "^C" "quit" ctrl [Char('c')];
 }

@@ -10,11 +10,11 @@ use crate::{
     view::Sort,
 };
 
-/// How many lines a turn of the wheel is.
+/// Lines that one turn of the mouse wheel moves.
 const WHEEL: usize = 3;
 
 impl App {
-    /// Takes the mouse.
+    /// Handles a mouse event.
     pub fn mouse(&mut self, event: MouseEvent) -> Option<Effect> {
         if self.prompt.is_some() {
             return None;

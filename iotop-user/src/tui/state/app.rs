@@ -29,21 +29,21 @@ use crate::{
     view::{Accumulator, Kept, Row, sort},
 };
 
-/// Intervals of the machine's history.
+/// Number of intervals kept for the machine's graph.
 const HISTORY: usize = 600;
 
-/// One interval of the machine.
+/// What the whole machine wrote in one interval: a point of the machine's graph.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
     /// How long it was.
     pub length: Duration,
-    /// Bytes written a second.
+    /// Bytes written per second.
     pub write: u64,
-    /// Of those what has an owner.
+    /// The part of `write` that has an owner.
     pub owned: u64,
 }
 
-/// What happened while the screen stands still.
+/// Intervals that are not shown yet. They pile up while the screen is frozen.
 #[derive(Debug, Default)]
 struct Held {
     interval: Option<Arc<Sample>>,
@@ -51,95 +51,96 @@ struct Held {
     entries: usize,
 }
 
-/// What becomes of the rows' histories when the rows are made anew.
+/// What to do with the rows' histories when the rows are rebuilt.
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::tui) enum Past {
-    /// They are of the same rows and intervals.
+    /// Keep them: same rows, same interval.
     Kept,
-    /// There is another interval.
+    /// Append a point: one more interval.
     Longer,
-    /// They are other rows, or several intervals came.
+    /// Rebuild them: other rows, or several new intervals.
     Other,
 }
 
-/// What a key wants from outside.
+/// What a key asks the main loop to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Effect {
-    /// Something of the collector.
+    /// Send a request to the collector.
     Ask(Request),
-    /// Everything drawn anew.
+    /// Redraw the whole screen.
     Redraw,
-    /// To be stopped.
+    /// Stop the process, as job control does.
     Suspend,
-    /// The end.
+    /// End the program.
     Quit,
 }
 
-/// What the machine allows.
+/// What is missing on this machine, and where the configuration file is.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// What is missing and why.
     pub notices: Vec<Notice>,
-    /// The numbers of tasks are those of our own /proc.
+    /// The tasks' numbers are valid in our own /proc: we are not in a PID namespace
+    /// other than the first.
     pub own_pids: bool,
-    /// Where the configuration is kept.
+    /// Path of the configuration file.
     pub settings_path: Option<PathBuf>,
 }
 
-/// The state.
+/// The state of the live view.
 pub struct App {
     /// How things are shown.
     pub settings: Settings,
-    /// Of what.
+    /// Which tasks and devices are shown.
     pub scope: Scope,
-    /// What the machine allows.
+    /// What is missing on this machine.
     pub machine: Surroundings,
     /// The last interval.
     pub interval: Option<Arc<Sample>>,
-    /// Totals, and since when.
+    /// While totals are counted: since when, their accumulator, and the sums so far.
     pub totals: Option<(Timestamp, Accumulator, Arc<Sample>)>,
     /// The rows on the screen.
     pub shown: Option<Shown>,
-    /// What they did lately.
+    /// The last intervals of each row.
     pub histories: Histories,
-    /// The machine's.
+    /// The last intervals of the whole machine.
     pub history: VecDeque<Moment>,
-    /// The flushes and spikes.
+    /// Recent flushes and spikes.
     pub log: Log,
-    /// What the open detail says.
+    /// Content of the open detail page.
     pub detail: Detail,
-    /// Where one is, and below it where one came from.
+    /// Stack of open pages, the current one last.
     pub places: Vec<Place>,
-    /// The selected row of the table; none: whichever is first.
+    /// The selected row of the table; `None` selects whichever row is first.
     pub selected: Option<RowKey>,
     /// The first row that is visible.
     pub first: usize,
-    /// The line that is typed.
+    /// The line that the user is typing.
     pub prompt: Option<Prompt>,
-    /// What the last key did, or could not do.
+    /// What the last key did, or why it could not; shown in the footer.
     pub message: Option<String>,
-    /// The screen stands still.
+    /// The screen is frozen.
     pub frozen: bool,
-    /// What happened while it does.
+    /// What came in while it is.
     held: Held,
-    /// All that was lost.
+    /// Everything that was lost since the start.
     pub lost: Lost,
-    /// Where times are.
+    /// Time zone of the times on the screen.
     pub zone: TimeZone,
-    /// Where things were drawn.
+    /// Where things were drawn last, for the mouse and for paging.
     pub drawn: Places,
-    /// Whether `io.max` holds anybody back.
+    /// Whether an `io.max` limit holds back any cgroup with I/O.
     pub io_max: IoMax,
     gone: Gone,
     recent: Recent,
     devices: DeviceNames,
     pub(in crate::tui) before_prompt: Scope,
-    /// Of the flushes only those for others, and spikes.
+    /// The page of flushes lists only spikes and what was written for others.
     pub only_others: bool,
 }
 
 impl App {
-    /// Before the first sample.
+    /// The state before the first sample.
     pub fn new(settings: Settings, scope: Scope, machine: Surroundings, zone: TimeZone) -> App {
         App {
             settings,
@@ -174,7 +175,7 @@ impl App {
         }
     }
 
-    /// Takes in an interval.
+    /// Adds an interval. A frozen screen does not change.
     pub fn sample(&mut self, sample: Sample) {
         self.lost = self.lost + sample.system.lost;
         if self.machine.notices.iter().any(Notice::is_about_io_max) {
@@ -200,7 +201,7 @@ impl App {
         }
     }
 
-    /// Shows what was held back.
+    /// Shows the intervals that are not shown yet.
     pub(in crate::tui) fn go_on(&mut self, past: Past) {
         self.recent.go_on();
         let held = std::mem::take(&mut self.held);
@@ -214,10 +215,10 @@ impl App {
             let seen = new
                 .filter(|entry| !self.only_others || entry.others)
                 .count();
-            // What is chosen is followed.
+            // Keep the same entry selected although newer ones come above it.
             log.at = (log.at + seen).min(self.log.entries.len().saturating_sub(1));
         }
-        // The rows before are not needed to make the new ones.
+        // Free the old rows before the new ones are built.
         self.shown = None;
         self.interval = held.interval.or(self.interval.take());
         self.show(past);
@@ -230,7 +231,7 @@ impl App {
         entries.filter(|entry| !self.only_others || entry.others)
     }
 
-    /// What is known on this machine.
+    /// What this machine can measure.
     pub fn known(&self) -> Known {
         let system = self.interval.as_ref().map(|sample| &sample.system);
         Known {
@@ -239,7 +240,8 @@ impl App {
         }
     }
 
-    /// What the rows' graphs show: without eBPF nobody knows who caused a write.
+    /// What the rows' graphs show. Without eBPF it is unknown which task caused a
+    /// write, so they show dirtied bytes instead.
     pub fn graph(&self) -> Graph {
         match self.settings.graph {
             Graph::Caused if !self.known().blocks => Graph::Dirtied,
@@ -247,17 +249,17 @@ impl App {
         }
     }
 
-    /// Whether the rows are totals.
+    /// Whether the rows show totals instead of rates.
     pub fn has_totals(&self) -> bool {
         self.settings.figures == Figures::Totals && self.totals.is_some()
     }
 
-    /// Makes the rows anew.
+    /// Rebuilds the rows.
     pub(in crate::tui) fn show(&mut self, past: Past) {
         let Some(interval) = &self.interval else {
             return;
         };
-        // Totals only ever grow: what makes a graph is the interval.
+        // Totals only grow, so the graphs are made from the interval's rates.
         let rates = Settings {
             figures: Figures::Rates,
             ..self.settings.clone()
@@ -292,7 +294,7 @@ impl App {
         self.look_closer();
     }
 
-    /// Brings the open detail up to date.
+    /// Updates the open detail page.
     pub(in crate::tui) fn look_closer(&mut self) {
         if let Some(Place {
             page: Page::Detail(key, by),
@@ -303,7 +305,7 @@ impl App {
         }
     }
 
-    /// The task of the selected row, if it is one.
+    /// The task of the selected row, if the row is a task.
     pub fn selected_task(&self) -> Option<&Task> {
         let shown = self.shown.as_ref()?;
         let row = match &self.place().page {
@@ -313,21 +315,21 @@ impl App {
         shown.row(row).task()
     }
 
-    /// The row that a detail is of, as long as it is there.
+    /// The row of a detail page, if it still exists.
     pub fn detailed(&self, key: &RowKey) -> Option<Row<'_>> {
         let shown = self.shown.as_ref()?;
         let row = shown.rows.get(shown.place(key)?)?;
         Some(shown.row(row))
     }
 
-    /// Makes the rows anew after the scope changed.
+    /// Changes the scope and rebuilds the rows.
     pub(in crate::tui) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
         change(&mut self.scope);
         self.first = 0;
         self.show(Past::Other);
     }
 
-    /// Totals begin with the interval that is shown.
+    /// Restarts the totals with the interval that is shown.
     pub fn count_from_now(&mut self) {
         let Some(mut first) = self.interval.as_deref().cloned() else {
             return;
@@ -338,12 +340,12 @@ impl App {
         self.totals = Some((since, accumulator, Arc::new(first)));
     }
 
-    /// Says something below the table.
+    /// Shows a message in the footer.
     pub fn say(&mut self, message: impl Into<String>) {
         self.message = Some(message.into());
     }
 
-    /// The interval, as it is wanted.
+    /// The configured time between two samples.
     pub fn delay(&self) -> Duration {
         Duration::try_from_secs_f64(self.settings.delay).unwrap_or(Duration::from_secs(1))
     }

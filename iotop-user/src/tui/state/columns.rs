@@ -1,4 +1,4 @@
-//! Which columns there are, and which of them have room.
+//! Which columns there are, and which of them fit.
 
 use super::settings::{Figures, Graph, Settings};
 use crate::{
@@ -11,13 +11,14 @@ use crate::{
 pub enum Column {
     /// A field of the interval, or of the totals.
     Field(&'static Field),
-    /// The same field's total, beside it.
+    /// The total of a field, beside its rate.
     Total(&'static Field),
     /// The row's graph.
     Graph,
 }
 
-/// What is left out first where there is no room; HISTORY is the graph.
+/// Columns in the order in which they are left out if there is no room. HISTORY is the
+/// graph.
 const DISPENSABLE: [&str; 12] = [
     "PRIO",
     "SWAPIN",
@@ -32,21 +33,22 @@ const DISPENSABLE: [&str; 12] = [
     "PENDING",
     "DISK_WRITE",
 ];
-/// What the last column needs at least.
+/// Smallest width of the last column.
 const NAME: u16 = 14;
-/// What it is given before others have room, at most: of a task with whom it
-/// writes for, and of what has short names.
+/// Most width that is reserved for the last column while other columns are left out: if
+/// the row's name can be long or is followed by whose data the task writes, and if
+/// names are short.
 const USUAL_NAME: u16 = 38;
 const SHORT_NAME: u16 = 24;
-/// The narrowest graph, and the widest.
+/// Width of the narrowest and of the widest graph.
 const GRAPH: (u16, u16) = (8, 20);
 
-/// What is known on this machine.
+/// What this machine can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The kernel counts delays.
     pub delays: bool,
-    /// The kernel half tells who causes writes.
+    /// The kernel half reports which task causes writes.
     pub blocks: bool,
 }
 
@@ -60,8 +62,8 @@ impl Known {
     }
 }
 
-/// All columns that can be shown. The usual ones are none that are unknown for
-/// every row.
+/// All columns that can be shown: the chosen ones, or the usual ones without those that
+/// are unknown for every row.
 pub fn all(settings: &Settings, known: Known) -> Vec<&'static Field> {
     let by = settings.group_by.by();
     let chosen = settings.columns.iter().copied();
@@ -74,7 +76,7 @@ pub fn all(settings: &Settings, known: Known) -> Vec<&'static Field> {
     usual
 }
 
-/// Those that are not hidden.
+/// The columns that are not hidden.
 pub fn fields(settings: &Settings, known: Known) -> Vec<&'static Field> {
     let mut fields = all(settings, known);
     let last = fields.len().saturating_sub(1);
@@ -95,7 +97,7 @@ pub fn usual_sort(columns: &[&'static Field]) -> usize {
         .unwrap_or(0)
 }
 
-/// The columns that have room, with their widths. The last one has the rest.
+/// The columns that fit, with their widths. The last one gets the rest of the line.
 pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
     let most = match settings.group_by {
         GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => SHORT_NAME,
@@ -122,7 +124,7 @@ pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u1
         if taken(&columns, name) <= width {
             break;
         }
-        // Without eBPF it is the only one that tells of writes.
+        // Without eBPF, it is the only column about writes.
         if header == "DISK_WRITE" && !known.blocks {
             continue;
         }
@@ -133,7 +135,8 @@ pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u1
             Column::Graph => header != "HISTORY",
         });
     }
-    // What was chosen by name goes from the right; the first and last stay.
+    // Columns that the user chose are left out from the right; the first and the last
+    // stay.
     while taken(&columns, NAME) > width && columns.len() > 2 {
         let graph = columns
             .iter()
@@ -167,7 +170,7 @@ fn wide(field: &Field) -> u16 {
         .unwrap_or(u16::MAX)
 }
 
-/// With a space between, and the least for the last one.
+/// Width of the columns with a space between them, if the last one is `last` wide.
 fn taken(columns: &[(Column, u16)], last: u16) -> u16 {
     let others = columns.len().saturating_sub(1);
     let widths = columns.iter().take(others).map(|(_, width)| width + 1);
@@ -197,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_keeps_who_what_was_caused_and_the_command() {
+    fn a_narrow_terminal_keeps_tid_caused_and_command() {
         let settings = Settings::default();
         let narrow = headers(&settings, 40);
         assert_eq!((narrow[0], narrow.last()), ("TID", Some(&"COMMAND")));
         assert!(narrow.contains(&"CAUSED"), "{narrow:?}");
         assert_eq!(headers(&settings, 200).len(), 13);
-        // What is not known takes no room.
+        // Unknown columns take no room.
         let nothing = Known {
             delays: false,
             blocks: false,
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_leaves_room_and_what_is_sorted_by_stays() {
+    fn hidden_columns_leave_room_and_the_sort_column_stays() {
         let mut settings = Settings {
             sort: "prio".parse().ok(),
             ..Settings::default()

@@ -1,5 +1,5 @@
-//! One row in detail: where its bytes went in the last minute, and who moved
-//! them.
+//! One row in detail: where its bytes went in the last minute, and which tasks
+//! submitted them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     sample::{FlushLag, sum},
 };
 
-/// What is said of a row.
+/// Content of the detail page.
 #[derive(Clone, Debug, Default)]
 pub struct Detail {
-    /// Over how long.
+    /// The time that the figures cover.
     pub span: Duration,
-    /// Bytes written because of it: exactly known, and estimated.
+    /// Bytes written because of the row: those known exactly, and those estimated.
     pub written: u64,
-    /// Of those what is estimated.
+    /// The estimated part of `written`.
     pub shared: u64,
     /// Bytes read.
     pub read: u64,
@@ -34,9 +34,10 @@ pub struct Detail {
     pub files: Vec<Part>,
     /// Its devices.
     pub devices: Vec<Part>,
-    /// Who submitted its writes.
+    /// The tasks that submitted its writes.
     pub submitters: Vec<Part>,
-    /// Whose bytes they are: of a device or file, and of what it submitted for others.
+    /// The owners: of a group's, device's or file's bytes, and of what a row submitted
+    /// for others.
     pub owners: Vec<Part>,
 }
 
@@ -51,24 +52,26 @@ pub struct Part {
     pub read: u64,
 }
 
-/// What makes a movement a row's.
+/// Decides which movements belong to a row.
 pub struct Target<'a> {
     /// The row.
     pub key: &'a RowKey,
-    /// What the rows are.
+    /// What the rows are grouped by.
     pub by: GroupBy,
 }
 
 impl Target<'_> {
     fn is(&self, person: &Person) -> bool {
         match (self.key, self.by) {
-            // Of a process's threads none has to be its leader.
+            // A process row has its leader's key, but the person may be any of its
+            // threads.
             (RowKey::Task(key), GroupBy::Process) => person.pid == key.tid,
             (key, by) => RowKey::of_person(person, by).as_ref() == Some(key),
         }
     }
 
-    /// Whether the bytes are the row's own, by whose they are or where they went.
+    /// Whether the bytes are the row's own: by their owner, or by where they went if
+    /// rows are devices or files.
     fn owns(&self, movement: &Movement) -> bool {
         match (RowKey::of_place(movement, self.by), &movement.owner) {
             (Some(place), _) => place == *self.key,
@@ -78,7 +81,7 @@ impl Target<'_> {
     }
 }
 
-/// The detail of a row.
+/// Builds the detail of a row.
 pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
     let mut detail = Detail::default();
     let several: Arc<str> = match recent.told_apart() {
@@ -107,7 +110,7 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
                 detail.shared += movement.bytes;
             }
             detail.lag = sum(detail.lag, movement.lag.as_ref().map(FlushLag::from));
-            // A task is its bytes' only owner.
+            // A task row is the only owner of its own bytes.
             if matches!(target.key, RowKey::Group(_)) {
                 owners.add(owner(movement), movement);
             }
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_writer_has_its_file_its_device_and_its_flusher() {
+    fn an_exited_writer_has_its_file_its_device_and_its_flusher() {
         let tasks = golden::sample().tasks;
         let dd = of(RowKey::Task(tasks[0].key()), GroupBy::Thread);
         assert_eq!((dd.written, dd.read), (512 * MIB, 0));
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn of_thousands_of_files_a_tasks_older_ones_are_one_part_and_its_bytes_stay() {
+    fn older_files_of_a_task_with_thousands_are_one_part_and_no_byte_is_lost() {
         const FILES: u64 = 5000;
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
         let mut recent = Recent::default();
@@ -255,13 +258,13 @@ mod tests {
         assert_eq!(&*older.name, "files of more than 2.0s ago");
         assert_eq!(older.written, 2 * FILES * one.bytes);
         assert_eq!(newest.len() as u64, FILES);
-        // A file's own bytes are known as far back as files are told apart.
+        // A file's own bytes are known as far back as files are kept apart.
         let file = of(RowKey::Group(Some(newest[0].name.clone())), GroupBy::File);
         assert_eq!((file.span, file.written), (sample.interval, one.bytes));
     }
 
     #[test]
-    fn of_a_device_all_that_was_written_has_an_owner_or_a_reason() {
+    fn every_byte_on_a_device_or_file_has_an_owner_or_a_reason() {
         for (name, by) in [("8:1", GroupBy::Device), ("/srv/x", GroupBy::File)] {
             let detail = of(RowKey::Group(Some(name.into())), by);
             let owned: u64 = detail.owners.iter().map(|part| part.written).sum();

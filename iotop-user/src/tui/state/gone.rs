@@ -1,5 +1,5 @@
-//! Tasks that have exited stay in view until their dirty pages are written,
-//! and for a while after.
+//! Exited tasks, which stay in view until their dirty pages are written, and for a
+//! while longer.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,20 +10,20 @@ use jiff::Timestamp;
 
 use crate::sample::{Sample, Task, TaskBlock, TaskKey};
 
-/// How long after the last that was heard of them.
+/// How long a task stays after the last sample that had it.
 const STAY: Duration = Duration::from_secs(30);
-/// How many at most; the oldest go first.
+/// At most this many tasks stay; the oldest are dropped first.
 const MOST: usize = 500;
 
-/// The tasks that have exited lately, with nothing done since.
+/// Tasks that exited lately, with all counters set to zero.
 #[derive(Debug, Default)]
 pub struct Gone {
     tasks: HashMap<TaskKey, (Task, Timestamp)>,
 }
 
 impl Gone {
-    /// Takes in an interval. `did` tells of a task without I/O in it whether it
-    /// had any before.
+    /// Adds the exited tasks of an interval. `did` says whether a task without I/O in
+    /// this interval had some before.
     pub fn add(&mut self, sample: &Sample, did: impl Fn(&TaskKey) -> bool) {
         let exited = sample.tasks.iter().filter(|task| task.exited);
         for task in
@@ -46,12 +46,12 @@ impl Gone {
         }
     }
 
-    /// Whether it is among them.
+    /// Whether the task is kept.
     pub fn has(&self, key: &TaskKey) -> bool {
         self.tasks.contains_key(key)
     }
 
-    /// Those that a sample does not hold.
+    /// The kept tasks that are not in `sample`.
     pub fn missing(&self, sample: &Sample) -> Vec<Task> {
         if self.tasks.is_empty() {
             return Vec::new();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exited_writer_stays_for_a_while_with_nothing_done() {
+    fn an_exited_writer_stays_for_a_while_with_zero_counters() {
         let mut gone = Gone::default();
         let first = golden::sample();
         gone.add(&first, |_| false);

@@ -1,4 +1,4 @@
-//! What each row did in the last intervals, for its graph and its place.
+//! The last intervals of each row, for its graph and its position in the table.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,40 +11,42 @@ use super::{
 };
 use crate::view::{OnDevice, Row};
 
-/// How many intervals are remembered.
+/// Number of intervals kept for each row.
 pub const LENGTH: usize = 60;
-/// What an interval counts for a row's place, beside the one after it: a burst
-/// is halved in two intervals, so that who flushes every few seconds stays.
+/// Weight of an interval, relative to the next one, when rows are ordered. The weight
+/// of a burst halves in two intervals, so a task that flushes every few seconds keeps
+/// its position.
 const FADING: f64 = 0.7;
 
-/// One interval of a row: what each [`Graph`] shows, and what it is sorted by.
+/// One interval of a row: the values that each [`Graph`] shows and that rows are
+/// ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Point {
     caused: u64,
     read: u64,
     dirtied: u64,
     io: u64,
-    nobodys: u64,
+    unowned: u64,
     for_others: u64,
 }
 
 impl Point {
     fn own(&self) -> u64 {
-        [self.caused, self.read, self.dirtied, self.nobodys]
+        [self.caused, self.read, self.dirtied, self.unowned]
             .into_iter()
             .fold(0, u64::saturating_add)
     }
 }
 
-/// The rows that did anything lately.
+/// The histories of the rows that did anything lately.
 #[derive(Debug, Default)]
 pub struct Histories {
     rows: HashMap<RowKey, VecDeque<Point>>,
 }
 
 impl Histories {
-    /// Of other rows than before, as far as the last minute's movements tell:
-    /// `rows` says whose a movement is, and who submitted it.
+    /// Builds the histories of other rows than before from the last minute's movements.
+    /// `rows` returns the row that owns a movement and the row that submitted it.
     pub fn rebuilt<'a>(
         intervals: impl Iterator<Item = &'a Interval>,
         device: Option<&OnDevice>,
@@ -55,7 +57,7 @@ impl Histories {
         let intervals = &intervals[intervals.len().saturating_sub(LENGTH)..];
         for (at, interval) in intervals.iter().enumerate() {
             for movement in interval.movements.iter().filter(|m| m.is_on(device)) {
-                let [whose, submitter] = rows(movement);
+                let [owner, submitter] = rows(movement);
                 let mut add = |key: RowKey, to: fn(&mut Point) -> &mut u64| {
                     let points = histories.rows.entry(key);
                     let points =
@@ -63,23 +65,23 @@ impl Histories {
                     *to(&mut points[at]) += movement.bytes;
                 };
                 if let Some(row) = &submitter
-                    && submitter != whose
+                    && submitter != owner
                     && movement.class != Class::Read
                 {
                     add(row.clone(), |point| &mut point.for_others);
                 }
-                let Some(row) = whose else { continue };
+                let Some(row) = owner else { continue };
                 match (movement.class, &movement.owner) {
                     (Class::Read, _) => add(row, |point| &mut point.read),
                     (_, Some(_)) => add(row, |point| &mut point.caused),
-                    (_, None) => add(row, |point| &mut point.nobodys),
+                    (_, None) => add(row, |point| &mut point.unowned),
                 }
             }
         }
         histories
     }
 
-    /// Another interval, in which no row did anything so far.
+    /// Starts an interval with zeros for every row.
     pub fn step(&mut self) {
         for points in self.rows.values_mut() {
             points.push_back(Point::default());
@@ -91,7 +93,7 @@ impl Histories {
         self.rows.retain(|_, points| !quiet(points));
     }
 
-    /// What the rows did in the last interval.
+    /// Records what the rows did in the last interval.
     pub fn set<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) {
         for row in rows {
             let point = point(row);
@@ -111,8 +113,9 @@ impl Histories {
         self.rows.contains_key(key)
     }
 
-    /// How much a row moves, the last interval above those before: all, and
-    /// for itself.
+    /// How much a row moves, recent intervals weighted most. The first value is the
+    /// larger of its own bytes and those submitted for others, the second its own
+    /// bytes.
     pub fn moves(&self, key: &RowKey) -> (u64, u64) {
         let Some(points) = self.rows.get(key) else {
             return (0, 0);
@@ -132,7 +135,7 @@ impl Histories {
         self.rows.keys()
     }
 
-    /// The last so many intervals, oldest first; fewer where no more are known.
+    /// The last `length` intervals, oldest first; fewer if fewer are known.
     pub fn of(&self, key: &RowKey, graph: Graph, length: usize) -> Vec<u64> {
         let value = |point: &Point| match graph {
             Graph::Caused => point.caused,
@@ -151,13 +154,13 @@ impl Histories {
 
 fn point(row: Row<'_>) -> Point {
     let block = row.block().copied().unwrap_or_default();
-    let nobodys = row.group().and_then(|group| group.unattributed);
+    let unattributed = row.group().and_then(|group| group.unattributed);
     Point {
         caused: block.write() + block.write_shared,
         read: row.stats().read_bytes.unwrap_or(block.read),
         dirtied: row.stats().write_bytes.unwrap_or(0),
         io: row.stats().blkio_delay_ns.unwrap_or(0),
-        nobodys: nobodys.map_or(0, |part| part.in_total()),
+        unowned: unattributed.map_or(0, |part| part.in_total()),
         for_others: block.submitted_for_others,
     }
 }
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_gone_has_zeros_and_is_forgotten_when_it_has_nothing_else() {
+    fn a_row_that_is_gone_gets_zeros_and_is_forgotten_when_only_zeros_are_left() {
         let mut histories = Histories::default();
         let tasks = golden::sample().tasks;
         let dd = RowKey::Task(tasks[0].key());

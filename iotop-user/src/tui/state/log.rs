@@ -17,31 +17,31 @@ use crate::{
 const MOST: usize = 300;
 const MOST_SPIKES: usize = 100;
 
-/// One flush of an interval, those alike together, or a spike.
+/// A spike, or the flushes of one interval that are alike.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// When it was seen, or when the spike began.
     pub time: Timestamp,
     /// The device.
     pub device: String,
-    /// Who wrote; of a spike nothing.
+    /// The submitter; for a spike the word SPIKE, and whether it goes on.
     pub who: String,
     /// The reason in a word.
     pub reason: String,
     /// Bytes.
     pub bytes: u64,
-    /// Whose data it was, with shares.
+    /// The owners of the data, with their shares.
     pub owners: String,
-    /// It is a spike, or at least in part not the own data of who wrote.
+    /// It is a spike, or a flush that is not only data of the process that wrote it.
     pub others: bool,
     /// It is a spike.
     pub spike: bool,
-    /// All that there is to say.
+    /// The full text.
     pub text: Vec<String>,
     spike_on: Option<Number>,
 }
 
-/// The entries.
+/// The remembered entries.
 #[derive(Debug)]
 pub struct Log {
     /// Newest first.
@@ -50,7 +50,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Nothing yet. Times are those of `zone`.
+    /// An empty log. Times are shown in `zone`.
     pub fn new(zone: TimeZone) -> Log {
         Log {
             entries: VecDeque::new(),
@@ -58,12 +58,12 @@ impl Log {
         }
     }
 
-    /// Takes in an interval; returns how many entries are new.
+    /// Adds an interval, and returns the number of new entries.
     pub fn add(&mut self, sample: &Sample) -> usize {
         let before = self.entries.len();
         let mut flushes = alike(&sample.flushes);
         flushes.retain(|(flush, _)| flush.written.totals.write != 0);
-        // Of an interval the largest is to be on top.
+        // The largest flush of an interval goes on top.
         for (flush, submitters) in flushes.iter().take(FLUSHES).rev() {
             self.entries
                 .push_front(self.flush(flush, *submitters, sample));
@@ -85,7 +85,8 @@ impl Log {
         new
     }
 
-    /// What happened at night is still there in the morning, under many flushes.
+    /// Flushes and spikes have limits of their own, so that many flushes don't push out
+    /// a spike of last night.
     fn forget(&mut self) {
         let (mut flushes, mut spikes) = (0, 0);
         self.entries.retain(|entry| {
@@ -141,7 +142,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A task writes nothing but what it made dirty itself.
+/// Whether a process, not a kernel thread, wrote only its own data.
 fn is_own(flush: &Flush) -> bool {
     let written = &flush.written;
     flush.submitter.as_ref().is_some_and(|submitter| {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spike_is_not_forgotten_for_many_flushes() {
+    fn many_flushes_do_not_push_out_a_spike() {
         let mut log = Log::new(TimeZone::UTC);
         log.add(&golden::spiked(false));
         for _ in 0..MOST {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_writes_its_own_data_writes_for_nobody_else() {
+    fn a_task_that_writes_its_own_data_does_not_write_for_others() {
         let mut log = Log::new(TimeZone::UTC);
         log.add(&golden::flushed());
         let others = |who: &str| {

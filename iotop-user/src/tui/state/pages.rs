@@ -1,4 +1,4 @@
-//! Pages, and how one moves from one to another and on them.
+//! The pages, and how keys move between and within them.
 
 use super::{
     app::App,
@@ -9,24 +9,24 @@ use crate::cli::GroupBy;
 /// What is on the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Page {
-    /// The rows.
+    /// The table of rows.
     Table,
-    /// One of them.
+    /// One row in detail.
     Detail(RowKey, GroupBy),
     /// The flushes and spikes.
     Log,
-    /// One of them.
+    /// One flush or spike in full.
     Entry(Vec<String>),
-    /// The keys.
+    /// The help.
     Help,
 }
 
-/// A page and how far it was moved.
+/// A page and the position on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The page.
     pub page: Page,
-    /// The selected line, or on pages without one the first that is visible.
+    /// The selected line; on pages without a selection, the first visible line.
     pub at: usize,
 }
 
@@ -36,19 +36,19 @@ static TABLE: Place = Place {
 };
 
 impl App {
-    /// Where one is.
+    /// The current page.
     pub fn place(&self) -> &Place {
-        // The table is never left.
+        // `places` is never empty: the table always stays at the bottom of the stack.
         self.places.last().unwrap_or(&TABLE)
     }
 
-    /// Shows another page.
+    /// Opens a page on top of the current one.
     pub fn open(&mut self, page: Page) {
         self.places.push(Place { page, at: 0 });
         self.look_closer();
     }
 
-    /// The selected row's place among the rows.
+    /// Index of the selected row.
     pub fn selected_at(&self) -> usize {
         let place = |shown: &Shown| shown.place(self.selected.as_ref()?);
         self.shown.as_ref().and_then(place).unwrap_or(0)
@@ -99,7 +99,7 @@ impl App {
         let length = match self.place().page {
             Page::Table => self.shown.as_ref().map_or(0, |shown| shown.rows.len()),
             Page::Log => self.entries().count(),
-            // Of a text the first line moves.
+            // On a page of text, the position is the first visible line.
             _ => self.drawn.length.saturating_sub(self.drawn.lines) + 1,
         };
         let last = length.saturating_sub(1);
@@ -112,7 +112,8 @@ impl App {
         }
         self.select(moved(self.selected_at()));
         if by == isize::MIN {
-            // Whichever is first, not the one that is now.
+            // Home selects whichever row is first from now on, not the row that is
+            // first now.
             self.selected = None;
         }
     }

@@ -21,14 +21,14 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// What stands before the line.
+    /// The label before the line.
     pub fn label(self) -> &'static str {
         match self {
             Asked::Filter => "Commands that match (regular expression, empty: all): ",
-            Asked::Users => "Users (names or numbers, a comma between, empty: all): ",
-            Asked::Pids => "Processes (numbers, a comma between, empty: all): ",
-            Asked::Device => "Devices (sda or 8:0, a comma between, empty: all): ",
-            Asked::Delay => "Seconds between two looks: ",
+            Asked::Users => "Users (names or numbers, comma-separated, empty: all): ",
+            Asked::Pids => "Processes (numbers, comma-separated, empty: all): ",
+            Asked::Device => "Devices (sda or 8:0, comma-separated, empty: all): ",
+            Asked::Delay => "Seconds between refreshes: ",
             Asked::Priority => "I/O priority (be/0 to be/7, rt/0 to rt/7, idle, none): ",
         }
     }
@@ -46,21 +46,21 @@ pub struct Prompt {
 /// What a key did to the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// It goes on.
+    /// The user is still typing.
     More,
-    /// It is done.
+    /// The line is complete.
     Done,
-    /// It is not wanted any more.
+    /// The user cancelled it.
     Cancelled,
 }
 
 impl Prompt {
-    /// With a first text.
+    /// A prompt with an initial text.
     pub fn new(asked: Asked, text: String) -> Prompt {
         Prompt { asked, text }
     }
 
-    /// Takes a key.
+    /// Handles a key.
     pub fn key(&mut self, event: KeyEvent) -> Typed {
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
         match event.code {
@@ -78,7 +78,7 @@ impl Prompt {
             }
             KeyCode::Char('h') if ctrl => self.backspace(),
             KeyCode::Backspace => self.backspace(),
-            // A character without a width would hide in the line.
+            // A character without a width would be invisible in the line.
             KeyCode::Char(c) if !ctrl && c.width().unwrap_or(0) != 0 => self.text.push(c),
             _ => {}
         }

@@ -1,6 +1,6 @@
-//! What moved in the last minute, by owner, submitter, device and file: what a
-//! detail is made of. Where thousands of files were written, only the latest
-//! intervals tell one file from another.
+//! What moved in the last minute, by owner, submitter, device and file: the source of
+//! the detail page. If thousands of files were written, only the latest intervals keep
+//! files apart.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -18,20 +18,20 @@ use crate::{
     view::{By, OnDevice, file_name},
 };
 
-/// How far back.
+/// How far back movements are kept.
 const SPAN: Duration = Duration::from_secs(60);
-/// How many movements at most are told apart by their files, but for the newest
-/// interval's: there may be as many as files were written.
+/// At most this many movements keep files apart. The newest interval always does: it
+/// may have as many movements as files were written.
 const BY_FILE: usize = 8_000;
-/// How many movements at most.
+/// At most this many movements are kept besides those of the newest interval.
 const MOST: usize = 20_000;
 
-/// The last minute. While the screen stands still it is the minute before that.
+/// The last minute. While the screen is frozen, also the minute before the freeze.
 #[derive(Debug, Default)]
 pub struct Recent {
     intervals: VecDeque<Interval>,
     people: HashMap<TaskKey, Arc<Person>>,
-    /// How many of the intervals came since the screen stands still.
+    /// Number of intervals that came since the screen was frozen.
     held: usize,
 }
 
@@ -42,11 +42,11 @@ pub struct Interval {
     pub length: Duration,
     /// What moved.
     pub movements: Vec<Movement>,
-    /// The movements that differed only by their file are one.
+    /// Movements that differed only by file were merged.
     pub folded: bool,
 }
 
-/// A task, as far as it tells whose bytes they are.
+/// A task, with what is needed to tell whose bytes a movement is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// Its identity.
@@ -63,25 +63,25 @@ pub struct Person {
     pub unit: Option<Arc<str>>,
     /// Its container.
     pub container: Option<Arc<str>>,
-    /// A kernel thread.
+    /// Whether it is a kernel thread.
     pub kthread: bool,
 }
 
-/// Bytes of one owner and submitter in one interval, of one file as long as those are
-/// told apart.
+/// Bytes of one owner and submitter in one interval, and of one file unless the
+/// interval is folded.
 #[derive(Clone, Debug)]
 pub struct Movement {
-    /// Whose bytes they are.
+    /// The owner, if there is one.
     pub owner: Option<Arc<Person>>,
-    /// Who submitted them.
+    /// The submitter, if it is known.
     pub submitter: Option<Arc<Person>>,
     /// The device.
     pub device: Number,
     /// The device's name.
     pub device_name: Arc<str>,
-    /// The file's path, or its device and inode; none: several files.
+    /// The file's path, or its device and inode; `None`: several files.
     pub file: Option<Arc<str>>,
-    /// How they came to their owner.
+    /// How the bytes were attributed.
     pub class: Class,
     /// Bytes.
     pub bytes: u64,
@@ -92,13 +92,14 @@ pub struct Movement {
 const _: () = assert!(size_of::<Movement>() <= 104);
 
 impl Movement {
-    /// Whether it went to one of these devices; stacked copies did so before.
+    /// Whether it counts for one of these devices. Stacked copies count for none: their
+    /// bytes were counted before.
     pub fn is_on(&self, device: Option<&OnDevice>) -> bool {
         self.class != Class::Stacked
             && device.is_none_or(|device| device.numbers.contains(&self.device))
     }
 
-    /// Takes in another one that differs by its file at most.
+    /// Adds another movement that differs at most by file.
     fn add(&mut self, other: &Movement) {
         if self.file != other.file {
             self.file = None;
@@ -110,7 +111,7 @@ impl Movement {
 }
 
 impl Interval {
-    /// Adds up the movements that differ only by their file.
+    /// Merges movements that differ only by file.
     fn fold(&mut self) {
         if std::mem::replace(&mut self.folded, true) {
             return;
@@ -139,7 +140,7 @@ impl Interval {
 }
 
 impl Recent {
-    /// Takes in an interval, and forgets what is too long ago or too much.
+    /// Adds an interval, and drops what is too old or too much.
     pub fn add(&mut self, sample: &Sample, devices: &mut DeviceNames, frozen: bool) {
         let mut movements = Vec::with_capacity(sample.facts.len());
         for fact in &sample.facts {
@@ -173,7 +174,7 @@ impl Recent {
             self.held = 0;
         }
         self.forget();
-        // Who is in no movement any more is held by nobody else.
+        // Drop the people that no movement refers to any more.
         self.people
             .retain(|_, person| Arc::strong_count(person) > 1);
     }
@@ -192,25 +193,25 @@ impl Recent {
         let known = self.people.entry(task.key());
         let known = known.or_insert_with(|| Arc::new(now.clone()));
         if **known != now {
-            // It executed a program, or changed its cgroup.
+            // For example, it executed a program or moved to another cgroup.
             *known = Arc::new(now);
         }
         known.clone()
     }
 
-    /// Shows what was held back.
+    /// Makes the intervals that came during a freeze visible.
     pub fn go_on(&mut self) {
         self.held = 0;
         self.forget();
     }
 
-    /// Forgets what is too long ago or too much, but nothing that is seen.
+    /// Drops what is too old or too much, but nothing that a frozen screen shows.
     fn forget(&mut self) {
         let seen = match self.held {
             0 => 0,
             held => self.intervals.len() - held,
         };
-        // The newest is whole.
+        // The newest interval always keeps files apart.
         let (mut by_file, mut full) = (0, false);
         for (age, interval) in self.intervals.range_mut(seen..).rev().enumerate() {
             by_file += interval.movements.len();
@@ -232,19 +233,19 @@ impl Recent {
         self.held = self.held.min(kept);
     }
 
-    /// The intervals that are seen, oldest first.
+    /// The visible intervals, oldest first.
     pub fn intervals(&self) -> impl DoubleEndedIterator<Item = &Interval> {
         let seen = self.intervals.len() - self.held;
         self.intervals.range(..seen)
     }
 
-    /// Those that can tell of such rows: of files not all can.
+    /// The visible intervals that know such rows: folded ones don't know files.
     pub fn intervals_by(&self, by: GroupBy) -> impl DoubleEndedIterator<Item = &Interval> {
         self.intervals()
             .filter(move |interval| by != GroupBy::File || !interval.folded)
     }
 
-    /// How far back files are told apart, unless they are in all intervals.
+    /// How far back files are kept apart; `None` if all intervals keep them apart.
     pub fn told_apart(&self) -> Option<Duration> {
         let length = |interval: &Interval| interval.length;
         let apart = || self.intervals_by(GroupBy::File).map(length).sum();
@@ -286,7 +287,7 @@ mod tests {
     use crate::{golden, sample::BlockFact};
 
     #[test]
-    fn what_is_seen_stays_while_the_screen_stands_still() {
+    fn a_frozen_screen_keeps_what_it_shows() {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
         let mut recent = Recent::default();
         recent.add(&golden::sample(), &mut devices, false);
@@ -315,7 +316,11 @@ mod tests {
         many.facts = vec![many.facts[0]; MOST + 1];
         recent.add(&many, &mut devices, false);
         let newest = recent.intervals().next_back().expect("one");
-        assert_eq!(newest.movements.len(), MOST + 1, "the newest is whole");
+        assert_eq!(
+            newest.movements.len(),
+            MOST + 1,
+            "the newest keeps files apart"
+        );
         recent.add(&golden::sample(), &mut devices, false);
         let counts = recent.intervals().map(|interval| interval.movements.len());
         assert_eq!(counts.skip(27).collect::<Vec<_>>(), [5, 1, 5]);
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_files_the_older_are_one_and_no_byte_is_lost() {
+    fn older_intervals_of_many_files_are_folded_and_no_byte_is_lost() {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
         let mut recent = Recent::default();
         let mut many = golden::sample();

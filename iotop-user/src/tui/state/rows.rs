@@ -1,5 +1,5 @@
-//! From a sample to the rows on the screen: what the user wants to see of it,
-//! in the order the user wants.
+//! Turns a sample into the rows on the screen: selected, grouped and ordered as the
+//! user wants.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +22,7 @@ use crate::{
     view::{By, Filter, OnDevice, Row, Steps, sort},
 };
 
-/// What makes a row the same one in the next interval.
+/// Identifies a row from one interval to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
     /// A thread, or a process by its leader.
@@ -32,7 +32,7 @@ pub enum RowKey {
 }
 
 impl RowKey {
-    /// Of a row.
+    /// The key of a row.
     pub fn of(row: Row<'_>) -> RowKey {
         match row {
             Row::Task(task) => RowKey::Task(task.key()),
@@ -40,8 +40,9 @@ impl RowKey {
         }
     }
 
-    /// Of the task or group that a person is or is in. A process is its leader's,
-    /// whom a person does not know; a device or file has nobody in it.
+    /// The key of the task or group that a person is or belongs to. `None` for a
+    /// process, whose key is its leader's and not known here, and for a device or file,
+    /// which has no members.
     pub fn of_person(person: &Person, by: GroupBy) -> Option<RowKey> {
         let group = match by {
             GroupBy::Thread => return Some(RowKey::Task(person.key)),
@@ -54,7 +55,7 @@ impl RowKey {
         Some(RowKey::Group(group.clone()))
     }
 
-    /// Of the device or file, where rows are those.
+    /// The key of a movement's device or file, if rows are devices or files.
     pub fn of_place(movement: &Movement, by: GroupBy) -> Option<RowKey> {
         let place = match by {
             GroupBy::Device => Some(&movement.device_name),
@@ -65,7 +66,7 @@ impl RowKey {
     }
 }
 
-/// What of the machine is to be seen. Unlike the settings it is not remembered.
+/// The part of the machine that is shown. Unlike the settings, it is not saved.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Only these processes; empty: all.
@@ -85,9 +86,9 @@ pub struct Shown {
     pub sample: Arc<Sample>,
     /// Its rows in their order.
     pub rows: Vec<ShownRow>,
-    /// The same with totals, where both are shown.
+    /// The totals, if both rates and totals are shown.
     totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
-    /// For whom the tasks write.
+    /// For each task, whose data it submitted last.
     pub whom: WhomOf,
 }
 
@@ -105,19 +106,19 @@ impl Shown {
         row_at(&self.sample, row.at)
     }
 
-    /// For whom it writes.
+    /// Whose data the row's task submitted last.
     pub fn whom(&self, row: &ShownRow) -> Option<&Whom> {
         self.whom.of(self.row(row).task()?)
     }
 
-    /// The same row's totals, where both are shown.
+    /// The totals of the same row, if both rates and totals are shown.
     pub fn totals(&self, row: &ShownRow) -> Option<Row<'_>> {
         let (sample, places) = self.totals.as_ref()?;
         let at = places.get(&RowKey::of(self.row(row)))?;
         Some(row_at(sample, *at))
     }
 
-    /// Where a row is among the rows.
+    /// The position of a row.
     pub fn place(&self, key: &RowKey) -> Option<usize> {
         self.rows
             .iter()
@@ -132,23 +133,23 @@ fn row_at(sample: &Sample, at: usize) -> Row<'_> {
     }
 }
 
-/// What is needed to make rows of a sample.
+/// What is needed to build rows from a sample.
 pub struct Show<'a> {
-    /// How.
+    /// How rows are shown.
     pub settings: &'a Settings,
-    /// Of what.
+    /// Which tasks and devices are shown.
     pub scope: &'a Scope,
     /// The tasks that have exited lately.
     pub gone: &'a Gone,
-    /// What moved lately.
+    /// The last minute's movements.
     pub recent: &'a Recent,
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
 }
 
 impl Show<'_> {
-    /// The rows of the interval, or of the totals where only those are shown; in
-    /// no order yet.
+    /// Selects and groups what is shown: the interval, or the totals if only those are
+    /// shown. There are no rows until [`Show::order`] sorts it.
     pub fn look(
         &mut self,
         interval: &Arc<Sample>,
@@ -181,11 +182,11 @@ impl Show<'_> {
         }
     }
 
-    /// What the rows of a sample did lately, as far as it is remembered.
+    /// Builds the histories of a sample's rows from the remembered movements.
     pub fn histories(&self, sample: &Sample) -> Histories {
         let by = self.settings.group_by;
         if by.by().is_some_and(By::is_of_facts) && !self.is_whole() {
-            // Whose command matches is not remembered.
+            // Movements don't tell which tasks are in the scope.
             return Histories::default();
         }
         let leaders: HashMap<u32, TaskKey> = match by {
@@ -206,7 +207,7 @@ impl Show<'_> {
         })
     }
 
-    /// No task is left out.
+    /// Whether the scope leaves no task out.
     fn is_whole(&self) -> bool {
         let Scope {
             pids, uids, filter, ..
@@ -214,8 +215,8 @@ impl Show<'_> {
         pids.is_empty() && uids.is_empty() && filter.is_none()
     }
 
-    /// The part of a sample that is to be seen: where that is all of it, there
-    /// is no second one of ten thousand tasks.
+    /// The part of a sample that is shown. If that is all of it, the sample is shared:
+    /// a copy may hold ten thousand tasks.
     fn seen(&mut self, all: &Arc<Sample>, histories: &Histories) -> Arc<Sample> {
         let mut sample = Arc::clone(all);
         let Settings {
@@ -274,8 +275,9 @@ impl Show<'_> {
         sample
     }
 
-    /// A device or file that is not written all the time stays in view for a
-    /// while. Of some tasks only those are known that were in view.
+    /// Adds rows for devices and files that were read or written lately, so that they
+    /// stay in view for a while. If the scope leaves tasks out, only rows that were in
+    /// view are added.
     fn put_back(&self, by: By, whole: bool, histories: &Histories, sample: &mut Sample) {
         let Some(groups) = &mut sample.groups else {
             return;
@@ -301,7 +303,7 @@ impl Show<'_> {
         }));
     }
 
-    /// Leaves what does I/O, has dirty pages or is gone.
+    /// Keeps only tasks that do I/O, have dirty pages or exited lately.
     fn only(&self, sample: &mut Sample) {
         let active = |task: &Task| {
             task.did_io() || task.has_dirty_pages() || task.exited && self.gone.has(&task.key())
@@ -330,8 +332,8 @@ impl Show<'_> {
             Some(key) if key.field.is_of(self.settings.group_by.by()) => {
                 order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
             }
-            // A flusher stands beside whom it writes for, and who moves
-            // something every few seconds stays where it is.
+            // The default order puts a flusher next to the tasks whose data it writes,
+            // and keeps a task in place that moves something every few seconds.
             _ => order.sort_by_cached_key(|at| {
                 let row = rows[*at];
                 let (most, own) = histories.moves(&RowKey::of(row));
@@ -358,13 +360,15 @@ impl Show<'_> {
     }
 }
 
-/// A thread's number stands for its process.
+/// The PID of the process that a TID belongs to, if it is in the sample; else the
+/// number itself.
 fn process(sample: &Sample, pid: u32) -> u32 {
     let thread = sample.tasks.iter().find(|task| task.tid == pid);
     thread.map_or(pid, |task| task.pid)
 }
 
-/// What the collector is asked for, so that all this can be made of its samples.
+/// Which rows to ask the collector for, so that these settings can be applied to its
+/// samples.
 pub fn wanted_rows(settings: &Settings) -> crate::collect::Rows {
     use crate::collect::Rows;
     let of_facts = settings.group_by.by().is_some_and(By::is_of_facts);
@@ -375,7 +379,8 @@ pub fn wanted_rows(settings: &Settings) -> crate::collect::Rows {
     }
 }
 
-/// The tids of a row's task, by process where rows are those.
+/// TID and start time of the threads of a row: of the task, or of its whole process if
+/// rows are processes. Exited threads are left out.
 pub fn tids(sample: &Sample, task: &Task, processes: bool) -> HashSet<(u32, u64)> {
     let of = |other: &&SharedTask| match processes {
         true => other.pid == task.pid,
@@ -429,7 +434,7 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(tids(&only, &Scope::default()), [1200, 77, 900, 901, 666]);
-        // A thread's number stands for its process.
+        // A TID selects the whole process.
         let scope = Scope {
             pids: vec![901],
             ..Scope::default()

@@ -1,5 +1,4 @@
-//! What the live view remembers from one run to the next: its configuration
-//! file.
+//! The live view's configuration file.
 
 use std::{
     env, fs, io,
@@ -14,11 +13,11 @@ use crate::{
     view::{Field, Sort, fields},
 };
 
-/// The configuration, or what a key changed of it since.
+/// The configuration as the file has it, with what keys changed since.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Seconds between two looks.
+    /// Seconds between two samples.
     #[serde(deserialize_with = "delay")]
     pub delay: f64,
     /// What a row is.
@@ -27,32 +26,32 @@ pub struct Settings {
     pub tree: bool,
     /// Only rows that do I/O or have dirty pages.
     pub only: bool,
-    /// Tasks that have exited stay for a while.
+    /// Exited tasks stay in view for a while.
     pub exited: bool,
-    /// What the figures are of.
+    /// Whether figures are rates or totals.
     pub figures: Figures,
-    /// Kilobytes throughout.
+    /// All byte figures in kilobytes.
     pub kilobytes: bool,
     /// Command lines, not only names.
     pub command_line: bool,
-    /// What each row has a graph of.
+    /// What the rows' graphs show.
     pub graph: Graph,
-    /// The sort key as `--sort` takes it; none: those that moved most first.
+    /// The sort key as `--sort` takes it; `None` puts first what moves most.
     #[serde(
         deserialize_with = "sort",
         serialize_with = "sort_key",
         skip_serializing_if = "Option::is_none"
     )]
     pub sort: Option<Sort>,
-    /// The columns as `--fields` takes them; none: the usual ones.
+    /// The columns as `--fields` takes them; empty: the default ones.
     #[serde(deserialize_with = "columns", serialize_with = "column_names")]
     pub columns: Vec<&'static Field>,
-    /// Of the columns those that are not shown.
+    /// Columns that are not shown.
     #[serde(deserialize_with = "columns", serialize_with = "column_names")]
     pub hidden: Vec<&'static Field>,
-    /// How many colours there are.
+    /// Which colours to use.
     pub colors: Colors,
-    /// Which characters there are.
+    /// Which characters to use.
     pub characters: Characters,
 }
 
@@ -77,23 +76,23 @@ impl Default for Settings {
     }
 }
 
-/// What the figures are of.
+/// Whether figures are rates or totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Figures {
-    /// The last interval, a second.
+    /// Bytes per second over the last interval.
     Rates,
-    /// All since they were asked for.
+    /// Sums since totals were turned on.
     Totals,
-    /// Rates, and beside what was read and caused the totals.
+    /// Rates, and the totals of the columns of read and caused bytes beside them.
     Both,
 }
 
-/// What each row has a graph of.
+/// What the rows' graphs show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Graph {
-    /// Bytes written because of it.
+    /// Bytes written because of the row.
     Caused,
     /// Bytes read from storage.
     Read,
@@ -101,68 +100,72 @@ pub enum Graph {
     Dirtied,
     /// Time spent waiting for block I/O.
     Io,
-    /// None.
+    /// No graph.
     Off,
 }
 
-/// How many colours there are.
+/// Which colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Colors {
-    /// What NO_COLOR, COLORTERM and TERM say.
+    /// As NO_COLOR, COLORTERM and TERM say.
     #[serde(rename = "auto")]
     Auto,
-    /// None.
+    /// No colours.
     #[serde(rename = "none")]
     None,
     /// The terminal's own 16.
     #[serde(rename = "16")]
     Ansi,
-    /// 256.
+    /// 256 colours.
     #[serde(rename = "256")]
     Indexed,
-    /// 24 bits of them.
+    /// 24-bit colours.
     #[serde(rename = "true")]
     True,
 }
 
-/// Which characters there are.
+/// Which characters to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Characters {
-    /// What LC_ALL, LC_CTYPE and LANG say.
+    /// As LC_ALL, LC_CTYPE and LANG say.
     Auto,
-    /// All.
+    /// All of Unicode.
     Unicode,
     /// ASCII only.
     Ascii,
 }
 
-/// What is wrong with the configuration.
+/// Why the configuration file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// It can't be read or written.
+    /// The file can't be read or written.
     #[error("{}: {source}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is not what it should be.
-    #[error("{}: {message}\ncorrect the file, or remove it for the usual settings", path.display())]
+    /// The content is invalid.
+    #[error("{}: {message}\ncorrect the file, or remove it to use the default settings", path.display())]
     Content {
         /// Which file.
         path: PathBuf,
         /// What is wrong, with line and column.
         message: String,
     },
-    /// There is no place for it.
-    #[error("neither XDG_CONFIG_HOME nor HOME is set, so there is no place for a configuration")]
+    /// There is no directory for it.
+    #[error(
+        "neither XDG_CONFIG_HOME nor HOME is an absolute path, so there is no directory for the \
+         configuration file; set one of them"
+    )]
     NoPlace,
 }
 
-/// `$XDG_CONFIG_HOME/iotop-trace/config.toml`, by the XDG Base Directory
-/// Specification; a relative path there is to be ignored.
+/// `$XDG_CONFIG_HOME/iotop-trace/config.toml`, or the same below `~/.config`. The XDG
+/// Base Directory Specification requires that a relative path in the variable is
+/// ignored.
 pub fn path() -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(env::var_os(name)?);
@@ -173,11 +176,11 @@ pub fn path() -> Option<PathBuf> {
 }
 
 impl Settings {
-    /// Reads the file; the usual settings where there is none.
+    /// Reads the file. If it does not exist, the settings are the defaults.
     ///
     /// # Errors
     ///
-    /// It can't be read, or is not what it should be.
+    /// The file can't be read, or its content is invalid.
     pub fn read(path: &Path) -> Result<Settings, SettingsError> {
         match fs::read_to_string(path) {
             Ok(text) => Settings::parse(&text).map_err(|message| SettingsError::Content {
@@ -196,11 +199,11 @@ impl Settings {
         toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())
     }
 
-    /// Writes the file. What else stands in it, comments say, stays.
+    /// Writes the file. Comments in it stay.
     ///
     /// # Errors
     ///
-    /// It can't be written.
+    /// The file can't be read, parsed or written.
     pub fn write(&self, path: &Path) -> Result<(), SettingsError> {
         let file = |source| SettingsError::File {
             path: path.to_owned(),
@@ -261,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn written_settings_are_read_back_unchanged() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("iotop-trace/config.toml");
         assert_eq!(Settings::read(&path).expect("none"), Settings::default());

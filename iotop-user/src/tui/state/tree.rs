@@ -4,27 +4,29 @@ use std::collections::{HashMap, HashSet};
 
 use crate::sample::{SharedTask, Task};
 
-/// How deep lines are drawn.
+/// Lines are drawn down to this depth.
 const DEEPEST: usize = 12;
 
 /// A row of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Which of the tasks.
+    /// Index of the task.
     pub at: usize,
-    /// For each level whether a line goes on there; the last one is its own.
+    /// For each level, whether the line continues below; the last level is the row's
+    /// own.
     pub lines: Vec<bool>,
 }
 
-/// Puts children right below their parents. `order` says where in `tasks` each
-/// row is; of siblings that one is first which has the first of them all below it.
+/// Puts children right below their parents. `order` lists indices of `tasks`. Of
+/// several siblings, the first is the one whose subtree has the earliest row of
+/// `order`.
 pub fn tree(tasks: &[SharedTask], order: &[usize]) -> Vec<Branch> {
     let parents = parents(tasks);
     let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
     let mut there: HashSet<usize> = HashSet::new();
     let all: HashSet<usize> = order.iter().copied().collect();
     for at in order {
-        // The first of a branch brings all above it.
+        // The first row of a branch also places all its ancestors.
         let mut next = Some(*at);
         while let Some(at) = next.filter(|at| there.insert(*at)) {
             let parent = parents[at].filter(|parent| all.contains(parent));
@@ -52,7 +54,7 @@ pub fn tree(tasks: &[SharedTask], order: &[usize]) -> Vec<Branch> {
     branches
 }
 
-/// The tasks and all above them, so that a tree of some is whole.
+/// Marks the chosen tasks and all their ancestors, so that the tree is complete.
 pub fn with_ancestors(tasks: &[SharedTask], chosen: impl Fn(&Task) -> bool) -> Vec<bool> {
     let parents = parents(tasks);
     let mut keep = vec![false; tasks.len()];
@@ -66,8 +68,8 @@ pub fn with_ancestors(tasks: &[SharedTask], chosen: impl Fn(&Task) -> bool) -> V
     keep
 }
 
-/// Where each task's parent is. Who is younger than a task, or not there, is
-/// not its parent: numbers are reused.
+/// The index of each task's parent. PIDs are reused: a task that is younger than the
+/// child is not its parent.
 fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
     let mut leaders: HashMap<u32, usize> = HashMap::new();
     for (at, task) in tasks
@@ -92,7 +94,7 @@ fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
         (older && parent != at).then_some(parent)
     };
     let mut parents: Vec<Option<usize>> = tasks.iter().enumerate().map(parent).collect();
-    // Tasks that started in the same tick could make a circle.
+    // Tasks that started in the same tick could form a circle.
     for at in 0..parents.len() {
         let (mut above, mut steps) = (parents[at], 0);
         while let Some(next) = above {
@@ -143,7 +145,7 @@ mod tests {
             task(20, 20, 1),
         ];
         assert_eq!(shape(&tasks), [(1, 0), (10, 1), (30, 2), (12, 2), (20, 1)]);
-        // What is busiest is on top, with all above it.
+        // The busiest task is on top, below its ancestors.
         let order = [0, 4, 1, 3, 2];
         let tids: Vec<u32> = tree(&tasks, &order)
             .iter()
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn some_tasks_come_with_all_above_them() {
+    fn chosen_tasks_keep_all_their_ancestors() {
         let tasks = [
             task(1, 1, 0),
             task(10, 10, 1),

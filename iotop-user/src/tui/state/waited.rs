@@ -1,11 +1,12 @@
-//! How long a movement's pages waited, in little room: tens of thousands are kept.
+//! How long a movement's pages were dirty, in a compact form: tens of thousands of
+//! movements are kept.
 
 use std::time::Duration;
 
 use crate::sample::{FlushLag, Lag, Lags};
 
-/// A [`FlushLag`]. Of most files a page or two is written, all in one class: that
-/// takes 32 bytes instead of 176.
+/// A compact [`FlushLag`]. For most files only a page or two is written, and all of
+/// them are in one class of lag. That takes 32 bytes instead of 176.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// All pages are in one class.
@@ -21,7 +22,7 @@ pub enum Waited {
         /// Their class.
         class: u8,
     },
-    /// The rest.
+    /// The pages are in several classes, or a value is too large for [`Waited::Alike`].
     Spread(Box<FlushLag>),
 }
 
@@ -33,7 +34,7 @@ impl From<FlushLag> for Waited {
     }
 }
 
-/// `None` where a figure has no room, or the pages are in several classes.
+/// `None` if a value does not fit its field, or if the pages are in several classes.
 fn alike(FlushLag { lag, lags }: &FlushLag) -> Option<Waited> {
     let class = lags.pages.iter().position(|pages| *pages != 0)?;
     let others = &lags.pages[class + 1..];
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lag_comes_back_as_it_was() {
+    fn a_lag_converts_back_unchanged() {
         let of = |classes: &[(usize, u64)], pages, sum| {
             let mut lags = Lags {
                 tick: Duration::from_millis(4),

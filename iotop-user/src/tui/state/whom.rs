@@ -1,4 +1,4 @@
-//! For whom a task writes: the owners of what it submits, or did last.
+//! Whose data a task submits, or submitted last.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,29 +12,29 @@ use unicode_width::UnicodeWidthStr as _;
 use super::recent::{Interval, Person, Recent};
 use crate::{escape::escape, output::units, sample::Task, view::OnDevice};
 
-/// Owners that are named.
+/// At most this many owners are named.
 const NAMED: usize = 3;
 
-/// For whom the tasks write.
+/// For each task, whose data it submitted last.
 #[derive(Debug, Default)]
 pub struct WhomOf {
     whom: HashMap<(u32, u64), Whom>,
     processes: bool,
 }
 
-/// For whom one task writes.
+/// The owners of what one task submitted in one interval.
 #[derive(Debug)]
 pub struct Whom {
     kthread: bool,
-    /// How long ago; none: in the interval that is shown.
+    /// How long ago that was; `None`: in the interval that is shown.
     ago: Option<Duration>,
     interval: Duration,
     devices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
 }
 
 impl WhomOf {
-    /// Of each task, or process, the last interval in which it submitted bytes of
-    /// other owners.
+    /// Finds, for each task or process, the last interval in which it submitted bytes
+    /// of other owners.
     pub fn new(recent: &Recent, device: Option<&OnDevice>, processes: bool) -> WhomOf {
         let mut of = WhomOf {
             whom: HashMap::new(),
@@ -52,8 +52,8 @@ impl WhomOf {
                     submitter.key.tid,
                     submitter.key.start_boottime,
                 );
-                let its = of.key(owner.pid, owner.key.tid, owner.key.start_boottime);
-                if key == its || movement.class == Class::Read || of.whom.contains_key(&key) {
+                let owner_key = of.key(owner.pid, owner.key.tid, owner.key.start_boottime);
+                if key == owner_key || movement.class == Class::Read || of.whom.contains_key(&key) {
                     continue;
                 }
                 let whom = now
@@ -71,13 +71,14 @@ impl WhomOf {
         of
     }
 
-    /// Of a task.
+    /// The entry of a task, if it has one.
     pub fn of(&self, task: &Task) -> Option<&Whom> {
         self.whom
             .get(&self.key(task.pid, task.tid, task.start_boottime))
     }
 
-    /// A process is its number: the thread that submits is not its leader.
+    /// A process is identified by its PID alone: the submitting thread need not be the
+    /// leader, and its start time would differ from the leader's.
     fn key(&self, pid: u32, tid: u32, start: u64) -> (u32, u64) {
         match self.processes {
             true => (pid, 0),
@@ -96,13 +97,13 @@ impl Whom {
         }
     }
 
-    /// Whether it is so in the interval that is shown.
+    /// Whether it wrote in the interval that is shown.
     pub fn is_now(&self) -> bool {
         self.ago.is_none()
     }
 
-    /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`. The longest that has
-    /// room: the owners go last.
+    /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`: the longest text that fits
+    /// in `room` columns. The owners are left out last.
     pub fn text(&self, room: usize, kilobytes: bool) -> String {
         let verb = match (self.kthread, self.ago) {
             (true, None) => "flush",
@@ -150,7 +151,7 @@ fn shares(owners: &BTreeMap<Arc<str>, u64>) -> String {
     let all: u64 = owners.values().sum();
     let mut owners: Vec<(&Arc<str>, u64)> = owners.iter().map(|(name, n)| (name, *n)).collect();
     owners.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    // Of what is next to nothing nobody wants to read.
+    // Leave out owners with at most 0.5 %.
     let least = all / 200;
     owners.retain(|(_, bytes)| *bytes > least);
     let rest = owners.len().saturating_sub(NAMED);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flusher_says_for_whom_and_how_much_as_far_as_there_is_room() {
+    fn a_flusher_names_its_owners_and_as_much_else_as_fits() {
         let mut sample = golden::sample();
         sample.facts[3].submitter = Some(1);
         sample.facts[3].bytes = 64 << 20;
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn who_flushed_last_is_still_known_when_it_flushes_no_more() {
+    fn the_last_flush_of_a_flusher_that_stopped_is_still_shown() {
         let mut later = golden::sample();
         later.facts.clear();
         let samples = [golden::sample(), later.clone(), later];
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_syncs_others_data_says_so_and_one_that_writes_its_own_does_not() {
+    fn a_task_that_syncs_others_data_names_them_and_one_that_writes_its_own_does_not() {
         let sample = [golden::sample()];
         let walwriter = said(&sample, 4, 60);
         assert_eq!(
