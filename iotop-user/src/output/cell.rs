@@ -11,20 +11,20 @@ use crate::{
     },
 };
 
-/// What an interval's counters are divided by and shown in.
+/// How the counters of an interval are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// What the counters are of.
+    /// Length of the interval.
     pub interval: Duration,
-    /// They are totals, not to be divided.
+    /// The counters are totals, which are not divided by the interval.
     pub accumulated: bool,
-    /// Kilobytes throughout.
+    /// All bytes in kilobytes.
     pub kilobytes: bool,
 }
 
 impl Scale {
-    /// A field of a row. `last` says that nothing follows on the line: then a
-    /// name may hold spaces.
+    /// A field of a row as text. `last` says that nothing follows on the line, so that
+    /// a name may contain spaces.
     pub fn cell(&self, field: &Field, row: Row, last: bool) -> String {
         match (field.kind, field.value(row)) {
             (Kind::Flag, Value::Flag(true)) => field.header.to_lowercase(),
@@ -47,7 +47,7 @@ impl Scale {
         }
     }
 
-    /// Bytes of the interval: a second's, or all with `-a`.
+    /// Bytes per second, or all bytes if the counters are totals.
     pub fn rate(&self, bytes: Option<u64>) -> String {
         let Some(bytes) = bytes else {
             return units::UNKNOWN.to_owned();
@@ -69,8 +69,9 @@ impl Scale {
     }
 }
 
-/// A name that moves no cursor; one word unless it may hold spaces. One of
-/// blanks alone would be no word at all.
+/// A name without characters that could move the cursor. It is one word, unless
+/// `spaces` allows spaces. A name of blanks alone is always made one word: it would be
+/// none otherwise.
 fn name(name: &str, spaces: bool) -> String {
     if name.is_empty() {
         units::UNKNOWN.to_owned()
@@ -99,7 +100,7 @@ mod tests {
     };
 
     #[test]
-    fn counts_are_of_a_second_or_of_all() {
+    fn counts_are_rates_or_totals() {
         let task = Task {
             stats: crate::sample::TaskCounters {
                 read_syscalls: Some(3),

@@ -1,5 +1,5 @@
-//! CSV (RFC 4180, lines end in LF): a header line once, then a line for each
-//! row and interval. What is not known is empty.
+//! CSV (RFC 4180, lines end in LF): a header line once, then a line for each row and
+//! interval. An unknown value is empty.
 
 use std::{borrow::Cow, io};
 
@@ -10,7 +10,7 @@ use crate::{
     view::{Row, Value, fields::Field},
 };
 
-/// Before the fields.
+/// The columns before the fields.
 const FIRST: [&str; 3] = ["seq", "time", "interval_s"];
 
 /// Prints samples as CSV.
@@ -21,7 +21,7 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// Of these fields.
+    /// CSV with these fields.
     pub fn new(fields: Vec<&'static Field>) -> Csv {
         Csv {
             fields,
@@ -29,11 +29,11 @@ impl Csv {
         }
     }
 
-    /// One interval, before the first one the header.
+    /// Formats one interval. The first one starts with the header.
     ///
     /// # Errors
     ///
-    /// csv's; none is expected.
+    /// Those of the csv crate; none is expected.
     pub fn format(&mut self, sample: &Sample, rows: &[Row]) -> io::Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         if !self.header_printed {
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_command_it_is_one_value_on_one_line(name in any::<String>()) {
+        fn any_command_is_one_value_on_one_line(name in any::<String>()) {
             let mut sample = golden::sample();
             sample.tasks.truncate(1);
             sample.tasks[0].cmdline = Some(name.as_str().into());

@@ -1,4 +1,4 @@
-//! `--explain-writeback`: a block of plain words for each flush and each spike.
+//! `--explain-writeback`: a block of text for each flush and each spike.
 
 use std::{collections::HashSet, fmt::Write as _};
 
@@ -12,13 +12,13 @@ use crate::{
     },
 };
 
-/// Flushes of one interval that have a block; the rest is summed up.
+/// At most this many flushes of an interval get a block; the rest is summed up.
 pub(crate) const FLUSHES: usize = 10;
-/// Owners of one flush that are named.
+/// At most this many owners of a flush are named.
 const OWNERS: usize = 10;
-/// Files of one owner.
+/// At most this many files of an owner are named.
 const FILES: usize = 5;
-/// Tasks that were throttled.
+/// At most this many throttled tasks are named.
 const THROTTLED: usize = 10;
 
 /// Prints flushes and spikes as text.
@@ -30,7 +30,7 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// `notices` say what is missing and why; `zone` is that of the times.
+    /// `notices` say what is missing and why; `zone` is the time zone of all times.
     pub fn new(zone: TimeZone, notices: Vec<String>, only_spikes: bool) -> Explain {
         Explain {
             zone,
@@ -39,8 +39,8 @@ impl Explain {
         }
     }
 
-    /// One interval; nothing when nothing was written and no run ended. In the last
-    /// one spikes that go on are told too.
+    /// Formats one interval. The text is empty if there is nothing to report. Spikes
+    /// are reported when they are over, or in the `last` interval.
     pub fn format(&mut self, sample: &Sample, last: bool) -> String {
         let mut text = String::new();
         for notice in self.notices.drain(..) {
@@ -91,7 +91,7 @@ impl Explain {
         }
     }
 
-    /// One flush, or as many that are alike.
+    /// Formats one flush, or several alike ones from this many `submitters`.
     pub(crate) fn flush(
         &self,
         text: &mut String,
@@ -117,7 +117,7 @@ impl Explain {
         self.runs(text, &flush.runs);
         charged(text, flush);
         owners(text, &written.owners, written.totals.write);
-        nobodys(text, &written.totals.unattributed, written.totals.write);
+        without_owner(text, &written.totals.unattributed, written.totals.write);
     }
 
     fn runs(&self, text: &mut String, runs: &[Run]) {
@@ -139,7 +139,7 @@ impl Explain {
         };
         let goes_on = if run.end.is_none() { ", goes on" } else { "" };
         let pages = match (run.written_pages, run.requested_pages) {
-            // Its first round is not over.
+            // The run has not finished its first round.
             (Some(0), _) if run.end.is_none() => String::new(),
             (None, _) => String::new(),
             (Some(written), Some(of)) => format!(": {written} pages written of {of} asked for"),
@@ -182,7 +182,7 @@ impl Explain {
         text.push('\n');
     }
 
-    /// One spike.
+    /// Formats one spike.
     pub(crate) fn spike(&self, text: &mut String, spike: &Spike) {
         let written = &spike.written;
         let usual = match spike.usual {
@@ -232,7 +232,7 @@ impl Explain {
         );
         let _ = writeln!(text, "  caused by:");
         owners(text, &written.owners, written.totals.write);
-        nobodys(text, &written.totals.unattributed, written.totals.write);
+        without_owner(text, &written.totals.unattributed, written.totals.write);
     }
 
     fn second(&self, time: Timestamp) -> String {
@@ -246,8 +246,8 @@ impl Explain {
     }
 }
 
-/// Flushes of one device, reason, submitters' name and cgroup that is charged as
-/// one, and of how many submitters it is; most bytes first.
+/// Merges flushes of the same device, reason, submitter name and charged cgroup. Each
+/// comes with its number of submitters; most bytes come first.
 pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
     let mut alike: Vec<(Flush, HashSet<Option<TaskKey>>)> = Vec::new();
     let comm = |flush: &Flush| flush.submitter.as_ref().map(|task| task.comm.clone());
@@ -276,7 +276,7 @@ pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
         .collect()
 }
 
-/// How many files its owners have.
+/// Number of the files that are listed for the owners.
 fn files(flush: &Flush) -> u64 {
     let files = flush.written.owners.iter().flat_map(|owner| &owner.files);
     let files = files.filter(|file| file.ino != 0);
@@ -284,7 +284,7 @@ fn files(flush: &Flush) -> u64 {
     inodes.len() as u64
 }
 
-/// Who submitted it.
+/// Names the submitter, or says how many there are.
 pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     match &flush.submitter {
         None => "somebody".to_owned(),
@@ -294,12 +294,12 @@ pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     }
 }
 
-/// The cgroup that the kernel charges.
+/// The cgroup that the kernel charges for the flush.
 fn charged_cgroup(flush: &Flush) -> Option<&str> {
     flush.runs.iter().find_map(|run| run.cgroup.as_deref())
 }
 
-/// The cgroup that the kernel charges, where another one made the pages dirty.
+/// Names the charged cgroup if tasks of another one made the pages dirty.
 fn charged(text: &mut String, flush: &Flush) {
     let Some(charged) = charged_cgroup(flush) else {
         return;
@@ -363,13 +363,13 @@ fn rest(text: &mut String, bytes: impl Iterator<Item = u64>, what: &str) {
     }
 }
 
-fn nobodys(text: &mut String, of: &Unattributed, all: u64) {
+fn without_owner(text: &mut String, of: &Unattributed, all: u64) {
     let in_total = of.parts().filter(|(reason, _)| reason.is_in_total());
     for (reason, n) in in_total.filter(|(_, bytes)| *bytes != 0) {
         let reason = reason.sentence();
         let _ = writeln!(
             text,
-            "  {:>9} {:>6}  nobody's: {reason}",
+            "  {:>9} {:>6}  no owner: {reason}",
             bytes(n),
             share(n, all)
         );
@@ -425,7 +425,7 @@ mod tests {
     use crate::{golden, sample::Written};
 
     #[test]
-    fn a_worker_that_writes_for_two_cgroups_is_one() {
+    fn a_submitter_of_two_alike_flushes_counts_once() {
         let flushed = golden::flushed();
         let one = flushed.flushes[0].clone();
         let mut other = one.clone();
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_charged_to_two_cgroups_is_not_charged_to_one() {
+    fn flushes_charged_to_different_cgroups_are_not_merged() {
         let flushed = golden::flushed();
         let with_runs = |flush: &&Flush| !flush.runs.is_empty() && !flush.written.owners.is_empty();
         let mut one = flushed.flushes.iter().find(with_runs).expect("one").clone();

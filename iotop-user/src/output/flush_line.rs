@@ -1,4 +1,4 @@
-//! The `flush` line of NDJSON.
+//! The `flush` and `spike` lines of NDJSON.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What a batch prints: each form is one implementation of [`Form`].
+//! The formats of batch output. Each implements [`Form`].
 
 use std::io;
 
@@ -21,7 +21,8 @@ pub enum Export {
 }
 
 impl Export {
-    /// The form that prints it: rows of this grouping, with the chosen fields.
+    /// The form that prints this format, for rows grouped by `by` and with the chosen
+    /// fields.
     pub fn form(self, by: Option<By>, chosen: Option<&[&'static Field]>) -> Box<dyn Form> {
         match self {
             Export::Ndjson => Box::new(Ndjson(by)),
@@ -33,13 +34,13 @@ impl Export {
     }
 }
 
-/// How samples are printed.
+/// A format that prints samples.
 pub trait Form {
-    /// Appends the whole lines of a sample; `last`: no other one comes.
+    /// Appends the lines of a sample. `last` says that no other sample follows.
     ///
     /// # Errors
     ///
-    /// The library's that writes the format; none is expected.
+    /// Those of the library that writes the format; none is expected.
     fn print(
         &mut self,
         sample: &Sample,
@@ -48,18 +49,19 @@ pub trait Form {
         buffer: &mut BytesMut,
     ) -> io::Result<()>;
 
-    /// Whether its lines tell what was lost.
+    /// Whether its lines say what was lost.
     fn tells_losses(&self) -> bool {
         true
     }
 
-    /// Whether people read it, so that rows of most weight come first.
+    /// Whether it is for people. If so, rows that moved most come first unless the user
+    /// sorts.
     fn is_for_people(&self) -> bool {
         false
     }
 }
 
-/// Its lines need nothing that outlives a sample.
+/// NDJSON keeps nothing from one sample to the next.
 struct Ndjson(Option<By>);
 
 impl Form for Ndjson {
@@ -126,7 +128,7 @@ impl Form for Explain {
     }
 }
 
-/// `None`: standard output is no terminal.
+/// Width of the terminal; `None` if standard output is not a terminal.
 fn terminal_width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(usize::from(width.0))

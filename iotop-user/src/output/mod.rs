@@ -1,4 +1,4 @@
-//! What is done with a Sample: text and machine-readable lines.
+//! Formats samples as text and as machine-readable lines.
 
 pub(crate) mod cell;
 mod csv;
@@ -18,12 +18,13 @@ pub use form::{Export, Form};
 pub use ndjson::{SCHEMA, ndjson};
 pub use table::{Table, Text, losses_named};
 
-/// Whether a write failed because nobody reads any more.
+/// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Says something on standard error. That nobody reads it is no reason to end.
+/// Prints a message to standard error. A failure is ignored: a closed standard error
+/// must not end the program.
 pub fn say(message: &str) {
     let _ = writeln!(io::stderr(), "iotop-trace: {message}");
 }

@@ -1,5 +1,5 @@
-//! NDJSON, version 1: one JSON object a line. The schema that ships with the
-//! program is `schema/ndjson-v1.schema.json`.
+//! NDJSON, version 1: one JSON object per line. The schema that ships with the program
+//! is `schema/ndjson-v1.schema.json`.
 
 use std::{io, time::Duration};
 
@@ -22,7 +22,7 @@ pub const SCHEMA: &str = include_str!("../../schema/ndjson-v1.schema.json");
 
 const VERSION: u32 = 1;
 
-/// Every line starts with these.
+/// The fields that every line starts with.
 #[derive(Serialize)]
 struct Line<'a, T> {
     v: u32,
@@ -53,7 +53,7 @@ struct SystemLine {
     self_cpu_ns: Option<u64>,
 }
 
-/// An object with a number for each name; null where it is not known.
+/// An object with a number for each name; null if it is unknown.
 pub(super) struct ByName<const N: usize>([(&'static str, Option<u64>); N]);
 
 impl<const N: usize> Serialize for ByName<N> {
@@ -101,7 +101,7 @@ struct GroupLine<'a> {
     unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
-/// The counters of a row, by the registry of fields.
+/// The counters of a row, as listed in the registry of fields.
 struct Counters<'a>(Row<'a>);
 
 impl Serialize for Counters<'_> {
@@ -119,12 +119,12 @@ struct LagPart {
     max: Option<u64>,
 }
 
-/// Appends a sample's lines: the system, then the rows; `by` says what makes
-/// the groups among them.
+/// Appends the lines of a sample: the system, the rows, the flushes and the spikes that
+/// are over. `by` is what the rows are grouped by.
 ///
 /// # Errors
 ///
-/// serde_json's; none is expected.
+/// Those of serde_json; none is expected.
 pub fn ndjson(
     sample: &Sample,
     rows: &[Row],
@@ -177,8 +177,8 @@ fn line(
     Ok(())
 }
 
-/// JSON escapes C0 itself; we also escape what else could harm a terminal. To
-/// a JSON parser the string is the same.
+/// serde_json escapes C0 control characters. This formatter also escapes other
+/// characters that could harm a terminal. A JSON parser reads the same string.
 struct Plain;
 
 impl Formatter for Plain {
@@ -189,7 +189,8 @@ impl Formatter for Plain {
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
-            // All of them are in the basic plane.
+            // All dangerous characters are in the basic multilingual plane, so that
+            // four digits are enough.
             write!(writer, "\\u{:04x}", u32::from(c))?;
             rest = &rest[at + c.len_utf8()..];
         }
@@ -410,7 +411,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_name_comes_back_as_it_was_and_harms_no_terminal(name in any::<String>()) {
+        fn any_name_is_parsed_back_unchanged_and_harms_no_terminal(name in any::<String>()) {
             let mut sample = golden::sample();
             sample.tasks[0].comm = name.as_str().into();
             let text = golden::json(&sample, None);

@@ -1,7 +1,7 @@
-//! The text batch: a few lines for the machine, then one line a row.
+//! Text output: a few lines for the machine, then one line per row.
 //!
-//! Every value is one word, so the number of columns never depends on the
-//! values; what is not known is `-`. Only the last column may hold spaces.
+//! Every value is one word, so the number of columns never depends on the values. An
+//! unknown value is `-`. Only the last column may contain spaces.
 
 use std::fmt::Write as _;
 
@@ -58,7 +58,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// `notices` say what is missing and why; `zone` is that of the times.
+    /// `notices` say what is missing and why; `zone` is the time zone of all times.
     pub fn new(text: Text, zone: TimeZone, notices: Vec<String>) -> Table {
         Table {
             text,
@@ -73,8 +73,8 @@ impl Table {
         self.text.quiet < 3
     }
 
-    /// One interval. The last column is cut where the line would be wider
-    /// than `width`.
+    /// Formats one interval. The last column is cut if the line would be wider than
+    /// `width`.
     pub fn format(&mut self, sample: &Sample, rows: &[Row], width: Option<usize>) -> String {
         let prefix = if self.text.time {
             let time = sample.time.to_zoned_datetime(self.zone.clone());
@@ -138,12 +138,13 @@ impl Table {
             reasons.unwrap_or_default(),
         ));
         lines.extend(losses(system));
-        // What holds all the time is said once.
+        // Notices hold for the whole run, so they are printed once.
         let notices = self.notices.drain(..);
         lines.extend(notices.map(|notice| format!("! {}", escape(&notice))));
     }
 
-    /// A word for each column; `word` is told whether it is the last one.
+    /// A line with a word for each column. `word` gets the field, and whether it is the
+    /// last one.
     fn line(&self, width: Option<usize>, word: impl Fn(&Field, bool) -> String) -> String {
         let Some((last, columns)) = self.text.columns.split_last() else {
             return String::new();
@@ -158,14 +159,14 @@ impl Table {
             pad(&mut line, last, &word);
             return line;
         }
-        // A line that is wrapped anyway still shows the start of a name.
+        // A line that is too long even so still shows the start of a name.
         let room = width.map(|width| width.saturating_sub(line.width()).max(last.header.len()));
         line.push_str(cut(&word, room));
         line
     }
 }
 
-/// Words to the left, numbers to the right.
+/// Aligns words left and numbers right.
 fn pad(line: &mut String, field: &Field, word: &str) {
     let width = field.width.max(field.header.len());
     let padding = " ".repeat(width.saturating_sub(word.width()));
@@ -178,7 +179,7 @@ fn pad(line: &mut String, field: &Field, word: &str) {
     }
 }
 
-/// As much as so many columns of a terminal hold.
+/// The beginning of `text` that fits in `room` columns of a terminal.
 fn cut(text: &str, room: Option<usize>) -> &str {
     let Some(room) = room else { return text };
     let mut taken = 0;
@@ -191,7 +192,8 @@ fn cut(text: &str, room: Option<usize>) -> &str {
     text
 }
 
-/// The reasons that are not 0, in brackets; last what is not part of the sum.
+/// The reasons that are not 0, in brackets. Those that are not part of the sum come
+/// last.
 pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
     let (in_total, besides): (Vec<_>, Vec<_>) = of
         .parts()
@@ -239,7 +241,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_fits_and_is_the_beginning(text: String, room in 0usize..40) {
+        fn a_cut_text_fits_and_is_the_beginning(text: String, room in 0usize..40) {
             let text = escape(&text);
             let cut = cut(&text, Some(room));
             prop_assert!(text.starts_with(cut));

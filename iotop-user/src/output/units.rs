@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// What is not known.
+/// Stands for an unknown value.
 pub const UNKNOWN: &str = "-";
 
-/// Bytes with a fitting binary unit: `0`, `512B`, `1.25K`, `256.00M`; with
-/// `kilobytes` always in KiB.
+/// Bytes with a fitting binary unit: `0B`, `512B`, `1.25K`, `256.00M`; with `kilobytes`
+/// always in KiB.
 pub fn bytes(bytes: f64, kilobytes: bool) -> String {
     if kilobytes {
         return format!("{:.2}K", bytes / 1024.0);
@@ -28,7 +28,7 @@ pub fn bytes(bytes: f64, kilobytes: bool) -> String {
     }
 }
 
-/// A part of an interval.
+/// A part of an interval in percent.
 pub fn percent(part: Duration, whole: Duration) -> String {
     if whole.is_zero() {
         return UNKNOWN.to_owned();

@@ -6,7 +6,7 @@ use crate::{
     sample::{Flush, FlushReason, System},
 };
 
-/// The sentence.
+/// The sentence for a flush.
 pub(super) fn why(flush: &Flush, system: &System) -> String {
     match &flush.reason {
         FlushReason::Journal => "the file system's journal commits a transaction".to_owned(),
@@ -14,7 +14,7 @@ pub(super) fn why(flush: &Flush, system: &System) -> String {
         FlushReason::Direct => "direct: the task writes past the page cache (O_DIRECT)".to_owned(),
         FlushReason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),
         FlushReason::Task => {
-            "the task writes by itself, in no system call that would tell why".to_owned()
+            "the task writes by itself, and not in a system call that explains it".to_owned()
         }
         FlushReason::Syscall(call) => of_syscall(call).to_owned(),
         FlushReason::Writeback(reason) => of_worker(reason, flush, system),
@@ -66,10 +66,12 @@ fn of_worker(reason: &str, flush: &Flush, system: &System) -> String {
             askers => format!("sync: asked for by {askers}"),
         },
         "vmscan" => "vmscan: memory is short, and reclaim asked for clean pages".to_owned(),
-        "laptop_timer" => "laptop_timer: laptop mode writes all while the disk spins".to_owned(),
+        "laptop_timer" => {
+            "laptop_timer: laptop mode writes everything while the disk spins".to_owned()
+        }
         "fs_free_space" => "fs_free_space: the file system runs out of free space".to_owned(),
         "foreign_flush" => {
-            "foreign_flush: another cgroup dirties the files than the one they are charged to"
+            "foreign_flush: another cgroup than the one that is charged makes the files dirty"
                 .to_owned()
         }
         other => match askers(flush) {
@@ -82,7 +84,7 @@ fn of_worker(reason: &str, flush: &Flush, system: &System) -> String {
     }
 }
 
-/// Who asked for a flush, each once.
+/// The tasks that asked for the runs, each named once.
 fn askers(flush: &Flush) -> String {
     let mut askers: Vec<String> = Vec::new();
     for asker in flush.runs.iter().filter_map(|run| run.asker.as_ref()) {
