@@ -22,9 +22,9 @@ use iotop_trace::{
     tui::{self, Settings, Surroundings},
 };
 
-/// A run-time failure.
+/// Exit status of a failure at run time.
 const FAILED: u8 = 1;
-/// Wrong usage.
+/// Exit status of wrong usage.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -78,7 +78,8 @@ fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
 }
 
 fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
-    // Batch output keeps little, and would map its buffers again in each interval.
+    // Not for batch output: it keeps little, and would map its buffers again in each
+    // interval.
     memory::keep_heap_small();
     let settings_path = tui::settings::path();
     let settings = match settings_path.as_deref().map(Settings::read).transpose() {
@@ -92,7 +93,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     runtime.block_on(async {
         let wanted = tui::wanted(&settings, &live);
         let opened = sources::open(ebpf, wanted.flushes).context("the kernel half")?;
-        // An I/O priority is set for other users' tasks.
+        // CAP_SYS_NICE is for the I/O priority of other users' tasks.
         capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
             .context("dropping capabilities")?;
         let machine = Surroundings {
@@ -107,7 +108,8 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// aya-log reads its ring buffer from a task, so the runtime comes first.
+/// aya-log reads its ring buffer in a task, so there must be a runtime before the
+/// kernel half is attached.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -119,10 +121,11 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let opened = sources::open(ebpf, batch.wanted.flushes).context("the kernel half")?;
         capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
-        // A limit of this kernel that matters only for cgroups with io.max is doctor's.
+        // The notice about io.max is a permanent limit of this kernel. Only doctor and
+        // the live view report it.
         let notices = opened.notices.iter().filter(|one| !one.is_about_io_max());
         let notices: Vec<String> = notices.map(ToString::to_string).collect();
-        // Text says them above its first table.
+        // Text output prints them above its first table.
         if batch.export.is_some() || batch.text.quiet > 2 {
             for notice in &notices {
                 say(notice);

@@ -1,4 +1,4 @@
-//! The batch mode: sample, print, until told to stop.
+//! Batch mode: samples and prints until it is told to stop.
 
 use std::{
     io::{self, Write},
@@ -21,13 +21,13 @@ use crate::{
     view::{Viewer, sort},
 };
 
-/// Prints an interval after the other. ^C, SIGTERM and a closed pipe end it;
-/// after a signal what the unfinished interval holds is still printed, so that
-/// the sum of all intervals is what happened while we ran.
+/// Prints one interval after the other. ^C, SIGTERM and a closed pipe end it. After a
+/// signal, the unfinished interval is still printed, so that the sum of all intervals
+/// covers the whole run.
 ///
 /// # Errors
 ///
-/// A source can't be read any more, or the output can't be written.
+/// A source can no longer be read, or the output can't be written.
 pub async fn run(
     mut collector: Collector,
     batch: &Batch,
@@ -91,8 +91,8 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// What the interval lost, where the form has no place for it.
-    fn unsaid(&self, sample: &Sample) -> Option<String> {
+    /// A message about what the interval lost, if the form has no place for it.
+    fn loss_message(&self, sample: &Sample) -> Option<String> {
         let lost = losses_named(&sample.system.lost).filter(|_| !self.form.tells_losses())?;
         let seq = sample.seq;
         Some(format!(
@@ -100,9 +100,9 @@ impl<'a> Printer<'a> {
         ))
     }
 
-    /// Whole lines in one write, so that whoever reads never sees half of one.
+    /// Writes all lines at once, so that a reader never sees half of a line.
     fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
-        if let Some(lost) = self.unsaid(&sample) {
+        if let Some(lost) = self.loss_message(&sample) {
             say(&lost);
         }
         let sample = self.viewer.of(sample);
@@ -130,7 +130,7 @@ mod tests {
         sample::Loss,
     };
 
-    /// What is printed of an interval that lost something, and what is said beside it.
+    /// What is printed for an interval with losses, and the message beside it.
     fn printed(args: &[&str]) -> (String, Option<String>) {
         let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
         let config = cli.resolve(|_| None, |_| false, Vec::new, false);
@@ -140,14 +140,14 @@ mod tests {
         let mut sample = golden::sample();
         sample.system.lost[Loss::Facts] = Some(3);
         let mut printer = Printer::new(&batch, Vec::new());
-        let said = printer.unsaid(&sample);
+        let said = printer.loss_message(&sample);
         let mut out = Vec::new();
         printer.print(sample, false, &mut out).expect("printed");
         (String::from_utf8(out).expect("text"), said)
     }
 
     #[test]
-    fn what_was_lost_is_said_in_every_form() {
+    fn every_form_reports_losses() {
         for args in [
             &["-b"][..],
             &["-b", "-qq"],

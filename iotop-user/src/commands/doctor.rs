@@ -29,10 +29,13 @@ const CAPABILITIES: [(Capability, &str); 6] = [
         Capability::CAP_PERFMON,
         "eBPF programs that read kernel memory",
     ),
-    (Capability::CAP_SYS_ADMIN, "does for both on any kernel"),
+    (
+        Capability::CAP_SYS_ADMIN,
+        "replaces both of them, on any kernel",
+    ),
     (
         Capability::CAP_NET_ADMIN,
-        "taskstats, where eBPF does not count",
+        "taskstats, if eBPF can't be used",
     ),
     (Capability::CAP_SYS_PTRACE, "other users' command lines"),
     (Capability::CAP_DAC_READ_SEARCH, "other users' files"),
@@ -81,7 +84,7 @@ struct Memory {
     other_maps_bytes: Option<u64>,
 }
 
-/// Looks at everything, and loads and attaches the kernel half for a moment.
+/// Examines this machine. It loads and attaches the kernel half for a moment.
 pub fn examine(ebpf: &Ebpf) -> Report {
     let (proc_root, sys_root) = (Path::new("/proc"), Path::new("/sys"));
     let settings = Sysctls::read(proc_root, sys_root);
@@ -182,7 +185,7 @@ fn attached_hooks(probe: &Probe) -> Vec<Hook> {
     probe.attached().iter().map(hook).collect()
 }
 
-/// What all maps of this process take (`memlock` of their fdinfo).
+/// Memory of all BPF maps of this process (`memlock` of their fdinfo).
 fn map_memory(proc_root: &Path) -> Option<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(proc_root.join("self/fdinfo")).ok()?.flatten() {

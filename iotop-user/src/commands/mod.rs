@@ -1,4 +1,5 @@
-//! What the program does: one command a file.
+//! What the program can be asked to do: one command per file, and the sources that they
+//! open.
 
 pub mod batch;
 pub mod doctor;

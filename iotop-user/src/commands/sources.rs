@@ -1,4 +1,4 @@
-//! Opening the sources: what can't be had is left out, and said.
+//! Opens the sources. A source that can't be opened is left out, and a notice says so.
 
 use std::{
     fs,
@@ -32,52 +32,53 @@ use crate::{
 /// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
 pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
 
-/// That of btrfs where it is a module that is loaded (5.11).
+/// The BTF of btrfs, if it is a loaded module (5.11).
 const BTRFS_BTF: &str = "kernel/btf/btrfs";
 
 /// The sources, and what is missing among them.
 pub struct Opened {
     /// What could be opened.
     pub sources: Sources,
-    /// What could not, why, and what to do about it.
+    /// What could not be opened, why, and what to do about it.
     pub notices: Vec<Notice>,
-    /// The tasks' numbers are those of our own /proc.
+    /// The tasks' numbers are valid in our own /proc: we are not in a PID namespace
+    /// other than the first.
     pub own_pids: bool,
 }
 
 /// Why there is no kernel half.
 #[derive(Debug, thiserror::Error)]
 pub enum NoKernelHalf {
-    /// The user does not want it.
+    /// The user switched it off.
     #[error("switched off with --no-ebpf")]
     Off,
-    /// We may not load it.
+    /// The process has no permission to load it.
     #[error("it needs CAP_BPF and CAP_PERFMON; run it with sudo")]
     NotPermitted,
     /// The kernel has no BTF, or one that can't be read.
     #[error("{0}; it needs a kernel with CONFIG_DEBUG_INFO_BTF")]
     Btf(#[from] BtfError),
-    /// The kernel lacks something.
+    /// The kernel lacks something that the kernel half needs.
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// The kernel lacks a tracepoint.
     #[error(transparent)]
     Hook(#[from] NoTracepoint),
-    /// The tag table can't be sized.
+    /// The size of the tag table can't be determined.
     #[error(transparent)]
     Frames(#[from] FramesError),
-    /// The kernel's tick can't be asked for.
-    #[error("clock_getres does not tell how long a tick of CLOCK_MONOTONIC_COARSE is")]
+    /// The length of the kernel's tick is not known.
+    #[error("clock_getres does not report how long a tick of CLOCK_MONOTONIC_COARSE is")]
     NoClock,
     /// The object file can't be read.
     #[error("{path}: {source}")]
     Object {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The kernel lets no program read its memory.
+    /// The kernel does not let any eBPF program read its memory.
     #[error(
         "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
          eBPF program may read its memory; with lockdown=integrity, or no such word, on the \
@@ -89,9 +90,9 @@ pub enum NoKernelHalf {
     Probe(#[from] ProbeError),
 }
 
-/// Opens every source, the kernel half's flushes and paths if `flushes`. Where the
-/// kernel half was not asked for by file name, its absence is a notice and the rest
-/// goes on.
+/// Opens every source. `flushes` turns on flushes and paths in the kernel half. If the
+/// kernel half can't be used, that is a notice and the rest is opened, unless the user
+/// named its file.
 ///
 /// # Errors
 ///
@@ -108,7 +109,8 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
             None
         }
     };
-    // The kernel half counts itself, exactly and without a call a task.
+    // The kernel half reads the task counters itself, exactly and without a call per
+    // task. Taskstats is needed only without it.
     let (mut taskstats, mut exits) = (None, None);
     if probe.is_none() {
         match TaskstatsSocket::open() {
@@ -155,7 +157,7 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     })
 }
 
-/// What is not known without a program.
+/// The notice about a refused program: what is unknown without it.
 pub fn without(refused: &Refused) -> Notice {
     let Refused { hook, error } = refused;
     let unknown = format!(
@@ -175,11 +177,11 @@ pub fn without(refused: &Refused) -> Notice {
     }
 }
 
-/// Loads and attaches the kernel half, which tells of flushes and paths if `flushes`.
+/// Loads and attaches the kernel half. `flushes` turns on flushes and paths.
 ///
 /// # Errors
 ///
-/// What is missing.
+/// Why the kernel half can't be used.
 pub fn attach(
     ebpf: &Ebpf,
     proc_root: &Path,
