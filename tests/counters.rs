@@ -1,8 +1,8 @@
-//! Tasks' counters: every task, every byte, once. Real processes, the real
-//! binary beside them, and what the kernel says of them in /proc.
+//! Task counters: every byte of every task is counted once. Runs real processes beside
+//! the real binary, and compares its lines with the kernel's counters in /proc.
 //!
-//! Run as root: `cargo test --test counters [FILTER]`. What cannot run here is
-//! ignored and says why; with `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure.
+//! Run as root: `cargo test --test counters [FILTER]`. Trials that can't run here are
+//! ignored and say why; with `IOTOP_TRACE_REQUIRE_EBPF` set they fail.
 
 #[path = "counters/actor.rs"]
 mod actor;
@@ -45,7 +45,7 @@ use support::writer::WRITER;
 
 const MIB: u64 = 1 << 20;
 
-/// A trial on a file system of its own.
+/// A trial in an empty directory of a file system.
 type Case = fn(&Stage<'_>) -> Result<()>;
 
 const CASES: &[(&str, Case)] = &[
@@ -98,7 +98,7 @@ const CASES: &[(&str, Case)] = &[
         sources::exited,
     ),
     (
-        "what_was_counted_before_the_start_is_not_in_the_first_interval",
+        "the_first_interval_has_nothing_from_before_the_start",
         intervals::first_interval,
     ),
     (
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
         };
     }
     let mut args = Arguments::from_args();
-    // Other trials' processes would be in everybody's tables.
+    // One trial at a time: a tracer would also report the processes of other trials.
     args.test_threads = Some(1);
     let needs = Arc::new(Needs::enter());
     let device = Arc::new(Mutex::new(None));
@@ -174,7 +174,8 @@ fn on_a_device(
         Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
     }
     let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
-    // Taken out, so that a failure or a panic leaves no spoilt device to the next.
+    // Taken out of the mutex: after a failure or a panic the next trial gets a fresh
+    // device.
     let fresh = match device.take() {
         Some(used) => used,
         None => Device::create(Fs::Ext4).map_err(describe)?,

@@ -1,12 +1,11 @@
-//! Ground truth: real writers on real file systems, the real binary beside
-//! them, and every byte it reports held against what was really written.
+//! Ground truth: runs real writers on real file systems beside the real binary, and
+//! compares every byte that it reports with what was really written.
 //!
-//! Run as root: `cargo test --test ground_truth [FILTER]`. Without root, loop
-//! devices or eBPF the trials are ignored and say why; with
-//! `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure. `IOTOP_TRACE_TRUTH_ONLY`
-//! runs the writers alone and checks the harness against the kernel's counters.
-//! `cargo xtask vm` runs it on other kernels, as the first process of a virtual
-//! machine.
+//! Run as root: `cargo test --test ground_truth [FILTER]`. Without root, loop devices
+//! or eBPF the trials are ignored and say why; with `IOTOP_TRACE_REQUIRE_EBPF` set they
+//! fail. `IOTOP_TRACE_TRUTH_ONLY` runs the writers alone and checks the harness against
+//! the kernel's counters. `cargo xtask vm` runs this on other kernels, as the first
+//! process of a virtual machine.
 
 mod cases;
 mod support;
@@ -82,7 +81,8 @@ fn trial(
         Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
     }
     let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
-    // Taken out, so that a failure or a panic leaves no spoilt device to the next.
+    // Taken out of the mutex: after a failure or a panic the next trial gets a fresh
+    // device.
     let fresh = match device.take() {
         Some(used) => used,
         None => Device::create_on(group.fs, group.on).map_err(describe)?,

@@ -1,7 +1,7 @@
 //! The live view in a real terminal, beside real writes.
 //!
-//! Run as root: `cargo test --test live [FILTER]`. What cannot run here is
-//! ignored and says why; with `IOTOP_TRACE_REQUIRE_EBPF` set that is a failure.
+//! Run as root: `cargo test --test live [FILTER]`. Trials that can't run here are
+//! ignored and say why; with `IOTOP_TRACE_REQUIRE_EBPF` set they fail.
 
 #[path = "live/bulk.rs"]
 mod bulk;
@@ -30,36 +30,45 @@ use support::device::{Device, Fs};
 use support::needs::{self, Needs};
 use support::writer::{self, WRITER};
 
-/// A trial with a file system of its own.
+/// A trial that has a file system for itself.
 type Case = fn(&Stage) -> Result<()>;
 
 const CASES: &[(&str, Case)] = &[
-    ("who_causes_a_flushers_writes_is_seen_at_once", bulk::seen),
     (
-        "a_writers_detail_has_its_file_and_who_submitted",
+        "the_owner_of_a_flushers_writes_is_shown_at_once",
+        bulk::seen,
+    ),
+    (
+        "a_writers_detail_has_its_file_and_its_submitter",
         bulk::detail,
     ),
     ("the_flushes_are_listed_and_opened", bulk::why),
-    ("a_hostile_name_moves_nothing", bulk::hostile),
+    ("a_hostile_name_does_not_move_the_cursor", bulk::hostile),
     ("keys_sort_filter_group_and_freeze", keys::all),
     ("a_priority_is_set", keys::priority),
-    ("settings_are_saved_and_found_again", keys::settings),
+    ("settings_are_saved_and_read_back", keys::settings),
     ("the_mouse_sorts_and_selects", keys::mouse),
-    ("a_terminal_of_another_size_is_drawn_anew", manners::resize),
+    ("a_resized_terminal_is_redrawn", manners::resize),
     (
-        "the_terminal_is_as_before_however_it_ends",
+        "the_terminal_is_restored_however_the_program_ends",
         manners::restored,
     ),
     (
-        "a_panic_gives_the_terminal_back_and_is_read",
+        "a_panic_restores_the_terminal_and_shows_its_message",
         manners::panicked,
     ),
-    ("no_privilege_shows_what_is_left", manners::unprivileged),
     (
-        "a_wrong_configuration_is_said_before_the_terminal_is_taken",
+        "without_privileges_the_rest_is_shown",
+        manners::unprivileged,
+    ),
+    (
+        "a_wrong_configuration_is_reported_before_the_terminal_is_taken_over",
         manners::wrong_settings,
     ),
-    ("stopped_by_the_shell_it_goes_on_with_fg", shell::suspended),
+    (
+        "suspended_by_the_shell_it_continues_with_fg",
+        shell::suspended,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -77,7 +86,7 @@ fn main() -> ExitCode {
         return manners::panic();
     }
     let mut args = Arguments::from_args();
-    // Each has the whole machine's writes on its screen.
+    // One trial at a time: each screen shows the whole machine's writes.
     args.test_threads = Some(1);
     let needs = Arc::new(Needs::enter());
     let trial = |&(name, case): &(&'static str, Case)| {

@@ -1,5 +1,5 @@
-//! taskstats against real processes: what their exit records say, and what
-//! becomes of a query when tasks or permissions go.
+//! Taskstats with real processes: their exit records, and queries for tasks that have
+//! exited or without permission.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,12 +15,13 @@ use iotop_trace::taskstats::{
     ExitListener, ExitLosses, Taskstats, TaskstatsError, TaskstatsSocket,
 };
 
-/// Set where what is missing is a failure, never a skip (`cargo xtask test`).
+/// If set, a missing permission is a failure and not a skip (`cargo xtask test` sets
+/// it).
 const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
-/// Set for this program's run in a pid namespace of its own.
+/// Set when this program runs itself in a new PID namespace.
 const INSIDE: &str = "IOTOP_TRACE_IN_PID_NAMESPACE";
 
-/// What was opened, or nothing and a word where we may not.
+/// What was opened; `None` and a message if that is not permitted.
 fn privileged<T, E: std::fmt::Display>(opened: Result<T, E>) -> Result<Option<T>> {
     match opened {
         Ok(opened) => Ok(Some(opened)),
@@ -36,7 +37,7 @@ fn listener() -> Result<ExitListener, TaskstatsError> {
     ExitListener::open(Path::new("/sys"))
 }
 
-/// A process that has ended and been waited for.
+/// The PID of a process that has ended and was reaped.
 fn ended() -> io::Result<u32> {
     let mut child = Command::new("true").spawn()?;
     child.wait()?;
@@ -89,7 +90,7 @@ fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
 }
 
 #[test]
-fn exits_are_told_from_the_call_before() -> Result<()> {
+fn each_drain_returns_the_exits_since_the_last_one() -> Result<()> {
     let Some(mut listener) = privileged(listener())? else {
         return Ok(());
     };
@@ -107,7 +108,7 @@ fn exits_are_told_from_the_call_before() -> Result<()> {
 }
 
 #[test]
-fn tasks_that_have_gone_are_missing_from_the_answer() -> Result<()> {
+fn tasks_that_have_exited_are_missing_from_the_answer() -> Result<()> {
     let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
         return Ok(());
     };
@@ -125,11 +126,11 @@ fn tasks_that_have_gone_are_missing_from_the_answer() -> Result<()> {
 }
 
 #[test]
-fn a_permission_that_goes_is_told_as_such() -> Result<()> {
+fn a_lost_permission_is_reported_as_such() -> Result<()> {
     let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
         return Ok(());
     };
-    // Capabilities are a thread's own.
+    // Capabilities belong to a thread: only this one loses them.
     let without = thread::spawn(move || -> Result<()> {
         caps::clear(None, CapSet::Effective)?;
         for error in [socket.query(&[1]).err(), listener().err()] {
@@ -143,11 +144,11 @@ fn a_permission_that_goes_is_told_as_such() -> Result<()> {
 }
 
 #[test]
-fn another_network_namespace_is_told_where_exit_records_go() -> Result<()> {
+fn in_another_network_namespace_the_error_says_where_exit_records_go() -> Result<()> {
     if privileged(listener())?.is_none() {
         return Ok(());
     }
-    // So is the network namespace.
+    // So does the network namespace.
     let elsewhere = thread::spawn(|| -> Result<()> {
         // SAFETY: unshare(2) takes plain numbers and concerns this thread.
         let answer = unsafe { libc::unshare(libc::CLONE_NEWNET) };
@@ -165,7 +166,7 @@ fn another_network_namespace_is_told_where_exit_records_go() -> Result<()> {
 }
 
 #[test]
-fn another_pid_namespace_is_told_who_gets_exit_records() -> Result<()> {
+fn in_another_pid_namespace_the_error_says_who_gets_exit_records() -> Result<()> {
     if env::var_os(INSIDE).is_some() {
         TaskstatsSocket::open().context("asking works everywhere")?;
         let error = listener().err().context("it was allowed")?;
@@ -181,7 +182,7 @@ fn another_pid_namespace_is_told_who_gets_exit_records() -> Result<()> {
         .arg(ourselves)
         .args([
             "--exact",
-            "another_pid_namespace_is_told_who_gets_exit_records",
+            "in_another_pid_namespace_the_error_says_who_gets_exit_records",
         ])
         .env(INSIDE, "1")
         .stdin(Stdio::null())

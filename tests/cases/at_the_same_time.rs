@@ -11,7 +11,7 @@ use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
-/// Two writers at once keep their known ratio.
+/// Two writers at once: each owns what it wrote, three to one.
 pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
     let (more, less) = (sized(144 * MIB), sized(48 * MIB));
     run.trace()?;
@@ -33,18 +33,19 @@ pub fn three_to_one(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// In bytes, as a writer takes it.
+/// Bytes of a page, as an argument of a writer.
 const PAGE: &str = "4096";
 
-/// Two writers of one file, page about: each owns its own pages.
+/// Two writers of one file, one for even and one for odd pages: each owns its own
+/// pages.
 pub fn one_file(mut run: Run<'_>) -> Result<()> {
     let half = sized(32 * MIB);
-    // btrfs reserves metadata for every other page as for an extent of its own,
-    // runs out of it, and writes back what it has: fragments, and their items.
+    // btrfs reserves metadata for each of these pages as if it were an extent. It runs
+    // out of it, and writes back what it has: fragments, and their items.
     run.metadata = 64 * MIB;
     let (file, len) = (run.file("file"), half.to_string());
-    // Who writes behind the end of a file first fills the pages before it on xfs,
-    // and so owns the other one's.
+    // On xfs, a write beyond the end of a file first fills the pages before it, so its
+    // task would own the other writer's pages.
     File::create(&file)?.set_len(2 * half)?;
     run.trace()?;
     let pids = together(
@@ -97,10 +98,11 @@ pub fn threads(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A process that lives for milliseconds is seen, whole and by its own name.
+/// A process that lives for milliseconds has a line with its own name and all its
+/// bytes.
 pub fn short_lived(mut run: Run<'_>) -> Result<()> {
     const AT_ONCE: usize = 10;
-    // An emulated machine takes its time for each.
+    // An emulated machine needs long for each process.
     let count = if emulated() { 40 } else { 500 };
     let len = 64 * 1024;
     run.trace()?;
@@ -128,7 +130,7 @@ pub fn short_lived(mut run: Run<'_>) -> Result<()> {
     for (comm, pid) in pids {
         let owner = owners.get(&(comm, pid));
         let owner = owner.with_context(|| format!("no task line of {comm}, {pid}"))?;
-        // So small that the usual slack would prove nothing.
+        // Exact: the bytes are so few that the usual slack would prove nothing.
         ensure!(
             owner.written == len,
             "{comm}: {} bytes, not {len}",

@@ -1,5 +1,5 @@
-//! What the programs of the kernel half cost, by the kernel's own statistics: a
-//! line of JSON that `cargo xtask vm` keeps. No limit is held here.
+//! Measures what the programs of the kernel half cost, by the kernel's own statistics,
+//! and prints a line of JSON that `cargo xtask vm` keeps. No limit is checked here.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::support::settings::Setting;
 use crate::support::stats;
 use crate::support::tracer::Tracer;
 
-/// Set where the line is wanted.
+/// If set, the line is printed.
 const WANTED: &str = "IOTOP_TRACE_COST";
 
 pub fn trials() -> Vec<Trial> {
@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
     vec![Trial::test("cost::of_each_event", trial)]
 }
 
-/// Page cache that others flush, the writer's own fsync, direct I/O.
+/// Runs three loads: page cache that others flush, the writer's own fsync, direct I/O.
 fn cost() -> Result<()> {
     let _stats = Setting::kernel("bpf_stats_enabled", 1)?;
     let device = Device::create(Fs::Ext4)?;
@@ -39,7 +39,8 @@ fn cost() -> Result<()> {
         run.to_end(comm, work)?;
     }
     run.flush()?;
-    // Where several programs hang on one tracepoint an event is all of theirs.
+    // If several programs are attached to one tracepoint, an event costs what all of
+    // them take.
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for program in stats::of_process(tracer.pid())? {
         let Some(tracepoint) = program.tracepoint else {

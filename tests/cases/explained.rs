@@ -1,5 +1,4 @@
-//! Why something was written, and whose it was: what `--explain-writeback`
-//! promises.
+//! Why data was written, and whose it was: what `--explain-writeback` promises.
 
 use std::fs;
 use std::thread::sleep;
@@ -22,7 +21,7 @@ use crate::support::settings::{Cgroup, Setting};
 /// The version 2 hierarchy, alone or beside version 1.
 const UNIFIED: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
-/// The bytes of a writer's parts that were written for a reason.
+/// The bytes of a writer's parts that were written for one of these reasons.
 fn bytes_for(parts: &[Part<'_>], reasons: &[&str]) -> Result<u64> {
     let mut sum = 0;
     for part in parts {
@@ -33,7 +32,7 @@ fn bytes_for(parts: &[Part<'_>], reasons: &[&str]) -> Result<u64> {
     Ok(sum)
 }
 
-/// Who is said to have asked for the runs of a writer's parts.
+/// The tasks that are reported to have asked for the runs of a writer's parts.
 fn askers<'a>(parts: &[Part<'a>]) -> Result<Vec<&'a Value>> {
     let mut askers = Vec::new();
     for part in parts {
@@ -42,11 +41,11 @@ fn askers<'a>(parts: &[Part<'a>]) -> Result<Vec<&'a Value>> {
     Ok(askers)
 }
 
-/// More is dirty than vm.dirty_background_bytes allows, and the writer is held
-/// back by vm.dirty_bytes: for no longer than it took.
+/// More is dirty than vm.dirty_background_bytes allows, and vm.dirty_bytes throttles
+/// the writer, for no longer than the writer ran.
 pub fn background(mut run: Run<'_>) -> Result<()> {
     let len = 128 * MIB;
-    // Limits this narrow hold back whoever writes, however fast the device is.
+    // Limits this narrow throttle a writer, however fast the device is.
     let _background = Setting::vm("dirty_background_bytes", 2 * MIB)?;
     let _dirty = Setting::vm("dirty_bytes", 3 * MIB)?;
     run.trace()?;
@@ -55,7 +54,7 @@ pub fn background(mut run: Run<'_>) -> Result<()> {
     let pid = run.to_end("gt-back", &["write", &file, "0", &len.to_string()])?;
     let took = begin.elapsed();
     run.flush()?;
-    // btrfs writes its trees as often as it is made to write data.
+    // btrfs writes its trees each time that it has to write data.
     run.metadata = 64 * MIB;
     let Some(report) = run.finish(len, 0)? else {
         return Ok(());
@@ -74,10 +73,11 @@ pub fn background(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Data that is dirty for longer than vm.dirty_expire_centisecs is written, by
-/// nobody's asking, and had been dirty for that long.
+/// Data that is dirty for longer than vm.dirty_expire_centisecs is written without any
+/// task asking for it, and had been dirty for that long.
 pub fn periodic(mut run: Run<'_>) -> Result<()> {
-    // Its first page's age is the file's: the last one is to be hardly younger.
+    // The age of a file is that of its first page, so its last page must be hardly
+    // younger.
     let len = sized(16 * MIB);
     let _expire = Setting::vm("dirty_expire_centisecs", 100)?;
     let _wakeup = Setting::vm("dirty_writeback_centisecs", 20)?;
@@ -110,7 +110,7 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// syncfs(2) by another task is named as who asked for the run, and the run has
+/// A task that calls syncfs(2) is named as the one that asked for the run. The run has
 /// a start, an end and its pages.
 pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     let (fs, len) = (run.fs(), sized(96 * MIB));
@@ -119,7 +119,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
     run.nothing_written_yet()?;
     let asker = run.flush()?;
-    // The worker wakes who asked before it says that the run is over.
+    // The worker wakes the asking task before it reports that the run is over.
     sleep(Duration::from_millis(100) * slower());
     let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
         return Ok(());
@@ -139,7 +139,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
             ensure!(run["start"].is_string(), "{run}");
         }
     }
-    // Its end may be in an interval that has none of its bytes.
+    // The end of a run may be in an interval that has none of its bytes.
     let mut pages = 0;
     for flush in report.flushes_on(&dev)? {
         let runs = flush.field("runs")?.as_array().context("no runs")?;
@@ -149,14 +149,14 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
         }
     }
     match fs {
-        // It counts a large folio as one page.
+        // btrfs counts a large folio as one page.
         Fs::Btrfs => ensure!(pages > 0 && pages * 4096 < 2 * len, "{pages} pages"),
         Fs::Ext4 | Fs::Xfs => near("the run's pages", pages * 4096, len)?,
     }
     Ok(())
 }
 
-/// sync(2) first wakes all workers and then asks them for the rest: it is named
+/// sync(2) first wakes all workers and then asks them for the rest. Its task is named
 /// for both.
 pub fn sync(mut run: Run<'_>) -> Result<()> {
     let len = sized(96 * MIB);
@@ -180,7 +180,7 @@ pub fn sync(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A task that writes in its own system call has that for a reason.
+/// If a task writes in its own system call, the reason is that call.
 fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
     let (fs, len) = (run.fs(), 32 * MIB);
     run.trace()?;
@@ -192,8 +192,8 @@ fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
     };
     let parts = report.parts("gt-call", pid)?;
     near("written", Part::sum(&parts)?, len)?;
-    // Where checksums are slow, and on older kernels always but for fsync(2), btrfs
-    // has workers submit for a task, and nothing tells which call they are for.
+    // If checksums are slow, and on older kernels always except for fsync(2), btrfs
+    // lets workers submit for a task. Nothing tells which call they work for.
     if fs == Fs::Btrfs && work == "range" && emulated() {
         return Ok(());
     }
@@ -213,19 +213,18 @@ pub fn sync_file_range(run: Run<'_>) -> Result<()> {
     own_call(run, "range", "sync_file_range")
 }
 
-/// A cgroup without memory to spare has its dirty pages written by a worker,
-/// because of memory.
+/// If a cgroup is short of memory, a worker writes its dirty pages for that reason.
 pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
     let len = 256 * MIB;
     let hierarchies = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
-    // Since 5.14 a loop device charges its backing file's pages to the cgroup
-    // that I/O is counted for, which has no memory to give: so that has to be
-    // another one, outside.
+    // Since 5.14, a loop device charges the pages of its backing file to the cgroup
+    // that the I/O is counted for. The tight cgroup has no memory for them, so I/O must
+    // be counted for an outer one.
     let outer = Cgroup::new(&hierarchies, "gt-memory")?;
     let cgroup = outer.inner("gt-tight")?;
     let limit = (48 * MIB).to_string();
-    // Above memory.max a slow device gets the writer killed: reclaim waits for
-    // writeback in version 1 only.
+    // Not memory.max: on a slow device the writer would be killed above it, because
+    // reclaim waits for writeback only in version 1.
     cgroup.set(&["memory.limit_in_bytes", "memory.high"], &limit)?;
     run.trace()?;
     let file = run.file("file");
@@ -241,13 +240,19 @@ pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
     let parts = report.parts("gt-tight", pid)?;
     near("flushed", Part::sum(&parts)?, len)?;
     let tight = bytes_for(&parts, &["vmscan", "background", "foreign_flush"])?;
-    ensure!(tight > 32 * MIB, "{tight} bytes for want of memory");
+    ensure!(
+        tight > 32 * MIB,
+        "only {tight} bytes were written because of memory"
+    );
     let by_reclaim = bytes_for(&parts, &["vmscan"])?;
-    ensure!(by_reclaim > 0 || emulated(), "none by reclaim");
+    ensure!(
+        by_reclaim > 0 || emulated(),
+        "nothing was written because of reclaim"
+    );
     Ok(())
 }
 
-/// Two units that write 3 : 1 and are gone have their names and their shares.
+/// Two units that wrote 3 : 1 and no longer exist have their names and their shares.
 pub fn two_units(mut run: Run<'_>) -> Result<()> {
     let lens = [96, 32].map(|len| sized(len * MIB));
     let units = ["gt-large.service", "gt-small.service"];
@@ -260,7 +265,8 @@ pub fn two_units(mut run: Run<'_>) -> Result<()> {
         cgroup.take(writer.pid())?;
         writer.go()?;
         writer.done(run.deadline)?;
-        // The cgroup is looked up while its task is there: in the next interval.
+        // The tracer looks the cgroup up in the next interval: the task must still
+        // exist then.
         sleep(Duration::from_millis(700));
         pids.push(writer.exit(run.deadline)?);
         sleep(Duration::from_millis(50));
@@ -283,8 +289,8 @@ pub fn two_units(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A file that was deleted while its pages were dirty and it was open has its
-/// name, and is marked.
+/// A file that was deleted while it was open and dirty keeps its name, marked as
+/// deleted.
 pub fn deleted(mut run: Run<'_>) -> Result<()> {
     let len = sized(24 * MIB);
     run.trace()?;
@@ -292,7 +298,8 @@ pub fn deleted(mut run: Run<'_>) -> Result<()> {
     let mut writer = Writer::start("gt-gone", &["unlinked", &file, &len.to_string()])?;
     writer.go()?;
     writer.done(run.deadline)?;
-    // What the kernel wrote for want of memory was the file's while it had its name.
+    // Bytes that the kernel wrote early, for want of memory, would have the name
+    // without the mark.
     run.nothing_written_yet()?;
     run.flush()?;
     let report = run.finish(len, 0)?;
@@ -323,8 +330,8 @@ pub fn fifty_files(mut run: Run<'_>) -> Result<()> {
     files_are(&report, "gt-fifty", pid, &files)
 }
 
-/// A file that is renamed and written to again has its new name; one of two
-/// links has one of both; what is written through a bind mount has its place in
+/// A file that is renamed and written again has its new name. A file with two links has
+/// one of the two names. A file that is written through a bind mount has its path in
 /// the whole file system.
 pub fn links_and_mounts(mut run: Run<'_>) -> Result<()> {
     let len = 8 * MIB;
@@ -398,11 +405,11 @@ pub fn mixed(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A spike is told when it is over, with all its bytes and their owner.
+/// A spike is reported when it is over, with all its bytes and their owner.
 pub fn spike(mut run: Run<'_>) -> Result<()> {
     let len = 128 * MIB;
-    // In MiB/s: the first and the last interval may have little, an emulated disk
-    // always has.
+    // In MiB/s. So low because few bytes may fall into the first and the last interval,
+    // and on an emulated disk into all.
     run.trace_with(&["-d", "0.25", "--explain-writeback", "--spike-floor", "1"])?;
     let file = run.file("file");
     let pid = run.to_end("gt-spike", &["write", &file, "0", &len.to_string()])?;
@@ -426,7 +433,7 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
             .filter_map(|owner| owner["bytes"].as_u64());
         sum += bytes.sum::<u64>();
     }
-    // On a slow machine some intervals may lie below even that.
+    // On a slow machine, some intervals may be below even that.
     match emulated() {
         true => ensure!((len / 2..=len + len / 100).contains(&sum), "{sum} of {len}"),
         false => near("gt-spike's part of the spikes", sum, len)?,

@@ -1,4 +1,4 @@
-//! Pages that someone else writes back, or that nobody does.
+//! Pages that another task writes back, or that are never written.
 
 use std::fs;
 use std::thread::sleep;
@@ -12,7 +12,7 @@ use crate::support::deadline::Deadline;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 
-/// A writer that is long gone still owns what is written for it.
+/// A writer that exited long ago still owns its bytes.
 pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     let len = sized(128 * MIB);
     run.trace()?;
@@ -39,7 +39,7 @@ pub fn writer_exits(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// sync(2) by another process takes no blame from a writer that still lives.
+/// If another process calls sync(2), a live writer still owns its bytes.
 pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     let len = sized(96 * MIB);
     run.trace()?;
@@ -65,7 +65,8 @@ pub fn foreign_sync(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Who dirties a clean page owns it; who writes to it while it is dirty does not.
+/// The task that dirties a clean page owns it. A task that writes to the page while it
+/// is dirty does not.
 pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -84,7 +85,8 @@ pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     near("written for gt-second", second, 0)
 }
 
-/// Pages dropped before they were written are cancelled, whoever dropped them.
+/// Pages that are dropped before they are written count as cancelled, whichever task
+/// dropped them.
 pub fn unlinked(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -104,8 +106,8 @@ pub fn unlinked(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Compaction moves dirty pages without telling; their bytes are still the
-/// writer's, shared where the page's own tag is lost, and none stays pending.
+/// Compaction moves dirty pages without an event. Their bytes still belong to the
+/// writer, as shared if the page's own tag is lost, and none stays pending.
 pub fn migrated(mut run: Run<'_>) -> Result<()> {
     let len = sized(128 * MIB);
     run.trace()?;

@@ -1,5 +1,5 @@
-//! The cases: each is a promise about who owns which bytes, kept on every file
-//! system, and some of them on what is stacked above or below one.
+//! The cases. Each is a promise about who owns which bytes, checked on every file
+//! system, and some also with devices stacked below or file systems above one.
 
 mod at_the_same_time;
 mod blocks;
@@ -22,7 +22,7 @@ use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
 
-/// A size for a real machine; an emulated one has an eighth of it to write.
+/// A size for a real machine; an emulated one writes an eighth of it.
 fn sized(len: u64) -> u64 {
     if emulated() { len / 8 } else { len }
 }
@@ -36,7 +36,8 @@ pub struct Group {
     pub name: &'static str,
     pub fs: Fs,
     pub on: On,
-    /// What the kernel may lack, and the program that it takes.
+    /// The kernel feature that the cases need, which a kernel may lack, and the program
+    /// that they need.
     pub feature: Option<Feature>,
     pub program: Option<&'static str>,
     pub cases: &'static [(&'static str, Case)],
@@ -58,7 +59,7 @@ pub fn groups() -> impl Iterator<Item = Group> {
         .chain(blocks::GROUPS)
 }
 
-/// Every case of a file system by its name.
+/// Every case that runs on each file system, by name.
 const ALL: &[(&str, Case)] = &[
     (
         "writer_exits_before_its_pages_are_flushed",
@@ -124,7 +125,7 @@ const ALL: &[(&str, Case)] = &[
     ("blocks_appended_beside_syncs", blocks::race::appended),
 ];
 
-/// Runs a case, anew where the kernel's own timing spoilt it.
+/// Runs a case, and repeats it if the kernel's own timing spoilt it.
 pub fn run(name: &str, case: Case, device: &Device) -> Result<()> {
     for _ in 0..3 {
         match case(Run::new(device, name)?) {
@@ -135,7 +136,7 @@ pub fn run(name: &str, case: Case, device: &Device) -> Result<()> {
     case(Run::new(device, name)?)
 }
 
-/// Starts writers, lets all go at once, waits for all; gives their process ids.
+/// Starts writers, lets all go at once and waits for all. Returns their process ids.
 fn together<'a>(run: &Run<'_>, writers: &[(&'a str, &[&str])]) -> Result<Vec<(&'a str, u64)>> {
     let started: Result<Vec<_>> = writers
         .iter()
@@ -154,19 +155,19 @@ fn together<'a>(run: &Run<'_>, writers: &[(&'a str, &[&str])]) -> Result<Vec<(&'
         .collect()
 }
 
-/// What the report says of the process `pid`, named `comm`.
+/// What the report says of the process `pid` with the name `comm`.
 fn owner(report: &Report, comm: &str, pid: u64) -> Result<Owner> {
     let owner = report.owners()?.remove(&(comm, pid));
     owner.with_context(|| format!("no task line of {comm}, process {pid}"))
 }
 
-/// What was written for it, 0 where it has no line at all.
+/// What was written for it; 0 if it has no line at all.
 fn written_for(report: &Report, comm: &str, pid: u64) -> Result<u64> {
     let owners = report.owners()?;
     Ok(owners.get(&(comm, pid)).map_or(0, |owner| owner.written))
 }
 
-/// A writer has these files with these bytes, and no others.
+/// Checks that a writer has these files with these bytes, and no others.
 fn files_are(report: &Report, comm: &str, pid: u64, expected: &[(String, u64)]) -> Result<()> {
     let files = report.files(comm, pid)?;
     for (path, len) in expected {

@@ -1,4 +1,4 @@
-//! Other ways to dirty a page, and one not to.
+//! Other ways to dirty a page, and reading, which dirties none.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{MIB, owner, sized};
 use crate::support::checks::near;
 use crate::support::run::Run;
 
-/// A store into a mapping makes no system call, and dirties its page all the same.
+/// A store into a mapping dirties its page without a system call.
 pub fn mapped(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -24,7 +24,8 @@ pub fn mapped(mut run: Run<'_>) -> Result<()> {
     near("dirtied by gt-mmap", owner.dirtied, len)
 }
 
-/// Who brought the pages into the page cache has nothing to do with who dirtied them.
+/// The task that read pages into the page cache does not own them when another task
+/// dirties them.
 pub fn reader_first(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     let file = run.file("file");
@@ -50,8 +51,8 @@ pub fn reader_first(mut run: Run<'_>) -> Result<()> {
     near("written for gt-writer", writer.written, len)
 }
 
-/// Pages that were dirty before the trace began are nobody's, also when another
-/// task dirties the same file afterwards.
+/// Pages that were dirty before the trace began have no owner, even if another task
+/// dirties the same file afterwards.
 pub fn dirty_before_the_trace(mut run: Run<'_>) -> Result<()> {
     let half = sized(32 * MIB);
     let file = run.file("file");
@@ -72,14 +73,14 @@ pub fn dirty_before_the_trace(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A page that becomes dirty again after the flusher has taken it, but before its bio is
-/// submitted, is its writer's when it is written the next time too.
+/// A page that becomes dirty again after the flusher took it, but before its bio is
+/// submitted, belongs to its writer both times that it is written.
 pub fn rewritten(mut run: Run<'_>) -> Result<()> {
     let len = sized(32 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-rewrite", &["rewritten", &file, &len.to_string()])?;
-    // Longer than the tag of a page that was submitted answers for it.
+    // Longer than the tag of a submitted page stays valid for it.
     sleep(Duration::from_secs(3));
     run.flush()?;
     let page = 4096;

@@ -1,4 +1,4 @@
-//! Bytes the owner submits itself.
+//! Bytes that the owner submits itself.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::support::process::Writer;
 use crate::support::run::Run;
 use crate::support::settings::{Cgroup, Setting};
 
-/// Pages a task writes back with its own fsync are submitted by itself.
+/// A task that writes pages back with its own fsync submits them itself.
 pub fn fsync(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -29,7 +29,7 @@ pub fn fsync(mut run: Run<'_>) -> Result<()> {
     near("submitted by gt-fsync itself", owner.written_self, len)
 }
 
-/// Direct I/O dirties no page, and is its caller's all the same.
+/// Direct I/O dirties no page, and its caller owns it.
 pub fn direct(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -42,7 +42,7 @@ pub fn direct(mut run: Run<'_>) -> Result<()> {
     };
     let owner = owner(&report, "gt-direct", pid)?;
     near("written for gt-direct", owner.written, len)?;
-    // btrfs may fall back to the page cache, for its checksums' sake.
+    // btrfs may fall back to the page cache because of its checksums.
     if fs != Fs::Btrfs {
         near("submitted by gt-direct itself", owner.written_self, len)?;
         near("dirtied by gt-direct", owner.dirtied, 0)?;
@@ -50,9 +50,8 @@ pub fn direct(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Direct I/O that the limit of its cgroup holds back is submitted by a worker,
-/// and is its caller's all the same. A kernel that does not let us hook functions
-/// has nobody for it.
+/// A worker submits direct I/O that the limit of a cgroup holds back. The caller still
+/// owns it. If the kernel does not let us hook functions, it has no owner.
 pub fn held_back(mut run: Run<'_>) -> Result<()> {
     let (len, rate) = (32 * MIB, 64 * MIB);
     let cgroup = limited(&run, "gt-limited", Limit::Bytes(rate))?;
@@ -71,24 +70,28 @@ pub fn held_back(mut run: Run<'_>) -> Result<()> {
         return Ok(());
     };
     let written = written_for(&report, "gt-limited", pid)?;
-    // btrfs may fall back to the page cache, whose pages tell whose they are.
+    // btrfs may fall back to the page cache, whose pages have tags.
     if fs == Fs::Btrfs {
         return near("written for gt-limited", written, len);
     }
     let least = len as f64 / rate as f64 / 2.0;
     ensure!(took.as_secs_f64() > least, "it was not held back: {took:?}");
     if !needs::functions_can_be_hooked()? {
-        let nobodys = report.unattributed("unknown")?;
-        ensure!(nobodys >= MIB, "{nobodys} bytes held back");
-        return near("written for gt-limited or nobody", written + nobodys, len);
+        let unowned = report.unattributed("unknown")?;
+        ensure!(unowned >= MIB, "{unowned} bytes held back");
+        return near(
+            "written for gt-limited or without an owner",
+            written + unowned,
+            len,
+        );
     }
     let owner = owner(&report, "gt-limited", pid)?;
     near("written for gt-limited", written, len)?;
     near("submitted by gt-limited itself", owner.written_self, len)
 }
 
-/// Tasks on one CPU whose bios are held back by turns, whole and what is left of
-/// those that were split, and one beside them that has no limit: each has its own.
+/// Tasks on one CPU whose bios are held back in turns, both whole bios and the rest of
+/// split ones, and beside them a task without a limit. Each owns its own bytes.
 pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
     let len = 24 * MIB;
     let _split = Setting::queue(&disk(&run)?, "max_sectors_kb", 256)?;
@@ -110,7 +113,7 @@ pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
         writer.go()?;
     }
     writers[0].done(run.deadline)?;
-    // Unsplit it may be done in a quarter of a second.
+    // Without splits it could be done in a quarter of a second.
     let took = begun.elapsed();
     ensure!(
         took.as_secs_f64() > 0.5,
@@ -129,11 +132,11 @@ pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
     let written = written.map(|(comm, pid)| written_for(&report, comm, pid));
     let written = written.collect::<Result<Vec<_>>>()?;
     if !needs::functions_can_be_hooked()? {
-        let nobodys = report.unattributed("unknown")?;
-        ensure!(nobodys >= MIB, "{nobodys} bytes held back");
+        let unowned = report.unattributed("unknown")?;
+        ensure!(unowned >= MIB, "{unowned} bytes held back");
         near("written for gt-free", written[2], len)?;
-        let all = written.iter().sum::<u64>() + nobodys;
-        return near("written for them or nobody", all, 3 * len);
+        let all = written.iter().sum::<u64>() + unowned;
+        return near("written for them or without an owner", all, 3 * len);
     }
     for (comm, written) in comms.into_iter().zip(written) {
         near(comm, written, len)?;
@@ -144,11 +147,11 @@ pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
 /// What a cgroup may write in a second.
 enum Limit {
     Bytes(u64),
-    /// So many bios, or parts of one.
+    /// Bios; parts of a split one count too.
     Bios(u64),
 }
 
-/// The directory of the whole disk that a limit is for.
+/// The directory in /sys of the whole disk, which a limit applies to.
 fn disk(run: &Run<'_>) -> Result<PathBuf> {
     let device = format!("/sys/class/block/{}", run.device_name());
     let device = fs::canonicalize(device)?;
@@ -158,7 +161,7 @@ fn disk(run: &Run<'_>) -> Result<PathBuf> {
     }
 }
 
-/// A cgroup that may write no more to the run's device.
+/// A cgroup with this limit for writes to the run's device.
 fn limited(run: &Run<'_>, name: &str, limit: Limit) -> Result<Cgroup> {
     let device = fs::read_to_string(disk(run)?.join("dev"))?;
     let device = device.trim();

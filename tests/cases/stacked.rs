@@ -1,5 +1,5 @@
-//! What stands above or below a file system: who writes still owns the bytes, at
-//! the level it writes to.
+//! Devices below and file systems above a file system: the writer still owns the bytes,
+//! at the level that it writes to.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ use crate::support::ndjson::{Part, Report};
 use crate::support::needs::Feature;
 use crate::support::run::Run;
 
-/// All of them. What the device mapper copies is checked at the end of each run.
+/// All stacks. What the device mapper copies is checked at the end of each run.
 pub const GROUPS: [Group; 10] = [
     encrypted(
         Fs::Ext4,
@@ -133,8 +133,8 @@ const fn encrypted(fs: Fs, cases: &'static [(&'static str, Case)]) -> Group {
     }
 }
 
-/// What is written to a mapped device counts once, though the device appeared when
-/// the trace had begun: the kernel tells of it.
+/// Bytes that are written to a mapped device count once, even if the device appeared
+/// after the trace began: the kernel sends an event for it.
 fn set_up_late(mut run: Run<'_>) -> Result<()> {
     let (size, len) = (32 * MIB, 16 * MIB);
     let image = PathBuf::from(format!("/dev/shm/iotop-trace-late-{}", process::id()));
@@ -144,7 +144,7 @@ fn set_up_late(mut run: Run<'_>) -> Result<()> {
     let lower = lower?;
     run.trace()?;
     let upper = Disk::encrypted(&lower, size, run.deadline)?;
-    // Events are looked at ten times a second.
+    // The tracer reads events ten times a second.
     sleep(Duration::from_millis(500));
     let (node, bytes) = (upper.path(), len.to_string());
     let pid = run.to_end("gt-late", &["direct", &node, &bytes])?;
@@ -167,8 +167,8 @@ fn set_up_late(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A task that writes to a partition and past it has on each device what it wrote
-/// there: before 5.12 the block layer names the whole disk for both.
+/// A task that writes to a partition and to the disk beyond it owns on each device what
+/// it wrote there. Before 5.12, the block layer names the whole disk for both.
 fn disk_and_partition(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let partition = run.device_name();
@@ -196,9 +196,9 @@ fn disk_and_partition(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A file system in a file: its writer owns what is written to the loop device;
-/// who dirties the file is the loop device's worker, and owns that. The machine
-/// counts both.
+/// A file system in a file. The writer owns what is written to the loop device. The
+/// loop device's worker dirties the backing file and owns that. The machine counts
+/// both.
 fn both_levels(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     run.trace()?;
@@ -218,13 +218,13 @@ fn both_levels(mut run: Run<'_>) -> Result<()> {
     }
     near("written for gt-above", written, len)?;
     let flushes = report.flushes_on(&above)?;
-    // Its metadata too passes through the loop device.
+    // The file system's metadata passes through the loop device too.
     let passed: Result<u64> = flushes.iter().map(|flush| flush.number("bytes")).sum();
     let mut rewritten = 0;
     for flush in report.flushes_on(&below)? {
         for owner in flush.owners()? {
             let comm = owner["comm"].as_str().context("no comm")?;
-            // Before 5.14 it is a thread of the device's name.
+            // Before 5.14, the worker is a thread with the device's name.
             let worker = comm.starts_with("kworker/") || comm == above;
             ensure!(worker, "{comm} owns {} below", owner["bytes"]);
             rewritten += owner["bytes"].as_u64().context("no bytes")?;
@@ -233,8 +233,8 @@ fn both_levels(mut run: Run<'_>) -> Result<()> {
     near("written for the loop device's worker", rewritten, passed?)
 }
 
-/// What a client writes through FUSE its server writes to the file below: the
-/// server owns it, as in the kernel's own accounting, and the client nothing.
+/// What a client writes through FUSE, its server writes to the file below. As in the
+/// kernel's own accounting, the server owns it and the client owns nothing.
 fn served(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let (server, file) = serve(&run)?;
@@ -255,7 +255,7 @@ fn served(mut run: Run<'_>) -> Result<()> {
     owns_nothing(&report, client)
 }
 
-/// Its clients' fsync is the server's own.
+/// If a client calls fsync, the server submits the writes itself.
 fn synced(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let (server, file) = serve(&run)?;
@@ -271,8 +271,8 @@ fn synced(mut run: Run<'_>) -> Result<()> {
     owns_nothing(&report, client)
 }
 
-/// The pages that a client maps are its own and are dirtied by it, but it is the
-/// server to whom they are written, by no bio: none of them stays pending.
+/// A client dirties the pages that it maps. They are written to the server and not by a
+/// bio, so the client owns no writes, and none of its pages stays pending.
 fn mapped(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let (server, file) = serve(&run)?;
@@ -293,7 +293,8 @@ fn mapped(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A server that shows a directory of the trial, and a file in what it shows.
+/// Starts a server that shows a directory of the trial elsewhere. Also returns the path
+/// of a file there.
 fn serve(run: &Run<'_>) -> Result<(Server, String)> {
     let (below, shown) = (run.file("below"), run.file("shown"));
     fs::create_dir(&below)?;
@@ -309,8 +310,8 @@ fn owns_nothing(report: &Report, client: u64) -> Result<()> {
     Ok(())
 }
 
-/// What is written through an overlay is written to its upper directory, by the
-/// writer.
+/// Bytes that are written through an overlay go to its upper directory, and the writer
+/// owns them.
 fn overlaid(mut run: Run<'_>) -> Result<()> {
     let len = sized(64 * MIB);
     let overlay = overlay(&run)?;
@@ -329,14 +330,15 @@ fn overlaid(mut run: Run<'_>) -> Result<()> {
     files_are(&report, "gt-over", pid, &[(real, len)])
 }
 
-/// Who writes a page to a file of the lower directory has all of it copied.
+/// A task that writes one page to a file of the lower directory owns the copy of the
+/// whole file.
 fn copied_up(mut run: Run<'_>) -> Result<()> {
     let len = sized(32 * MIB);
     let overlay = overlay(&run)?;
     let lower = run.file("lower/file");
     run.to_end("gt-before", &["write", &lower, "0", &len.to_string()])?;
     run.flush()?;
-    // The kernel may have dropped some of it: copying is to read no device.
+    // The kernel may have dropped some pages, and copying must not read the device.
     run.to_end("gt-warm", &["read", &lower])?;
     run.trace()?;
     let file = run.file("merged/file");

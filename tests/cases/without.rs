@@ -1,8 +1,8 @@
-//! Kernels and systems that lack something: what does not need it goes on, and
-//! what is missing is said, by the program and by its doctor.
+//! Kernels and systems that lack something: everything else still works, and the
+//! program and its doctor say what is missing.
 //!
-//! Some of it can't be undone, so these trials are for virtual machines alone,
-//! behind all others.
+//! Some changes can't be undone, so these trials run only in virtual machines, after
+//! all others.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -27,7 +27,7 @@ use crate::support::tracer::{BINARY, Tracer};
 
 type Lack = fn() -> Result<()>;
 
-/// In this order: lockdown is never lifted.
+/// In this order, because lockdown can't be lifted.
 const ALL: [(&str, Lack); 6] = [
     ("btf", btf),
     ("capabilities", capabilities),
@@ -47,15 +47,15 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const LEN: u64 = 8 << 20;
-/// Goes with the machine.
+/// Never freed: it ends with the machine.
 static DEVICE: OnceLock<Result<Device>> = OnceLock::new();
 const NOBODY: u32 = 65534;
 
-/// What a user sees of a writer of [`LEN`] bytes that exits before somebody
-/// syncs them.
+/// What a user sees of a writer of [`LEN`] bytes that exits before another task syncs
+/// them.
 struct Seen {
     report: Report,
-    /// On standard error.
+    /// What the tracer printed on standard error.
     said: String,
     pid: u64,
     doctor: Value,
@@ -65,7 +65,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(30))
 }
 
-/// `settle` is done with the writer before it begins.
+/// `settle` gets the writer's PID before the writer begins.
 fn seen(settle: impl FnOnce(u64) -> Result<()>) -> Result<Seen> {
     let device = DEVICE.get_or_init(|| Device::create(Fs::Ext4));
     let device = device
@@ -80,7 +80,8 @@ fn seen(settle: impl FnOnce(u64) -> Result<()>) -> Result<Seen> {
     settle(writer.pid())?;
     writer.go()?;
     writer.done(soon())?;
-    // A task's cgroup is looked up while it is there: in the next interval.
+    // The tracer looks a cgroup up in the next interval: the task must still exist
+    // then.
     sleep(Duration::from_secs(1));
     let pid = writer.exit(soon())?;
     run.flush()?;
@@ -93,11 +94,11 @@ fn seen(settle: impl FnOnce(u64) -> Result<()>) -> Result<Seen> {
     })
 }
 
-/// What the doctor says; that it does not end well where eBPF is missing.
+/// The doctor's facts. Checks that the doctor fails if eBPF is missing.
 fn doctor(command: &mut Command) -> Result<Value> {
     let output = soon().output(command.args(["doctor", "--format", "json"]))?;
     let facts: Value = serde_json::from_slice(&output.stdout)?;
-    let healthy = facts["ebpf"].as_bool().context("no word of eBPF")?;
+    let healthy = facts["ebpf"].as_bool().context("no field `ebpf`")?;
     ensure!(
         output.status.success() == healthy,
         "{}: {facts}",
@@ -116,7 +117,7 @@ fn names(facts: &Value, word: &str) -> Result<()> {
 }
 
 impl Seen {
-    /// Nothing is missing for who wrote what.
+    /// Checks that attribution is complete.
     fn is_whole(&self) -> Result<()> {
         let owners = self.report.owners()?;
         let owner = owners.get(&("gt-without", self.pid));
@@ -126,8 +127,9 @@ impl Seen {
         Ok(())
     }
 
-    /// There is no eBPF, for a reason with this word in it; the task's counters
-    /// and vmstat are whole, and what eBPF would tell is unknown, never 0.
+    /// Checks that there is no eBPF, for a reason that contains `word`; that the task's
+    /// counters and vmstat are complete; and that what only eBPF reports is unknown,
+    /// never 0.
     fn is_left_without_ebpf(&self, word: &str) -> Result<()> {
         ensure!(self.said.contains(word), "no {word} in {:?}", self.said);
         ensure!(self.doctor["ebpf"] == false, "{}", self.doctor);
@@ -167,7 +169,7 @@ fn unmount(target: &str) -> Result<()> {
     run(Command::new("umount").arg(target), soon()).map(drop)
 }
 
-/// A kernel that does not tell its types (no CONFIG_DEBUG_INFO_BTF).
+/// A kernel without BTF (no CONFIG_DEBUG_INFO_BTF).
 fn btf() -> Result<()> {
     let place = "/sys/kernel/btf";
     mount("tmpfs", "size=4k", place)?;
@@ -178,8 +180,8 @@ fn btf() -> Result<()> {
     seen.is_left_without_ebpf("CONFIG_DEBUG_INFO_BTF")
 }
 
-/// A user without capabilities, where kernel.unprivileged_bpf_disabled says that
-/// there is no way back.
+/// A user without capabilities, while kernel.unprivileged_bpf_disabled is 1, which
+/// can't be undone.
 fn capabilities() -> Result<()> {
     fs::write("/proc/sys/kernel/unprivileged_bpf_disabled", "1")?;
     let nobody = || {
@@ -210,11 +212,11 @@ fn capabilities() -> Result<()> {
         own.number("read_char")?;
         ensure!(own.maybe("block_write_bytes")?.is_none());
     }
-    // Root is not concerned.
+    // Root is not affected.
     seen(|_| Ok(()))?.is_whole()
 }
 
-/// Where kprobes are off: none is used.
+/// Kprobes are off. The program uses none.
 fn kprobes() -> Result<()> {
     let place = "/sys/kernel/debug";
     mount("debugfs", "rw", place)?;
@@ -226,11 +228,11 @@ fn kprobes() -> Result<()> {
     seen?.is_whole()
 }
 
-/// cgroups of version 1 only: a task's unit is systemd's hierarchy's.
+/// Only version 1 of cgroups: a task's unit comes from systemd's hierarchy.
 fn cgroup_v2() -> Result<()> {
     let top = "/sys/fs/cgroup";
     let control = Path::new(top).join("cgroup.subtree_control");
-    // It may stand beside version 1 already.
+    // There is no such file if version 2 is mounted beside version 1.
     if control.exists() {
         for controller in fs::read_to_string(&control)?.split_whitespace() {
             fs::write(&control, format!("-{controller}"))?;
@@ -238,7 +240,8 @@ fn cgroup_v2() -> Result<()> {
     }
     run(Command::new("umount").args(["--recursive", top]), soon())?;
     mount("tmpfs", "rw", top)?;
-    // Controllers of cgroups that are gone may stay with version 2 for long.
+    // Controllers may stay with version 2 long after its cgroups are gone, so this
+    // hierarchy has none.
     let hierarchy = Path::new(top).join("systemd");
     fs::create_dir(&hierarchy)?;
     mount("cgroup", "none,name=systemd", &hierarchy.to_string_lossy())?;
@@ -261,7 +264,7 @@ fn lock_down(mode: &str) -> Result<()> {
     fs::write(file, mode).with_context(|| format!("cannot write {mode} to {file}"))
 }
 
-/// Secure boot's mode: programs may read the kernel's memory, and do.
+/// Secure boot's mode: eBPF programs may still read the kernel's memory.
 fn lockdown_integrity() -> Result<()> {
     lock_down("integrity")?;
     let seen = seen(|_| Ok(()))?;
@@ -269,7 +272,7 @@ fn lockdown_integrity() -> Result<()> {
     seen.is_whole()
 }
 
-/// No program may read the kernel's memory.
+/// No eBPF program may read the kernel's memory.
 fn lockdown_confidentiality() -> Result<()> {
     lock_down("confidentiality")?;
     let seen = seen(|_| Ok(()))?;

@@ -1,4 +1,4 @@
-//! How a run ends: well, after whole lines, and with nothing left attached.
+//! How a run ends: with success, after whole lines, and with nothing left attached.
 
 use std::env;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::attached::{programs_of, wait_until_gone};
 use super::deadline::lines_of;
 use super::{BINARY, NDJSON, is_root, soon};
 
-/// A run without an end. Dropping it ends it.
+/// A run without a limit. Dropping it ends it.
 struct Running(Child);
 
 impl Running {
@@ -35,7 +35,7 @@ impl Running {
         Ok(())
     }
 
-    /// How it ended, and what it said on standard error.
+    /// How it ended, and what it printed on standard error.
     fn end(mut self) -> Result<(ExitStatus, String)> {
         let status = soon().wait(&mut self.0)?;
         let mut said = String::new();
@@ -47,14 +47,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails where it has ended already, as it should have.
+        // Fails if it has ended already, as it should have.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn an_interrupt_ends_well_and_after_whole_lines() -> Result<()> {
+fn an_interrupt_ends_with_success_and_after_whole_lines() -> Result<()> {
     let (running, stdout) = Running::start()?;
     let lines = lines_of(stdout);
     ensure!(soon().line(&lines)?.is_some(), "no line at all");
@@ -68,7 +68,7 @@ fn an_interrupt_ends_well_and_after_whole_lines() -> Result<()> {
 }
 
 #[test]
-fn a_message_that_nobody_reads_changes_no_status() -> Result<()> {
+fn a_message_that_can_not_be_written_changes_no_status() -> Result<()> {
     for (args, status) in [
         (
             &["--no-ebpf", "--export", "csv", "-n", "1", "-d", "0.1"][..],
@@ -91,7 +91,7 @@ fn a_message_that_nobody_reads_changes_no_status() -> Result<()> {
 }
 
 #[test]
-fn a_closed_pipe_ends_well_and_quietly() -> Result<()> {
+fn a_closed_pipe_ends_with_success_and_quietly() -> Result<()> {
     let (running, mut stdout) = Running::start()?;
     stdout.read_exact(&mut [0])?;
     drop(stdout);

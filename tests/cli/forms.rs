@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
 
 fn by() -> &'static [&'static str] {
-    // By device and file takes eBPF to have any line.
+    // Without eBPF there are no lines by device or file.
     let all = &["user", "cgroup", "unit", "container", "device", "file"];
     if is_root() { all } else { &all[..4] }
 }
@@ -72,7 +72,7 @@ fn a_filter_leaves_only_what_matches_and_no_command_is_cut_in_a_pipe() -> Result
     let output = run(&args)?;
     ensure!(output.status.success(), "{}", complaint(&output));
     let text = String::from_utf8(output.stdout)?;
-    // Its own command line ends in the expression, and matches itself not.
+    // Its own command line ends in the expression, and does not match it.
     ensure!(text.is_empty(), "{text}");
     let loose = format!("{}|iotop-trace", "x".repeat(300));
     let output = run(&["-b", "-n", "1", "-d", "0.1", "-qqq", "--filter", &loose])?;
@@ -107,7 +107,7 @@ fn terminal(columns: u16) -> Result<(OwnedFd, OwnedFd)> {
         )
     };
     ensure!(done == 0, std::io::Error::last_os_error());
-    // SAFETY: openpty(3) has just opened both, and nobody else knows them.
+    // SAFETY: openpty(3) has just opened both, and nothing else uses them.
     Ok(unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(its)) })
 }
 

@@ -1,5 +1,5 @@
-//! What the kernel lacks or refuses: said in words, and what does not need it
-//! goes on.
+//! What the kernel lacks or refuses: a message says so, and everything else still
+//! works.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
 /// A program of the kernel half, by its section.
 const DIRTIED: &str = "tp_btf/writeback_dirty_folio";
 
-/// Where a kernel says what its types are.
+/// Where a kernel has its BTF.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 #[test]
@@ -37,7 +37,7 @@ fn a_kernel_without_btf_leaves_the_rest_working() -> Result<()> {
     Ok(())
 }
 
-/// The program as on a kernel whose types have no such name.
+/// Runs the program as if the kernel's BTF did not have this name.
 fn without(name: &str, args: &[&str]) -> Result<Output> {
     let mut types = fs::read(VMLINUX)?;
     let whole = format!("\0{name}\0").into_bytes();

@@ -1,4 +1,4 @@
-//! Tasks' counters where taskstats does not reach.
+//! Task counters in namespaces that taskstats does not reach.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{BINARY, NDJSON, complaint, is_root, json_lines, soon};
 
-/// Our own row, as seen from within a namespace.
+/// Checks the program's own row inside a namespace.
 fn own_row(unshare: &[&str]) -> Result<()> {
     if !is_root() {
         eprintln!("ignored: a namespace of its own needs root");

@@ -1,4 +1,4 @@
-//! Without privileges: what is left, and a word of what is missing.
+//! Without privileges: the rest works, and a message says what is missing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,14 +27,14 @@ fn as_nobody() -> Result<(TempDir, Command)> {
 }
 
 #[test]
-fn without_ebpf_an_unprivileged_user_gets_what_is_left() -> Result<()> {
+fn without_ebpf_an_unprivileged_user_gets_the_rest() -> Result<()> {
     let (_dir, mut command) = as_nobody()?;
     let output = soon().output(command.args(NDJSON).args(["-n", "2", "--no-ebpf"]))?;
     let said = complaint(&output);
     ensure!(output.status.success(), "{}: {said}", output.status);
     ensure!(
         said.contains("eBPF"),
-        "no word of what is missing: {said:?}"
+        "no message about what is missing: {said:?}"
     );
     let lines = json_lines(&output)?;
     let systems: Vec<_> = lines
@@ -44,7 +44,7 @@ fn without_ebpf_an_unprivileged_user_gets_what_is_left() -> Result<()> {
     ensure!(systems.len() == 2, "{} intervals, not 2", systems.len());
     for system in systems {
         ensure!(system["pgpgout_bytes"].is_u64(), "no vmstat: {system}");
-        // What is not known is null, never 0.
+        // An unknown value is null, never 0.
         for field in ["block_write_bytes", "attributed_write_bytes"] {
             ensure!(system.get(field) == Some(&Value::Null), "{field}: {system}");
         }

@@ -1,4 +1,4 @@
-//! Bad input: status 2 for wrong usage, 1 for what fails while running.
+//! Bad input: status 2 for wrong usage, 1 for a failure at run time.
 
 use std::fs;
 use std::process::Command;
@@ -46,8 +46,8 @@ fn wrong_usage_ends_with_2_and_names_what_is_wrong() -> Result<()> {
 }
 
 #[test]
-fn wrong_usage_names_the_way_out() -> Result<()> {
-    for (args, way_out) in [
+fn wrong_usage_says_what_to_do() -> Result<()> {
+    for (args, advice) in [
         (&["--filter", "a("][..], "unclosed group"),
         (&["--fields", "tid,nonsense"], "block_write_bytes"),
         (&["--fields", ""], "block_write_bytes"),
@@ -70,7 +70,7 @@ fn wrong_usage_names_the_way_out() -> Result<()> {
         (&["--device", "no-such-disk"], "there are"),
         (&["--device", "/dev/null"], "8:0"),
     ] {
-        wrong_usage(args, way_out)?;
+        wrong_usage(args, advice)?;
     }
     Ok(())
 }

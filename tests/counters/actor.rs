@@ -1,9 +1,9 @@
 //! The process under test: it does one step after the other, each when it is
 //! told to.
 //!
-//! It is started as a `Writer`. The arguments are its steps, with `then`
-//! between them: it waits for a line on standard input before each and prints
-//! `done` after it, and lives on after the last until standard input is closed.
+//! It is started as a `Writer`. Its arguments are steps, separated by `then`. Before
+//! each step it waits for a line on standard input, and after it prints `done`. After
+//! the last step it lives until standard input is closed.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write, stdin};
@@ -37,7 +37,7 @@ pub fn act(comm: &str, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What lives on between the steps.
+/// What outlives a step: threads and a child.
 #[derive(Default)]
 struct Actor {
     crew: Vec<Member>,
@@ -57,13 +57,13 @@ impl Actor {
     fn step(&mut self, step: &[String]) -> Result<()> {
         let words: Vec<&str> = step.iter().map(String::as_str).collect();
         match *words {
-            // A thread of this name, begun where there is none, does the work.
+            // A thread of this name does the work. It is started if there is none.
             ["in", name, ..] => {
                 self.order(name, &step[2..])?;
                 let member = self.crew.iter().find(|member| member.name == name);
                 member.context("no such thread")?.answers.recv()?
             }
-            // The same, not waited for.
+            // The same without waiting for it.
             ["aside", name, ..] => self.order(name, &step[2..]),
             ["end", name] => {
                 let at = self.crew.iter().position(|member| member.name == name);
@@ -71,8 +71,8 @@ impl Actor {
                 drop(member.orders);
                 member.thread.join().expect("a thread of the crew panicked")
             }
-            // A child, `any` or with the tid of the `last` one, does the work
-            // and lives until it is reaped.
+            // A child does the work and lives until it is reaped. Its tid is `any` or
+            // that of the `last` child.
             ["fork", name, tid, ref rest @ ..] => {
                 let tid = (tid == "last").then_some(self.last_child);
                 let child = Child::start(tid, || {
@@ -85,8 +85,8 @@ impl Actor {
                 Ok(())
             }
             ["reap"] => self.child.take().context("no child")?.reap(),
-            // So many children one after the other, some at the same time, each
-            // with its own page of the file.
+            // This many children one after the other, some at the same time, each with
+            // its own page of the file.
             ["children", count, together, path] => {
                 fork::brief_children(&open(path, 0)?, count.parse()?, together.parse()?)
             }
@@ -107,7 +107,7 @@ impl Actor {
 }
 
 impl Member {
-    /// Begins a thread and prints its name and tid.
+    /// Starts a thread and prints its name and tid.
     fn begin(name: &str) -> Result<Member> {
         let (orders, to_do) = sync_channel::<Vec<String>>(1);
         let (answer, answers) = sync_channel(1);
@@ -133,7 +133,7 @@ impl Member {
     }
 }
 
-/// What any task can do: this, and what every writer of the harness can.
+/// Work that any task can do: these steps, and those of every writer of the harness.
 fn work(step: &[&str]) -> Result<()> {
     match *step {
         // Many small writes, one after the other.
@@ -176,7 +176,7 @@ fn work(step: &[&str]) -> Result<()> {
             }
         }
         ["idle"] => Ok(()),
-        // This process becomes a new one, with a step of its own.
+        // This process executes the program again, with its own steps.
         ["exec", ref rest @ ..] => {
             let error: io::Error = Command::new("/proc/self/exe").args(rest).exec();
             Err(error.into())

@@ -1,5 +1,5 @@
-//! Children that are forked and never call execve: the whole of their I/O is
-//! what they are told to do.
+//! Children that are forked and never call execve: all their I/O is what they are told
+//! to do.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
@@ -22,7 +22,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Forks a child, with this tid where one is given, and waits for its work.
+    /// Forks a child, with this tid if one is given, and waits until its work is done.
     pub fn start(tid: Option<libc::pid_t>, work: impl FnOnce() -> Result<()>) -> Result<Child> {
         let (until, alive) = pipe()?;
         let (mut done, says_done) = pipe()?;
@@ -108,7 +108,7 @@ fn fork(tid: Option<libc::pid_t>) -> Result<libc::pid_t> {
     }
     // SAFETY: `args` and the tid it points to outlive the call. Without
     // CLONE_VM the child has memory of its own, and it is forked from a process
-    // with one thread, so nobody holds a lock for ever.
+    // with one thread, so no other thread can hold a lock for ever.
     let child = unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) };
     ensure!(
         child >= 0,
@@ -118,7 +118,7 @@ fn fork(tid: Option<libc::pid_t>) -> Result<libc::pid_t> {
     Ok(libc::pid_t::try_from(child)?)
 }
 
-/// Ends a forked child at once: what its parent has open is not its to flush.
+/// Ends a forked child at once: it must not flush what its parent has open.
 fn exit(end: Result<()>) -> ! {
     let status = match end {
         Ok(()) => 0,
@@ -131,7 +131,7 @@ fn exit(end: Result<()>) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Reaps a child, any one for -1, which must have ended well.
+/// Reaps a child, any one for -1, which must have succeeded.
 fn wait_for(child: libc::pid_t) -> Result<()> {
     let mut status = 0;
     // SAFETY: writes `status`.

@@ -1,4 +1,5 @@
-//! Who a task is: its tid and its start together, and what exec makes of it.
+//! What identifies a task: its tid and its start time together, and what execve does to
+//! them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +15,8 @@ use super::support::tracer::Tracer;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// The old task has been seen with its counters, then its tid has a new owner
-/// who writes more: nothing may be taken off, and nothing added.
+/// The tracer has seen the counters of the old task when a new task with the same tid
+/// writes more: nothing may be subtracted, and nothing added.
 pub fn reused_tid(stage: &Stage<'_>) -> Result<()> {
     let [old, new] = ["old", "new"].map(|name| stage.file(name));
     let [few, many] = [20, 30].map(|n| (n * MIB).to_string());
@@ -31,7 +32,7 @@ pub fn reused_tid(stage: &Stage<'_>) -> Result<()> {
     let first = tid(&stage.step(&mut actor)?, "c-old")?;
     intervals(2, SHORT);
     stage.step(&mut actor)?;
-    // Start times are told in clock ticks of 10 ms.
+    // Start times are in clock ticks of 10 ms.
     sleep(Duration::from_millis(50));
     let second = tid(&stage.step(&mut actor)?, "c-new")?;
     ensure!(first == second, "the case is wrong: {first} and {second}");
@@ -47,7 +48,7 @@ pub fn reused_tid(stage: &Stage<'_>) -> Result<()> {
                 starts.insert(line.text("start_time")?);
             }
         }
-        // Beside the file there is one byte, to say that it is done.
+        // Besides the file there is one byte, which says that the work is done.
         let right = bytes == mib * MIB && chars == mib * MIB + 1;
         ensure!(
             right,
@@ -58,7 +59,7 @@ pub fn reused_tid(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Both tasks are born and gone before the tracer looks.
+/// Both tasks start and exit before the tracer looks.
 pub fn reused_at_once(stage: &Stage<'_>) -> Result<()> {
     let [old, new] = ["old", "new"].map(|name| stage.file(name));
     let [few, many] = [2, 3].map(|n| (n * MIB).to_string());
@@ -92,9 +93,9 @@ pub fn reused_at_once(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The thread that calls execve takes over the leader's tid and start time and
-/// keeps its own counters; its old tid is gone without an exit. Once the
-/// thread's bytes have been reported before, once they have not.
+/// The thread that calls execve takes over the leader's tid and start time and keeps
+/// its own counters; its old tid disappears without an exit. Tested once after the
+/// thread's bytes were reported, and once before.
 pub fn exec_from_a_thread(stage: &Stage<'_>) -> Result<()> {
     for (delay, seen) in [("0.2", true), ("1", false)] {
         let [before, after] = ["before", "after"].map(|name| stage.file(&format!("{name}{seen}")));

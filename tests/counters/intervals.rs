@@ -1,5 +1,5 @@
-//! Intervals are real: as long as asked for, the first as honest as the others,
-//! and what is not known is not called 0.
+//! Intervals are as long as asked for, the first is as correct as the others, and
+//! unknown values are not reported as 0.
 
 use std::fs;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// NDJSON of a run to its end.
+/// The NDJSON lines of a complete run.
 fn ndjson(options: &[&str]) -> Result<Vec<String>> {
     let mut command = Command::new(BINARY);
     let output = soon().output(command.args(["--export", "ndjson"]).args(options))?;
@@ -71,7 +71,7 @@ fn has_time(line: &str) -> bool {
         })
 }
 
-/// Without eBPF nobody knows who caused the writes.
+/// Without eBPF it is unknown which task caused a write.
 pub fn unknown() -> Result<()> {
     let options = ["--no-ebpf", "-n", "1", "-d", "0.2"];
     for frame in frames(&batch(&options)?)? {
@@ -109,8 +109,8 @@ fn nulls(line: &Value, fields: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Where the kernel does not count delays, nobody has waited for 0.00 %. If
-/// this machine counts them, the program is shown that it does not.
+/// If the kernel does not count delays, they are unknown and not 0.00 %. If this
+/// machine counts them, a mount hides that from the program.
 pub fn unknown_delay(_: &Stage<'_>) -> Result<()> {
     let hide = format!("echo 0 > /dev/shm/off && mount --bind /dev/shm/off {DELAYACCT}; ");
     let counted = fs::read_to_string(DELAYACCT)?.trim() != "0";
@@ -139,7 +139,7 @@ pub fn unknown_delay(_: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A gigabyte of before, and nothing in the interval.
+/// A gigabyte before the start, and nothing in the interval.
 pub fn first_interval(stage: &Stage<'_>) -> Result<()> {
     let file = stage.file("file");
     let steps: &[&[&str]] = &[
@@ -165,7 +165,7 @@ pub fn first_interval(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The only interval of `-n 1` has the rate at which a task writes all the time.
+/// The only interval of `-n 1` shows the rate of a task that writes steadily.
 pub fn single_interval(stage: &Stage<'_>) -> Result<()> {
     let file = stage.file("file");
     let step = ["aside", "c-steady", "steadily", &file, "1048576", "10"];
@@ -185,7 +185,7 @@ pub fn single_interval(stage: &Stage<'_>) -> Result<()> {
     let frame = &frames(&text)?[0];
     let row = frame.row(tid)?;
     let shown = Figure::parse(&row[frame.column("DISK_WRITE")?])?.bytes;
-    // The disk is not equally fast all the time.
+    // The disk is not always equally fast.
     let fits = (rate / 2.0..rate * 2.0).contains(&shown);
     ensure!(fits && rate > 0.0, "{shown} B/s of {rate} B/s in {row:?}");
     Ok(())

@@ -1,5 +1,4 @@
-//! A task's I/O counters: as the kernel tells them in /proc, and as the tracer
-//! does in its lines.
+//! A task's I/O counters, from /proc and from the tracer's lines.
 
 use std::fs;
 use std::thread::sleep;
@@ -22,13 +21,14 @@ pub struct Io {
 }
 
 impl Io {
-    /// A live task's, once it sleeps: bytes are counted after they can be seen.
+    /// Counters of a live task, once it sleeps: the kernel counts bytes after they can
+    /// be seen.
     pub fn of_thread(pid: u64, tid: u64) -> Result<Io> {
         let task = format!("/proc/{pid}/task/{tid}");
         let deadline = Deadline::after(Duration::from_secs(5));
         loop {
             let stat = fs::read_to_string(format!("{task}/stat"))?;
-            // The state is behind the command name, the only field in brackets.
+            // The state is after the command name, the only field in brackets.
             let (_, state) = stat.rsplit_once(')').context("a stat line")?;
             if state.starts_with(" S") {
                 return Io::parse(&fs::read_to_string(format!("{task}/io"))?);
@@ -38,7 +38,8 @@ impl Io {
         }
     }
 
-    /// A live process's, its exited threads included. It must have no children.
+    /// Counters of a live process, its exited threads included. It must have no
+    /// children.
     pub fn of_process(pid: u64) -> Result<Io> {
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let tid = entry?.file_name();
@@ -65,7 +66,7 @@ impl Io {
         })
     }
 
-    /// What lines say, added up; at least one has to say something. A task that
+    /// The sum of the lines' counters; at least one line must have some. A task that
     /// exited in an earlier interval has no counters any more, only pages.
     pub fn of_lines<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Result<Io> {
         let mut sum = None;
@@ -85,8 +86,8 @@ impl Io {
         sum.context("the counters are null")
     }
 
-    /// As taskstats tells it: the kernel clears the lowest ten bits, those of
-    /// the calls too (KB_MASK in kernel/tsacct.c).
+    /// As taskstats reports it: the kernel clears the lowest ten bits, those of the
+    /// calls too (KB_MASK in kernel/tsacct.c).
     pub fn as_taskstats(self) -> Io {
         let rounded = |value: u64| value & !1023;
         Io {
@@ -126,22 +127,22 @@ pub fn lines<'a>(report: &'a Report, wanted: &[(&str, u64)]) -> Result<Vec<&'a L
     Ok(lines)
 }
 
-/// The counters of all task lines with these numbers, added up; there must be one.
+/// The sum of the counters of all task lines with these numbers; there must be one.
 pub fn sum(report: &Report, wanted: &[(&str, u64)]) -> Result<Io> {
     let lines = lines(report, wanted)?;
     let found = lines.len();
     Io::of_lines(lines).with_context(|| format!("{found} task lines with {wanted:?}"))
 }
 
-/// Both must be the same.
+/// Checks that both are the same.
 pub fn same(what: &str, got: Io, want: Io) -> Result<()> {
     ensure!(got == want, "{what}: {got:?}\nis not {want:?}");
     Ok(())
 }
 
-/// What was counted until an actor's end, and what /proc said of it during its
-/// last wait. On its way out it makes the rest of one read(2), and page faults
-/// may read the last of its program from disk.
+/// Compares what was counted until an actor's end with what /proc said during its last
+/// wait. While it exits, it finishes one read(2), and page faults may read the rest of
+/// its program from disk.
 pub fn until_the_end(what: &str, got: Io, truth: Io) -> Result<()> {
     let faults = truth.read_bytes..=truth.read_bytes + (1 << 20);
     let end = Io {

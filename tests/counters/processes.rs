@@ -1,5 +1,5 @@
-//! Processes: all of their threads, those that have gone as well, and nothing
-//! of their children.
+//! Processes: all of their threads, exited ones included, and nothing of their
+//! children.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,8 +17,8 @@ use super::support::tracer::Tracer;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Threads come, write, and go; the process's figure is what was written, in
-/// every interval and in total.
+/// Threads start, write and exit. The process's figure is what was written, in every
+/// interval and in total.
 pub fn thread_exits(stage: &Stage<'_>) -> Result<()> {
     let [one, two] = ["one", "two"].map(|name| stage.file(name));
     let [many, more, few] = [20, 8, 4].map(|n| (n * MIB).to_string());
@@ -71,8 +71,8 @@ pub fn thread_exits(stage: &Stage<'_>) -> Result<()> {
     same_but_its_wait("the last total", before, truth)
 }
 
-/// The actor was there before the tracer: what it read at its start is not
-/// in the report, what it wrote is.
+/// The actor existed before the tracer: what it read at its start is not in the report,
+/// what it wrote is.
 fn same_but_its_wait(what: &str, got: Io, truth: Io) -> Result<()> {
     let written = |io: Io| Io {
         read_char: 0,
@@ -195,7 +195,7 @@ pub fn shell(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the shell's children have written; gives what /proc says of it.
+/// Waits until the shell's children have written. Returns what /proc says of the shell.
 fn wrote(shell: &mut std::process::Child, pid: u64) -> Result<Io> {
     let stdout = shell.stdout.take().context("stdout is piped")?;
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! Tasks that no look at /proc ever finds: born and dead inside one interval.
+//! Tasks that start and exit inside one interval, so that no look at /proc finds them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,24 +16,24 @@ use super::support::tracer::Tracer;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// It took too long to have been inside one interval: it proves nothing.
+/// A run that takes longer may not be inside one interval, and proves nothing.
 const TOO_LONG: Duration = Duration::from_millis(800);
 
-/// What happened inside one interval, and what the tracer said of it. `act`
-/// runs right after an interval has begun.
+/// Runs `act` right after an interval has begun. Returns what it did and what the
+/// tracer reported.
 fn inside_one_interval<T>(stage: &Stage<'_>, act: impl Fn() -> Result<T>) -> Result<(T, Report)> {
     for _ in 0..3 {
         let tracer = Tracer::start(&["-d", "1"])?;
         let start = Instant::now();
         let acted = act()?;
         if start.elapsed() < TOO_LONG {
-            // An exited task must not come back in the interval after its last.
+            // An exited task must not appear again in the interval after its last.
             intervals(1, INTERVAL);
             return Ok((acted, stage.report(tracer)?));
         }
-        eprintln!("{:?} for a short life: trying again", start.elapsed());
+        eprintln!("{:?} for a short-lived task: trying again", start.elapsed());
     }
-    anyhow::bail!("this machine is too slow for a life inside one interval")
+    anyhow::bail!("this machine is too slow for a task that lives inside one interval")
 }
 
 /// The one line on which this task has counters; it says that it has exited.
@@ -90,7 +90,7 @@ pub fn thread(stage: &Stage<'_>) -> Result<()> {
     let len = 100 * MIB;
     let file = stage.file("file");
     let work = ["in", "c-birth", "write", &file, "0", &len.to_string()];
-    // The process lives on; its thread has gone long before.
+    // The process lives on. Its thread exited long before.
     let ((actor, tid), report) = inside_one_interval(stage, || {
         let mut actor = stage.actor("c-parent", &[&work, &["end", "c-birth"]])?;
         let tid = tid(&stage.step(&mut actor)?, "c-birth")?;
@@ -137,7 +137,7 @@ fn written_at_once(len: u64) -> Io {
     }
 }
 
-/// Its program's pages may have to be read from disk.
+/// Without reads: pages of the program may have to be read from disk.
 fn but_page_faults(io: Io) -> Io {
     Io {
         read_bytes: 0,
@@ -197,7 +197,7 @@ fn losses(report: &Report) -> Result<u64> {
     for interval in &report.0 {
         let of = interval.system.numbers("lost")?;
         let records = of.get("exit_records").context("is not there")?;
-        lost += records.context("is null: nobody watches exits")?;
+        lost += records.context("is null: exits are not watched")?;
     }
     Ok(lost)
 }

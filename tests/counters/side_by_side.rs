@@ -1,4 +1,4 @@
-//! Beside iotop-c, on what no peer shows.
+//! A comparison with iotop-c, on a task that no other tool shows.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const IOTOP_C: &str = "iotop-c";
 #[error("iotop-c is not installed: `cargo xtask setup` does it")]
 pub struct NoIotopC;
 
-/// dd writes 200 MiB, syncs them and is gone before a second has passed.
+/// dd writes 200 MiB, syncs them and exits within a second.
 pub fn dd(stage: &Stage<'_>) -> Result<()> {
     let len = 200 * MIB;
     let mut beside = Command::new(IOTOP_C)

@@ -1,5 +1,5 @@
-//! The sources agree: the eBPF iterator tells what /proc tells, and netlink
-//! the same but for the kernel's rounding down.
+//! The sources agree: the eBPF iterator reports what /proc does, and netlink the same
+//! except that the kernel rounds it down.
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::support::process::Writer;
 use super::support::tracer::Tracer;
 
-/// Enough calls for a figure to be left of them in taskstats.
+/// Enough calls that taskstats does not round them down to 0.
 const CALLS: &str = "5000";
 const SIZE: &str = "1001";
 
@@ -26,7 +26,7 @@ impl Both {
         })
     }
 
-    /// Ends both; what they say of a process.
+    /// Ends both, and returns what they report of a process.
     fn stop(self, who: &str, pid: u64) -> Result<(Io, Io)> {
         let iterator = self.iterator.stop(&format!("{who}-iterator"))?;
         let netlink = self.netlink.stop(&format!("{who}-netlink"))?;
@@ -37,7 +37,7 @@ impl Both {
     }
 }
 
-/// An actor that reads, writes and takes back, in all seven counters.
+/// An actor that reads, writes and truncates, so that all seven counters change.
 fn busy(stage: &Stage<'_>, comm: &str) -> Result<(Writer, Io)> {
     let source = stage.file(&format!("{comm}-source"));
     let target = stage.file(&format!("{comm}-target"));

@@ -1,4 +1,4 @@
-//! Where a trial plays: an empty directory on a file system in memory.
+//! What a trial has: an empty directory on a file system in memory.
 
 use std::fs;
 use std::path::PathBuf;
@@ -44,13 +44,13 @@ impl<'a> Stage<'a> {
         Writer::start(comm, &steps.join(&"then"))
     }
 
-    /// Has an actor do its next step; gives what it said.
+    /// Lets an actor do its next step, and returns what it printed.
     pub fn step(&self, actor: &mut Writer) -> Result<Vec<String>> {
         actor.go()?;
         actor.done(self.deadline)
     }
 
-    /// Ends a tracer; its lines are kept in a file of this trial's name.
+    /// Ends a tracer. Its lines are kept in a file of this trial's name.
     pub fn report(&self, tracer: Tracer) -> Result<Report> {
         tracer.stop(self.name)
     }

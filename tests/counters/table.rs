@@ -1,4 +1,4 @@
-//! The text table: it adds up, and a script can take it apart.
+//! The text table adds up, and scripts can parse it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::stage::Stage;
 use super::text::{Figure, batch, frames};
 
-/// Writers that live on and writers that come and go, and one that reads.
+/// Long-lived and short-lived writers: each total is the sum of its column.
 pub fn total(stage: &Stage<'_>) -> Result<()> {
     let files = ["one", "two", "many"].map(|name| stage.file(name));
     let mut one = stage.actor(
@@ -41,7 +41,7 @@ pub fn total(stage: &Stage<'_>) -> Result<()> {
                     }
                     let figure = Figure::parse(word)?;
                     sum += figure.bytes;
-                    // Nobody moves less than a sector, so a printed 0 is 0.
+                    // No task moves less than a sector, so a printed 0 is 0.
                     if figure.bytes > 0.0 {
                         precision += figure.precision;
                     }
@@ -54,7 +54,7 @@ pub fn total(stage: &Stage<'_>) -> Result<()> {
                     frame.rows.len()
                 );
                 let idle = column == "DISK_WRITE" && sum == 0.0;
-                ensure!(!idle, "the case is wrong: nobody writes");
+                ensure!(!idle, "the case is wrong: no task writes");
             }
         }
     }
@@ -62,8 +62,8 @@ pub fn total(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Busy and idle tasks, big and small figures: the command is always the same
-/// word of its line, counted from the left, and below its name.
+/// Whether tasks are busy or idle and figures large or small: the command is always the
+/// same word of its line, counted from the left, as is the name of its column.
 pub fn number_of_words(stage: &Stage<'_>) -> Result<()> {
     let files = ["fast", "slow"].map(|name| stage.file(name));
     let actors: [(&str, &[&str]); 3] = [

@@ -1,4 +1,4 @@
-//! The text batch, taken apart.
+//! Parses the text output of a batch.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,11 +15,11 @@ pub struct Frame {
     pub head: Vec<String>,
     /// The column names, a word each.
     pub names: Vec<String>,
-    /// A task each.
+    /// One row per task, a word for each column.
     pub rows: Vec<Vec<String>>,
 }
 
-/// Standard output of a batch run that must end well.
+/// Standard output of a batch run that must succeed.
 pub fn batch(options: &[&str]) -> Result<String> {
     let output = Deadline::after(Duration::from_secs(30))
         .output(Command::new(BINARY).arg("-b").args(options))?;
@@ -64,7 +64,7 @@ impl Frame {
         Ok(row.with_context(|| format!("no row of task {tid}"))?)
     }
 
-    /// The figure behind these words above the table.
+    /// The figure after these words above the table.
     pub fn total(&self, words: &str) -> Result<Figure> {
         let figure = self.head.iter().find_map(|line| {
             let (_, rest) = line.split_once(words)?;
@@ -114,7 +114,7 @@ impl Figure {
     }
 }
 
-/// The reading of the table itself.
+/// Checks the parser itself.
 pub fn selftest() -> Result<()> {
     let text = "Total DISK READ: 1.50 K/s | Total DISK WRITE: 0B/s\nTID DISK_WRITE COMMAND\n\
                 7 2M/s a b\nTotal DISK READ: 0B/s | Total DISK WRITE: 0B/s\nTID COMMAND\n";

@@ -1,4 +1,4 @@
-//! A writer that is gone, and the flusher that writes for it.
+//! A writer that has exited, and the flusher that writes its data.
 
 use anyhow::{Context, Result, ensure};
 
@@ -6,7 +6,7 @@ use super::stage::{MIB, Stage, line};
 
 const SIZE: (u16, u16) = (150, 40);
 
-/// The dead writer has the bytes, the flusher's row says whose they are.
+/// The exited writer owns the bytes, and the flusher's row names it.
 pub fn seen(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
     let pid = stage.wrote("lv-bulk", "image", 96 * MIB)?;
@@ -17,7 +17,7 @@ pub fn seen(stage: &Stage) -> Result<()> {
     })?;
     stage.flush("lv-flush")?;
     let device = stage.device();
-    terminal.wait_for("for whom the flusher writes", |text| {
+    terminal.wait_for("whose data the flusher writes", |text| {
         line(
             text,
             &["[kworker/", &format!("flush {device} -> lv-bulk 100%")],
@@ -60,7 +60,7 @@ pub fn detail(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Which line of the list is the flusher's.
+/// Position of the flusher's line in the list.
 fn flush_in(text: &str) -> Option<usize> {
     let mut list = text
         .lines()
@@ -79,7 +79,7 @@ pub fn why(stage: &Stage) -> Result<()> {
     stage.wrote("lv-bulk", "image", 64 * MIB)?;
     let flusher = stage.flush("lv-flush")?;
     terminal.wait_for("the flush", |text| flush_in(text).is_some())?;
-    // Down to its line.
+    // Selects its line.
     terminal.keys("s")?;
     let text = terminal.wait_for("a frozen list", |text| {
         text.contains("FROZEN") && flush_in(text).is_some()
@@ -94,7 +94,7 @@ pub fn why(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Names are whatever somebody likes.
+/// A name may contain any characters.
 pub fn hostile(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5", "-o"], SIZE)?;
     terminal.keys("c")?;

@@ -1,4 +1,4 @@
-//! How it treats the terminal.
+//! How the program treats the terminal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,8 @@ pub fn resize(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// By key, by signal, and after a number of intervals.
+/// The terminal is restored after a key, after a signal, and after a number of
+/// intervals.
 pub fn restored(stage: &Stage) -> Result<()> {
     for (what, options, keys, signal) in [
         ("q", &["-d", "0.2"][..], "q", None),
@@ -63,10 +64,10 @@ pub fn restored(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Set for this program to take its terminal over and panic.
+/// If set, this program takes over its terminal and panics.
 pub const PANIC: &str = "IOTOP_TRACE_PANIC";
 
-/// What it then does.
+/// Takes over the terminal and panics.
 pub fn panic() -> ExitCode {
     let screen = iotop_trace::tui::terminal::Screen::enter();
     if screen.is_ok() {
@@ -82,7 +83,7 @@ pub fn panicked(_: &Stage) -> Result<()> {
     let mut terminal = Terminal::start::<&str>(&ourselves, &[], &variables, (100, 20))?;
     let status = terminal.end()?;
     ensure!(status.exit_code() == 101, "{status:?}");
-    // On the screen that was there before.
+    // On the screen from before.
     terminal.wait_for("the message", |text| {
         text.contains("this was to happen") && !terminal.screen().alternate_screen()
     })?;
@@ -90,7 +91,7 @@ pub fn panicked(_: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Where nobody may load eBPF, the task counters are left.
+/// A user who may not load eBPF still sees the task counters.
 pub fn unprivileged(_: &Stage) -> Result<()> {
     let directory = TempDir::new()?;
     let place = directory.path();

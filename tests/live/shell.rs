@@ -13,7 +13,7 @@ use super::support::command::run;
 use super::support::deadline::Deadline;
 use super::support::tracer::BINARY;
 
-/// A tmux server of our own. Dropping it ends it and all in it.
+/// A tmux server for this trial. Dropping it ends it and all in it.
 struct Tmux<'a> {
     stage: &'a Stage,
     socket: PathBuf,
@@ -43,7 +43,7 @@ impl<'a> Tmux<'a> {
         tmux.args(["-f", "/dev/null", "-S"])
             .arg(&self.socket)
             .args(args);
-        // Else it would think that it is in another one.
+        // Otherwise tmux would think that it runs inside another one.
         run(
             tmux.env_remove("TMUX").env("LC_ALL", "C.UTF-8"),
             self.stage.deadline,
@@ -61,7 +61,7 @@ impl<'a> Tmux<'a> {
             if is(&text) {
                 return Ok(text);
             }
-            ensure!(!deadline.left().is_zero(), "{what} did not come:\n{text}");
+            ensure!(!deadline.left().is_zero(), "{what} did not appear:\n{text}");
             sleep(Duration::from_millis(50));
         }
     }
@@ -87,7 +87,7 @@ pub fn suspended(stage: &Stage) -> Result<()> {
             !text.contains("Actual"),
             "the table is still there:\n{text}"
         );
-        // The terminal is the shell's: what is typed is seen.
+        // The terminal belongs to the shell again: what is typed is shown.
         tmux.keys(&["echo typed-$((6 * 7))", "Enter"])?;
         tmux.wait_for("the shell's echo", |text| {
             text.contains("echo typed-$((6 * 7))") && text.contains("typed-42")

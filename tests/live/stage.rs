@@ -1,4 +1,4 @@
-//! Where a trial plays: a file system, writers on it, and a terminal.
+//! What a trial has: a file system, writers on it, and a terminal.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,26 +45,26 @@ impl Stage {
         self.home.path().join("iotop-trace/config.toml")
     }
 
-    /// The program, waiting for nothing but keys once its first interval is over.
+    /// Starts the program, and waits until its first interval is over.
     pub fn start(&self, options: &[&str], size: (u16, u16)) -> Result<Terminal> {
         let terminal = self.open(options, size)?;
         terminal.wait_for("the first interval", |text| text.contains("Actual"))?;
         Ok(terminal)
     }
 
-    /// The program, right after its start.
+    /// Starts the program without waiting for an interval.
     pub fn open(&self, options: &[&str], size: (u16, u16)) -> Result<Terminal> {
         let home = self.home.path().to_str().context("a plain path")?;
         Terminal::start(Path::new(BINARY), options, &variables(home), size)
     }
 
-    /// A writer that has done its work and is gone; its number.
+    /// Runs a writer to its end. Returns its PID.
     pub fn wrote(&self, comm: &str, file: &str, len: u64) -> Result<u64> {
         let path = self.file(file);
         self.done(comm, &["write", &path, "0", &len.to_string()])
     }
 
-    /// Has somebody else write what is dirty.
+    /// Lets another task write back what is dirty. Returns its PID.
     pub fn flush(&self, comm: &str) -> Result<u64> {
         let directory = self.file("");
         self.done(comm, &["syncfs", &directory])
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-/// A terminal like most, and settings that are nobody's.
+/// A usual terminal, and a directory for settings that no other program uses.
 pub fn variables(home: &str) -> [(&str, Option<&str>); 6] {
     [
         ("TERM", Some("xterm-256color")),
@@ -90,7 +90,7 @@ pub fn variables(home: &str) -> [(&str, Option<&str>); 6] {
     ]
 }
 
-/// The line of the screen that holds all of these.
+/// The first line of the screen that contains all of these.
 pub fn line<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
     let holds = |line: &&str| words.iter().all(|word| line.contains(word));
     text.lines().find(holds)

@@ -1,4 +1,4 @@
-//! A program in a terminal of its own, and what it shows there.
+//! A program in its own terminal, and what it shows there.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-/// How long a screen may take to come.
+/// How long an expected screen may take to appear.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it is looked at.
+/// Time between two looks at the screen.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// The terminal. Dropping it ends the program.
@@ -66,7 +66,7 @@ impl Terminal {
         })
     }
 
-    /// Types.
+    /// Types these keys.
     pub fn keys(&mut self, keys: &str) -> Result<()> {
         self.keys.write_all(keys.as_bytes())?;
         self.keys.flush()?;
@@ -87,7 +87,7 @@ impl Terminal {
         lock(&self.shown).screen().clone()
     }
 
-    /// The same as text.
+    /// The text on the screen.
     pub fn text(&self) -> String {
         self.screen().contents()
     }
@@ -101,7 +101,7 @@ impl Terminal {
                 return Ok(text);
             }
             if start.elapsed() > PATIENCE {
-                bail!("{what} did not come; on the screen is:\n{text}");
+                bail!("{what} did not appear; on the screen is:\n{text}");
             }
             thread::sleep(GLANCE);
         }
@@ -123,7 +123,7 @@ impl Terminal {
         Some([modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag])
     }
 
-    /// The program's number.
+    /// The program's PID.
     pub fn pid(&self) -> Result<u32> {
         self.program.process_id().context("it has ended")
     }

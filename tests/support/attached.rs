@@ -63,7 +63,7 @@ fn exists(id: u32) -> io::Result<bool> {
         )
     };
     if fd >= 0 {
-        // SAFETY: a new descriptor that nobody else knows.
+        // SAFETY: a new descriptor that nothing else uses.
         unsafe { libc::close(fd as libc::c_int) };
         return Ok(true);
     }

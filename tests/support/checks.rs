@@ -10,7 +10,7 @@ use super::needs::preemptible;
 
 const KIB: u64 = 1024;
 
-/// An owner's data bytes: within 0.5 % and 64 KiB, whichever is larger.
+/// Checks an owner's data bytes: within 0.5 % or 64 KiB, whichever is larger.
 pub fn near(what: &str, got: u64, want: u64) -> Result<()> {
     close(what, got, want, (want / 200).max(64 * KIB))
 }
@@ -29,10 +29,10 @@ fn equal(what: &str, left: u64, right: u64) -> Result<()> {
     Ok(())
 }
 
-/// Every interval adds up to the byte and nothing was lost; the run as a whole
-/// agrees with the vmstat the tracer printed and with the one the harness read
-/// itself: `inner` while the tracer was surely running, `outer` around it all.
-/// What `may_lose` names may be lost all the same.
+/// Checks that every interval adds up to the byte and that nothing was lost but what
+/// `may_lose` names. The run as a whole must agree with the vmstat that the tracer
+/// printed and with the one that the harness read: `inner` while the tracer was surely
+/// running, `outer` around it all.
 pub fn conservation(
     report: &Report,
     may_lose: &[&str],
@@ -64,7 +64,7 @@ pub fn conservation(
     Ok(())
 }
 
-/// A flush's owners and what has none are all of it.
+/// Checks that a flush is the sum of its owners' bytes and the bytes without an owner.
 fn flush_adds_up(flush: &Line) -> Result<()> {
     let owners = flush.owners()?;
     let owned: u64 = owners
@@ -81,8 +81,9 @@ fn flush_adds_up(flush: &Line) -> Result<()> {
     )
 }
 
-/// A device's flushes are what its own counter says, to the byte: as it was read
-/// just after the trace began and before it ended, and just outside of it.
+/// Checks that a device's flushes are what its own counter says, to the byte. The range
+/// begins with the counter as read just inside the trace and ends with the one just
+/// outside of it.
 pub fn flushes_are(report: &Report, device: &str, written: RangeInclusive<u64>) -> Result<()> {
     let sum = report.written_to(device)?;
     ensure!(
@@ -92,7 +93,8 @@ pub fn flushes_are(report: &Report, device: &str, written: RangeInclusive<u64>) 
     Ok(())
 }
 
-/// What was written to lower devices are copies: told as that, and part of no sum.
+/// Checks that what was written to lower devices is reported as copies and is part of
+/// no sum.
 pub fn copied(report: &Report, lower: &[&str], written: u64) -> Result<()> {
     let mut copies = 0;
     for interval in &report.0 {
@@ -109,8 +111,8 @@ pub fn copied(report: &Report, lower: &[&str], written: u64) -> Result<()> {
     near("copied to lower devices", copies, written)
 }
 
-/// Whoever owns something on a device is a writer, and none of the workers that
-/// encrypt, copy or submit it.
+/// Checks that all owners on a device are writers, and not the workers that encrypt,
+/// copy or submit.
 pub fn owners_are_writers(report: &Report, device: &str) -> Result<()> {
     for flush in report.flushes_on(device)? {
         for owner in flush.owners()? {
@@ -156,7 +158,7 @@ fn interval_adds_up(interval: &Interval, may_lose: &[&str]) -> Result<()> {
         flush_adds_up(spike)?;
     }
     for (name, lost) in system.numbers("lost")? {
-        // Where events are missed the bytes still have to be right.
+        // Even if events are missed, the bytes must be right.
         if lost.unwrap_or(0) != 0 && !may_lose.contains(&name) {
             let may_be = name == "missed_events" && preemptible()?;
             ensure!(may_be, "lost.{name} is {lost:?}");

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::deadline::Deadline;
 
-/// Runs a command and gives its standard output.
+/// Runs a command and returns its standard output.
 pub fn run(command: &mut Command, deadline: Deadline) -> Result<String> {
     let output = deadline.output(command)?;
     ensure!(

@@ -1,5 +1,5 @@
-//! The truth the tracer is held against: the kernel's own counters, read by the
-//! harness itself.
+//! The kernel's own counters, read by the harness: the truth that the tracer is
+//! compared with.
 
 use std::fs;
 

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Set where the machine is so much slower than a real one: an emulated one.
+/// How many times slower than a real machine this one is. Set for emulated machines.
 const SLOWER: &str = "IOTOP_TRACE_SLOWER";
 
-/// What all limits are multiplied with, 1 on a real machine.
+/// The factor for all time limits; 1 on a real machine.
 pub fn slower() -> u32 {
     static FACTOR: LazyLock<u32> = LazyLock::new(|| {
         let slower = env::var(SLOWER).ok();
@@ -30,7 +30,7 @@ pub fn slower() -> u32 {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// A deadline this far away on a real machine.
+    /// A deadline after this time on a real machine.
     pub fn after(time: Duration) -> Deadline {
         Deadline(Instant::now() + time * slower())
     }
@@ -40,7 +40,7 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Waits for a child; one that is too late is killed.
+    /// Waits for a child, and kills it if it takes too long.
     pub fn wait(self, child: &mut Child) -> Result<ExitStatus> {
         loop {
             if let Some(status) = child.try_wait()? {
@@ -54,7 +54,7 @@ impl Deadline {
         }
     }
 
-    /// Runs a command to its end, whatever that is.
+    /// Runs a command to its end, successful or not.
     pub fn output(self, command: &mut Command) -> Result<Output> {
         let mut child = command
             .stdin(Stdio::null())
@@ -84,20 +84,21 @@ impl Deadline {
     }
 }
 
-/// Reads a whole stream in a thread, so that a full pipe stops nobody.
+/// Reads a whole stream in a thread, so that a full pipe blocks no process.
 fn all_of(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // An error is the stream's end; nobody to tell when the receiver is gone.
+        // An error is the stream's end. If the receiver is gone, the bytes are not
+        // needed.
         let _ = stream.read_to_end(&mut bytes);
         let _ = sender.send(bytes);
     });
     receiver
 }
 
-/// Reads a stream's lines in a thread, so that waiting for one can end in time.
-/// A last line without its newline keeps a mark: it is not a complete line.
+/// Reads a stream's lines in a thread, so that waiting for one can end in time. A last
+/// line without a newline gets a mark, because it is not complete.
 pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

@@ -1,9 +1,8 @@
 //! A real file system on a block device whose bytes end up in memory.
 //!
-//! The harness has a mount namespace of its own, the backing file is unlinked
-//! as soon as the loop device holds it, and the loop device, and what stands on
-//! it, frees itself with the unmount: nothing stays behind however the harness
-//! ends.
+//! Nothing stays behind however the harness ends: it has its own mount namespace, the
+//! backing file is unlinked as soon as the loop device holds it, and the loop device
+//! and what is stacked on it free themselves with the unmount.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -21,7 +20,7 @@ use super::counters::DeviceStat;
 use super::deadline::Deadline;
 use super::disk::Disk;
 
-/// The file systems every case runs on.
+/// The file systems that every case runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fs {
     Ext4,
@@ -45,7 +44,8 @@ impl Fs {
     pub fn mkfs(self) -> Command {
         let mut command = Command::new(format!("mkfs.{}", self.name()));
         command.args(match self {
-            // Its inodes are written too: as many as the cases have files, and more.
+            // mkfs writes all inodes, so there are only some more than the cases have
+            // files.
             Fs::Ext4 => [
                 "-qF",
                 "-N8192",
@@ -71,15 +71,15 @@ pub enum On {
     Memory,
     /// A loop device whose backing file is on another file system.
     File,
-    /// dm-crypt on the first.
+    /// dm-crypt on such a loop device in memory.
     Crypt,
-    /// raid1 on two of the first.
+    /// raid1 on two loop devices in memory.
     Mirror,
-    /// A partition of the first.
+    /// A partition of a loop device in memory.
     Partition,
     /// dm-crypt on a partition.
     CryptOnPartition,
-    /// The first, for an ext4 that logs data too, in a journal of 4 MiB.
+    /// A loop device in memory, for an ext4 that also logs data, in a journal of 4 MiB.
     Journalled,
 }
 
@@ -90,13 +90,13 @@ const SETUP: Duration = Duration::from_secs(30);
 
 /// A mounted file system. Dropping it unmounts it and frees everything.
 pub struct Device {
-    /// What is on it.
+    /// The file system on it.
     pub fs: Fs,
     dir: PathBuf,
     mounted: bool,
-    /// The one that the file system is on, and behind it those it stands on.
+    /// The disk of the file system, followed by the disks below it.
     disks: Vec<Disk>,
-    /// Where the backing file is, if not in memory.
+    /// The file system of the backing file, if that is not in memory.
     below: Option<Box<Device>>,
 }
 
@@ -106,7 +106,7 @@ impl Device {
         Device::create_on(fs, On::Memory)
     }
 
-    /// The same on another device.
+    /// The same on this kind of device.
     pub fn create_on(fs: Fs, on: On) -> Result<Device> {
         let deadline = Deadline::after(SETUP);
         let below = match on {
@@ -125,7 +125,7 @@ impl Device {
         };
         device.disks = device.disks_on(on, deadline)?;
         let path = device.disks[0].path();
-        // noatime: a reader must not have anything written for it.
+        // noatime: reading must cause no writes.
         let (journal, options) = match on {
             On::Journalled => (["-Jsize=4"].as_slice(), "noatime,data=journal"),
             _ => ([].as_slice(), "noatime"),
@@ -161,7 +161,7 @@ impl Device {
         }
     }
 
-    /// A backing file, and what is made of it.
+    /// Creates a backing file, and a disk on it.
     fn attach(
         &self,
         disk: impl Fn(&Path, Deadline) -> Result<Disk>,
@@ -177,23 +177,23 @@ impl Device {
         disk
     }
 
-    /// Its name.
+    /// The device's name.
     pub fn name(&self) -> &str {
         self.disks[0].name()
     }
 
-    /// The names of the devices that it stands on.
+    /// The names of the devices below it.
     pub fn lower(&self) -> impl Iterator<Item = &str> {
         self.disks[1..].iter().map(Disk::name)
     }
 
-    /// All that has been written to those.
+    /// Bytes that were written to the devices below it.
     pub fn written_below(&self) -> Result<u64> {
         let stats = self.lower().map(DeviceStat::of);
         stats.map(|stat| Ok(stat?.written)).sum()
     }
 
-    /// What its backing file is on, if not in memory.
+    /// The device of its backing file, if that is not in memory.
     pub fn below(&self) -> Option<&Device> {
         self.below.as_deref()
     }
@@ -203,9 +203,8 @@ impl Device {
         &self.dir
     }
 
-    /// What the block layer says was written, and read where it stands on no
-    /// other. Else it is the first of those that is asked: md counts a write
-    /// once more for the device that dm has counted it for.
+    /// The block layer's counters for the device, or for the first device below it if
+    /// there are any: md counts a write again that dm has counted for the same device.
     pub fn stat(&self) -> Result<DeviceStat> {
         DeviceStat::of(self.lower().next().unwrap_or(self.name()))
     }
@@ -225,7 +224,7 @@ impl Drop for Device {
     }
 }
 
-/// Gives this process, and what it starts, a mount namespace of its own.
+/// Moves this process, and what it starts, into a new mount namespace.
 pub fn own_mount_namespace() -> io::Result<()> {
     const ROOT: &CStr = c"/";
     // SAFETY: takes a flag only; called before any thread has been started.

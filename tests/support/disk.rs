@@ -11,18 +11,18 @@ use super::command::run;
 use super::deadline::Deadline;
 
 const MIB: u64 = 1 << 20;
-/// Of 512 bytes, whatever the device's own are.
+/// Sectors have 512 bytes here, whatever the device's own size is.
 const SECTOR: u64 = 512;
-/// Any will do; XTS wants two keys that differ.
+/// Any key will do whose halves differ, as XTS requires.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 const CLEANUP: Duration = Duration::from_secs(10);
 
-/// A block device. Dropping it frees it, with its last user where it has one.
+/// A block device. Dropping it frees it, or lets the last user free it.
 pub struct Disk {
-    /// As in /sys/class/block.
+    /// Its name in /sys/class/block.
     name: String,
-    /// Until it has been run.
+    /// The command that frees it, until that was run.
     free: Option<Command>,
 }
 
@@ -42,7 +42,7 @@ impl Disk {
         })
     }
 
-    /// A partition of one: all of it but its first and its last MiB.
+    /// A partition of a loop device: all of it except its first and its last MiB.
     pub fn partition(image: &Path, size: u64, deadline: Deadline) -> Result<Disk> {
         let mut losetup = Command::new("losetup");
         losetup.args(["--find", "--show", "--partscan"]).arg(image);
@@ -69,7 +69,7 @@ impl Disk {
     /// Two devices with the same content, by md's raid1, as LVM has it.
     pub fn mirrored(legs: [&Disk; 2], size: u64, deadline: Deadline) -> Result<Disk> {
         let [one, two] = legs.map(Disk::path);
-        // Two parameters: no chunks, and new legs are as good as equal.
+        // Two parameters: no chunks, and no synchronisation of the new legs.
         let target = format!("raid raid1 2 0 nosync 2 - {one} - {two}");
         Disk::mapped(legs[0], &target, size, deadline)
     }
@@ -99,12 +99,13 @@ impl Disk {
         &self.name
     }
 
-    /// Its node.
+    /// The path of its node.
     pub fn path(&self) -> String {
         format!("/dev/{}", self.name)
     }
 
-    /// Frees it; while something uses it this only says "with the last user".
+    /// Frees it. While something uses it, this only asks for that at the end of the
+    /// last use.
     pub fn free(&mut self, deadline: Deadline) -> Result<()> {
         if let Some(mut free) = self.free.take() {
             run(&mut free, deadline)?;

@@ -14,7 +14,7 @@ use super::deadline::Deadline;
 use super::mount::Mount;
 use super::process::end;
 
-/// The program.
+/// The server's program.
 pub const BINDFS: &str = "bindfs";
 
 /// A server with its mount. Dropping it ends both.
@@ -55,14 +55,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Without its mount it ends itself.
+        // The server ends by itself when its mount is gone.
         self.mount = None;
         let _ = Deadline::after(Duration::from_secs(5)).wait(&mut self.child);
         end(&mut self.child);
     }
 }
 
-/// A server that outlives us would keep our mounts.
+/// Lets the server end with this process: it would keep our mounts otherwise.
 fn die_with_us() -> io::Result<()> {
     // SAFETY: takes two numbers.
     match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {

@@ -1,6 +1,6 @@
-//! The first process of a virtual machine: this binary, where `cargo xtask vm`
-//! has put it. Mounts what a system has mounted, loads the modules, runs what
-//! the plan says and powers off.
+//! The first process of a virtual machine: this binary, put there by `cargo xtask vm`.
+//! It mounts what a system has mounted, loads the modules, runs what the plan says and
+//! powers off.
 //!
 //! The kernel's own messages go to the first serial line, what the commands
 //! print to the second.
@@ -16,9 +16,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::plan::{FILE, MARK, Plan, Said};
 
-/// On the kernel's command line, as systemd has it: version 1 of cgroups.
+/// Selects version 1 of cgroups; on the kernel's command line, by systemd's name.
 const CGROUP_V1: &str = "systemd.unified_cgroup_hierarchy=0";
-/// On the kernel's command line: a kernel that says nothing of its types.
+/// Hides BTF, as on a kernel without it; on the kernel's command line.
 const NO_BTF: &str = "iotop_trace.no_btf";
 
 /// Whether this process is to be a virtual machine's init.
@@ -26,15 +26,15 @@ pub fn is_ours() -> bool {
     process::id() == 1 && is_guest()
 }
 
-/// Whether this is a virtual machine with nothing but us in it.
+/// Whether this is a virtual machine of `cargo xtask vm`.
 pub fn is_guest() -> bool {
     Path::new(FILE).exists()
 }
 
-/// Does all that and powers off; never returns.
+/// Runs the plan and powers off.
 pub fn run() -> ! {
     if let Err(error) = live() {
-        // Without the second line the first one still says why.
+        // If there is no second serial line, the first one still says why.
         eprintln!("{error:#}");
     }
     // SAFETY: sync(2) takes nothing; reboot(2) takes a number.
@@ -42,7 +42,7 @@ pub fn run() -> ! {
         libc::sync();
         libc::reboot(libc::RB_POWER_OFF);
     }
-    // Only a kernel that cannot power off comes here; its end of init is a panic.
+    // Reached only if the kernel can't power off. It panics when init ends.
     process::exit(1)
 }
 
@@ -68,7 +68,7 @@ fn work(line: &mut File) -> Result<()> {
     ] {
         mount(source, target, kind, options)?;
     }
-    // The program under test may lie below it, so no mount.
+    // No mount: the program under test may lie below /tmp.
     fs::create_dir_all("/tmp")?;
     let mut notes = vec![
         mount("tracefs", "/sys/kernel/tracing", "tracefs", ""),
@@ -94,7 +94,7 @@ fn work(line: &mut File) -> Result<()> {
 }
 
 fn say(line: &mut File, said: &Said) -> io::Result<()> {
-    // A command may have left its last line without an end.
+    // The newline first: a command may have left its last line without one.
     writeln!(line, "\n{MARK}{}", serde_json::to_string(said)?)
 }
 
@@ -149,7 +149,7 @@ fn mount(source: &str, target: &str, kind: &str, options: &str) -> Result<()> {
     }
 }
 
-/// Loads a module whose own needs are loaded.
+/// Loads a module. The modules that it needs are loaded already.
 fn load(path: &str) -> Result<()> {
     let module = File::open(path).with_context(|| format!("cannot open {path}"))?;
     // SAFETY: a descriptor we hold open and a NUL-terminated string.
@@ -173,7 +173,7 @@ fn set(name: &str, value: &str) -> Result<()> {
     fs::write(&file, value).with_context(|| format!("cannot write {value} to {}", file.display()))
 }
 
-/// Runs a command to its end, and buries whatever else has died.
+/// Runs a command to its end, and reaps every other process that has ended.
 fn to_end(plan: &Plan, command: &[String], line: &File) -> Result<i32> {
     let (program, arguments) = command.split_first().context("an empty command")?;
     let child = Command::new(program)

@@ -1,4 +1,4 @@
-//! A mount inside of a trial's directory.
+//! A mount inside a trial's directory.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::deadline::Deadline;
 
 const CLEANUP: Duration = Duration::from_secs(10);
 
-/// Where something is mounted. Dropping it unmounts that.
+/// A mount point. Dropping it unmounts it.
 pub struct Mount(String);
 
 impl Mount {
-    /// What mount(8) makes of these arguments and the directory.
+    /// Mounts at `dir`, with these arguments of mount(8).
     pub fn new(arguments: &[&str], dir: &str, deadline: Deadline) -> Result<Mount> {
         run(Command::new("mount").args(arguments).arg(dir), deadline)?;
         Ok(Mount(dir.to_owned()))
     }
 
-    /// One that somebody else has made.
+    /// A mount that another process has made.
     pub fn made(dir: &str) -> Mount {
         Mount(dir.to_owned())
     }

@@ -1,12 +1,12 @@
-//! What the tracer printed: its NDJSON lines, checked against the contract's
-//! form while they are read, and summed up by owner.
+//! The tracer's NDJSON lines. They are checked against the format while they are read,
+//! and summed up by owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-/// One line. Every accessor fails where the field is missing.
+/// One line. Every accessor fails if the field is missing.
 pub struct Line(Map<String, Value>);
 
 impl Line {
@@ -25,7 +25,7 @@ impl Line {
             .with_context(|| format!("a {kind} line has no field {name}"))
     }
 
-    /// A number, `None` where it is not known.
+    /// A number; `None` if it is unknown.
     pub fn maybe(&self, name: &str) -> Result<Option<u64>> {
         let value = self.field(name)?;
         if value.is_null() {
@@ -86,7 +86,7 @@ impl<'a> Part<'a> {
         self.owner["bytes"].as_u64().context("no bytes")
     }
 
-    /// The bytes of all.
+    /// The bytes of all parts.
     pub fn sum(parts: &[Part<'_>]) -> Result<u64> {
         parts.iter().map(Part::bytes).sum()
     }
@@ -108,7 +108,7 @@ pub struct Interval {
 pub struct Report(pub Vec<Interval>);
 
 impl Report {
-    /// Reads the lines, which must be whole, in order and without a gap.
+    /// Reads the lines, which must be complete, in order and without a gap.
     pub fn parse(lines: &[String]) -> Result<Report> {
         let mut intervals: Vec<Interval> = Vec::new();
         for text in lines {
@@ -145,7 +145,7 @@ impl Report {
         self.0.iter().map(|now| now.system.number(field)).sum()
     }
 
-    /// What has no owner for this reason, all system lines added up.
+    /// Bytes without an owner for this reason, summed over all system lines.
     pub fn unattributed(&self, reason: &str) -> Result<u64> {
         let mut sum = 0;
         for interval in &self.0 {
@@ -176,7 +176,7 @@ impl Report {
         flushes.iter().map(|flush| flush.number("bytes")).sum()
     }
 
-    /// What was written to one device and has no owner for this reason.
+    /// Bytes written to one device that have no owner for this reason.
     pub fn unattributed_on(&self, device: &str, reason: &str) -> Result<u64> {
         let mut sum = 0;
         for flush in self.flushes_on(device)? {
@@ -201,8 +201,8 @@ impl Report {
         Ok(parts)
     }
 
-    /// A process's bytes in the flushes by the path of the file; what has none
-    /// by its number.
+    /// A process's bytes in the flushes, by the path of the file, or by its inode if it
+    /// has no path.
     pub fn files(&self, comm: &str, pid: u64) -> Result<BTreeMap<String, u64>> {
         let mut files = BTreeMap::new();
         for part in self.parts(comm, pid)? {
@@ -226,7 +226,7 @@ impl Report {
         Ok(sum)
     }
 
-    /// What is pending by the last line of each task that is named so, added up.
+    /// The sum of the pending bytes in the last line of each task with this name.
     pub fn pending(&self, comm: &str) -> Result<u64> {
         let mut pending = BTreeMap::new();
         for line in self.0.iter().flat_map(|interval| &interval.tasks) {
@@ -238,7 +238,7 @@ impl Report {
         Ok(pending.values().sum())
     }
 
-    /// All owners by command name and process, their intervals added up.
+    /// All owners by command name and process, summed over the intervals.
     pub fn owners(&self) -> Result<BTreeMap<(&str, u64), Owner>> {
         let mut owners = BTreeMap::new();
         for line in self.0.iter().flat_map(|now| &now.tasks) {
@@ -252,7 +252,7 @@ impl Report {
     }
 }
 
-/// What the tracer said of all tasks with one command name in one process.
+/// What the tracer reported of all tasks with one command name in one process.
 #[derive(Default, Debug)]
 pub struct Owner {
     pub tids: BTreeSet<u64>,

@@ -1,4 +1,4 @@
-//! What the trials need of the machine, and what to say where it is missing.
+//! What the trials need of the machine, and the messages if it is missing.
 
 use std::env;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use super::deadline::{Deadline, slower};
 use super::device::{Fs, own_mount_namespace};
 use super::tracer::{BINARY, Tracer};
 
-/// Set where the trials have to run (CI): what is missing is a failure, never a skip.
+/// If set, the trials have to run (CI): a missing need is a failure and not a skip.
 const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 /// Set to run the writers without a tracer, to check the harness itself.
 const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
@@ -31,14 +31,14 @@ pub fn truth_only() -> bool {
     env::var_os(TRUTH_ONLY).is_some()
 }
 
-/// Whether the machine is emulated: its device is no slower than its writers,
-/// and its tasks are switched at any place, so what depends on either may not
-/// come about.
+/// Whether the machine is emulated. Its device is no slower than its writers, and its
+/// tasks are switched at any place, so what depends on either may not happen.
 pub fn emulated() -> bool {
     slower() > 1
 }
 
-/// What the doctor says of this machine, asked once: it loads every program.
+/// The doctor's facts about this machine. Asked once, because the doctor loads every
+/// program.
 fn facts() -> Result<&'static Value> {
     static FACTS: OnceLock<Value> = OnceLock::new();
     if let Some(known) = FACTS.get() {
@@ -56,13 +56,13 @@ fn runs(facts: &Value, programs: &[&str]) -> Result<bool> {
     Ok(hooks.iter().any(wanted))
 }
 
-/// Whether the kernel lets a task be preempted inside of a tracepoint (7.x): it
-/// misses another one's event there.
+/// Whether the kernel can preempt a task inside a tracepoint (7.x). A program there
+/// misses the event of another task.
 pub fn preemptible() -> Result<bool> {
     runs(facts()?, &["bio_submitted_again"])
 }
 
-/// Whether the doctor says that the kernel takes a program on a function.
+/// Whether the doctor says that the kernel accepts a program on a function.
 pub fn functions_can_be_hooked() -> Result<bool> {
     let facts = facts()?;
     let taken = runs(facts, &["bio_offered", "bio_held_back"])?;
@@ -76,21 +76,21 @@ pub fn functions_can_be_hooked() -> Result<bool> {
         taken != told,
         "the doctor has to say one or the other: {facts}"
     );
-    // The kernels of the matrix all do.
+    // All kernels of the matrix accept it.
     ensure!(taken || !emulated(), "refused here: {facts}");
     Ok(taken)
 }
 
-/// What this machine offers; asked once, when the first trial runs.
+/// What this machine offers; determined once, when the first trial runs.
 pub struct Needs {
     namespace: Result<()>,
-    /// Held for as long as this process lives.
+    /// A lock, held for as long as this process lives.
     alone: OnceLock<Result<File>>,
     ebpf: OnceLock<Result<()>>,
 }
 
 impl Needs {
-    /// To be called before any thread has been started.
+    /// Must be called before any thread is started.
     pub fn enter() -> Needs {
         Needs {
             namespace: own_mount_namespace().context("no mount namespace of our own (root?)"),
@@ -99,7 +99,7 @@ impl Needs {
         }
     }
 
-    /// An error that says why trials on this file system cannot run.
+    /// Fails with the reason if trials on this file system can't run.
     pub fn check(&self, fs: Fs) -> Result<()> {
         if let Err(missing) = &self.namespace {
             anyhow::bail!("{missing:#}");
@@ -117,9 +117,9 @@ impl Needs {
     }
 }
 
-/// What some trials need of the kernel beside a file system to write to. Where
-/// it lacks that they are ignored, required or not: the kernels of the virtual
-/// machines have all of it.
+/// A kernel feature that some trials need besides a file system to write to. If the
+/// kernel lacks it, they are ignored, required or not: the kernels of the virtual
+/// machines have all features.
 #[derive(Clone, Copy)]
 pub enum Feature {
     /// A file system without a device.
@@ -129,7 +129,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// An error that says what the kernel has not.
+    /// Fails with a message if the kernel lacks it.
     pub fn check(self) -> Result<()> {
         match self {
             Feature::Fs(name) => kernel_has(name),
@@ -138,7 +138,7 @@ impl Feature {
                 let misc = fs::read_to_string("/proc/misc")?;
                 let mapper = misc.contains("device-mapper");
                 ensure!(mapper, "the kernel has no device mapper");
-                // Without the program it is that which is missing.
+                // If dmsetup is missing, that is reported elsewhere.
                 let targets = run(Command::new("dmsetup").arg("targets"), soon());
                 let known = targets.map(|all| all.lines().any(|line| line.starts_with(name)));
                 let known = known.unwrap_or(true);
@@ -149,7 +149,7 @@ impl Feature {
     }
 }
 
-/// An error where the program is not installed.
+/// Fails if the program is not installed.
 pub fn program(name: &str) -> Result<()> {
     run(Command::new(name).arg("--version"), soon()).map(|_| ())
 }
@@ -160,7 +160,7 @@ fn kernel_has(fs: &str) -> Result<()> {
         Ok(all.split_whitespace().any(|word| word == fs))
     };
     if !known()? {
-        // Whether it is a module that can be loaded shows in the list.
+        // If this loads the module, the list shows it.
         let _ = run(Command::new("modprobe").arg(fs), soon());
     }
     ensure!(known()?, "the kernel does not know {fs}");
@@ -171,16 +171,14 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(10))
 }
 
-/// Waits for other runs of these trials to end: their sync(2) would flush ours.
+/// Waits for other runs of these trials to end: their sync(2) would write back our
+/// pages.
 fn alone() -> Result<File> {
     let file = File::open(LOOP_CONTROL).context("the kernel has no loop devices")?;
     let deadline = Deadline::after(Duration::from_secs(600));
     // SAFETY: a file descriptor we hold open.
     while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-        ensure!(
-            !deadline.left().is_zero(),
-            "another run goes on for too long"
-        );
+        ensure!(!deadline.left().is_zero(), "another run does not end");
         sleep(Duration::from_millis(200));
     }
     Ok(file)

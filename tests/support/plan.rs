@@ -1,6 +1,5 @@
-//! What the host asks of a virtual machine, and the lines it is answered with.
-//! Both sides compile this file: the test binary that is the guest's init, and
-//! `cargo xtask vm`.
+//! What the host asks of a virtual machine, and the lines of the answer. Both sides
+//! compile this file: the test binary that is the guest's init, and `cargo xtask vm`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where the plan lies in the guest.
 pub const FILE: &str = "/plan.json";
 
-/// Begins each line that init itself says: then comes [`Said`] in JSON.
+/// Starts each line that init itself prints; [`Said`] in JSON follows.
 pub const MARK: &str = "=== vm: ";
 
 /// What init has to do.
@@ -24,15 +23,16 @@ pub struct Plan {
     pub commands: Vec<Vec<String>>,
 }
 
-/// What init says.
+/// A message of init.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Said {
-    /// Something that may be missed later.
+    /// Something failed that may be needed later.
     Note(String),
     /// The command of this number begins.
     Begin(usize),
-    /// It has ended: its exit status, 128 and the signal where one killed it.
+    /// The command has ended, with this exit status, or with 128 and the signal that
+    /// killed it.
     End(usize, i32),
     /// Init could not do what it should.
     Failed(String),

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::deadline::{Deadline, lines_of};
 use super::writer::WRITER;
 
-/// The running binary, even where its file has been replaced since.
+/// The running binary, even if its file has been replaced since.
 const OURSELVES: &str = "/proc/self/exe";
 
 /// A writer that has been started. Dropping it ends it.
@@ -55,7 +55,8 @@ impl Writer {
             .with_context(|| format!("{} is gone", self.comm))
     }
 
-    /// Waits until the work is done; gives what the writer said before. It lives on.
+    /// Waits until the work is done. Returns what the writer printed before. The writer
+    /// lives on.
     pub fn done(&mut self, deadline: Deadline) -> Result<Vec<String>> {
         let mut said = Vec::new();
         loop {
@@ -70,7 +71,7 @@ impl Writer {
         }
     }
 
-    /// Tells it to exit, and waits until it has; gives its process id.
+    /// Tells it to exit, and waits until it has. Returns its process id.
     pub fn exit(mut self, deadline: Deadline) -> Result<u64> {
         drop(self.input.take());
         let status = deadline
@@ -90,7 +91,7 @@ impl Drop for Writer {
 /// Kills and reaps a child of ours, unless that has been done.
 pub fn end(child: &mut Child) {
     if matches!(child.try_wait(), Ok(None)) {
-        // Errors mean that it is gone already, or cannot be ended: no more can be done.
+        // Errors mean that it is gone already, or that it can't be ended.
         let _ = child.kill();
         let _ = Deadline::after(Duration::from_secs(5)).wait(child);
     }

@@ -22,32 +22,32 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const CLEANUP: Duration = Duration::from_secs(10);
 
-/// What a file system writes beside the data at most, as a rule.
+/// What a file system usually writes besides the data, at most.
 const METADATA: u64 = 4 << 20;
 
-/// The kernel wrote back before the case was ready: it proves nothing, try again.
+/// The kernel wrote back before the case was ready. That proves nothing: try again.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel wrote back {0} bytes too early")]
 pub struct Spoiled(u64);
 
-/// A trial that is under way.
+/// A running trial.
 pub struct Run<'a> {
-    /// The group's and the case's.
+    /// The names of the group and the case.
     name: String,
     device: &'a Device,
     dir: PathBuf,
     /// When the trial has to be over.
     pub deadline: Deadline,
-    /// What the file system may write beside the data: journal, trees, inodes.
+    /// What the file system may write besides the data: journal, trees, inodes.
     pub metadata: u64,
-    /// What it may read beside the data, of its trees.
+    /// What it may read besides the data, from its trees.
     pub metadata_reads: u64,
-    /// What the tracer may lose of all there is to tell beside the bytes.
+    /// What the tracer may lose, by the names in `lost`. Bytes must still be right.
     pub may_lose: &'static [&'static str],
     traced: Option<Traced>,
 }
 
-/// What a trial's lines are kept as.
+/// Name of the file that keeps a trial's lines.
 pub fn kept_as(name: &str) -> String {
     name.replace("::", "-")
 }
@@ -58,12 +58,12 @@ struct Traced {
     inner: Vmstat,
     outer_device: DeviceStat,
     device: DeviceStat,
-    /// All that was written to the devices that it stands on.
+    /// Bytes that were written to the devices below.
     lower: u64,
 }
 
 impl<'a> Run<'a> {
-    /// An empty directory on a device with nothing left to write.
+    /// Creates an empty directory on a device with nothing left to write.
     pub fn new(device: &'a Device, name: &str) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
         let dir = device.dir().join("trial");
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         self.dir.join(name).to_string_lossy().into_owned()
     }
 
-    /// Lets a writer do its work and exit; gives its process id.
+    /// Lets a writer do its work and exit. Returns its process id.
     pub fn to_end(&self, comm: &str, args: &[&str]) -> Result<u64> {
         let mut writer = Writer::start(comm, args)?;
         writer.go()?;
@@ -100,8 +100,8 @@ impl<'a> Run<'a> {
         writer.exit(self.deadline)
     }
 
-    /// Has another process, `gt-flush`, write back all that is dirty here, and
-    /// then what that makes dirty below.
+    /// Lets another process, `gt-flush`, write back all that is dirty here, and then
+    /// what that makes dirty below. Returns its process id.
     pub fn flush(&self) -> Result<u64> {
         let dir = self.file("");
         let below = self
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
         self.to_end("gt-flush", &work)
     }
 
-    /// From here on the tracer watches. All the case promises happens after it.
+    /// Starts the tracer. All that the case checks happens after this.
     pub fn trace(&mut self) -> Result<()> {
         self.trace_with(&["-d", "0.5"])
     }
@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
         self.traced.as_ref().context("the case does not trace")
     }
 
-    /// Whether so much has been written since the trace began.
+    /// Whether at least `len` bytes were written since the trace began.
     pub fn has_written(&self, len: u64) -> Result<bool> {
         Ok(self.device.stat()?.since(self.traced()?.device).written >= len)
     }
@@ -151,27 +151,27 @@ impl<'a> Run<'a> {
         self.device.name().to_owned()
     }
 
-    /// The name of the device that its backing file is on.
+    /// The name of the device that has its backing file.
     pub fn name_below(&self) -> Result<String> {
         let below = self.device.below().context("nothing is below")?;
         Ok(below.name().to_owned())
     }
 
-    /// Fails as [`Spoiled`] when data has been written since the trace began.
+    /// Fails as [`Spoiled`] if data has been written since the trace began.
     pub fn nothing_written_yet(&self) -> Result<()> {
         self.less_written_than(1 << 20)
     }
 
-    /// The same for less data.
+    /// The same with another limit.
     pub fn less_written_than(&self, limit: u64) -> Result<()> {
         let written = self.device.stat()?.since(self.traced()?.device).written;
         ensure!(written < limit, Spoiled(written));
         Ok(())
     }
 
-    /// Ends the trace. The device must have written and read what the case
-    /// meant to, and the report must conserve every byte. No report where the
-    /// harness runs alone.
+    /// Ends the trace. Checks that the device wrote and read what the case intended,
+    /// and that the report accounts for every byte. `None` if the harness runs without
+    /// a tracer.
     pub fn finish(mut self, written: u64, read: u64) -> Result<Option<Report>> {
         let mut traced = self.traced.take().context("the case does not trace")?;
         let device = self.device.stat()?.since(traced.device);
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        // Ends the tracer first: it may hold on to what it watches.
+        // The tracer ends first: it may still use what it watches.
         self.traced = None;
         let removed = run(
             Command::new("rm").arg("-rf").arg(&self.dir),

@@ -37,7 +37,8 @@ pub fn trials() -> Vec<Trial> {
 
 const MIB: u64 = 1 << 20;
 
-/// Two intervals: 10 MiB of one exited writer, 1 MiB shared, 2 MiB nobody's, each.
+/// Two intervals, each with 10 MiB of one exited writer, 1 MiB shared and 2 MiB without
+/// an owner.
 fn lines() -> Vec<Value> {
     (1..=2)
         .flat_map(|seq| [system(seq), task(seq), flush(seq)])
@@ -84,7 +85,7 @@ fn check(lines: &[Value]) -> Result<()> {
     check_but(&[], lines)
 }
 
-/// The same where some of what is lost does not matter.
+/// The same, with losses that do not matter.
 fn check_but(may_lose: &[&str], lines: &[Value]) -> Result<()> {
     let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
     let [inner, outer] = [25, 27].map(|written| Vmstat {
@@ -98,7 +99,8 @@ fn sound_report() -> Result<()> {
     check(&lines())
 }
 
-/// Each breaks one thing in the second interval and names what must be said.
+/// Each entry breaks one thing in the second interval and names the message that must
+/// follow.
 fn broken_promises() -> Result<()> {
     let breaks: &[(usize, &str, Value, &str)] = &[
         (3, "/v", json!(2), "not version 1"),

@@ -1,12 +1,11 @@
-//! Settings of the machine that a case changes, and puts back.
+//! Settings of the machine that a case changes and restores.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// A file below /proc/sys with another content than before. Dropping it puts
-/// the old one back.
+/// A changed file below /proc/sys or /sys. Dropping it restores the old content.
 pub struct Setting {
     path: PathBuf,
     before: String,
@@ -16,7 +15,7 @@ impl Setting {
     /// Changes a setting of /proc/sys/vm.
     pub fn vm(name: &str, value: u64) -> Result<Setting> {
         let vm = Path::new("/proc/sys/vm");
-        // Of two settings that exclude each other the one in force is put back.
+        // Of two settings that exclude each other, the one in force is restored.
         let other = name.replace("_bytes", "_ratio");
         let in_force = match read(&vm.join(name))?.as_str() {
             "0" => vm.join(other),
@@ -50,17 +49,16 @@ impl Setting {
 impl Drop for Setting {
     fn drop(&mut self) {
         if let Err(problem) = write(&self.path, &self.before) {
-            eprintln!("putting a setting back: {problem:#}");
+            eprintln!("restoring a setting: {problem:#}");
         }
     }
 }
 
-/// A cgroup of ours. Dropping it removes it; whoever is in it must be gone.
+/// A cgroup for a case. Dropping it removes it; it must be empty by then.
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one in a hierarchy: below the first of these directories that is
-    /// there.
+    /// Creates a cgroup below the first of these directories that exists.
     pub fn new(hierarchies: &[&str], name: &str) -> Result<Cgroup> {
         let hierarchy = hierarchies.iter().map(Path::new).find(|path| path.exists());
         let path = hierarchy.context("no such hierarchy")?.join(name);
@@ -68,7 +66,7 @@ impl Cgroup {
         Ok(Cgroup(path))
     }
 
-    /// Makes one inside this one, which controls memory alone there.
+    /// Creates a cgroup inside this one, with the memory controller only.
     pub fn inner(&self, name: &str) -> Result<Cgroup> {
         let control = self.0.join("cgroup.subtree_control");
         if control.exists() {
@@ -79,14 +77,14 @@ impl Cgroup {
         Ok(Cgroup(path))
     }
 
-    /// Sets the first of these files that is there.
+    /// Writes to the first of these files that exists.
     pub fn set(&self, files: &[&str], value: &str) -> Result<()> {
         let mut files = files.iter().map(|file| self.0.join(file));
         let file = files.find(|file| file.exists()).context("no such file")?;
         write(&file, value)
     }
 
-    /// Moves a process there.
+    /// Moves a process into the cgroup.
     pub fn take(&self, pid: u64) -> Result<()> {
         write(&self.0.join("cgroup.procs"), &pid.to_string())
     }

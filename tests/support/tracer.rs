@@ -25,12 +25,12 @@ fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ndjson"))
 }
 
-/// Tells of a run that failed what the tracer said of the machine, of writers and of
-/// flushes: a virtual machine takes its files with it.
+/// Prints what the tracer reported of the machine, of writers and of flushes in a run
+/// that failed: the files of a virtual machine are lost with it.
 pub fn tell(name: &str) {
     let lines = fs::read_to_string(kept(name)).unwrap_or_default();
-    let telling = |line: &&str| line.contains(r#""type":"system""#) || line.contains(r#""gt-"#);
-    for line in lines.lines().filter(telling) {
+    let is_relevant = |line: &&str| line.contains(r#""type":"system""#) || line.contains(r#""gt-"#);
+    for line in lines.lines().filter(is_relevant) {
         eprintln!("{line}");
     }
 }
@@ -84,20 +84,20 @@ impl Tracer {
         self.child.id()
     }
 
-    /// True when the first interval has numbers of the kernel half.
+    /// Whether the first interval has figures of the kernel half.
     pub fn has_ebpf(&self) -> Result<bool> {
         let first = Line::parse(&self.seen[0])?;
         ensure!(first.text("type")? == "system", "first: {}", self.seen[0]);
         Ok(first.maybe("block_write_bytes")?.is_some())
     }
 
-    /// Interrupts it as ^C does; it ends well, and its last interval is whole.
-    /// All lines are kept in a file of this name, to look into a failure.
+    /// Interrupts the tracer as ^C does. It must succeed, and its last interval must be
+    /// complete. All lines are kept in a file of this name, to look into a failure.
     pub fn stop(self, kept_as: &str) -> Result<Report> {
         Ok(self.stop_and_tell(kept_as)?.0)
     }
 
-    /// The same, with what it said on standard error.
+    /// The same, with what it printed on standard error.
     pub fn stop_and_tell(mut self, kept_as: &str) -> Result<(Report, String)> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been reaped, so the pid is its own.
@@ -122,7 +122,7 @@ impl Tracer {
         Ok((Report::parse(&self.seen)?, said.unwrap_or_default()))
     }
 
-    /// An error that says what the tracer said.
+    /// Ends the tracer. Returns an error with what it printed on standard error.
     pub fn explain(&mut self, what: &str) -> anyhow::Error {
         end(&mut self.child);
         let complaint = self.complaint.take().and_then(|thread| thread.join().ok());

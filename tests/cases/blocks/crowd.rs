@@ -1,4 +1,5 @@
-//! More tasks and more files than anything that is kept of each may take.
+//! Many tasks and many files at once: the room for what is kept of each must not run
+//! out.
 
 use anyhow::{Result, ensure};
 
@@ -8,13 +9,13 @@ use crate::support::checks::near;
 use crate::support::needs::emulated;
 use crate::support::run::Run;
 
-/// An emulated machine takes its time for each task.
+/// Number of tasks. An emulated machine needs long for each.
 fn count() -> u64 {
     if emulated() { 150 } else { 1200 }
 }
 
-/// One block of each of many files, each written by a task of its own: none stays
-/// pending, and who comes later has all of its own.
+/// One block of each of many files, each written by its own task: none stays pending,
+/// and a later writer owns all its bytes.
 pub fn many_files(mut run: Run<'_>) -> Result<()> {
     let third = count() / 3;
     let dir = run.file("");
@@ -36,10 +37,10 @@ pub fn many_files(mut run: Run<'_>) -> Result<()> {
     let (file, len) = (run.file("later"), 8 * MIB);
     let later = run.to_end("gt-later", &["write", &file, "0", &len.to_string()])?;
     run.flush()?;
-    // An inode and an item for each, twice.
+    // An inode and an item for each file, twice.
     run.metadata = 32 * MIB;
     run.metadata_reads = MIB;
-    // More files at once than it has room for.
+    // There are more files at once than the tracer has room for paths.
     run.may_lose = &["paths"];
     let dev = run.device_name();
     let Some(report) = run.finish(3 * third * PAGE + len, 0)? else {
@@ -60,7 +61,7 @@ pub fn many_files(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Many tasks that write to one file take nothing from the one that writes to
+/// Many tasks that write to one file take nothing away from a task that writes to
 /// another.
 pub fn bystander(mut run: Run<'_>) -> Result<()> {
     let (count, len) = (count(), sized(32 * MIB));
@@ -69,7 +70,7 @@ pub fn bystander(mut run: Run<'_>) -> Result<()> {
     let own = run.file("own");
     let (each, piece, all) = (count.to_string(), SIXTEEN.to_string(), len.to_string());
     let crowd = ["crowd", &crowded, &each, &piece];
-    // In pages, so that both take their time.
+    // Page by page, so that both run for a while.
     let alone = ["pieces", &own, "0", &all, "4096", "0"];
     let pids = together(&run, &[("gt-crowd", &crowd), ("gt-alone", &alone)])?;
     run.flush()?;

@@ -13,7 +13,7 @@ use crate::support::counters::DeviceStat;
 use crate::support::disk::Disk;
 use crate::support::run::Run;
 
-/// What is written to a device through its node is its writers', block by block.
+/// Tasks that write to a device through its node own their bytes, block by block.
 pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let image = PathBuf::from(format!("/dev/shm/iotop-trace-node-{}", process::id()));
@@ -22,7 +22,8 @@ pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     fs::remove_file(&image)?;
     let disk = disk?;
     let node = disk.path();
-    // Whoever closes a device last has all of it written, and nothing cached.
+    // Keeps the device open: the last close would write all of it and drop its page
+    // cache.
     let open = File::open(&node)?;
     run.to_end("gt-before", &["write", &node, "0", &len.to_string()])?;
     run.to_end("gt-sync", &["sync_file", &node])?;

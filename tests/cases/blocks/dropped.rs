@@ -12,8 +12,8 @@ use crate::support::run::Run;
 /// btrfs's largest folio.
 const BTRFS_FOLIO: u64 = 64 * PAGE;
 
-/// A file that is cut inside of a folio and grows again under another task: each
-/// owns what was written of its own, and the rest is dropped.
+/// A file is truncated inside a folio, and another task extends it again. Each task
+/// owns what was written of its own data, and the rest is dropped.
 pub fn truncated(mut run: Run<'_>) -> Result<()> {
     let (fs, len, kept, grown) = (run.fs(), 4 * MIB, MIB + 20 * KIB, 2 * MIB);
     run.trace()?;
@@ -43,7 +43,7 @@ pub fn truncated(mut run: Run<'_>) -> Result<()> {
     check().with_context(|| format!("gt-long: {long:?}"))
 }
 
-/// Holes inside of dirty folios leave nothing pending.
+/// Holes inside dirty folios leave nothing pending.
 pub fn holes(mut run: Run<'_>) -> Result<()> {
     let (fs, len) = (run.fs(), 4 * MIB);
     // Four pages of each sixteen, not at the start of one.
@@ -58,7 +58,7 @@ pub fn holes(mut run: Run<'_>) -> Result<()> {
         pids.push((comm, pid));
     }
     run.flush()?;
-    // xfs writes first and punches then.
+    // xfs writes the pages before it punches the hole.
     run.metadata += 2 * len / 4;
     let Some(report) = run.finish(2 * (len - len / 4), 0)? else {
         return Ok(());
@@ -75,8 +75,9 @@ pub fn holes(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All that was dirtied has been written or was dropped. On btrfs nothing tells which
-/// pages of a folio that stays were cut off: they are done with, and not counted.
+/// Checks that all dirtied bytes were written or dropped. On btrfs, nothing tells which
+/// pages were cut off a folio that stays: these are no longer pending, and not counted
+/// as dropped.
 fn settled(fs: Fs, owner: &Owner, len: u64) -> Result<()> {
     near("shared", owner.shared, 0)?;
     near("pending", owner.pending, 0)?;

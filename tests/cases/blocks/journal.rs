@@ -1,19 +1,19 @@
-//! A journal that has the data too.
+//! A journal that also holds the data.
 
 use anyhow::{Result, ensure};
 
 use super::super::{MIB, owner, sized};
 use crate::support::run::Run;
 
-/// A writer owns what is logged of its data and what is written home of it, also
-/// when the journal is too small to wait for the flusher.
+/// A writer owns its data in the journal and in its final place, even if the journal is
+/// too small to wait for the flusher.
 pub fn logged(mut run: Run<'_>) -> Result<()> {
     let (len, journal) = (sized(32 * MIB).max(16 * MIB), 4 * MIB);
     run.trace()?;
     let file = run.file("file");
     let pid = run.to_end("gt-logged", &["write", &file, "0", &len.to_string()])?;
     run.flush()?;
-    // The last of it may be in the journal alone.
+    // The last data may be only in the journal.
     let twice = 2 * len - journal;
     run.metadata = len;
     let (dev, Some(report)) = (run.device_name(), run.finish(twice, 0)?) else {

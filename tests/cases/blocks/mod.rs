@@ -19,10 +19,10 @@ use crate::support::run::Run;
 
 const KIB: u64 = 1 << 10;
 const PAGE: u64 = 4 * KIB;
-/// The pages of which one task dirties the first and another one the rest.
+/// Sixteen pages, of which one task dirties the first and another one the rest.
 const SIXTEEN: u64 = 16 * PAGE;
 
-/// What needs a device of its own.
+/// The cases that need another kind of device.
 pub const GROUPS: [Group; 2] = [
     Group {
         name: "data_journal",
@@ -42,23 +42,23 @@ pub const GROUPS: [Group; 2] = [
     },
 ];
 
-/// The arguments that name the first page of each sixteen, of so many bytes.
+/// The arguments that name the first page of each sixteen in `len` bytes.
 fn first_of_sixteen(len: u64) -> [String; 4] {
     [0, len / 16, PAGE, SIXTEEN - PAGE].map(|number| number.to_string())
 }
 
-/// Those that name all others.
+/// The arguments that name all other pages.
 fn rest_of_sixteen(len: u64) -> [String; 4] {
     [PAGE, len / 16 * 15, SIXTEEN - PAGE, PAGE].map(|number| number.to_string())
 }
 
-/// A writer's work on pieces of a file.
+/// The arguments of a writer that works on pieces of a file.
 fn work<'a>(what: &[&'a str], pieces: &'a [String; 4]) -> Vec<&'a str> {
     let pieces = pieces.iter().map(String::as_str);
     what.iter().copied().chain(pieces).collect()
 }
 
-/// A file that is on the disk and in the page cache, in folios as large as the
+/// Writes a file that is then clean and in the page cache, in folios as large as the
 /// kernel makes them.
 fn clean_file(run: &Run<'_>, len: u64) -> Result<String> {
     let file = run.file("file");
@@ -67,8 +67,8 @@ fn clean_file(run: &Run<'_>, len: u64) -> Result<String> {
     Ok(file)
 }
 
-/// A writer has dirtied these bytes and owns them, no more and no less, and all
-/// have been written.
+/// Checks that a writer dirtied and owns `len` bytes, no more and no less, and that all
+/// of them were written.
 fn owns(report: &Report, comm: &str, pid: u64, len: u64) -> Result<()> {
     let owner = owner(report, comm, pid)?;
     let check = || {
@@ -80,7 +80,7 @@ fn owns(report: &Report, comm: &str, pid: u64, len: u64) -> Result<()> {
     check().with_context(|| format!("{comm}: {owner:?}"))
 }
 
-/// Nothing is pending, and nothing was dropped.
+/// Checks that nothing is pending and that nothing was dropped.
 fn nothing_left(owner: &Owner) -> Result<()> {
     let (pending, cancelled) = (owner.pending, owner.cancelled);
     ensure!(pending == 0, "{pending} bytes are pending");

@@ -7,14 +7,14 @@ use super::{clean_file, first_of_sixteen, owns, rest_of_sixteen, work};
 use crate::support::checks::near;
 use crate::support::run::Run;
 
-/// btrfs reserves metadata for so many pieces as for an extent each, runs out of it,
-/// and writes back what it has: fragments, and their items.
+/// btrfs reserves metadata for each of so many pieces as if it were an extent. It runs
+/// out of it, and writes back what it has: fragments, and their items.
 const FRAGMENTS: u64 = 64 * MIB;
-/// A file whose pieces are too few for that.
+/// Size of a file whose pieces are too few for that.
 const FEW: u64 = 4 * MIB;
 
-/// Who dirties a folio first owns the block that it wrote, and who writes the
-/// others owns those.
+/// The task that dirties a folio first owns only the block that it wrote. The task that
+/// writes the other blocks owns those.
 pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let file = clean_file(&run, len)?;
@@ -31,8 +31,8 @@ pub fn first_and_rest(mut run: Run<'_>) -> Result<()> {
     owns(&report, "gt-rest", rest, len / 16 * 15)
 }
 
-/// A block that is dirty stays with who dirtied it, also when a large write covers
-/// it and the clean ones beside it.
+/// A dirty block stays with the task that dirtied it, even if a large write covers it
+/// and the clean blocks beside it.
 pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     let len = FEW;
     let file = clean_file(&run, len)?;
@@ -49,8 +49,8 @@ pub fn overwritten(mut run: Run<'_>) -> Result<()> {
     owns(&report, "gt-all", all, len / 16 * 15)
 }
 
-/// Four tasks that write to one file at once, as a data base's do, own a quarter
-/// each.
+/// Four tasks that write to one file at once, as a database's backends do, own a
+/// quarter each.
 pub fn backends(mut run: Run<'_>) -> Result<()> {
     let len = sized(32 * MIB);
     let file = clean_file(&run, len)?;
@@ -78,8 +78,8 @@ pub fn backends(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Blocks that were dirty before the trace have no owner, and those beside them
-/// their writer's.
+/// Blocks that were dirty before the trace have no owner. The blocks beside them belong
+/// to their writer.
 pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
     let len = FEW;
     let file = clean_file(&run, len)?;
@@ -97,8 +97,8 @@ pub fn dirty_before(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Blocks that their writer has synced are done with: the clean ones beside them
-/// were never its own, and none is dropped when all leave the page cache.
+/// Nothing is left of blocks that their writer has synced: it never owned the clean
+/// blocks beside them, and none counts as dropped when all leave the page cache.
 pub fn evicted(mut run: Run<'_>) -> Result<()> {
     let len = FEW;
     let file = clean_file(&run, len)?;

@@ -8,8 +8,8 @@ use crate::support::checks::near;
 use crate::support::needs::emulated;
 use crate::support::run::Run;
 
-/// However often two tasks rewrite a file that a third one syncs again and again,
-/// each byte that is written has its owner.
+/// Two tasks rewrite a file that a third one keeps syncing: each byte that is written
+/// has its owner.
 pub fn beside_syncs(mut run: Run<'_>) -> Result<()> {
     let len = 16 * MIB;
     let seconds = if emulated() { "4" } else { "10" };
@@ -23,19 +23,19 @@ pub fn beside_syncs(mut run: Run<'_>) -> Result<()> {
         [("gt-even", &even), ("gt-odd", &odd), ("gt-syncs", &syncs)];
     let pids = together(&run, &writers)?;
     run.flush()?;
-    // How often a page was written only the kernel knows.
+    // Only the kernel knows how often a page was written.
     run.metadata = u64::MAX / 2;
     run.metadata_reads = 4 * MIB;
-    // More system calls that flush than it has room for.
+    // There are more flushing system calls than the tracer has room for.
     run.may_lose = &["flushes"];
     let (dev, Some(report)) = (run.device_name(), run.finish(MIB, 0)?) else {
         return Ok(());
     };
     let written = report.written_to(&dev)?;
     for reason in ["unknown", "pre_trace", "overflow"] {
-        let ownerless = report.unattributed_on(&dev, reason)?;
-        let few = ownerless <= written / 1000;
-        ensure!(few, "{reason}: {ownerless} of {written} bytes");
+        let unowned = report.unattributed_on(&dev, reason)?;
+        let few = unowned <= written / 1000;
+        ensure!(few, "{reason}: {unowned} of {written} bytes");
     }
     for (comm, pid) in &pids[..2] {
         let owner = owner(&report, comm, *pid)?;
@@ -47,11 +47,11 @@ pub fn beside_syncs(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Two tasks append to one file that a third one syncs again and again: writeback
-/// changes extents under their feet, and xfs looks for them anew in the midst of a
-/// write. Each owns what it appended.
+/// Two tasks append to one file that a third one keeps syncing. Writeback changes
+/// extents during their writes, and xfs then looks them up again in the middle of a
+/// write. Each task owns what it appended.
 pub fn appended(mut run: Run<'_>) -> Result<()> {
-    // Seventeen pages lie across folios of any size.
+    // Seventeen pages cross the boundaries of folios of any size.
     let piece = 17 * PAGE;
     let len = piece * if emulated() { 120 } else { 2400 };
     let seconds = if emulated() { "4" } else { "3" };

@@ -9,7 +9,8 @@ use crate::support::device::Fs;
 use crate::support::ndjson::Report;
 use crate::support::run::Run;
 
-/// They are exact, whoever has dirtied a block of the same folio before.
+/// The ways whose attribution is exact, whichever task dirtied a block of the same
+/// folio before.
 const EXACT: [&str; 8] = [
     "vectored",
     "partial",
@@ -23,8 +24,8 @@ const EXACT: [&str; 8] = [
 const MAPPED: &str = "mmap";
 const LEN: u64 = 2 * MIB;
 
-/// One file for each way: in all of them one task has written the first page of
-/// each sixteen, in the plain way, and another one writes the rest.
+/// One file for each way. In each file, one task writes the first page of each sixteen
+/// in the plain way, and another one writes the rest in this way.
 pub fn all(mut run: Run<'_>) -> Result<()> {
     let ways = || EXACT.into_iter().chain([MAPPED]);
     let len = LEN.to_string();
@@ -39,7 +40,7 @@ pub fn all(mut run: Run<'_>) -> Result<()> {
         pids.push((way, both(&run, way)?));
     }
     run.flush()?;
-    // Each of the writes that wait for the disk has its own.
+    // Each write that waits for the disk has its own metadata.
     run.metadata = 32 * MIB;
     let fs = run.fs();
     let Some(report) = run.finish(LEN * pids.len() as u64, 0)? else {
@@ -59,7 +60,8 @@ pub fn all(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The process ids of who writes the first pages and of who writes the rest.
+/// Runs the writer of the first pages and the writer of the rest, and returns their
+/// process ids.
 fn both(run: &Run<'_>, way: &str) -> Result<[u64; 2]> {
     let file = run.file(way);
     let (first, rest) = (first_of_sixteen(LEN), rest_of_sixteen(LEN));
@@ -85,9 +87,8 @@ fn have_theirs(report: &Report, way: &str, pids: [u64; 2]) -> Result<()> {
     Ok(())
 }
 
-/// Where ext4 makes a folio writable that has dirty blocks, it does not tell which
-/// of them are new: those may be shared, but they are not said to be another
-/// task's for certain.
+/// When ext4 makes a folio with dirty blocks writable, it does not tell which blocks
+/// are new. Those may count as shared, but never as exactly another task's.
 fn are_told_apart(report: &Report, pids: [u64; 2]) -> Result<()> {
     let [first_comm, rest_comm] = comms(MAPPED);
     let first = owner(report, &first_comm, pids[0])?;

@@ -59,12 +59,12 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
         ["pieces_by", way, path, offset, len, piece, gap] => {
             ways::write_by(way, path, Pieces::parse([offset, len, piece, gap])?)
         }
-        // One part of so many of a file's blocks, without a pattern.
+        // One of several parts of a file's blocks, in an order without a pattern.
         ["shuffled", path, len, block, part, parts] => {
             let (part, parts) = (part.parse()?, parts.parse()?);
             random::shuffled(&open(path, 0)?, len.parse()?, block.parse()?, part, parts)
         }
-        // Its even pages, or its odd ones, for some seconds.
+        // The even or the odd pages of a file, for some seconds.
         ["rewrites", path, len, odd, seconds] => {
             let (odd, time) = (odd == "odd", Duration::from_secs(seconds.parse()?));
             random::rewrite(&open(path, 0)?, len.parse()?, odd, time)
@@ -114,7 +114,7 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             }
             Ok(())
         }
-        // Stays open until the writer exits.
+        // The file stays open until the writer exits.
         ["unlinked", path, len] => {
             let file = open(path, 0)?;
             fill_whole(&file, len.parse()?)?;
@@ -127,7 +127,8 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             stay_on_first_cpu()?;
             work(comm, &["direct", path, len])
         }
-        // By turns to two files, to the second one at `offset` each time.
+        // Alternates between two files, and writes to the second one at `offset` each
+        // time.
         ["direct_by_turns", first, second, offset, len] => {
             let files = [first, second].map(|path| open(path, libc::O_DIRECT));
             let [first, second] = files;

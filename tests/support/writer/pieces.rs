@@ -38,7 +38,7 @@ impl Pieces {
         })
     }
 
-    /// Offset and length of each.
+    /// Offset and length of each piece.
     pub fn ranges(self) -> impl Iterator<Item = (u64, usize)> {
         (0..self.len)
             .step_by(self.piece)
@@ -50,7 +50,7 @@ impl Pieces {
     }
 }
 
-/// Opens a file to read and write, and creates it where it is not there.
+/// Opens a file to read and write, and creates it if it does not exist.
 pub fn open(path: &str, flags: i32) -> Result<File> {
     OpenOptions::new()
         .read(true)
@@ -64,7 +64,7 @@ pub fn open(path: &str, flags: i32) -> Result<File> {
 
 /// Writes these pieces, each in one call.
 pub fn fill(file: &File, pieces: Pieces) -> Result<()> {
-    // O_DIRECT wants the buffer aligned; nobody else minds.
+    // O_DIRECT needs an aligned buffer. For other writes it does not matter.
     let longest = pieces.piece.min(pieces.len);
     let buffer = vec![0x5a; longest + PAGE];
     let start = buffer.as_ptr().align_offset(PAGE);

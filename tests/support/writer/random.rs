@@ -21,8 +21,7 @@ impl Random {
     }
 }
 
-/// Writes one part of `parts` of a file's blocks. Who asks for another part gets
-/// other blocks.
+/// Writes part `part` of `parts` of a file's blocks. No two parts share a block.
 pub fn shuffled(file: &File, len: u64, block: usize, part: usize, parts: usize) -> Result<()> {
     let mut offsets: Vec<u64> = (0..len).step_by(block).collect();
     let mut random = Random(len);
@@ -41,7 +40,7 @@ pub fn shuffled(file: &File, len: u64, block: usize, part: usize, parts: usize) 
     Ok(())
 }
 
-/// Writes pages of a file for this long: its even ones, or its odd ones.
+/// Writes pages of a file for this long: its even or its odd ones.
 pub fn rewrite(file: &File, len: u64, odd: bool, time: Duration) -> Result<()> {
     let (begin, mut random) = (Instant::now(), Random(odd.into()));
     while begin.elapsed() < time {

@@ -1,4 +1,4 @@
-//! What a writer asks of pages that are there: to be written, kept or dropped.
+//! What a writer does with existing pages: it has them written, keeps or drops them.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use super::PAGE;
 use super::pieces::{Pieces, fill};
 
-/// Pieces of 64 KiB, each of which must be on the disk before the next one.
+/// Writes pieces of 64 KiB, each of which must be on the disk before the next one.
 pub fn commits(file: &File, len: u64) -> Result<()> {
     let piece = 16 * PAGE;
     for offset in (0..len).step_by(piece) {
@@ -26,7 +26,7 @@ pub fn commits(file: &File, len: u64) -> Result<()> {
     Ok(())
 }
 
-/// Has the file's pages written, and waits; nothing else of it.
+/// Writes the file's pages back, without its metadata, and waits.
 pub fn write_out(file: &File) -> Result<()> {
     let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
         | libc::SYNC_FILE_RANGE_WRITE

@@ -54,7 +54,7 @@ pub fn crowd(count: u64, work: impl Fn(u64) -> Result<()> + Sync) -> Result<()> 
     Ok(())
 }
 
-/// Writes a file's first page again and again while all of it is written out.
+/// Rewrites a file's first page while the whole file is written back.
 pub fn rewrite_under_writeback(path: &str, len: usize) -> Result<()> {
     let file = open(path, 0)?;
     fill_whole(&file, len)?;
@@ -71,6 +71,6 @@ pub fn rewrite_under_writeback(path: &str, len: usize) -> Result<()> {
         let rewritten = rewriter.join().expect("it does not panic");
         result.and(rewritten)
     })?;
-    // On a busy machine the rewriter may not have come while it was written.
+    // On a busy machine, the rewriter may not have run during the writeback.
     fill_page(&file, 0)
 }

@@ -13,7 +13,7 @@ use super::pieces::{Pieces, fill, open};
 /// `RWF_DONTCACHE`, since 6.14.
 const DONTCACHE: libc::c_int = 0x80;
 
-/// Writes these pieces in the way of this name.
+/// Writes these pieces in the named way.
 pub fn write_by(way: &str, path: &str, pieces: Pieces) -> Result<()> {
     match way {
         "dsync" => fill(&open(path, libc::O_DSYNC)?, pieces),
@@ -29,7 +29,7 @@ pub fn write_by(way: &str, path: &str, pieces: Pieces) -> Result<()> {
     }
 }
 
-/// The same lengths, at the end of the file.
+/// Writes the same lengths at the end of the file.
 fn append(mut file: &File, pieces: Pieces) -> Result<()> {
     let buffer = vec![0x5a; pieces.piece];
     for (_, len) in pieces.ranges() {
@@ -38,7 +38,7 @@ fn append(mut file: &File, pieces: Pieces) -> Result<()> {
     Ok(())
 }
 
-/// A few bytes inside of each page.
+/// Writes a few bytes inside each page.
 fn partial(file: &File, pieces: Pieces) -> Result<()> {
     for (offset, len) in pieces.ranges() {
         for page in (0..len).step_by(PAGE) {
@@ -69,7 +69,7 @@ pub fn store(file: &File, pieces: Pieces) -> Result<()> {
     ensure!(start != libc::MAP_FAILED, io::Error::last_os_error());
     for (offset, len) in pieces.ranges() {
         for page in (0..len).step_by(PAGE) {
-            // SAFETY: below `end`, inside the mapping, which nobody else uses.
+            // SAFETY: below `end`, inside the mapping, which nothing else uses.
             unsafe {
                 start
                     .cast::<u8>()
@@ -84,7 +84,7 @@ pub fn store(file: &File, pieces: Pieces) -> Result<()> {
     Ok(())
 }
 
-/// Each piece from three buffers that do not end where a page does.
+/// Writes each piece from three buffers that do not end at page boundaries.
 fn vectored(file: &File, pieces: Pieces) -> Result<()> {
     let mut buffer = vec![0x5a; pieces.piece];
     for (offset, len) in pieces.ranges() {
@@ -98,8 +98,8 @@ fn vectored(file: &File, pieces: Pieces) -> Result<()> {
     Ok(())
 }
 
-/// Pages that are to leave the cache as soon as they are written. A kernel or a
-/// file system that does not know how has them written in the plain way.
+/// Writes pages that leave the cache as soon as they are written. If the kernel or the
+/// file system does not support that, they are written in the plain way.
 fn dontcache(file: &File, pieces: Pieces) -> Result<()> {
     let mut buffer = vec![0x5a; pieces.piece];
     for (offset, len) in pieces.ranges() {
@@ -134,12 +134,12 @@ fn written_at(
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// From a pipe.
+/// Writes from a pipe.
 fn splice(file: &File, pieces: Pieces) -> Result<()> {
     let (reader, mut writer) = io::pipe()?;
     let buffer = vec![0x5a; pieces.piece];
     for (offset, len) in pieces.ranges() {
-        // As much as a pipe holds, or this would wait for itself.
+        // No more than a pipe holds: otherwise this would wait for itself.
         ensure!(len <= 16 * PAGE, "a piece larger than a pipe");
         writer.write_all(&buffer[..len])?;
         let (mut at, mut left) = (offset as libc::off64_t, len);
@@ -156,12 +156,12 @@ fn splice(file: &File, pieces: Pieces) -> Result<()> {
     Ok(())
 }
 
-/// From another file.
+/// Writes from another file.
 fn sendfile(mut file: &File, pieces: Pieces) -> Result<()> {
     // SAFETY: a name that ends with NUL; no flags.
     let source = unsafe { libc::memfd_create(c"source".as_ptr(), 0) };
     ensure!(source >= 0, io::Error::last_os_error());
-    // SAFETY: a new descriptor that nobody else knows.
+    // SAFETY: a new descriptor that nothing else uses.
     let source = unsafe { File::from_raw_fd(source) };
     source.write_all_at(&vec![0x5a; pieces.piece], 0)?;
     for (offset, len) in pieces.ranges() {
