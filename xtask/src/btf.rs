@@ -1,11 +1,10 @@
 //! The order of forward declarations in the kernel half's BTF.
 //!
-//! LLVM declares each structure that is only pointed to at the end of its
-//! types, in the order of its own memory addresses: the same source gives
+//! LLVM puts the declarations of structures that are only pointed to at the end of its
+//! types, in the order of its own memory addresses. The same source therefore gives
 //! another order in another directory (`FixupDerivedTypes` in LLVM's
-//! lib/Target/BPF/BTFDebug.cpp). Here they get the order of the first
-//! pointers to them, which does not change, and so do their names at the end
-//! of the strings.
+//! lib/Target/BPF/BTFDebug.cpp). Here they get the order of the first pointers to them,
+//! which does not change, and so do their names at the end of the strings.
 //!
 //! The format: Documentation/bpf/btf.rst in the kernel's source.
 
@@ -82,8 +81,8 @@ pub fn order_forward_declarations(section: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// Orders the names that only forward declarations have, which end the
-/// strings, and tells where each of them went.
+/// Orders the names at the end of the strings, which only forward declarations have.
+/// Returns where each of them moved.
 fn order_names(
     section: &mut [u8],
     types: &[Type],
@@ -127,8 +126,8 @@ fn types(section: &[u8]) -> Result<Vec<Type>> {
         let info = u32::try_from(word(section, start + 4)?)?;
         let kind = info >> 24 & 0x1f;
         let members = (info & 0xffff) as usize;
-        // How long what follows a type's fixed part is, and each of what has
-        // a name of its own in it.
+        // The length of what follows a type's fixed part, and the size of each member
+        // in it that has a name.
         let (length, named) = match kind {
             KIND_PTR | KIND_FWD | 8..=12 | 16 | 18 => (0, 0),
             1 | 14 | 17 => (4, 0),
@@ -152,7 +151,7 @@ fn types(section: &[u8]) -> Result<Vec<Type>> {
     Ok(types)
 }
 
-/// A string with the 0 behind it.
+/// A string with its terminating 0.
 fn string(section: &[u8], start: usize, end: usize) -> Result<&[u8]> {
     let string = section.get(start..end).context(".BTF is cut off")?;
     let length = string.iter().position(|&byte| byte == 0);

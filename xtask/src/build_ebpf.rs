@@ -1,4 +1,4 @@
-//! Compiles the kernel half, the same bytes from any checkout directory.
+//! Compiles the kernel half, to the same bytes from any checkout directory.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Compiles the kernel half and says so when the committed object is older.
+/// Compiles the kernel half, and warns if the committed object is older.
 pub fn compare() -> Result<()> {
     let rebuilt = workspace::ebpf_target().join("iotop-trace-check.bpf.o");
     build(BINARY, &[], &rebuilt)?;

@@ -1,4 +1,4 @@
-//! Holds the committed object against the kernel half's source.
+//! Compares the committed object with the kernel half's source.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::{object, privilege, process, workspace};
 enum Comparison {
     /// The same bytes.
     Same,
-    /// Built by the same compiler, and not the same.
+    /// Built by the same compiler; these sections differ.
     Stale(Vec<String>),
     /// Built by another compiler, named here: the bytes cannot be compared.
     OtherCompiler(String),
 }
 
-/// Fails unless the committed object is what its source compiles to. Where
-/// another compiler built it, the object in `rebuilt` must load instead.
+/// Fails unless the committed object is what its source compiles to. If another
+/// compiler built it, the object in `rebuilt` must load instead.
 pub fn check(rebuilt: &Path) -> Result<()> {
     let committed = workspace::committed_object();
     match compare_files(&committed, rebuilt)? {
@@ -47,7 +47,7 @@ pub fn check(rebuilt: &Path) -> Result<()> {
     }
 }
 
-/// Says so when the committed object is not the one in `rebuilt`.
+/// Warns if the committed object is not the one in `rebuilt`.
 pub fn warn_if_stale(rebuilt: &Path) -> Result<()> {
     if let Comparison::Stale(sections) = compare_files(&workspace::committed_object(), rebuilt)? {
         eprintln!(
@@ -82,7 +82,7 @@ fn compare(committed: &[u8], rebuilt: &[u8]) -> Result<Comparison> {
     })
 }
 
-/// Lets the program itself load the object and judge.
+/// Lets the program's own doctor load the object and judge it.
 fn doctor(object: &Path) -> Result<()> {
     process::run(workspace::cargo("build").args(["--package", "iotop-trace"]))?;
     let program = workspace::target().join("debug/iotop-trace");
@@ -93,7 +93,7 @@ fn doctor(object: &Path) -> Result<()> {
     )
 }
 
-/// LLVM copies the lines of library sources that it finds into BTF.
+/// A hint if sources of the library are installed: LLVM copies their lines into BTF.
 fn installed_sources_hint() -> String {
     let sources: Vec<PathBuf> = std::fs::read_dir("/usr/src")
         .into_iter()
@@ -116,8 +116,8 @@ fn installed_sources_hint() -> String {
 mod tests {
     use super::*;
 
-    /// An ELF file of which only the sections matter. The one that holds the
-    /// names is called "".
+    /// An ELF file with sections and nothing else. The section of the names is called
+    /// "".
     fn object(sections: &[(&str, &[u8])]) -> Vec<u8> {
         let mut names = b"\0".to_vec();
         let mut file = vec![0; 0x40];

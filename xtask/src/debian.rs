@@ -61,8 +61,8 @@ pub fn install(packages: &[&str]) -> Result<()> {
     process::run(apt_get(&INSTALL)?.args(packages)).with_context(|| by_hand(packages))
 }
 
-/// The same for one package; from the release's backports where its own does not
-/// go together with what is installed from there.
+/// Installs one package; from the release's backports if the release's own version does
+/// not go together with what is installed from there.
 pub fn install_or_backport(package: &str) -> Result<()> {
     let mut simulated = apt_get(&INSTALL)?;
     let Err(refused) = process::output(simulated.args(["--simulate", package])) else {
@@ -79,7 +79,7 @@ pub fn install_or_backport(package: &str) -> Result<()> {
 
 fn by_hand(packages: &[&str]) -> String {
     format!(
-        "could not install {}: install by hand what is missing of them",
+        "could not install {}: install the missing ones by hand",
         packages.join(" ")
     )
 }
@@ -92,7 +92,7 @@ struct Backports {
 }
 
 impl Backports {
-    /// `None` where this is no release of Debian itself.
+    /// `None` if this is not a release of Debian itself.
     fn find() -> Result<Option<Backports>> {
         let system = fs::read_to_string("/etc/os-release")?;
         let of = |name| system.lines().find_map(|line| line.strip_prefix(name));
@@ -110,7 +110,7 @@ impl Backports {
             format!("Dir::State::lists={}", lists.display()),
             format!("Dir::Etc::sourcelist={}", sources.display()),
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
-            // Its own user may not read there.
+            // apt's own user may not read there.
             "APT::Sandbox::User=root".to_owned(),
         ];
         Ok(Some(Backports { suite, options }))

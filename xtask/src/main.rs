@@ -38,7 +38,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what the kernel half and the tests need, where it is missing
+    /// Install what the kernel half and the tests need, unless it is installed
     Setup,
     /// Compile the kernel half into the object that the program embeds
     BuildEbpf(build_ebpf::Options),
@@ -48,7 +48,7 @@ enum Task {
     Test(test::Options),
     /// Run the ground truth on other kernels, each in a virtual machine
     Vm(vm::Options),
-    /// Keep what the matrix' kernels say of their types, for the unit tests
+    /// Record the BTF of the matrix' kernels for the unit tests
     RecordBtf(record_btf::Options),
     /// Make the pictures of README and docs/: the real program's screens under a real load
     Screenshots(screenshots::Options),

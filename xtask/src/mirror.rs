@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 const DEFAULT: &str = "http://deb.debian.org/debian";
 
-/// What its lists are signed with.
+/// The keys that its lists are signed with.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A suite of it, as a line of `sources.list`.
@@ -29,7 +29,7 @@ pub fn uri() -> String {
         .unwrap_or_else(|| DEFAULT.to_owned())
 }
 
-/// In either of the two formats of sources.
+/// Finds the archive in sources of either format.
 fn archive_in(sources: &str) -> Option<String> {
     let lines = sources
         .lines()

@@ -1,4 +1,4 @@
-//! What happens to the kernel half's object after it is linked.
+//! Finishes the kernel half's object after it is linked.
 
 use std::ffi::OsString;
 use std::path::Path;

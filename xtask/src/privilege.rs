@@ -1,4 +1,4 @@
-//! Becoming root for what needs it.
+//! Runs what needs root as root.
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;

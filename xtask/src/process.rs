@@ -1,4 +1,4 @@
-//! Running other programs: say what runs, fail with what failed.
+//! Runs other programs: prints what runs, and fails with what failed.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -19,7 +19,8 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The same, printing what it prints by whole lines: other lines may come between.
+/// The same, but its output is printed by whole lines, so that lines of other programs
+/// may come between.
 pub fn run_by_lines(command: &mut Command) -> Result<()> {
     eprintln!("+ {}", describe(command));
     let child = command.stdout(Stdio::piped()).spawn();

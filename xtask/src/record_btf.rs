@@ -1,7 +1,6 @@
-//! Records what the matrix' kernels say of their types, for the unit tests: no
-//! kernel is booted. The tests themselves tell what of it is worth keeping, for
-//! it is the program's own questions that they ask. What was recorded of other
-//! kernels stays.
+//! Records the BTF of the matrix' kernels for the unit tests. No kernel is booted. The
+//! tests themselves select what is kept, because they ask the program's own questions.
+//! Records of other kernels stay.
 
 use std::fs;
 use std::path::Path;
@@ -12,15 +11,15 @@ use anyhow::{Context, Result};
 use crate::vm::{bzimage, kernels, suite};
 use crate::{elf, process, workspace};
 
-/// What the running kernel says.
+/// The running kernel's BTF.
 const RUNNING: &str = "/sys/kernel/btf/vmlinux";
-/// The one that writes the records, and all that read them.
+/// The test that writes the records, and the tests that read them.
 const WRITER: &str = "host::kernel::recorded::record";
 const READERS: &str = "host::kernel::recorded::";
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The running kernel too
+    /// Record the running kernel too
     #[arg(long)]
     running: bool,
 }
@@ -55,7 +54,7 @@ fn tests() -> Command {
     command
 }
 
-/// In a file that is called by the kernel's version, such as `6.12.btf`.
+/// Writes a kernel's BTF to a file with its version as the name, such as `6.12.btf`.
 fn keep(dir: &Path, release: &str, btf: &[u8]) -> Result<()> {
     let version: Vec<&str> = release.split('.').take(2).collect();
     let path = dir.join(format!("{}.btf", version.join(".")));

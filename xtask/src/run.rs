@@ -1,4 +1,4 @@
-//! Builds iotop-trace and becomes it.
+//! Builds iotop-trace, and executes it in place of this program.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

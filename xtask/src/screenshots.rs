@@ -19,12 +19,12 @@ const SIZE: (u16, u16) = (132, 34);
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Make them: we are root in a mount namespace of our own
+    /// Set for the second start, as root in a mount namespace
     #[arg(long, hide = true)]
     make: bool,
 }
 
-/// Builds, and becomes root in a mount namespace of its own.
+/// Builds, and starts this program again as root in its own mount namespace.
 pub fn run(options: &Options) -> Result<()> {
     if options.make {
         return make();
@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<()> {
 fn make() -> Result<()> {
     let program = workspace::target().join("release/iotop-trace");
     let directory = tempfile::tempdir()?;
-    // Only we see what is mounted there.
+    // Only this process sees what is mounted there.
     let disk = Disk::create(Path::new("/srv"), FileSystem::Ext4)?;
     let place = disk.file("file");
     let place = place.parent().context("a directory")?;
@@ -91,7 +91,8 @@ fn save(terminal: &Terminal, name: &str, title: &str) -> Result<()> {
     Ok(())
 }
 
-/// Flushers that begin early, as on a machine with less memory.
+/// A lower background threshold: flushers begin early, as on a machine with less
+/// memory.
 struct Background(String);
 
 const BACKGROUND: &str = "/proc/sys/vm/dirty_background_ratio";
@@ -149,12 +150,12 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         for (child, unit) in &mut self.0 {
-            // fio's own children have sessions of their own.
+            // fio's children have their own sessions, so the cgroup is killed.
             let _ = fs::write(format!("{}/cgroup.kill", unit.0), "1");
             let _ = child.kill();
             let _ = child.wait();
         }
-        // Until the last ones have left their cgroups.
+        // Wait until the last ones have left their cgroups.
         sleep(Duration::from_millis(300));
     }
 }

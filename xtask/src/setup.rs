@@ -37,13 +37,13 @@ const TESTS: [&str; 15] = [
     "zstd",
 ];
 
-/// Other kernels are booted in it. It breaks another version's qemu-utils.
+/// Boots other kernels. It conflicts with qemu-utils of another version.
 const QEMU: &str = "qemu-system-x86";
 
-/// What the benchmarks compare with, where the distribution has it.
+/// What the benchmarks compare with, if the distribution has it.
 const PEERS: [&str; 2] = ["iotop", "iotop-c"];
 
-/// What tells on another distribution that [`TESTS`] are there.
+/// The programs that show on another distribution that [`TESTS`] are installed.
 const TEST_PROGRAMS: [&str; 10] = [
     "mkfs.ext4",
     "mkfs.xfs",
@@ -68,7 +68,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Installs the peers that can be.
+/// Installs the peers that the distribution has.
 pub fn peers() -> Result<()> {
     if !debian::is_here() {
         return Ok(());

@@ -8,7 +8,7 @@ use vt100::{Cell, Color, Screen};
 const WIDTH: f64 = 8.4;
 const HEIGHT: f64 = 18.0;
 const BASELINE: f64 = 13.5;
-/// Around the text.
+/// Space around the text.
 const MARGIN: f64 = 12.0;
 
 const TEXT: [u8; 3] = [0xd8, 0xd8, 0xd8];
@@ -43,7 +43,7 @@ struct Look {
     underlined: bool,
 }
 
-/// The picture.
+/// The screen as an SVG picture.
 pub fn picture(screen: &Screen, title: &str) -> String {
     let (rows, columns) = screen.size();
     let (rows, columns) = (rows.get(), columns.get());
@@ -70,7 +70,8 @@ pub fn picture(screen: &Screen, title: &str) -> String {
     svg
 }
 
-/// Neighbours that look the same: where they begin, the text, how many cells.
+/// Neighbouring cells with the same look: where they begin, the text, how many cells,
+/// the look.
 fn runs(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, u16, Look)> {
     let mut runs: Vec<(u16, String, u16, Look)> = Vec::new();
     for column in 0..columns {

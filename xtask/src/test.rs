@@ -12,8 +12,8 @@ use crate::{build_ebpf, debian, privilege, process, setup, vm, workspace};
 /// Tells the tests that a missing privilege or kernel feature is a failure.
 pub const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 
-/// Why something was written is asked on ext4 alone, for the sake of time:
-/// `cargo xtask vm` has all of it.
+/// To save time, the `explained` cases run on ext4 only. `cargo xtask vm` runs all of
+/// them.
 const EXPLAINED_LEFT_OUT: [&str; 4] = ["--skip", "xfs::explained", "--skip", "btrfs::explained"];
 
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub struct Options {
     /// Only this machine's kernel, no virtual machines
     #[arg(long)]
     no_vm: bool,
-    /// Every case on the other kernels too, the explained ones among them
+    /// Run every case on the other kernels too, the explained ones on every file system
     #[arg(long, conflicts_with = "no_vm")]
     every_case: bool,
     /// Run only the tests whose names contain this, after `--`
@@ -32,7 +32,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     build_ebpf::compare()?;
-    // As it was built to run.
+    // With the profile that this program was built with.
     let mut own = workspace::cargo("test");
     own.args(["--package", "xtask", "--"]).args(&options.filter);
     let own = process::run(&mut own);
@@ -49,17 +49,18 @@ pub fn run(options: &Options) -> Result<()> {
         Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => return Err(error),
         Err(error) => eprintln!("Tests that need root are skipped: {error}"),
     }
-    // These wait most of the time, and what is emulated has the rest.
+    // These tests mostly wait. The virtual machines run beside them and use the rest of
+    // the CPUs.
     let (here, elsewhere) = thread::scope(|scope| {
         let elsewhere = scope.spawn(|| other_kernels(options));
         let here = process::run_by_lines(&mut tests);
         (here, elsewhere.join())
     });
-    let elsewhere = elsewhere.map_err(|_| anyhow!("the virtual machines' thread fell"))?;
+    let elsewhere = elsewhere.map_err(|_| anyhow!("the virtual machines' thread panicked"))?;
     own.and(here).and(elsewhere)
 }
 
-/// All but our own, with the profile that the guests' are built with.
+/// All tests but xtask's, with the profile that the guests' are built with.
 fn tests() -> Command {
     let mut tests = workspace::cargo("test");
     tests
@@ -73,7 +74,9 @@ fn other_kernels(options: &Options) -> Result<()> {
         return Ok(());
     }
     if !debian::is_here() || cfg!(not(target_arch = "x86_64")) {
-        eprintln!("Other kernels are Debian's for x86-64: they are not tested from here");
+        eprintln!(
+            "Other kernels are not tested: that needs Debian's packages and an x86-64 machine"
+        );
         return Ok(());
     }
     let mut filter = options.filter.clone();
@@ -83,7 +86,7 @@ fn other_kernels(options: &Options) -> Result<()> {
     vm::run(&vm::Options::all(filter))
 }
 
-/// The variable that holds the words cargo puts before what it runs.
+/// The variable that holds the words that cargo puts before what it runs.
 fn runner_variable() -> Result<String> {
     let version = process::output(Command::new("rustc").arg("-vV"))?;
     let host = version

@@ -1,5 +1,5 @@
-//! `cargo xtask bench attribution`: builds, becomes root in a mount namespace
-//! of its own, measures.
+//! `cargo xtask bench attribution`: builds, becomes root in its own mount namespace,
+//! and measures.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,17 @@ use crate::{build_ebpf, privilege, process, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many pairs of an untraced and a traced run the medians are taken of
+    /// Number of pairs of an untraced and a traced run that the medians are taken from
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
-    /// Only workloads whose names have this word ("memory" for what it takes of memory)
+    /// Only workloads whose names contain this word ("memory" for the use of memory)
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
     /// What the disk is formatted with
     #[arg(long, value_enum, value_name = "NAME", default_value_t = FileSystem::Ext4)]
     fs: FileSystem,
-    /// Another iotop-trace program, or another kernel-half object, to measure by turns
+    /// Another iotop-trace program, or another kernel-half object, to measure
+    /// alternately
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Print one JSON document
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Starts this program again as root, where its mounts end with it.
+/// Starts this program again as root, in a mount namespace that ends with it.
 fn enter() -> Result<()> {
     let xtask = std::env::current_exe().context("could not find this program's own file")?;
     let error = privilege::command("unshare")?

@@ -1,5 +1,5 @@
-//! `cargo xtask bench collect`: installs the peers, builds, becomes root, and
-//! has everybody look at the same crowds.
+//! `cargo xtask bench collect`: installs the peers, builds, becomes root, and lets
+//! every tool look at the same crowds.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -16,10 +16,10 @@ use crate::{build_ebpf, privilege, process, setup, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many refreshes the medians are taken of
+    /// Number of refreshes that the medians are taken from
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     refreshes: u16,
-    /// Threads of the largest crowd at most [default: what the machine allows]
+    /// Most threads of the largest crowd [default: what the machine allows]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1000..))]
     most: Option<u32>,
     /// Set for the second start, as root
@@ -30,7 +30,7 @@ pub struct Options {
 /// Threads of each of the 100 processes.
 const THREADS: [usize; 3] = [1, 10, 100];
 const PROCESSES: usize = 100;
-/// One in so many is active, where some are.
+/// One in this many is active, if any are.
 const ACTIVE: usize = 20;
 
 /// The size at which the budgets hold.

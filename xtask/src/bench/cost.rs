@@ -24,7 +24,7 @@ pub struct Spent {
 /// The programs on one tracepoint.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Hook {
-    /// How many the tracer has.
+    /// How many of them are the tracer's.
     pub programs: u32,
     pub empty: Spent,
     pub count: Spent,
@@ -38,7 +38,7 @@ pub struct Costs {
     pub pages_out: f64,
 }
 
-/// Fewer events than this say nothing.
+/// With fewer events than this, a figure means nothing.
 pub const ENOUGH: u64 = 100;
 
 /// Measures every load beside one tracer, in the loads' order.

@@ -10,7 +10,7 @@ use super::stats::{self, Stat};
 
 /// The hook at which bios are counted.
 pub const SUBMIT: &str = "block_bio_queue";
-/// Tracepoints at which a page enters or leaves the page cache begin so.
+/// How the names of tracepoints begin at which a page enters or leaves the page cache.
 const FILEMAP: &str = "mm_filemap_";
 
 /// All counters at one point in time.
@@ -83,7 +83,7 @@ impl Snapshot {
             usage.program_runs += runs;
             let tracepoint = program.tracepoint.as_deref().unwrap_or_default();
             if tracepoint == SUBMIT {
-                // Of several programs on one hook each runs for every bio.
+                // If there are several programs on one hook, each runs for every bio.
                 usage.bios = usage.bios.max(runs);
             }
             if tracepoint.starts_with(FILEMAP) {

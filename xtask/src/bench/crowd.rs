@@ -1,7 +1,7 @@
 //! A crowd to look at: processes with many threads, most of them idle.
 //!
-//! All processes read the same pipe. It closes with whoever started them,
-//! however that ends, and then they end too: nobody is left behind.
+//! All processes read the same pipe. It closes when the process that started them ends,
+//! however it ends. Then they end too, and none is left behind.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeWriter, pipe};
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn work(file: &File, number: usize) {
-    // A full memory ends the work, and the figures will tell.
+    // If memory is full, the work ends, and the figures show it.
     if let Err(error) = touch(file, number) {
         eprintln!("a thread of the crowd: {error}");
         thread::park();
@@ -87,7 +87,7 @@ fn is_over(active: bool) -> io::Result<bool> {
         revents: 0,
     };
     let rest = if active { REST.as_millis() as i32 } else { -1 };
-    // SAFETY: reads and writes the one pollfd that it is told of.
+    // SAFETY: reads and writes the one pollfd that it is given.
     match unsafe { libc::poll(&mut input, 1, rest) } {
         0 => Ok(false),
         1 => Ok(true),
@@ -95,7 +95,7 @@ fn is_over(active: bool) -> io::Result<bool> {
     }
 }
 
-/// How many, and how they are spread.
+/// How many processes and threads, and how many of them are active.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub processes: usize,
@@ -143,7 +143,7 @@ impl Crowd {
                 .context("could not start a process of the crowd")?;
             crowd.processes.push(child);
         }
-        // Only they hold it now, so it ends if all of them do.
+        // Only the processes hold it now, so it closes if all of them end.
         drop(ready);
         let mut lines = BufReader::new(says).lines();
         for process in 0..shape.processes {
@@ -154,7 +154,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Fails where a process has ended before its time.
+    /// Fails if a process has ended too early.
     pub fn all_live(&mut self) -> Result<()> {
         for process in &mut self.processes {
             if let Some(status) = process.try_wait()? {

@@ -63,8 +63,8 @@ impl Disk {
         let memory = Mount::new("tmpfs", "iotop-trace-bench", place.to_owned())?;
         let device = LoopDevice::attach(&place.join("image"))?;
         file_system.make(&device.0)?;
-        // The loop device is detached at the end of this function: while it is
-        // mounted that only says "with the last user".
+        // The loop device is detached at the end of this function. While it is mounted,
+        // that only asks for it at the end of the last use.
         Ok(Disk {
             disk: Mount::new(file_system.name(), &device.0, place.join("disk"))?,
             memory,

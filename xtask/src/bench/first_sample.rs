@@ -11,8 +11,8 @@ use super::median;
 use super::peers::Tool;
 use super::refreshes::Running;
 
-/// Seconds: the interval is in every figure, so it is short, and taken off by
-/// the difference.
+/// In seconds. The interval is a part of every figure, so it is short; the difference
+/// of two figures does not have it.
 const DELAY: &str = "0.05";
 
 const RUNS: usize = 5;
@@ -20,11 +20,11 @@ const RUNS: usize = 5;
 /// More threads need more memory maps than a process may have by default.
 const IN_A_PROCESS: usize = 1000;
 
-/// What somebody has waited for (htop, issue 1535), and may wait for.
+/// Threads of a real machine (htop, issue 1535), and the seconds that a user may wait.
 const MANY: f64 = 383_000.0;
 const PATIENCE: f64 = 3.0;
 
-/// Measures and prints. `most`: so many threads at most, else as many as the
+/// Measures and prints. `most` limits the threads; without it there are as many as the
 /// machine allows.
 pub fn measure(ours: &Tool, most: Option<usize>) -> Result<()> {
     let threads = match most {
@@ -64,7 +64,7 @@ fn seconds(ours: &Tool) -> Result<f64> {
     Ok(median(runs))
 }
 
-/// An eighth of the ids is left to everybody else.
+/// Leaves an eighth of the ids to other processes.
 fn free_for_threads() -> Result<usize> {
     let limit =
         number::<usize>("/proc/sys/kernel/threads-max")?.min(number("/proc/sys/kernel/pid_max")?);

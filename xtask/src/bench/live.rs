@@ -30,8 +30,8 @@ const THREADS: [usize; 2] = [10, 100];
 const SIZE: (u16, u16) = (140, 50);
 /// Keys that are timed.
 const KEYS: usize = 60;
-/// What a key may take, and the view while nothing happens: of one CPU, at
-/// 1,000 tasks.
+/// The budgets: the time of a key, and at 1,000 tasks the percentage of one CPU while
+/// nothing happens.
 const BUDGET_KEY: Duration = Duration::from_millis(50);
 const BUDGET_IDLE: f64 = 0.5;
 
@@ -105,8 +105,8 @@ fn measure(program: &Path, tasks: usize, view: &[&str], seconds: u64) -> Result<
     Ok(())
 }
 
-/// Time from a key to the screen that has its effect: grouping makes all rows
-/// anew, and says so in the first line.
+/// Time from a key to the screen that has its effect: grouping rebuilds all rows, and
+/// the first line shows it.
 fn answer(terminal: &mut Terminal, n: usize) -> Result<Duration> {
     let (key, sign) = match n % 2 {
         0 => ("p", "by process"),

@@ -1,4 +1,4 @@
-//! What a tracer takes of memory while 1 GiB is dirty.
+//! The memory that a tracer uses while 1 GiB is dirty.
 
 use std::fs;
 use std::thread::sleep;
@@ -17,9 +17,9 @@ use super::writeback::Held;
 
 /// Bytes that are dirty.
 const DIRTY: u64 = 1024 * MIB;
-/// Of so many pages of the sparse file one is dirty.
+/// One in this many pages of the sparse file is dirty.
 const STRIDE: u64 = 16;
-/// The tracer's user half has read everything after so long.
+/// After this time the tracer's user half has read everything.
 const TWO_INTERVALS: Duration = Duration::from_millis(2200);
 
 /// How the dirty pages lie in their file.

@@ -43,7 +43,7 @@ impl Tool {
         command
     }
 
-    /// What it says of itself, in one line.
+    /// Its name and version.
     pub fn version(&self) -> String {
         let said = process::output(Command::new(&self.program).arg("--version"));
         let said = said.unwrap_or_default();

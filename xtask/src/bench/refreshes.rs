@@ -67,7 +67,7 @@ impl Running {
         })
     }
 
-    /// Waits for the next refresh; the CPU time used by then.
+    /// Waits for the next refresh. Returns the CPU time used by then.
     pub fn refresh(&mut self) -> Result<Duration> {
         if let Ok(time) = self.refreshes.recv_timeout(PATIENCE) {
             return Ok(time);
@@ -101,7 +101,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a tool for so many refreshes after its start.
+/// Runs a tool for `count` refreshes after its start.
 pub fn measure(tool: &Tool, count: usize) -> Result<Need> {
     let mut running = Running::start(&mut tool.batch("1"))?;
     let mut times = Vec::new();

@@ -50,7 +50,7 @@ pub struct Measured {
 #[derive(Serialize)]
 pub struct Untraced {
     pub rate: f64,
-    /// The same as one reads it.
+    /// The same, for people to read.
     pub rate_text: String,
     pub cpu_of_load_ns: Option<f64>,
     pub cpu_of_all_ns: f64,

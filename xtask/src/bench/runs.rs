@@ -30,10 +30,10 @@ pub struct Traced {
     pub lost: Lost,
 }
 
-/// Takes `count` turns, of each subject one in every turn.
+/// Takes `count` turns, with one of each subject in every turn.
 pub fn measure(load: &Workload, disk: &Disk, subjects: &[Subject], count: u32) -> Result<Runs> {
     load.lay_out(disk)?;
-    // What only the first run has to do is in none of them.
+    // An extra first run: what only that has to do is in none of the others.
     outcome(load, disk)?;
     let mut runs = Runs {
         untraced: Vec::new(),

@@ -1,11 +1,11 @@
-//! What the tracer took of the CPU, and for each page and bio.
+//! The tracer's share of the CPU, and its cost for each page and bio.
 
 use serde::Serialize;
 
 use super::counters::Usage;
 use super::workload::Pages;
 
-/// Fewer events than this say nothing.
+/// With fewer events than this, a figure means nothing.
 const ENOUGH: f64 = 100.0;
 
 /// The tracer's part of one workload, all measured runs together. Times are ns

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::subject::Subject;
 
-/// Loading, and the first interval.
+/// Time limit for loading and for the first interval.
 const START: Duration = Duration::from_secs(20);
 
 /// Events that a tracer said it lost, by its names for what was lost.
@@ -51,7 +51,7 @@ impl Tracer {
             std::thread::spawn(move || {
                 let mut all = Lost::new();
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    // Nobody listens any more after the first line.
+                    // After the first line the receiver is gone.
                     let _ = ready.send(());
                     add(&mut all, lost(&line));
                 }

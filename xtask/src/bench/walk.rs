@@ -15,7 +15,7 @@ use super::{cpu, median};
 /// The name of the program in the yardstick.
 const PROGRAM: &str = "walk";
 
-/// A walk that can be measured as often as there are crowds.
+/// The loaded program. It can be measured again and again.
 pub struct Walk {
     ebpf: Ebpf,
 }
@@ -29,7 +29,7 @@ impl Walk {
         Ok(Walk { ebpf })
     }
 
-    /// CPU time of one walk, the median of so many.
+    /// CPU time of one walk, the median of `count`.
     pub fn measure(&mut self, count: usize) -> Result<Duration> {
         let walks = (0..count)
             .map(|_| self.once())
@@ -39,7 +39,7 @@ impl Walk {
     }
 
     fn once(&mut self) -> Result<Duration> {
-        // As cold as a pass that comes once a second finds the tasks.
+        // So that the caches are as cold as for a pass that comes once a second.
         std::thread::sleep(Duration::from_secs(1));
         let program = program(&mut self.ebpf)?;
         let before = cpu::of_process(std::process::id())?;

@@ -125,7 +125,7 @@ impl Workload {
         })
     }
 
-    /// The outcome's rate as one reads it.
+    /// The outcome's rate, for people to read.
     pub fn rate(&self, rate: f64) -> String {
         match self.work {
             Work::Fio(_) | Work::CachedFio(_) => {

@@ -7,8 +7,8 @@ pub const BUFFERED_SEQUENTIAL: &str = "buffered sequential write";
 /// One page in a bio.
 pub const BUFFERED_HOLES: &str = "buffered write of every other page";
 
-/// What most of them are like. The budget for the tracer's share of CPU is 2 %,
-/// and a page has none.
+/// What most of them have in common. The budget for the tracer's share of CPU is 2 %,
+/// and there is none for a page.
 const WORKLOAD: Workload = Workload {
     name: "",
     work: Work::Forks,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::files::MIB;
 
-/// Set to start no writeback. Those in bytes take the place of those in percent.
+/// Values that start no writeback. Those in bytes take the place of those in percent.
 const RAISED: [(&str, u64); 3] = [
     ("dirty_bytes", 4096 * MIB),
     ("dirty_background_bytes", 3072 * MIB),
@@ -19,8 +19,8 @@ const RAISED: [(&str, u64); 3] = [
 /// While it exists, the kernel starts no writeback on its own. Dropping it puts
 /// the machine's settings back.
 ///
-/// A shell does that as soon as its input ends, which happens whatever becomes
-/// of this process.
+/// A shell restores them as soon as its input ends, which happens however this process
+/// ends.
 pub struct Held {
     shell: Child,
 }
@@ -55,7 +55,7 @@ impl Drop for Held {
             Ok(status) if status.success() => {}
             end => {
                 let mut stderr = std::io::stderr();
-                // Nowhere is left to say so if this fails.
+                // If this fails, nothing is left to report it with.
                 drop(writeln!(
                     stderr,
                     "warning: vm.dirty_* not restored: {end:?}"
@@ -65,8 +65,8 @@ impl Drop for Held {
     }
 }
 
-/// Shell commands that set again what is set now. Of a pair in bytes and in
-/// percent the one that is not in use is 0, and must not be written.
+/// Shell commands that restore the current settings. Of a pair in bytes and in percent,
+/// the one that is not in use is 0 and must not be written.
 fn restore(read: impl Fn(&str) -> Result<String>) -> Result<String> {
     let mut commands = Vec::new();
     for names in [

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Of the tests: the top Cargo.toml has it.
+/// The profile of the tests, which is in the top Cargo.toml.
 pub const PROFILE: &str = "tests";
 
-/// Its executables, and the directory that the tests keep files in.
+/// The executables, and the directory that the tests keep files in.
 pub struct Built {
     pub test: PathBuf,
     pub program: PathBuf,

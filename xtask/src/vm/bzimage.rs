@@ -1,4 +1,4 @@
-//! The kernel inside of a bzImage (Documentation/arch/x86/boot.rst).
+//! The kernel inside a bzImage (Documentation/arch/x86/boot.rst).
 
 use std::fs;
 use std::path::Path;
@@ -15,17 +15,18 @@ const PROGRAMS: [(&[u8], &str); 4] = [
     (b"\x28\xb5", "zstd"),
 ];
 
-/// The kernel as an ELF file. `dir` is for what is written on the way.
+/// The kernel as an ELF file. `dir` is for temporary files.
 pub fn kernel(image: &Path, dir: &Path) -> Result<Vec<u8>> {
     let name = image.display();
     let bytes = fs::read(image).with_context(|| name.to_string())?;
-    let (packed, size) = payload(&bytes).with_context(|| format!("{name} is no whole bzImage"))?;
+    let (packed, size) =
+        payload(&bytes).with_context(|| format!("{name} is not a complete bzImage"))?;
     let found = PROGRAMS.iter().find(|(magic, _)| packed.starts_with(magic));
     let (_, program) = found.with_context(|| {
         let magic = &packed[..packed.len().min(4)];
         format!("{name} is packed by no known program: it begins with {magic:02x?}")
     })?;
-    // The size behind it is a part of gzip's form, and of no other's.
+    // The size at the end is a part of gzip's format, and of no other one.
     let packed = match *program {
         "gzip" => packed,
         _ => &packed[..packed.len() - 4],
@@ -41,8 +42,7 @@ pub fn kernel(image: &Path, dir: &Path) -> Result<Vec<u8>> {
     Ok(kernel)
 }
 
-/// The packed kernel, and how large it is when it is unpacked, which its last
-/// bytes say.
+/// The packed kernel and its unpacked size, which its last bytes hold.
 fn payload(image: &[u8]) -> Option<(&[u8], u32)> {
     let word = |at: usize| Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?));
     if image.get(0x202..0x206)? != b"HdrS" {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_form_is_told_with_its_first_bytes() -> Result<()> {
+    fn an_unknown_format_is_reported_with_its_first_bytes() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("bzImage");
         fs::write(&file, image(b"BZh9 and more"))?;

@@ -1,5 +1,5 @@
-//! The table of what is proven, in docs/kernels.md: kernel by capability by file
-//! system. It is made of the record, never by hand.
+//! The table in docs/kernels.md of what is proven, by kernel, capability and file
+//! system. It is made from the record, never by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,12 +13,13 @@ use super::record::Proven;
 /// What the trials of one kind prove.
 pub struct Capability {
     name: &'static str,
-    /// How it is called in the table.
+    /// Its name in the table.
     shown: &'static str,
-    /// How the names of its trials begin; the first capability that fits has it.
+    /// How the names of its trials begin. A trial belongs to the first capability that
+    /// fits.
     trials: &'static [&'static str],
-    /// The programs without any of which a kernel's trials show that it is not
-    /// there; none are needed where there are none.
+    /// If there are any, one of these programs must run on the kernel: without them its
+    /// trials show that the capability is missing.
     programs: &'static [&'static str],
 }
 
@@ -79,7 +80,7 @@ const CAPABILITIES: [Capability; 7] = [
     },
 ];
 
-/// In which order the table has them.
+/// Order of the rows in the table.
 const ROWS: [&str; 7] = [
     "page_cache",
     "blocks",
@@ -93,11 +94,11 @@ const ROWS: [&str; 7] = [
 /// Groups that prove nothing of a kernel.
 const OTHERS: [&str; 2] = ["harness", "cost"];
 
-/// What a trial proves; `None` where it proves nothing of a kernel.
+/// What a trial proves; `None` if it proves nothing of a kernel.
 ///
 /// # Errors
 ///
-/// It proves something that the table does not have.
+/// The trial proves something that the table does not have.
 pub fn proven_by(trial: &str) -> Result<Option<&'static Capability>> {
     let (group, case) = trial.split_once("::").context("a trial of no group")?;
     if OTHERS.contains(&group) {
@@ -105,13 +106,13 @@ pub fn proven_by(trial: &str) -> Result<Option<&'static Capability>> {
     }
     let fits = |one: &&Capability| one.trials.iter().any(|begin| case.starts_with(begin));
     let capability = CAPABILITIES.iter().find(fits);
-    capability
-        .map(Some)
-        .with_context(|| format!("{trial} proves nothing that the table in {PAGE} has"))
+    capability.map(Some).with_context(|| {
+        format!("{trial} proves nothing that the table in {PAGE} has: add it to a capability")
+    })
 }
 
-/// For each capability the groups of which all trials have passed; of the lacks
-/// themselves each.
+/// For each capability, the groups whose trials have all passed. Of the group
+/// `without`, each trial counts by itself.
 pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<String>>> {
     let hooks = facts["hooks"].as_array().context("no hooks")?;
     let runs = |program: &&str| hooks.iter().any(|hook| hook["program"] == *program);
@@ -141,7 +142,7 @@ pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<Strin
         .collect())
 }
 
-/// In the order in which the table has groups; others come behind.
+/// Order of the groups in a cell; others follow.
 const ORDER: [&str; 3] = ["ext4", "xfs", "btrfs"];
 
 /// The table, in Markdown.
@@ -229,7 +230,10 @@ mod tests {
     fn the_page_has_the_table_of_the_record() -> Result<()> {
         let page = std::fs::read_to_string(workspace::root().join(PAGE))?;
         let made = put(&page, &table(&record::read()?))?;
-        ensure!(page == made, "`cargo xtask vm --record` makes the table");
+        ensure!(
+            page == made,
+            "the table is not the record's: run `cargo xtask vm --record`"
+        );
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! An archive in the form that the kernel unpacks at boot ("newc", see
+//! An archive in the format that the kernel unpacks at boot ("newc", see
 //! Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 const FILE: u32 = 0o100_755;
 const DIR: u32 = 0o040_755;
 
-/// The archive while it is made.
+/// An archive that is being made.
 #[derive(Default)]
 pub struct Archive {
     bytes: Vec<u8>,
@@ -75,13 +75,13 @@ impl Archive {
         self.pad();
     }
 
-    /// Header with name, and content, end at a multiple of 4.
+    /// The header with the name, and the content, both end at a multiple of 4.
     fn pad(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 }
 
-/// Without the leading slash and without links of `.` and `..`.
+/// A path without its leading slash, `.` and `..`.
 fn name(path: &Path) -> String {
     let parts = path.components().filter_map(|part| match part {
         Component::Normal(part) => Some(part.to_string_lossy()),

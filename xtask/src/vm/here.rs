@@ -22,7 +22,7 @@ pub fn trials(built: &Built) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Asks the doctor, and runs the tests where they are wanted.
+/// Asks the doctor, and runs the tests if they are wanted.
 pub fn run(built: &Built, tests: Option<&[String]>) -> Result<Outcome> {
     let release = process::output(Command::new("uname").arg("-r"))?;
     let mut outcome = Outcome::of_this_machine(release.trim());

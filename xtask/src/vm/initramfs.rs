@@ -37,8 +37,8 @@ pub const BIN: &str = "/usr/bin";
 /// The test binary in the guest.
 pub const INIT: &str = "/init";
 
-/// Texts that programs look for. The second is Debian's: without it mkfs.ext4
-/// makes another file system than on the host.
+/// Files that programs read. Without Debian's mke2fs.conf, mkfs.ext4 would make another
+/// file system than on the host.
 const COPIED: [&str; 1] = ["/etc/mke2fs.conf"];
 const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n";
 
@@ -99,7 +99,8 @@ pub fn module_path(module: &Module) -> String {
     format!("/modules/{}", module.name)
 }
 
-/// All shared libraries these need, their loader too, where they look for them.
+/// All shared libraries that these programs need, with their loader, at the paths where
+/// they look for them.
 fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let list = process::output(Command::new("ldd").args(programs))?;
     let words = list.lines().filter_map(|line| {

@@ -1,4 +1,4 @@
-//! What must not be in a kernel's log.
+//! Finds what must not be in a kernel's log.
 
 /// How each kind of trouble begins, as the kernel's sources print it.
 const TROUBLE: [&str; 20] = [
@@ -24,7 +24,7 @@ const TROUBLE: [&str; 20] = [
     "suspicious RCU usage",
 ];
 
-/// Said of what is no trouble of ours.
+/// Messages that are no trouble here.
 const HARMLESS: [&str; 1] = [
     // An emulated CPU's mitigations.
     "Spectre V2 : WARNING:",
@@ -33,7 +33,7 @@ const HARMLESS: [&str; 1] = [
 /// How many lines to show of it: a trace's first frames.
 const SHOWN: usize = 12;
 
-/// The first trouble in the log with what follows it.
+/// The first trouble in the log, with the lines that follow it.
 pub fn trouble(log: &str) -> Option<String> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
     let first = lines.iter().position(|line| {

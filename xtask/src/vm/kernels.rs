@@ -1,9 +1,9 @@
 //! The kernels of the matrix, and the distribution's suite that has each.
 
-/// One of them.
+/// One kernel of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// What it is called here.
+    /// Its name in the matrix.
     pub name: &'static str,
     /// The suite whose newest kernel it is.
     pub suite: &'static str,
@@ -29,8 +29,13 @@ pub const ALL: [Kernel; 4] = [
     },
 ];
 
-/// For the command line.
+/// The kernel with this name, for the command line.
 pub fn named(name: &str) -> Result<Kernel, String> {
     let found = ALL.into_iter().find(|kernel| kernel.name == name);
-    found.ok_or_else(|| format!("there are {}", ALL.map(|kernel| kernel.name).join(", ")))
+    found.ok_or_else(|| {
+        format!(
+            "the kernels are {}",
+            ALL.map(|kernel| kernel.name).join(", ")
+        )
+    })
 }

@@ -22,20 +22,20 @@ pub struct Machine {
     pub append: Vec<String>,
     pub output: PathBuf,
     pub kernel_log: PathBuf,
-    /// Where what the doctor says of this kernel is kept.
+    /// Where the doctor's facts about this kernel are kept.
     pub facts: PathBuf,
     pub limit: Duration,
 }
 
 /// How it ended.
 pub enum End {
-    /// QEMU ended: the guest powered off, or fell.
+    /// QEMU ended: the guest powered off or crashed.
     Off,
-    /// It was ended by us.
+    /// It took too long, and we ended it.
     TooLate,
 }
 
-/// One CPU: 6.12 falls in half of its boots when two are emulated. Of an old kind:
+/// One CPU: with two emulated ones, 6.12 crashes in half of its boots. An old model:
 /// what newer ones have takes longest to emulate.
 const QEMU: [&str; 16] = [
     "-accel",
@@ -56,16 +56,16 @@ const QEMU: [&str; 16] = [
     "-nodefaults",
 ];
 
-/// The least that a process can have beside others.
+/// The lowest priority beside other processes.
 const NICE: i32 = 19;
 
-/// A kernel that falls reboots at once, which ends QEMU. An emulated CPU beside
-/// another one may stand still for longer than a lock-up takes on a real one.
+/// A kernel that panics reboots at once, which ends QEMU. The limits are high, because
+/// an emulated CPU may stall for longer than a lock-up takes on a real one.
 const KERNEL: &str = "console=ttyS0 panic=-1 oops=panic ignore_loglevel \
     watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 mitigations=off";
 
 impl Machine {
-    /// Boots it and hands over what its commands print, line by line.
+    /// Boots it, and passes on what its commands print, line by line.
     pub fn run(&self, mut line: impl FnMut(&str)) -> Result<End> {
         let deadline = Instant::now() + self.limit;
         let mut output = File::create(&self.output)
@@ -97,7 +97,7 @@ impl Machine {
     }
 
     fn start(&self) -> Result<Child> {
-        // QEMU would append to nothing, and fail where there is no file yet.
+        // The log begins empty: QEMU fails if there is no file yet.
         fs::write(&self.kernel_log, "")?;
         let mut command = Command::new("qemu-system-x86_64");
         command.args(QEMU);
@@ -110,9 +110,9 @@ impl Machine {
             .arg("-serial")
             .arg(format!("file:{}", self.kernel_log.display()));
         command.args(["-serial", "stdio"]);
-        // SAFETY: both calls are safe between fork and exec. Ended with us, however
-        // we end; each machine has a thread of its own until it is off. It may have
-        // what nobody else needs of the CPUs.
+        // SAFETY: both calls are safe between fork and exec. QEMU ends with the thread
+        // that starts it, which lives until the machine is off, and it gets only what
+        // other processes leave of the CPUs.
         unsafe {
             command.pre_exec(|| {
                 let nice = libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
@@ -129,7 +129,7 @@ impl Machine {
     }
 }
 
-/// Ends QEMU however we end.
+/// Ends QEMU when it is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

@@ -36,22 +36,22 @@ use plan::Plan;
 use record::Proven;
 use suite::Unpacked;
 
-/// Each has one CPU, and waits for a part of its time: two have enough for four.
+/// Machines at a time. Each has one CPU and waits part of the time, so two CPUs are
+/// enough for four.
 const AT_ONCE: usize = 4;
-/// Where what a program's run takes is measured.
+/// Machines at a time if the run time of programs is measured.
 const AT_ONCE_MEASURED: usize = 2;
 /// How long one machine may run.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
-/// What the tests' time limits are multiplied with: emulation is slow, and
-/// shares its CPUs.
+/// The factor for the tests' time limits: emulation is slow, and shares its CPUs.
 const SLOWER: &str = "8";
-/// What a tenth of a real machine's memory is: nothing is to be written back
-/// before a case has all its data dirty.
+/// As much as a tenth of a real machine's memory: nothing must be written back before a
+/// case has all its data dirty.
 const SETTINGS: [(&str, &str); 2] = [
     ("vm/dirty_background_bytes", "536870912"),
     ("vm/dirty_bytes", "1073741824"),
 ];
-/// Has the tests tell what the programs cost.
+/// Makes the tests report what the programs cost.
 const COST: &str = "IOTOP_TRACE_COST";
 /// Runs the writers without a tracer.
 const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
@@ -61,11 +61,11 @@ pub struct Options {
     /// Only this kernel: 5.10, 6.1, 6.12 or newest; more than once for several
     #[arg(long = "kernel", value_name = "KERNEL", value_parser = kernels::named)]
     kernels: Vec<Kernel>,
-    /// Print what `iotop-trace doctor` says there, instead of the tests
+    /// Print what `iotop-trace doctor` reports there, instead of running the tests
     #[arg(long)]
     doctor: bool,
-    /// Run every case, here too, and record what each kernel without a failure can
-    /// do, in tests/kernels.json and docs/kernels.md
+    /// Run every case, on this machine too, and record what each kernel without a
+    /// failure can do, in tests/kernels.json and docs/kernels.md
     #[arg(long, conflicts_with_all = ["doctor", "append", "filter"])]
     record: bool,
     /// Add arguments to the kernel's command line
@@ -85,7 +85,7 @@ impl Options {
         }
     }
 
-    /// Whether it is the matrix that is asked for, not a part of it.
+    /// Whether the whole matrix is asked for.
     fn is_whole(&self) -> bool {
         self.kernels.is_empty() && !self.doctor && self.append.is_empty()
     }
@@ -93,7 +93,7 @@ impl Options {
 
 pub fn run(options: &Options) -> Result<()> {
     if cfg!(not(target_arch = "x86_64")) {
-        bail!("the kernels of the matrix are x86-64's, and so has to be this machine");
+        bail!("the kernels of the matrix need an x86-64 machine");
     }
     ensure!(
         !(options.record && truth_only()),
@@ -139,7 +139,7 @@ pub fn run(options: &Options) -> Result<()> {
         && options.is_whole()
         && !options.record
     {
-        eprintln!("This machine's own programs are not looked at: {missing}");
+        eprintln!("This machine's own kernel is not tested: {missing}");
     } else if options.is_whole() {
         let tests = options.record.then_some(&options.filter[..]);
         let here = here::run(&built, tests).unwrap_or_else(|error| failed("-", &error));
@@ -149,7 +149,7 @@ pub fn run(options: &Options) -> Result<()> {
     let recorded = record::read()?;
     for (kernel, outcome) in &mut outcomes {
         match record::grown(&recorded, kernel, outcome) {
-            // A new record is what a growth that has to be is told by.
+            // To accept growth, make a new record.
             Ok(_) if options.record => {}
             Ok(grown) => outcome.problems.extend(grown),
             Err(error) => outcome.problems.push(format!("{error:#}")),
@@ -161,7 +161,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     ensure!(
         outcomes.iter().all(|(_, outcome)| outcome.is_good()),
-        "not every kernel is good; their logs are in {}",
+        "not every kernel is good; the logs are in {}",
         logs().display()
     );
     Ok(())
@@ -206,11 +206,11 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A program in PATH or where root's are.
+/// A program in PATH or in root's directories.
 fn program(name: &str) -> Result<PathBuf> {
     let root = ["/usr/sbin", "/sbin"].map(|dir| PathBuf::from(dir).join(name));
     let found = process::find(name).or_else(|| root.into_iter().find(|file| file.is_file()));
-    found.with_context(|| format!("{name} is not installed: `cargo xtask setup`"))
+    found.with_context(|| format!("{name} is not installed: run `cargo xtask setup`"))
 }
 
 /// Fetches a kernel and makes its archive.
@@ -248,8 +248,8 @@ fn truth_only() -> bool {
     std::env::var_os(TRUTH_ONLY).is_some()
 }
 
-/// The guest's environment. Nothing may be left out there, but for the tracer,
-/// to check the harness itself, as on the host.
+/// The guest's environment. No trial may be left out there. As on the host, the tracer
+/// can be, to check the harness itself.
 fn environment() -> BTreeMap<String, String> {
     let mode = if truth_only() {
         TRUTH_ONLY
@@ -270,8 +270,8 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// What the guest runs: the doctor's facts for us, and the tests or the doctor.
-/// The last tests leave a machine behind on which eBPF can't be had.
+/// What the guest runs: first the doctor, for its facts, because the last tests leave a
+/// machine without eBPF; then the tests or the doctor.
 fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
     let program = built.program.to_string_lossy();
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
@@ -286,7 +286,7 @@ fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
     vec![words(&[&program, "doctor", "--format", "json"]), asked_for]
 }
 
-/// Runs a machine to its end and tells on the way.
+/// Runs a machine to its end, and prints its progress.
 fn watch(kernel: Kernel, unpacked: &Unpacked, machine: &Machine) -> Outcome {
     let mut outcome = Outcome::new(&unpacked.release);
     outcome.version.clone_from(&unpacked.version);
@@ -304,7 +304,7 @@ fn watch(kernel: Kernel, unpacked: &Unpacked, machine: &Machine) -> Outcome {
         Err(error) => outcome.problems.push(format!("{error:#}")),
     }
     outcome.off();
-    // Parsed and written again: on one line.
+    // Parsed and written again, to have it on one line.
     let facts: serde_json::Value = serde_json::from_str(&outcome.doctor).unwrap_or_default();
     if let Err(error) = fs::write(&machine.facts, format!("{facts}\n")) {
         outcome

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// What the cases need where the kernel has it not built in.
+/// The modules that the cases need, unless the kernel has them built in.
 const WANTED: [&str; 10] = [
     "loop", "xfs", "btrfs", "dm_crypt", "ecb", "xts", "dm_raid", "raid1", "fuse", "overlay",
 ];
@@ -17,7 +17,7 @@ pub struct Module {
     pub content: Vec<u8>,
 }
 
-/// All of them, each behind those it needs.
+/// All of them, each after those that it needs.
 pub fn wanted(dir: &Path) -> Result<Vec<Module>> {
     let list = dir.join("modules.dep");
     let list = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
@@ -28,7 +28,10 @@ pub fn wanted(dir: &Path) -> Result<Vec<Module>> {
             Some("ko") => fs::read(&file)?,
             Some("xz") => unpacked("xz", &file)?,
             Some("zst") => unpacked("zstd", &file)?,
-            other => bail!("{}: {other:?} is no known form of module", file.display()),
+            other => bail!(
+                "{}: {other:?} is not a known format of modules",
+                file.display()
+            ),
         };
         modules.push(Module {
             name: format!("{}.ko", name_of(path)),
@@ -46,7 +49,7 @@ fn in_order<'a>(list: &'a str, wanted: &[&str]) -> Vec<&'a str> {
         let Some((path, needs)) = lines.into_iter().find(|(path, _)| name_of(path) == *name) else {
             continue;
         };
-        // The list has the deepest need last.
+        // The list has the deepest dependency last.
         for path in needs.split_whitespace().rev().chain([path]) {
             if !paths.contains(&path) {
                 paths.push(path);
@@ -66,7 +69,7 @@ fn name_of(path: &str) -> String {
 pub fn unpacked(program: &str, file: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
     let out = command.arg("-dc").arg(file).output();
-    let out = out.with_context(|| format!("cannot start {program}: `cargo xtask setup`"))?;
+    let out = out.with_context(|| format!("cannot start {program}: run `cargo xtask setup`"))?;
     if !out.status.success() {
         bail!("{program} cannot unpack {}", file.display());
     }
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_module_comes_behind_what_it_needs_and_once() {
+    fn each_module_comes_once_and_after_what_it_needs() {
         let list = "kernel/fs/xfs/xfs.ko.xz: kernel/lib/libcrc32c.ko.xz\n\
             kernel/lib/libcrc32c.ko.xz:\n\
             kernel/fs/btrfs/btrfs.ko: kernel/crypto/xor.ko kernel/lib/libcrc32c.ko.xz\n\

@@ -1,5 +1,5 @@
-//! What came of one kernel: the trials' results, as libtest-mimic prints them
-//! in JSON, and how the machine ended.
+//! The result of one kernel: the trials' results, as libtest-mimic prints them in JSON,
+//! and how the machine ended.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::plan::{MARK, Said};
 pub struct Trial {
     pub name: String,
     pub passed: bool,
-    /// It was left out for what this kernel has not, where that is no failure.
+    /// It was ignored because this kernel lacks something, and that is allowed.
     pub lacking: bool,
     pub message: String,
 }
@@ -65,8 +65,8 @@ impl Outcome {
         }
     }
 
-    /// Of tests that run right here, without a guest around them. What this
-    /// kernel lacks, those of the guests have.
+    /// For tests that run on this machine and not in a guest. They may be ignored for
+    /// what its kernel lacks: the guests' kernels have that.
     pub fn of_this_machine(release: &str) -> Outcome {
         Outcome {
             may_lack: true,
@@ -76,7 +76,7 @@ impl Outcome {
         }
     }
 
-    /// Takes a line in; gives what to show of it.
+    /// Adds a line. Returns what to show of it.
     pub fn line(&mut self, line: &str) -> Option<String> {
         if let Some(said) = said(line) {
             return self.said(said);
@@ -108,7 +108,7 @@ impl Outcome {
         match said {
             Said::Note(text) => return Some(format!("note: {text}")),
             Said::Begin(command) => self.command = command,
-            // Whether something is missing, the doctor's facts tell.
+            // The doctor's facts say whether something is missing.
             Said::End(DOCTOR, _) => {}
             Said::End(_, status) => self.end = Some(status),
             Said::Failed(why) => self.problems.push(format!("init: {why}")),
@@ -136,12 +136,12 @@ impl Outcome {
         format!("{name}: {event}, {:.1} s", time.as_secs_f64())
     }
 
-    /// The tests have ended by themselves.
+    /// Records that the tests ended with this status.
     pub fn ended_with(&mut self, status: i32) {
         self.end = Some(status);
     }
 
-    /// The machine is off.
+    /// Evaluates the run once the machine is off.
     pub fn off(&mut self) {
         self.time = self.begun.elapsed();
         if let Some((name, _)) = self.running.take() {
@@ -199,7 +199,7 @@ mod tests {
 
     const TESTS: usize = 1;
 
-    /// Where no command is named, these are the tests' lines.
+    /// Without a command, these are the tests' lines.
     fn fed(lines: &[&str]) -> Outcome {
         let mut outcome = Outcome::new("6.1.0");
         outcome.command = TESTS;
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_falls_is_told_with_its_trial() {
+    fn a_machine_that_crashes_is_reported_with_its_trial() {
         let outcome = fed(&PASSED[..1]);
         assert_eq!(outcome.problems, ["the machine ended in ext4::a"]);
         assert!(!fed(&PASSED).is_good());

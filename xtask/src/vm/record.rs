@@ -1,6 +1,6 @@
-//! What the last whole run proved of each kernel, committed in
-//! `tests/kernels.json`: the table in docs/kernels.md is made of it, and later runs
-//! are held against its counts.
+//! What the last whole run proved of each kernel, committed in `tests/kernels.json`.
+//! The table in docs/kernels.md is made from it, and later runs are compared with its
+//! counts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,26 +14,26 @@ use super::capabilities;
 use super::outcome::Outcome;
 use crate::workspace;
 
-/// Half of what the verifier looks at before it gives up
+/// Half of the instructions that the verifier processes before it gives up
 /// (`BPF_COMPLEXITY_LIMIT_INSNS` of include/linux/bpf.h).
 const MOST_INSTRUCTIONS: u64 = 500_000;
-/// How many percent more than recorded a program's may be: a kernel's update
-/// moves them a little.
+/// A program may have this many percent more instructions than recorded: an update of
+/// the kernel changes them a little.
 const GROWTH: u64 = 10;
 
-/// One kernel's.
+/// The record of one kernel.
 #[derive(Serialize, Deserialize, Debug, Default, PartialEq)]
 pub struct Proven {
-    /// What the kernel is called in the matrix.
+    /// The kernel's name in the matrix.
     pub kernel: String,
     /// Its version, such as 6.1.176.
     pub version: String,
-    /// For each capability the groups of trials of which every one has passed.
+    /// For each capability, the groups whose trials have all passed.
     pub capabilities: BTreeMap<String, Vec<String>>,
-    /// Instructions that the verifier looked at, by program; unknown before 5.16.
+    /// Instructions that the verifier processed, by program; unknown before 5.16.
     pub verified_instructions: BTreeMap<String, Option<u64>>,
     /// Mean time of a program's run in ns, by tracepoint, with the statistics' own
-    /// cost; on an emulated machine but for this one's own kernel.
+    /// cost; on an emulated machine, except for this machine's own kernel.
     pub mean_ns: BTreeMap<String, u64>,
 }
 
@@ -88,7 +88,8 @@ pub fn write(record: &[Proven]) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Of 6.1.176 the 6.1: another series' verifier looks at more or less.
+/// `6.1` of `6.1.176`. The verifier of another series processes more or fewer
+/// instructions.
 fn series(version: &str) -> Option<&str> {
     let (second, _) = version.match_indices('.').nth(1)?;
     version.get(..second)
@@ -104,8 +105,8 @@ pub fn grown(record: &[Proven], kernel: &str, outcome: &Outcome) -> Result<Vec<S
         let Some(now) = now else { continue };
         if now > MOST_INSTRUCTIONS {
             problems.push(format!(
-                "{program}: the verifier looks at {now} instructions, \
-                 more than half of the million it bears"
+                "{program}: the verifier processes {now} instructions, \
+                 more than half of its limit of one million"
             ));
         }
         let before = recorded.and_then(|one| *one.verified_instructions.get(&program)?);
@@ -113,8 +114,8 @@ pub fn grown(record: &[Proven], kernel: &str, outcome: &Outcome) -> Result<Vec<S
             && now > before + before * GROWTH / 100
         {
             problems.push(format!(
-                "{program}: the verifier looks at {now} instructions, and at {before} when it was \
-                 recorded; where that has to be, `cargo xtask vm --record`"
+                "{program}: the verifier processes {now} instructions, and {before} when it was \
+                 recorded; if that has to be, run `cargo xtask vm --record`"
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! Kernel packages: asks apt for a suite's newest, unpacks it, installs nothing.
 //!
-//! apt works on lists and a cache of its own; the system's are not touched.
+//! apt works on its own lists and cache; the system's are not touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::{debian, process};
 /// The package that always depends on the suite's newest kernel.
 const NEWEST: &str = "linux-image-cloud-amd64";
 
-/// How long a suite's lists are good enough.
+/// How long a suite's lists are valid.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An unpacked kernel.
@@ -30,7 +30,7 @@ pub struct Unpacked {
     pub modules: PathBuf,
 }
 
-/// The newest kernel of the suite; the one in the cache where that fails.
+/// The newest kernel of the suite; if that can't be fetched, the one in the cache.
 pub fn fetch(kernel: Kernel) -> Result<Unpacked> {
     let dir = cache()?.join("kernels").join(kernel.name);
     match (newest(kernel, &dir), cached(&dir)) {
@@ -51,14 +51,16 @@ fn cache() -> Result<PathBuf> {
     let of = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = of("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| Some(Path::new(&of("HOME")?).join(".cache")));
-    let base = base.context("neither XDG_CACHE_HOME nor HOME is set: where to keep downloads?")?;
+    let base = base.context(
+        "neither XDG_CACHE_HOME nor HOME is set: set one of them, to keep downloads there",
+    )?;
     Ok(base.join("iotop-trace"))
 }
 
 fn newest(kernel: Kernel, dir: &Path) -> Result<Unpacked> {
     ensure!(
         debian::is_here() && process::find("dpkg-deb").is_some(),
-        "kernels come from Debian's packages, by apt-get and dpkg-deb, which are not here"
+        "kernels come from Debian's packages, and need apt-get and dpkg-deb, which are not installed"
     );
     ensure!(
         Path::new(KEYRING).exists(),
@@ -136,7 +138,8 @@ impl Apt {
         }
         let at = dir.display();
         let config = dir.join("apt.conf");
-        // Read after the system's own, whose proxies hold and whose hooks do not.
+        // Read after the system's own configuration: its proxies are used, its hooks
+        // are not.
         fs::write(
             &config,
             format!(
@@ -173,7 +176,7 @@ APT::Sandbox::User "root";
         command
     }
 
-    /// Fetches the suite's lists, unless they are of today.
+    /// Fetches the suite's lists, unless they are fresh.
     fn update(&self) -> Result<()> {
         let stamp = self.dir.join("updated");
         let age = fs::metadata(&stamp).and_then(|stamp| stamp.modified());
@@ -193,7 +196,7 @@ APT::Sandbox::User "root";
         Ok(fs::write(stamp, "")?)
     }
 
-    /// The packages of the suite's newest kernel, its image first; its version.
+    /// The packages of the suite's newest kernel, its image first, and its version.
     fn newest(&self) -> Result<(Vec<String>, String)> {
         let newest = self.show(NEWEST)?;
         let version = field(&newest, "Version").context("a package without a version")?;
@@ -234,7 +237,7 @@ APT::Sandbox::User "root";
         if !place.join("lib").exists() {
             std::os::unix::fs::symlink("usr/lib", place.join("lib"))?;
         }
-        // The packages leave this to their installation.
+        // Packages do this only when they are installed.
         let mut depmod = Command::new(super::program("depmod")?);
         let release = found_in(place)?.release;
         process::output(depmod.arg("-b").arg(place).arg(release))?;
@@ -242,7 +245,7 @@ APT::Sandbox::User "root";
     }
 }
 
-/// Of what a package depends on, the parts of a kernel of one version.
+/// The dependencies of a package that are parts of a kernel of one version.
 fn kernel_packages(description: &str) -> Vec<String> {
     let depends = field(description, "Depends").unwrap_or_default();
     let names = depends

@@ -1,4 +1,4 @@
-//! The end of the run as text: kernel by groups of trials, then what failed.
+//! The result of a run as text: kernel by groups of trials, then what failed.
 
 use std::fmt::Write;
 

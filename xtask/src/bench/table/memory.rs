@@ -1,4 +1,4 @@
-//! What a tracer takes of memory.
+//! The memory of a tracer.
 
 use super::line;
 use crate::bench::files::MIB;

@@ -3,7 +3,7 @@
 use super::{each, known, line, whole};
 use crate::bench::report::Measured;
 
-/// Budget, where the machine is quiet enough to tell.
+/// Budget, if the machine is quiet enough to tell.
 const THROUGHPUT: f64 = 0.98;
 
 pub fn text(all: &[Measured]) -> String {
