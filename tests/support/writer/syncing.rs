@@ -52,7 +52,7 @@ pub fn syncfs(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Syncs the file and its file system by turns for this long.
+/// Syncs the file and its file system alternately for this long.
 pub fn sync_again_and_again(file: &File, time: Duration) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < time {
