@@ -1,4 +1,4 @@
-//! A socket to taskstats on which nothing waits for ever.
+//! A socket to taskstats on which no call blocks for ever.
 
 use std::{
     io,
@@ -23,35 +23,36 @@ use super::{
 
 const TASKSTATS_GENL_NAME: &str = "TASKSTATS";
 
-/// How long a receive waits. The kernel answers within send(2); only a lost
-/// answer takes longer.
+/// How long a receive waits. The kernel answers within send(2), so only a lost answer
+/// takes longer.
 pub const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Room for one message: two records and a few headers, and some versions of
-/// growth.
+/// Room for one message: two records, a few headers, and the growth of some future
+/// versions.
 pub const MESSAGE: usize = 16 * 1024;
 
-/// A socket and the family's number.
+/// A netlink socket, and the id of the taskstats family.
 pub struct Channel {
     pub socket: NlSocket,
     pub family: u16,
 }
 
-/// What a receive gives.
+/// The result of a receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A message of this length.
     Message(usize),
     /// The start of a message that needs a buffer of this length.
     Truncated(usize),
-    /// ENOBUFS: the receive buffer was full, messages are lost.
+    /// ENOBUFS: the receive buffer was full, and messages were lost.
     Overrun,
-    /// Nothing is there, or came in time.
+    /// No message was there, or none came in time.
     Nothing,
 }
 
 impl Channel {
-    /// Opens a socket with this much room for what has not been read.
+    /// Opens a socket. `receive_buffer` is the room, in bytes, for messages that have not
+    /// been read yet.
     pub fn open(receive_buffer: libc::c_int) -> Result<Channel, TaskstatsError> {
         let failed = |call| move |source| TaskstatsError::Socket { call, source };
         let socket = NlSocket::connect(NlFamily::Generic, Some(0), Groups::empty())
@@ -73,8 +74,7 @@ impl Channel {
         }
     }
 
-    /// Receives one message; signals neither end the waiting nor prolong it
-    /// for ever.
+    /// Receives one message. A signal neither ends the wait nor prolongs it for ever.
     pub fn receive(&self, buffer: &mut [u8], flags: Msg) -> Result<Received, TaskstatsError> {
         let start = Instant::now();
         loop {
@@ -98,7 +98,7 @@ impl Channel {
         }
     }
 
-    /// A family's number.
+    /// Looks up a family's id.
     fn resolve(&self, family: &str) -> Result<u16, TaskstatsError> {
         let request = Command {
             family: GenlId::Ctrl.into(),
@@ -147,25 +147,25 @@ mod tests {
             .expect("sent");
     }
 
-    /// As taskstats is of a kernel without it.
+    /// A kernel without taskstats gives this answer for it.
     #[test]
-    fn a_family_that_is_not_there_is_told_with_the_option_that_brings_it() {
+    fn a_missing_family_is_reported_with_its_kernel_option() {
         let error = open().resolve("NO_SUCH").expect_err("no such family");
         assert!(matches!(error, TaskstatsError::NoFamily), "{error}");
         assert!(error.to_string().contains("CONFIG_TASKSTATS"), "{error}");
     }
 
     #[test]
-    fn waiting_for_what_never_comes_ends() {
+    fn a_receive_without_a_message_times_out() {
         let received = open().receive(&mut [0; 100], Msg::empty());
         assert_eq!(received.expect("no error"), Received::Nothing);
     }
 
     #[test]
-    fn signals_neither_end_the_waiting_nor_prolong_it_for_ever() {
+    fn signals_neither_end_a_wait_nor_prolong_it_for_ever() {
         extern "C" fn nothing(_: libc::c_int) {}
         let handler = nothing as extern "C" fn(libc::c_int);
-        // SAFETY: a handler that does nothing, for a signal nobody else uses.
+        // SAFETY: the handler does nothing, and no other code uses this signal.
         unsafe { libc::signal(libc::SIGURG, handler as libc::sighandler_t) };
         let (sender, receiver) = mpsc::channel();
         let waiting = thread::spawn(move || {
@@ -178,7 +178,7 @@ mod tests {
         let thread = receiver.recv().expect("started");
         let start = Instant::now();
         while start.elapsed() < TIMEOUT * 3 && !waiting.is_finished() {
-            // SAFETY: a thread that has not been joined.
+            // SAFETY: the thread has not been joined.
             unsafe { libc::pthread_kill(thread, libc::SIGURG) };
             thread::sleep(Duration::from_millis(20));
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_longer_than_the_buffer_is_told_with_its_length() {
+    fn a_message_longer_than_the_buffer_is_reported_with_its_length() {
         let channel = open();
         ask_for_the_family(&channel);
         let received = channel.receive(&mut [0; 10], Msg::empty());

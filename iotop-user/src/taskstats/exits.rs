@@ -1,5 +1,5 @@
-//! Exit records: what each thread had done when it ended. The kernel sends
-//! them to whoever has registered for the CPU on which it ends.
+//! Exit records: the final counters of each thread. The kernel sends them to every
+//! listener that has registered for the CPU on which the thread exits.
 
 use std::{
     fs, mem,
@@ -29,7 +29,7 @@ use super::{
 /// Below the sys root: the CPUs that can ever be online, as a list.
 const POSSIBLE_CPUS: &str = "devices/system/cpu/possible";
 
-/// The kernel gives twice of this, and counts some 2 KiB for a record.
+/// The kernel doubles this size, and accounts about 2 KiB for each record.
 const RECEIVE_BUFFER: libc::c_int = 4 * 1024 * 1024;
 
 // Sequence numbers of our two commands.
@@ -41,7 +41,7 @@ pub struct ExitListener {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     cpus: String,
-    /// The kernel's count of dropped messages at the last time.
+    /// The kernel's count of dropped messages at the last call.
     dropped: Option<u32>,
 }
 
@@ -52,19 +52,18 @@ struct Shared {
 }
 
 impl ExitListener {
-    /// Registers for all CPUs, sees that records do arrive, and goes on
-    /// receiving in a thread of its own.
+    /// Registers for all CPUs, checks that records arrive, and starts a thread that
+    /// receives them.
     ///
     /// # Errors
     ///
-    /// The kernel has no taskstats, we may not register, or nothing arrives
-    /// here.
+    /// The kernel has no taskstats, we may not register, or no record arrives.
     pub fn open(sys_root: &Path) -> Result<ExitListener, TaskstatsError> {
         let cpus = possible_cpus(sys_root)?;
         let channel = Channel::open(RECEIVE_BUFFER)?;
         let mut inbox = Inbox::new();
         register(&channel, &mut inbox, &cpus)?;
-        see_one_arrive(&channel, &mut inbox)?;
+        check_delivery(&channel, &mut inbox)?;
 
         let shared = Arc::new(Shared {
             channel,
@@ -84,7 +83,7 @@ impl ExitListener {
         })
     }
 
-    /// All that has arrived since the last call, up to now.
+    /// Returns all records that have arrived since the last call.
     ///
     /// # Errors
     ///
@@ -107,8 +106,7 @@ impl ExitListener {
 impl Drop for ExitListener {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // The answer wakes the thread, whatever it is. Without one, its
-        // receive times out.
+        // Any answer wakes the thread. Without one, the thread's receive times out.
         let _ = deregister(&self.shared.channel, &self.cpus);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -122,16 +120,16 @@ impl Shared {
     }
 }
 
-/// Receives until told to stop, or until the socket fails: then so does the
-/// next drain, which says why.
+/// Receives until `stop` is set or the socket fails. If it fails, so does the next
+/// `drain`, which reports why.
 fn listen(shared: &Shared) {
-    // Capabilities are a thread's own, and receiving needs none.
+    // Capabilities belong to a thread, and receiving needs none.
     for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
         let _ = caps::clear(None, set);
     }
     loop {
-        // A look takes nothing away: messages are taken under the lock only,
-        // so that a drain misses none that has arrived before it.
+        // PEEK leaves the message in the socket. Messages are taken only under the lock, so
+        // that a drain misses none that has arrived before it.
         let seen = shared.channel.receive(&mut [], Msg::PEEK);
         if shared.stop.load(Ordering::Relaxed) {
             return;
@@ -180,7 +178,8 @@ fn register(channel: &Channel, inbox: &mut Inbox, cpus: &str) -> Result<(), Task
     })?;
     match answered {
         Some(0) => Ok(()),
-        // add_del_listener in kernel/taskstats.c, where the CPUs are possible.
+        // `add_del_listener` of kernel/taskstats.c returns this for other namespaces, and
+        // for impossible CPUs, which these are not.
         Some(libc::EINVAL) => Err(TaskstatsError::ChildNamespace),
         Some(errno) => Err(TaskstatsError::refused(
             "TASKSTATS_CMD_ATTR_REGISTER_CPUMASK",
@@ -195,10 +194,10 @@ fn deregister(channel: &Channel, cpus: &str) -> Result<(), TaskstatsError> {
     channel.send(&command.bytes(DEREGISTER)?)
 }
 
-/// Lets a thread of our own end: in another network namespace one may
-/// register, and its record never comes (send_cpu_listeners in
-/// kernel/taskstats.c sends to init_net).
-fn see_one_arrive(channel: &Channel, inbox: &mut Inbox) -> Result<(), TaskstatsError> {
+/// Lets a thread of our own exit, and waits for its record. In another network namespace
+/// we may register, but no record arrives: `send_cpu_listeners` of kernel/taskstats.c
+/// sends to init_net.
+fn check_delivery(channel: &Channel, inbox: &mut Inbox) -> Result<(), TaskstatsError> {
     // SAFETY: gettid(2) takes nothing and always succeeds.
     let thread = Builder::new().spawn(|| unsafe { libc::gettid() });
     let ours = thread.map_err(TaskstatsError::Thread)?.join();
@@ -212,6 +211,7 @@ fn see_one_arrive(channel: &Channel, inbox: &mut Inbox) -> Result<(), TaskstatsE
     Ok(())
 }
 
+/// Receives until an event is `wanted`, or until the time is up.
 fn wait_for<T>(
     channel: &Channel,
     inbox: &mut Inbox,
@@ -237,14 +237,14 @@ mod tests {
     const SYS: &str = "/sys";
 
     #[test]
-    fn records_that_find_no_room_are_counted() {
+    fn dropped_records_are_counted() {
         const PROCESSES: usize = 100;
         let Some(mut listener) = needs::privilege(ExitListener::open(Path::new(SYS))) else {
             return;
         };
         let socket = &listener.shared.channel.socket;
         options::set_receive_buffer(socket, 1).expect("the smallest there is");
-        // Nobody reads while the lock is held.
+        // The listener's thread takes no message while the lock is held.
         let inbox = listener.shared.inbox();
         let pids: Vec<u32> = (0..PROCESSES)
             .map(|_| {
@@ -258,13 +258,13 @@ mod tests {
         let received = records.iter().filter(|(tid, _)| pids.contains(tid)).count();
         let dropped = lost.dropped.expect("counted since 4.12");
         assert!(dropped >= lost.overruns, "{lost:?}");
-        // Other processes of this machine end, too.
+        // Other processes of this machine exit too.
         assert!(received < PROCESSES && received as u64 + dropped >= PROCESSES as u64);
         assert_eq!(lost.at_least(), dropped);
 
         let again = listener.drain().expect("drained").lost;
         assert!(again.at_least() < dropped, "counted twice: {again:?}");
-        // Our thread may have been told of it, and counts it when it gets the lock.
+        // The listener's thread may have got the ENOBUFS: it counts it when it has the lock.
         let mut overruns = lost.overruns + again.overruns;
         let start = Instant::now();
         while overruns == 0 && start.elapsed() < TIMEOUT {
@@ -275,22 +275,22 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_is_dropped_ends_at_once() {
+    fn dropping_a_listener_ends_its_thread_at_once() {
         let Some(listener) = needs::privilege(ExitListener::open(Path::new(SYS))) else {
             return;
         };
-        // No other process's exit shall wake the thread.
+        // The exit of another process must not wake the thread.
         deregister(&listener.shared.channel, &listener.cpus).expect("sent");
         thread::sleep(TIMEOUT / 10);
         let shared = Arc::downgrade(&listener.shared);
         let start = Instant::now();
         drop(listener);
         assert!(start.elapsed() < TIMEOUT / 2, "{:?}", start.elapsed());
-        assert!(shared.upgrade().is_none(), "the thread goes on");
+        assert!(shared.upgrade().is_none(), "the thread still runs");
     }
 
     #[test]
-    fn a_machine_whose_cpus_are_not_known_is_told_so() {
+    fn an_unreadable_list_of_cpus_is_reported() {
         let root = tempfile::tempdir().expect("a directory");
         let error = ExitListener::open(root.path()).err().expect("no such file");
         assert!(error.to_string().contains(POSSIBLE_CPUS), "{error}");

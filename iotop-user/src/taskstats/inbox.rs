@@ -1,4 +1,4 @@
-//! Exit records as they arrive, and the count of those that do not.
+//! Receives exit records, and counts those that are lost.
 
 use neli::consts::socket::Msg;
 
@@ -8,59 +8,58 @@ use super::{
     message::{self, Content, Message},
 };
 
-/// Records kept for [`crate::taskstats::ExitListener::drain`], some 15 MiB of them.
+/// How many records are kept for [`crate::taskstats::ExitListener::drain`]: about 15 MiB.
 const QUEUE: usize = 64 * 1024;
 
-/// Messages taken in one go, so that even a flood of exits lets go of the lock.
+/// Messages that are received in one go. The limit releases the lock even during a flood
+/// of exits.
 const AT_ONCE: usize = 4096;
 
-/// What has arrived since the last time.
+/// What has arrived since the last call.
 #[derive(Clone, Debug, Default)]
 pub struct ExitRecords {
     /// Thread ids and their last counters, in the order of arrival.
     pub records: Vec<(u32, Taskstats)>,
-    /// What is missing.
+    /// What was lost.
     pub lost: ExitLosses,
 }
 
-/// What did not arrive since the last time.
+/// What was lost since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExitLosses {
-    /// Records for which the receive buffer had no room. `None`: the kernel
-    /// does not say how many (before 4.12).
+    /// Records for which the receive buffer had no room. `None` if the kernel does not
+    /// count them (before 4.12).
     pub dropped: Option<u64>,
-    /// How often the kernel told of it (ENOBUFS): at least one record each.
+    /// How often the kernel reported a full buffer (ENOBUFS). Each time, at least one record
+    /// was lost.
     pub overruns: u64,
-    /// Messages that were cut off or can't be read.
+    /// Messages that were truncated or can't be read.
     pub unreadable: u64,
-    /// Records that came after too many others nobody had fetched.
+    /// Records that arrived while the queue was full.
     pub queue_full: u64,
 }
 
 impl ExitLosses {
-    /// How many records are missing; where the kernel does not count them, at
-    /// least.
+    /// How many records were lost. If the kernel does not count them, there may be more.
     pub fn at_least(&self) -> u64 {
         self.dropped.unwrap_or(self.overruns) + self.unreadable + self.queue_full
     }
 }
 
-/// What one receive came to.
+/// The result of one receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The record of this thread.
     Exit(u32),
-    /// A command was answered.
-    Answer {
-        seq: u32,
-        errno: i32,
-    },
-    /// Something that is of no use here, or counted as lost.
+    /// The answer to a command.
+    Answer { seq: u32, errno: i32 },
+    /// A message that is ignored, or that was counted as lost.
     Passed,
+    /// No message came in time.
     Nothing,
 }
 
-/// Takes what comes.
+/// Receives messages, and keeps the records among them.
 pub struct Inbox {
     pub arrived: ExitRecords,
     buffer: Vec<u8>,
@@ -74,7 +73,7 @@ impl Inbox {
         }
     }
 
-    /// Takes what is there, without waiting for more.
+    /// Receives the messages that have arrived, without waiting for more.
     pub fn receive_all(&mut self, channel: &Channel) -> Result<(), TaskstatsError> {
         for _ in 0..AT_ONCE {
             if self.receive(channel, Msg::DONTWAIT)? == Event::Nothing {
@@ -84,7 +83,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Takes one message.
+    /// Receives one message.
     pub fn receive(&mut self, channel: &Channel, wait: Msg) -> Result<Event, TaskstatsError> {
         Ok(match channel.receive(&mut self.buffer, wait)? {
             Received::Message(length) => match Message::parse(&self.buffer[..length]) {
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_that_nobody_fetches_are_counted_and_take_no_more_memory() {
+    fn records_beyond_the_queues_limit_are_counted_but_not_kept() {
         let recorded = include_bytes!("recorded/exit-of-a-group.bin");
         let message = Message::parse(recorded).expect("recorded");
         let mut inbox = Inbox::new();
@@ -152,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_read_is_counted_as_lost() {
-        // Its TASKSTATS_TYPE_STATS is said to be one of a type we don't know.
+        // Turns the attribute TASKSTATS_TYPE_STATS into one of an unknown type.
         let mut datagram = include_bytes!("recorded/exit-of-a-group.bin").to_vec();
         datagram[34..36].copy_from_slice(&9u16.to_ne_bytes());
         let mut inbox = Inbox::new();
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn overruns_stand_for_records_where_the_kernel_does_not_count_them() {
+    fn overruns_count_as_records_if_the_kernel_does_not_count_those() {
         let mut lost = ExitLosses {
             overruns: 2,
             unreadable: 1,

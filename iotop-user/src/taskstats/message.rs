@@ -1,5 +1,5 @@
-//! What is said to taskstats and what it answers: one generic netlink message
-//! a datagram.
+//! The commands to taskstats and its answers: one generic netlink message in each
+//! datagram.
 
 use std::io::Cursor;
 
@@ -34,23 +34,25 @@ pub type Reply = Genlmsghdr<u8, u16>;
 /// A message as the kernel sends it.
 #[derive(Debug)]
 pub struct Message {
-    /// That of the request; exit records are counted by CPU instead.
+    /// The sequence number of the request. For exit records it is a counter of the CPU.
     pub seq: u32,
     pub content: Content,
 }
 
 #[derive(Debug)]
 pub enum Content {
-    /// The answer to a command; 0 where it was obeyed and an answer asked for.
+    /// The errno of a command that failed, or 0 if it succeeded and an acknowledgement was
+    /// asked for.
     Errno(i32),
     Reply(Reply),
 }
 
 impl Message {
-    /// Reads a datagram's first message. neli trusts the lengths in headers,
-    /// so it is given no more than what has been checked here.
+    /// Reads the first message of a datagram. neli trusts the lengths in headers, so it
+    /// gets only bytes that were checked here.
     pub fn parse(datagram: &[u8]) -> Result<Message, TaskstatsError> {
-        let short = |_| TaskstatsError::unreadable(format!("{} bytes", datagram.len()));
+        let short =
+            |_| TaskstatsError::unreadable(format!("it ends after {} bytes", datagram.len()));
         let mut header = datagram;
         let length = header.try_get_u32_ne().map_err(short)? as usize;
         let kind = header.try_get_u16_ne().map_err(short)?;
@@ -58,7 +60,9 @@ impl Message {
         let seq = header.try_get_u32_ne().map_err(short)?;
         let mut payload = datagram.get(NLMSG_HDRLEN..length).ok_or_else(|| {
             let received = datagram.len();
-            TaskstatsError::unreadable(format!("{length} bytes announced, {received} received"))
+            TaskstatsError::unreadable(format!(
+                "its header says {length} bytes, {received} arrived"
+            ))
         })?;
         let content = if kind == NLMSG_ERROR {
             let errno = payload.try_get_i32_ne().map_err(short)?;
@@ -73,8 +77,8 @@ impl Message {
     }
 }
 
-/// The thread's record in a reply. `None` where there is only a
-/// thread group's: the kernel sums delays in those and no I/O.
+/// The thread's record in a reply. `None` if the reply has only a thread group's record,
+/// in which the kernel sums delays but no I/O.
 pub fn record(reply: &Reply) -> Result<Option<(u32, Taskstats)>, TaskstatsError> {
     let attributes = reply.attrs().get_attr_handle();
     let Some(aggregate) = attributes.get_attribute(TASKSTATS_TYPE_AGGR_PID) else {
@@ -98,12 +102,12 @@ pub struct Command<P> {
     pub command: u8,
     pub attribute: u16,
     pub payload: P,
-    /// Whether success is to be answered too.
+    /// True if the kernel is to acknowledge success too.
     pub ack: bool,
 }
 
 impl<P: Size + ToBytes> Command<P> {
-    /// Adds the command to what is sent.
+    /// Appends the command to a buffer of commands to send.
     pub fn put(self, seq: u32, buffer: &mut Cursor<Vec<u8>>) -> Result<(), TaskstatsError> {
         let attribute = NlattrBuilder::default()
             .nla_type(
@@ -132,7 +136,7 @@ impl<P: Size + ToBytes> Command<P> {
         message.to_bytes(buffer).map_err(TaskstatsError::unreadable)
     }
 
-    /// The command alone.
+    /// The bytes of this command alone.
     pub fn bytes(self, seq: u32) -> Result<Vec<u8>, TaskstatsError> {
         let mut buffer = Cursor::new(Vec::new());
         self.put(seq, &mut buffer)?;
@@ -147,11 +151,11 @@ mod tests {
     use super::*;
     use crate::host::kernel::counted::Counted;
 
-    // As Linux 6.18 sent them on x86-64, where numbers begin with the lowest byte.
+    // Recorded on Linux 6.18 on x86-64, which is little endian.
     const REPLY: &[u8] = include_bytes!("recorded/reply.bin");
     const NO_SUCH_THREAD: &[u8] = include_bytes!("recorded/esrch.bin");
     const ACK: &[u8] = include_bytes!("recorded/ack.bin");
-    /// The end of the last thread of several: its record and its group's.
+    /// The exit of the last thread of a group: its own record and the group's.
     const EXIT_OF_A_GROUP: &[u8] = include_bytes!("recorded/exit-of-a-group.bin");
     const ALL: [&[u8]; 4] = [REPLY, NO_SUCH_THREAD, ACK, EXIT_OF_A_GROUP];
 
@@ -170,10 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_a_record_with_the_number_of_its_request() {
+    fn a_reply_has_a_record_and_the_sequence_number_of_its_request() {
         let message = Message::parse(REPLY).expect("recorded");
         assert_eq!(message.seq, 7);
-        let (tid, stats) = read(REPLY).expect("recorded").expect("a thread's");
+        let (tid, stats) = read(REPLY).expect("recorded").expect("a thread's record");
         assert_eq!((tid, stats.tid), (10588, Some(10588)));
         assert_eq!((stats.tgid, stats.ppid), (Some(10588), Some(10547)));
         assert_eq!(stats.uid, Some(0));
@@ -189,7 +193,7 @@ mod tests {
     fn an_exit_gives_the_threads_record_not_the_groups() {
         let (tid, stats) = read(EXIT_OF_A_GROUP)
             .expect("recorded")
-            .expect("a thread's");
+            .expect("a thread's record");
         assert_eq!((tid, stats.tid), (10589, Some(10589)));
         assert_eq!(stats.comm().as_deref(), Some("python3"));
         // 300,000 bytes, in KiB; a group's record has none.
@@ -197,15 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn a_groups_record_alone_is_passed_over() {
-        // TASKSTATS_TYPE_NULL is an attribute nobody asks for.
+    fn a_reply_with_only_a_groups_record_is_ignored() {
+        // Turns the thread's attribute into TASKSTATS_TYPE_NULL, which is never used.
         let mut datagram = EXIT_OF_A_GROUP.to_vec();
         datagram[22..24].copy_from_slice(&6u16.to_ne_bytes());
         assert!(read(&datagram).expect("readable").is_none());
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn refusals_are_distinguished_by_their_errno() {
         assert_eq!(errno(NO_SUCH_THREAD), Some(libc::ESRCH));
         assert_eq!(errno(ACK), Some(0));
         let mut refused = NO_SUCH_THREAD.to_vec();
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_cut_off_is_an_error() {
+    fn a_truncated_message_is_an_error() {
         for datagram in ALL {
             for length in 0..datagram.len() {
                 assert!(Message::parse(&datagram[..length]).is_err(), "{length}");
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_what_the_kernel_was_recorded_to_obey() {
+    fn a_command_has_the_bytes_of_a_recorded_request() {
         let command = Command {
             family: 31,
             command: TASKSTATS_CMD_GET,
@@ -244,20 +248,20 @@ mod tests {
             payload: 10588u32,
             ack: false,
         };
-        // The kernel gives a refused request back, here without its port id.
-        let mut said = NO_SUCH_THREAD[20..].to_vec();
-        said[12..16].fill(0);
-        assert_eq!(command.bytes(8).expect("said"), said);
+        // The kernel sends a refused request back. Its port id is cleared here.
+        let mut recorded = NO_SUCH_THREAD[20..].to_vec();
+        recorded[12..16].fill(0);
+        assert_eq!(command.bytes(8).expect("a command"), recorded);
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
         }
 
         #[test]
-        fn damaged_messages_are_survived(
+        fn damaged_messages_do_not_panic(
             which in 0..ALL.len(),
             damage in prop::collection::vec((0usize..80, any::<u8>()), 1..8),
         ) {
@@ -271,7 +275,7 @@ mod tests {
         }
 
         #[test]
-        fn what_follows_a_message_is_not_read(
+        fn bytes_after_a_message_are_ignored(
             tail in prop::collection::vec(any::<u8>(), 0..100),
         ) {
             let longer = [REPLY, tail.as_slice()].concat();

@@ -2,10 +2,11 @@
 
 use super::TaskstatsError;
 
-/// Set where what is missing is a failure, never a skip (`cargo xtask test`).
+/// If set, a missing privilege fails a test instead of skipping it (`cargo xtask test`
+/// sets it).
 const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 
-/// What was opened, or nothing and a word where we may not.
+/// Returns what was opened. If the privilege is missing, prints so and returns `None`.
 pub fn privilege<T>(opened: Result<T, TaskstatsError>) -> Option<T> {
     match opened {
         Ok(opened) => Some(opened),

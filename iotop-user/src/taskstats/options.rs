@@ -1,13 +1,12 @@
-//! Socket options that the netlink crate does not have.
+//! Socket options that the netlink crate does not offer.
 
 use std::{io, os::fd::AsRawFd, time::Duration};
 
-/// The place of the drop counter among the numbers of `SO_MEMINFO`
-/// (include/uapi/linux/sock_diag.h).
+/// The index of the drop counter in `SO_MEMINFO` (include/uapi/linux/sock_diag.h).
 const SK_MEMINFO_DROPS: usize = 8;
 const SK_MEMINFO_VARS: usize = 9;
 
-/// Lets every receive end in time.
+/// Limits how long a receive waits.
 pub fn set_receive_timeout(socket: &impl AsRawFd, timeout: Duration) -> io::Result<()> {
     let time = libc::timeval {
         tv_sec: timeout.as_secs() as libc::time_t,
@@ -16,18 +15,18 @@ pub fn set_receive_timeout(socket: &impl AsRawFd, timeout: Duration) -> io::Resu
     set(socket, libc::SO_RCVTIMEO, &time)
 }
 
-/// Makes room for what has arrived and was not read yet. Beyond
-/// net.core.rmem_max only with `CAP_NET_ADMIN`.
+/// Sets the room for messages that have not been read yet. More than net.core.rmem_max
+/// needs `CAP_NET_ADMIN`.
 pub fn set_receive_buffer(socket: &impl AsRawFd, size: libc::c_int) -> io::Result<()> {
     set(socket, libc::SO_RCVBUFFORCE, &size).or_else(|_| set(socket, libc::SO_RCVBUF, &size))
 }
 
-/// How many messages the kernel dropped for want of room since the socket was
-/// opened (4.12); the number wraps.
+/// How many messages the kernel has dropped since the socket was opened, because there was
+/// no room (4.12). The number wraps.
 pub fn dropped(socket: &impl AsRawFd) -> Option<u32> {
     let mut numbers = [0u32; SK_MEMINFO_VARS];
     let mut size = size_of_val(&numbers) as libc::socklen_t;
-    // SAFETY: an open socket, room of the size that is passed with it.
+    // SAFETY: the socket is open, and the buffer has the size that is passed with it.
     let answer = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -42,7 +41,8 @@ pub fn dropped(socket: &impl AsRawFd) -> Option<u32> {
 }
 
 fn set<T>(socket: &impl AsRawFd, option: libc::c_int, value: &T) -> io::Result<()> {
-    // SAFETY: an open socket, a value that outlives the call and its size.
+    // SAFETY: the socket is open; the value has the size that is passed with it and outlives
+    // the call.
     let answer = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

@@ -1,5 +1,5 @@
-//! `struct taskstats` (include/uapi/linux/taskstats.h). It grows at its end, so
-//! it is read by the length that was received: what lies beyond is unknown.
+//! `struct taskstats` (include/uapi/linux/taskstats.h). The struct grows at its end: a
+//! field beyond the received length is unknown.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use bytes::Buf as _;
 
 use crate::{host::kernel::counted::Counted, sample::TaskCounters};
 
-/// What is needed of a record. `None`: the record ends before it.
+/// The fields of a record that we need. `None` if the record ends before the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taskstats {
     /// The record's version.
@@ -20,11 +20,11 @@ pub struct Taskstats {
     pub ppid: Option<u32>,
     /// `ac_uid`: the real user id.
     pub uid: Option<u32>,
-    /// `ac_btime64` (version 10, Linux 5.7) or else `ac_btime`: when it began,
-    /// in seconds of the wall clock since 1970. A clock that was set since
-    /// then has moved it.
+    /// `ac_btime64` (version 10, Linux 5.7) or else `ac_btime`: its start, in seconds
+    /// since 1970. The kernel derives it from the current wall clock, so it moves if the
+    /// clock is set.
     pub btime_s: Option<u64>,
-    /// `ac_etime`: its age, or what it lived, in microseconds.
+    /// `ac_etime`: the time since its start, up to its exit, in microseconds.
     pub etime_us: Option<u64>,
     comm: Option<[u8; TS_COMM_LEN]>,
     counters: TaskCounters,
@@ -32,10 +32,10 @@ pub struct Taskstats {
 
 /// A record that can't be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a taskstats record of {0} bytes, too short to have a version")]
+#[error("a taskstats record has only {0} bytes, too few for its version")]
 pub struct RecordError(usize);
 
-// Offsets, the same from version 8 to 17 but for the one below.
+// Offsets. They are the same in versions 8 to 17, except 15 (see below).
 const BLKIO_COUNT: usize = 32;
 const BLKIO_DELAY_TOTAL: usize = 40;
 const SWAPIN_COUNT: usize = 48;
@@ -58,9 +58,9 @@ const AC_TGID: usize = 368;
 
 const TS_COMM_LEN: usize = 32;
 
-/// Version 15 (Linux 6.14) put a maximum and a minimum, 16 bytes, behind each
-/// delay in the middle of the struct; version 16 moved them to its end. These
-/// are the offsets before which they stood.
+/// Version 15 (Linux 6.14) inserted a maximum and a minimum (16 bytes) after each delay,
+/// in the middle of the struct. Version 16 moved them to its end. Version 15 has them
+/// before the fields at these offsets.
 const INSERTED_IN_15: [usize; 6] = [32, 48, 64, 328, 344, 368];
 
 impl Taskstats {
@@ -68,7 +68,7 @@ impl Taskstats {
     ///
     /// # Errors
     ///
-    /// There are not even two bytes.
+    /// The record has fewer than two bytes.
     pub fn parse(record: &[u8]) -> Result<Taskstats, RecordError> {
         let version = record
             .get(..2)
@@ -105,34 +105,34 @@ impl Taskstats {
         })
     }
 
-    /// `ac_comm`: the command name. It may hold any byte but NUL; what is not
-    /// UTF-8 is replaced.
+    /// `ac_comm`: the command name. It may hold any byte but NUL; invalid UTF-8 is
+    /// replaced.
     pub fn comm(&self) -> Option<Cow<'_, str>> {
         let name = self.comm.as_ref()?.split(|byte| *byte == 0).next()?;
         Some(String::from_utf8_lossy(name))
     }
 
-    /// The counters since the task's start. What the kernel does not count is
+    /// The counters since the task's start. A counter that the kernel does not keep is
     /// unknown, not 0.
     pub fn counters(&self, counted: Counted) -> TaskCounters {
-        let of = |counted: bool, value: Option<u64>| value.filter(|_| counted);
+        let known = |counted: bool, value: Option<u64>| value.filter(|_| counted);
         TaskCounters {
-            read_bytes: of(counted.bytes, self.counters.read_bytes),
-            write_bytes: of(counted.bytes, self.counters.write_bytes),
-            cancelled_write_bytes: of(counted.bytes, self.counters.cancelled_write_bytes),
-            read_char: of(counted.calls, self.counters.read_char),
-            write_char: of(counted.calls, self.counters.write_char),
-            read_syscalls: of(counted.calls, self.counters.read_syscalls),
-            write_syscalls: of(counted.calls, self.counters.write_syscalls),
-            blkio_count: of(counted.delays, self.counters.blkio_count),
-            blkio_delay_ns: of(counted.delays, self.counters.blkio_delay_ns),
-            swapin_count: of(counted.delays, self.counters.swapin_count),
-            swapin_delay_ns: of(counted.delays, self.counters.swapin_delay_ns),
+            read_bytes: known(counted.bytes, self.counters.read_bytes),
+            write_bytes: known(counted.bytes, self.counters.write_bytes),
+            cancelled_write_bytes: known(counted.bytes, self.counters.cancelled_write_bytes),
+            read_char: known(counted.calls, self.counters.read_char),
+            write_char: known(counted.calls, self.counters.write_char),
+            read_syscalls: known(counted.calls, self.counters.read_syscalls),
+            write_syscalls: known(counted.calls, self.counters.write_syscalls),
+            blkio_count: known(counted.delays, self.counters.blkio_count),
+            blkio_delay_ns: known(counted.delays, self.counters.blkio_delay_ns),
+            swapin_count: known(counted.delays, self.counters.swapin_count),
+            swapin_delay_ns: known(counted.delays, self.counters.swapin_delay_ns),
         }
     }
 }
 
-/// How much further back a field stands in this version.
+/// By how many bytes a field is shifted in this version.
 fn moved(version: u16, offset: usize) -> usize {
     match version {
         15 => 16 * INSERTED_IN_15.iter().filter(|at| **at <= offset).count(),
@@ -157,7 +157,7 @@ mod tests {
         bytes
     }
 
-    /// Everything that a record may lack, as numbers.
+    /// Every field that a record may lack, as a number.
     fn fields(stats: &Taskstats) -> [Option<u64>; 18] {
         let counters = stats.counters(Counted::ALL);
         let comm = stats.comm.map(|name| name.into_iter().map(u64::from).sum());
@@ -227,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_short_record_does_not_have_is_unknown() {
+    fn fields_beyond_the_end_of_a_record_are_unknown() {
         let stats = Taskstats::parse(&record(256, 8)).expect("long enough");
         let counters = stats.counters(Counted::ALL);
         assert_eq!(counters.read_bytes, Some(248));
         assert_eq!(counters.write_bytes, None);
         assert_eq!(stats.tgid, None);
-        // Before version 10 there is the shorter one.
+        // Before version 10 there is only the 32-bit `ac_btime`.
         assert_eq!(stats.btime_s, Some(136));
     }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_counted_is_unknown_not_zero() {
+    fn counters_that_are_not_kept_are_unknown_not_zero() {
         let stats = Taskstats::parse(&record(560, 16)).expect("long enough");
         assert_eq!(stats.counters(Counted::NONE), TaskCounters::default());
         let counters = stats.counters(Counted {
@@ -263,12 +263,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..800)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..800)) {
             prop_assert_eq!(Taskstats::parse(&bytes).is_ok(), bytes.len() >= 2);
         }
 
         #[test]
-        fn fields_of_a_record_that_was_cut_off_are_right_or_unknown(
+        fn fields_of_a_truncated_record_are_right_or_unknown(
             version in 8u16..20,
             cut in 2usize..432,
         ) {
@@ -277,7 +277,7 @@ mod tests {
             let whole = Taskstats::parse(&whole).map(|stats| fields(&stats));
             for (index, (part, whole)) in parts.iter().flatten().zip(whole.iter().flatten()).enumerate() {
                 prop_assert!(whole.is_some());
-                // A begin may be the shorter one of the two.
+                // Field 4, the start time, may be the 32-bit `ac_btime`.
                 prop_assert!(part.is_none() || part == whole || index == 4, "{}", index);
             }
         }

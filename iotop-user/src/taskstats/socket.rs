@@ -1,4 +1,4 @@
-//! Asking taskstats for many threads at once.
+//! Queries taskstats for many threads at once.
 
 use std::io::Cursor;
 
@@ -10,14 +10,14 @@ use super::{
     message::{self, Command, Content, Message, TASKSTATS_CMD_ATTR_PID, TASKSTATS_CMD_GET},
 };
 
-/// Requests in one send: beyond this the gain is gone.
+/// Requests in one send. A larger batch gains nothing.
 const BATCH: usize = 64;
 
-/// All replies of a batch wait here at once. The kernel counts some 2 KiB for
-/// one of today, and gives twice of what is asked for.
+/// Room for all replies of a batch. The kernel accounts about 2 KiB for each reply, and
+/// doubles the size that is asked for.
 const RECEIVE_BUFFER: libc::c_int = 256 * 1024;
 
-/// A socket to ask for threads' counters.
+/// A socket for queries of threads' counters.
 pub struct TaskstatsSocket {
     channel: Channel,
     seq: u32,
@@ -25,7 +25,7 @@ pub struct TaskstatsSocket {
 }
 
 impl TaskstatsSocket {
-    /// Opens a socket and asks for our own counters, to see that we may.
+    /// Opens a socket, and queries our own counters to check the permission.
     ///
     /// # Errors
     ///
@@ -40,13 +40,13 @@ impl TaskstatsSocket {
         Ok(opened)
     }
 
-    /// Asks for the threads with these ids. Threads that are gone are missing
-    /// from the answer, and so are those whose reply was lost twice.
+    /// Queries the threads with these ids. The result lacks threads that have exited, and
+    /// threads whose reply was lost twice.
     ///
     /// # Errors
     ///
-    /// We may not ask (any more), the kernel does not answer, or not in words
-    /// we know. The next call begins anew.
+    /// The permission is missing, the kernel does not answer, or its answer can't be read.
+    /// The error does not affect the next call.
     pub fn query(&mut self, tids: &[u32]) -> Result<Vec<(u32, Taskstats)>, TaskstatsError> {
         let mut answers = Vec::with_capacity(tids.len());
         for batch in tids.chunks(BATCH) {
@@ -57,7 +57,7 @@ impl TaskstatsSocket {
         Ok(answers)
     }
 
-    /// Asks for all of them in one send. Gives those whose replies were lost.
+    /// Queries all these threads in one send. Returns those whose reply was lost.
     fn ask(
         &mut self,
         tids: &[u32],
@@ -68,8 +68,8 @@ impl TaskstatsSocket {
         self.channel.send(&requests)?;
         let mut unanswered: Vec<Option<u32>> = tids.iter().copied().map(Some).collect();
         let mut left = tids.len();
-        // The kernel answers within send: once one reply is known to be lost,
-        // there is nothing to wait for.
+        // The kernel answers within send(2): once a reply is known to be lost, waiting is
+        // useless.
         let mut wait = Msg::empty();
         while left > 0 {
             let length = match self.channel.receive(&mut self.buffer, wait)? {
@@ -87,7 +87,7 @@ impl TaskstatsSocket {
                 Received::Nothing => return Err(TaskstatsError::NoReply),
             };
             let message = Message::parse(&self.buffer[..length])?;
-            // Others are replies that an earlier call did not wait for.
+            // Any other message is a reply that an earlier call did not wait for.
             let ours = unanswered.get_mut(message.seq.wrapping_sub(first) as usize);
             if ours.and_then(Option::take).is_none() {
                 continue;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_found_no_room_are_asked_for_again() {
+    fn replies_that_were_dropped_are_asked_for_again() {
         let Some(mut socket) = needs::privilege(TaskstatsSocket::open()) else {
             return;
         };
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_requests_may_wrap() {
+    fn sequence_numbers_may_wrap() {
         let Some(mut socket) = needs::privilege(TaskstatsSocket::open()) else {
             return;
         };
