@@ -1,5 +1,5 @@
-//! Holds the tags against the pages they are of: a page that was migrated, or cut off
-//! a folio that stays, leaves a live tag behind, and no event tells.
+//! Checks the tags against their pages. A page that is migrated, or cut off a folio that
+//! stays, leaves a live tag behind, and no event reports it.
 
 use std::{
     io, mem,
@@ -15,30 +15,30 @@ use iotop_common::{
 
 use super::{bpf, mapped::Mapped, owners::Owners};
 
-/// `BPF_PROG_TEST_RUN`; raw tracepoints take it since 5.10.
+/// `BPF_PROG_TEST_RUN`. It runs raw tracepoint programs since 5.10.
 const PROG_TEST_RUN: libc::c_long = 10;
 
-/// How often they are looked at while nothing is known to have gone wrong.
+/// How often an audit runs while nothing is known to have gone wrong.
 const EVERY: Duration = Duration::from_secs(10);
-/// For how long they are looked at in each interval when something has.
+/// For how long an audit runs in each interval after something went wrong.
 const AFTER_TROUBLE: Duration = Duration::from_secs(20);
-/// In the long run they take no more than this part of a CPU.
-const PART: u32 = 200;
-/// So many may follow one another all the same.
+/// In the long run, audits take at most 1/200 of a CPU.
+const CPU_DIVISOR: u32 = 200;
+/// About so many audits may follow one another before that limit applies.
 const BURST: u32 = 4;
 
-/// When the tags were looked at last, and what that takes.
+/// When the last audit ran, and what audits take.
 #[derive(Debug)]
 pub struct Audit {
     ended: Instant,
     took: Duration,
-    /// What they took, less what they may take.
+    /// What audits took beyond what they may take.
     owed: Duration,
     trouble_until: Instant,
 }
 
 impl Audit {
-    /// The first one is due when some time has passed.
+    /// No audit has run yet: the first one is due after some time.
     pub fn new(now: Instant) -> Audit {
         Audit {
             ended: now,
@@ -48,37 +48,38 @@ impl Audit {
         }
     }
 
-    /// Events were missed, or pages were written that had lost their tag.
+    /// Records that events were missed, or that pages were written which had lost their
+    /// tag.
     pub fn trouble(&mut self, now: Instant) {
         self.trouble_until = now + AFTER_TROUBLE;
     }
 
-    /// Whether it is due; `waits` is whether pages were pending at the last look.
+    /// True if an audit is due. `waits` says whether pages were pending at the last look.
     pub fn is_due(&self, now: Instant, waits: bool) -> bool {
         let elapsed = now.saturating_duration_since(self.ended);
         (now < self.trouble_until || waits && elapsed >= EVERY)
-            && self.owed.saturating_sub(elapsed / PART) <= self.took * BURST
+            && self.owed.saturating_sub(elapsed / CPU_DIVISOR) <= self.took * BURST
     }
 
-    /// There is no later look for which to save: what is known to have gone wrong is
-    /// looked at whatever that takes.
+    /// Lifts the limit for the last sample, after which no audit follows.
     pub fn ending(&mut self) {
         self.owed = Duration::ZERO;
     }
 
+    /// Records how long an audit took.
     fn spent(&mut self, begun: Instant, ended: Instant) {
-        let paid = begun.saturating_duration_since(self.ended) / PART;
+        let paid = begun.saturating_duration_since(self.ended) / CPU_DIVISOR;
         (self.ended, self.took) = (ended, ended - begun);
         self.owed = self.owed.saturating_sub(paid) + self.took;
     }
 
-    /// Takes away the live tags of pages that wait no longer and counts them as
-    /// cleaned; returns how many live ones each slot has left.
+    /// Removes the live tags of pages that are no longer pending, and counts these pages
+    /// as cleaned. Returns how many live tags each slot has left.
     ///
     /// # Errors
     ///
-    /// The tags can't be mapped, or the kernel does not run the program that looks at
-    /// the pages.
+    /// The tags can't be mapped, or the kernel does not run the program that checks the
+    /// pages.
     pub fn run(
         &mut self,
         tags: &MapData,
@@ -86,11 +87,11 @@ impl Audit {
         program: BorrowedFd<'_>,
     ) -> io::Result<Vec<u32>> {
         let begun = Instant::now();
-        // Only for now: each page that is mapped counts as this process's memory.
+        // Mapped only for the audit: each mapped page counts as this process's memory.
         let chunks = tags.info().map_or(0, |info| info.max_entries());
         let tags = &Mapped::<u32>::new(tags, chunks as usize * TAGS_PER_CHUNK as usize)?;
         let mut live = vec![0; SLOTS as usize];
-        let mut asking = Asking {
+        let mut batch = Batch {
             tags,
             owners,
             program,
@@ -100,34 +101,34 @@ impl Audit {
             let tag = Tag(tag);
             if tag.is_live() {
                 live[tag.slot() as usize] += 1;
-                asking.look_at(frame, tag, &mut live)?;
+                batch.add(frame, tag, &mut live)?;
             }
             Ok(())
         });
-        let looked = looked.and_then(|()| asking.ask(&mut live));
+        let looked = looked.and_then(|()| batch.check(&mut live));
         self.spent(begun, Instant::now());
         looked.map(|()| live)
     }
 }
 
-/// Live tags whose pages are asked for together.
-struct Asking<'a> {
+/// Live tags whose pages are checked in one call.
+struct Batch<'a> {
     tags: &'a Mapped<u32>,
     owners: &'a Owners,
     program: BorrowedFd<'a>,
     frames: Vec<(usize, Tag)>,
 }
 
-impl Asking<'_> {
-    fn look_at(&mut self, frame: usize, tag: Tag, live: &mut [u32]) -> io::Result<()> {
+impl Batch<'_> {
+    fn add(&mut self, frame: usize, tag: Tag, live: &mut [u32]) -> io::Result<()> {
         self.frames.push((frame, tag));
         match self.frames.len() {
-            FRAMES_ASKED => self.ask(live),
+            FRAMES_ASKED => self.check(live),
             _ => Ok(()),
         }
     }
 
-    fn ask(&mut self, live: &mut [u32]) -> io::Result<()> {
+    fn check(&mut self, live: &mut [u32]) -> io::Result<()> {
         let mut frames = [0; FRAMES_ASKED];
         for (place, (frame, _)) in frames.iter_mut().zip(&self.frames) {
             *place = *frame as u64;
@@ -163,7 +164,7 @@ struct TestRun {
     cpu: u32,
 }
 
-/// A bit for each frame whose page waits.
+/// Returns a bit for each frame whose page is still pending.
 fn waiting(program: BorrowedFd<'_>, frames: &[u64; FRAMES_ASKED]) -> io::Result<u32> {
     let mut attr = TestRun {
         prog_fd: program.as_raw_fd().cast_unsigned(),
@@ -171,7 +172,8 @@ fn waiting(program: BorrowedFd<'_>, frames: &[u64; FRAMES_ASKED]) -> io::Result<
         ctx_in: std::ptr::from_ref(frames) as u64,
         ..TestRun::default()
     };
-    // SAFETY: the attribute is that command's, and the context outlives the call.
+    // SAFETY: the attribute is the struct that the command takes, and the context outlives
+    // the call.
     unsafe { bpf::call(PROG_TEST_RUN, &mut attr)? };
     Ok(attr.retval)
 }
@@ -180,10 +182,10 @@ fn waiting(program: BorrowedFd<'_>, frames: &[u64; FRAMES_ASKED]) -> io::Result<
 mod tests {
     use super::*;
 
-    /// Something is always written that has lost its tag, as on ext4 by stores into
-    /// mappings.
+    /// In each interval, pages are written that have lost their tag. On ext4, stores into
+    /// mappings do that.
     #[test]
-    fn audits_take_no_more_than_their_part_of_a_cpu() {
+    fn audits_stay_within_their_share_of_a_cpu() {
         let start = Instant::now();
         let mut audit = Audit::new(start);
         let took = Duration::from_millis(6);
@@ -196,13 +198,13 @@ mod tests {
                 used += took;
             }
         }
-        let most = Duration::from_secs(1000) / PART + took * (BURST + 2);
+        let most = Duration::from_secs(1000) / CPU_DIVISOR + took * (BURST + 2);
         assert!(used <= most && used > most / 2, "{used:?}");
     }
 
-    /// On an emulated machine the second one was not due for half a minute.
+    /// Regression: on an emulated machine the second audit was not due for half a minute.
     #[test]
-    fn an_audit_that_takes_long_may_follow_another_one() {
+    fn slow_audits_may_follow_one_another() {
         let start = Instant::now();
         let mut audit = Audit::new(start);
         let took = Duration::from_millis(200);
@@ -215,6 +217,9 @@ mod tests {
         let now = start + took * 2 * (BURST + 2);
         assert!(!audit.is_due(now, false));
         audit.ending();
-        assert!(audit.is_due(now, false), "the last sample's");
+        assert!(
+            audit.is_due(now, false),
+            "the last sample ignores the limit"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Batched map calls, which aya does not have.
+//! Batched map calls, which aya does not offer.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use super::bpf;
 /// `BPF_MAP_LOOKUP_AND_DELETE_BATCH` of include/uapi/linux/bpf.h (5.6).
 const BPF_MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
 
-/// `struct { ... } batch` of `union bpf_attr`.
+/// The member `batch` of `union bpf_attr`.
 #[repr(C)]
 #[derive(Default)]
 struct BatchAttr {
@@ -26,12 +26,12 @@ struct BatchAttr {
     flags: u64,
 }
 
-/// Takes everything out of a hash map, `chunk` elements a call.
+/// Removes and returns all elements of a hash map, `chunk` elements in each call.
 ///
 /// # Errors
 ///
-/// The kernel's answer. `ENOSPC` (a bucket with more than `chunk` elements)
-/// is answered here with a larger chunk.
+/// The map call failed. `ENOSPC` means that a bucket has more than `chunk` elements;
+/// the call is then repeated with a larger chunk, up to 65,536.
 pub fn drain<K: Pod + Default, V: Pod + Default>(
     map: &MapData,
     chunk: usize,
@@ -40,27 +40,27 @@ pub fn drain<K: Pod + Default, V: Pod + Default>(
     let mut chunk = chunk;
     let mut keys = vec![K::default(); chunk];
     let mut values = vec![V::default(); chunk];
-    // The kernel keeps its place in four bytes for a hash map.
-    let mut place = 0u32;
+    // For a hash map, the kernel's batch cursor has four bytes.
+    let mut cursor = 0u32;
     let mut started = false;
     loop {
-        let mut next = 0u32;
+        let mut next_cursor = 0u32;
         let mut attr = BatchAttr {
             in_batch: if started {
-                (&raw const place) as u64
+                (&raw const cursor) as u64
             } else {
                 0
             },
-            out_batch: (&raw mut next) as u64,
+            out_batch: (&raw mut next_cursor) as u64,
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
             count: chunk as u32,
             map_fd: map.fd().as_fd().as_raw_fd().cast_unsigned(),
             ..BatchAttr::default()
         };
-        // SAFETY: the attribute points to buffers of `count` keys and values
-        // of the map's own sizes (`K` and `V` are the types it was declared
-        // with), all alive during the call.
+        // SAFETY: the attribute points to buffers for `count` keys and values. `K` and
+        // `V` are the types that the map was declared with, and the buffers live until
+        // the call returns.
         let error = unsafe { bpf::call(BPF_MAP_LOOKUP_AND_DELETE_BATCH, &mut attr) }.err();
         match error.as_ref().and_then(io::Error::raw_os_error) {
             None | Some(libc::ENOENT) => {
@@ -70,7 +70,7 @@ pub fn drain<K: Pod + Default, V: Pod + Default>(
                     return Ok(drained);
                 }
                 started = true;
-                place = next;
+                cursor = next_cursor;
             }
             Some(libc::ENOSPC) if chunk < 1 << 16 => {
                 chunk *= 2;

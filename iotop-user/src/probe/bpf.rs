@@ -1,4 +1,4 @@
-//! bpf(2), for what aya does not have.
+//! The commands of bpf(2) that aya does not offer.
 
 use std::{
     io, mem,
@@ -7,7 +7,7 @@ use std::{
 
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
-/// `union bpf_attr`, member `info`.
+/// The member `info` of `union bpf_attr`.
 #[repr(C)]
 #[derive(Default)]
 struct InfoAttr {
@@ -22,17 +22,19 @@ type ProgInfo = [u64; 27];
 /// `offsetof(struct bpf_prog_info, recursion_misses)`, in words.
 const RECURSION_MISSES: usize = 26;
 
-/// Makes a call; gives what the kernel answers.
+/// Calls bpf(2) and returns its result.
 ///
 /// # Errors
 ///
-/// The kernel's answer.
+/// The kernel refuses the command.
 ///
 /// # Safety
 ///
-/// `attr` is what the command takes, and its pointers are valid for it.
+/// `attr` is the struct that the command takes, and its pointers are valid for that
+/// command.
 pub unsafe fn call<T>(command: libc::c_long, attr: &mut T) -> io::Result<libc::c_long> {
-    // SAFETY: the caller vouches for the attribute; the size is its own.
+    // SAFETY: the caller guarantees that the attribute fits the command; the size that
+    // is passed is the attribute's own.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -47,12 +49,12 @@ pub unsafe fn call<T>(command: libc::c_long, attr: &mut T) -> io::Result<libc::c
     }
 }
 
-/// How often a program was not run because it ran on that CPU already. 0 before 5.12,
-/// which does not tell.
+/// How often the kernel skipped a program because it was already running on that CPU.
+/// Kernels before 5.12 do not report this: the result is 0.
 ///
 /// # Errors
 ///
-/// The kernel's answer.
+/// The kernel refuses the command.
 pub fn recursion_misses(program: &OwnedFd) -> io::Result<u64> {
     let mut info: ProgInfo = [0; 27];
     let mut attr = InfoAttr {
@@ -60,8 +62,8 @@ pub fn recursion_misses(program: &OwnedFd) -> io::Result<u64> {
         info_len: mem::size_of::<ProgInfo>() as u32,
         info: (&raw mut info) as u64,
     };
-    // SAFETY: `info` has as many bytes as are told of, is alive during the call, and asks
-    // with its zeros for no other buffer to be filled.
+    // SAFETY: `info` has the size that the attribute states and lives until the call
+    // returns. Its fields are 0, so the kernel fills no further buffer.
     unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     Ok(info[RECURSION_MISSES])
 }

@@ -1,29 +1,29 @@
-//! What the kernel half gathered between two moments.
+//! What the kernel half counted between two samples.
 
 use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
 use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, TURNS, Totals, tag::Slot};
 
-use super::{PageDeltas, Probe, ProbeError, batch, programs, typed};
+use super::{PageDeltas, Probe, ProbeError, batch, programs, with_map_name};
 
-/// Facts taken out of the kernel in one call.
+/// How many facts one call takes out of the kernel.
 const BATCH: usize = 1024;
 
-/// What the kernel half gathered in one epoch.
+/// What the kernel half counted in one epoch.
 #[derive(Debug)]
 pub struct Epoch {
-    /// Every fact; the slots are those of `owners`.
+    /// All facts. Their slots are those of `owners`.
     pub facts: Vec<(FactKey, Fact)>,
-    /// How long a tick is, in which the facts count lags.
+    /// The length of a tick, the unit in which facts count lags.
     pub tick: Duration,
     /// What the facts add up to.
     pub totals: Totals,
     /// Losses, by [`Lost`].
     pub lost: [u64; Lost::COUNT as usize],
-    /// Events at which the kernel did not run our programs.
+    /// Events for which the kernel did not run our program.
     pub missed: u64,
-    /// Every slot in use, with what its task did.
+    /// Every slot in use, with its owner and what the owner did.
     pub owners: Vec<(Slot, Owner, PageDeltas)>,
 }
 
@@ -42,21 +42,20 @@ fn add(sum: &mut Totals, totals: &Totals) {
 }
 
 impl Probe {
-    /// Ends the current epoch: from the moment this returns, what happens
-    /// belongs to the next one.
+    /// Ends the current epoch. Events after this call returns belong to the next one.
     ///
     /// # Errors
     ///
     /// A map call failed.
     pub fn turn(&mut self) -> Result<Turned, ProbeError> {
-        let ended = self.told.epoch & 1;
-        self.told.epoch = self.told.epoch.wrapping_add(1);
-        self.told.young = u32::from(Instant::now() < self.old_pages_until);
-        typed("CONTROL", self.control.set(0, self.told, 0))?;
+        let ended = self.control_value.epoch & 1;
+        self.control_value.epoch = self.control_value.epoch.wrapping_add(1);
+        self.control_value.young = u32::from(Instant::now() < self.old_pages_until);
+        with_map_name("CONTROL", self.control.set(0, self.control_value, 0))?;
         Ok(Turned(ended))
     }
 
-    /// Takes what the ended epoch gathered, all of it and once.
+    /// Takes everything that the ended epoch counted, and leaves it empty.
     ///
     /// # Errors
     ///
@@ -77,7 +76,7 @@ impl Probe {
                 },
                 source,
             })?;
-        typed("ENTERED", self.entered.set(ended, 0, 0))?;
+        with_map_name("ENTERED", self.entered.set(ended, 0, 0))?;
         let totals = self.take_parts(ended, &mut facts)?;
         let mut lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
@@ -86,7 +85,7 @@ impl Probe {
         self.missed_before = missed;
         let audited = self.audit(&facts, missed_now, now).transpose();
         lost[Lost::Faults as usize] += u64::from(audited.is_err());
-        let owners = self.look_at_owners(&facts, audited.unwrap_or_default(), now)?;
+        let owners = self.update_owners(&facts, audited.unwrap_or_default(), now)?;
         self.attach_late(now)?;
         Ok(Epoch {
             facts,
@@ -98,8 +97,8 @@ impl Probe {
         })
     }
 
-    /// Takes each CPU's part: returns the totals, and adds the facts that have not
-    /// entered the table.
+    /// Takes the parts of all CPUs. Returns the totals, and adds to `facts` those that have
+    /// not been entered in the table yet.
     fn take_parts(
         &mut self,
         ended: u32,
@@ -118,24 +117,24 @@ impl Probe {
         Ok(totals)
     }
 
-    /// All CPUs' parts at an index, which begin anew.
+    /// Takes the parts of all CPUs at an index, and resets them.
     fn take_part(&mut self, index: u32) -> Result<PerCpuValues<EpochPart>, ProbeError> {
         let map = "EPOCHS";
-        let parts = typed(map, self.parts.get(&index, 0))?;
+        let parts = with_map_name(map, self.parts.get(&index, 0))?;
         let empty = PerCpuValues::try_from(vec![EpochPart::default(); parts.len()]);
         let empty = empty.map_err(|source| ProbeError::Call {
             call: "counting CPUs",
             map,
             source,
         })?;
-        typed(map, self.parts.set(index, empty, 0))?;
+        with_map_name(map, self.parts.set(index, empty, 0))?;
         Ok(parts)
     }
 
     fn lost_since(&mut self) -> Result<[u64; Lost::COUNT as usize], ProbeError> {
         let mut since = [0; Lost::COUNT as usize];
         for (n, (since, before)) in since.iter_mut().zip(&mut self.lost_before).enumerate() {
-            let total = typed("LOST", self.lost.get(&(n as u32), 0))?
+            let total = with_map_name("LOST", self.lost.get(&(n as u32), 0))?
                 .iter()
                 .sum::<u64>();
             *since = total.saturating_sub(*before);

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the kernel half.
+//! The errors of loading, attaching and reading the kernel half.
 
 use std::{error::Error, io, iter};
 
@@ -10,8 +10,8 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 pub enum ProbeError {
     /// The object file is not what we expect.
     #[error(
-        "{object} is not a kernel half of this iotop-trace: {reason}. \
-         Use the built-in one, or build one with `cargo xtask build-ebpf`"
+        "{object} is not a kernel half of this iotop-trace: {reason}; use the built-in one, \
+         or build one with `cargo xtask build-ebpf`"
     )]
     Object {
         /// Its path, or "the built-in object".
@@ -19,24 +19,24 @@ pub enum ProbeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The kernel refused the object as a whole; most often a map.
-    #[error("the kernel did not take the maps of the kernel half: {0}{hint}", hint = memory_hint(.0))]
+    /// The kernel refused the object as a whole, most often because of a map.
+    #[error("the kernel refused the maps of the kernel half: {0}{hint}", hint = memory_hint(.0))]
     Load(#[source] EbpfError),
     /// aya can't read the kernel's BTF.
-    #[error("the kernel's BTF: {0}")]
+    #[error("the kernel's BTF can't be read: {0}")]
     Btf(#[source] aya::BtfError),
     /// The kernel refused a program.
-    #[error("the kernel did not take the program {program} ({on}): {source}")]
+    #[error("the kernel refused the program {program} ({on}): {source}")]
     Program {
         /// The program's name.
         program: &'static str,
-        /// What it hangs on.
+        /// What it attaches to.
         on: On,
         /// The kernel's answer, with the verifier's log.
         source: ProgramError,
     },
     /// A map call failed.
-    #[error("map {map}: {source}")]
+    #[error("map {map} can't be used: {source}")]
     Map {
         /// The map's name.
         map: &'static str,
@@ -44,13 +44,13 @@ pub enum ProbeError {
         source: MapError,
     },
     /// The iterator over tasks does not run.
-    #[error("the kernel did not pass over its tasks (iter/task): {source}")]
+    #[error("the kernel did not run the pass over all tasks (iter/task): {source}")]
     Pass {
         /// The kernel's answer.
         source: io::Error,
     },
     /// A system call of our own failed.
-    #[error("{call} on map {map}: {source}")]
+    #[error("{call} on map {map} failed: {source}")]
     Call {
         /// The call.
         call: &'static str,
@@ -62,8 +62,8 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
-    /// Whether the kernel has not the tracepoint of a file system: it may be a module
-    /// that is not loaded.
+    /// True if the kernel lacks a file system's tracepoint. The file system may be a
+    /// module that is not loaded.
     pub(super) fn is_no_such_tracepoint(&self, on: On) -> bool {
         let ProbeError::Program { source, .. } = self else {
             return false;
@@ -78,22 +78,22 @@ impl ProbeError {
 fn memory_hint(error: &EbpfError) -> &'static str {
     match errno(error) {
         Some(libc::ENOMEM) => {
-            "; there is too little memory for the page tags (`iotop-trace doctor` says how much \
-             they take)"
+            "; there is too little memory for the page tags (`iotop-trace doctor` shows how much \
+             they need)"
         }
-        Some(libc::EPERM) => "; run it with sudo, or give it CAP_BPF and CAP_PERFMON",
+        Some(libc::EPERM) => "; run iotop-trace with sudo, or give it CAP_BPF and CAP_PERFMON",
         _ => "",
     }
 }
 
-/// The kernel's answer among an error's causes.
+/// The errno among an error's causes.
 fn errno(error: &EbpfError) -> Option<i32> {
     let first: &dyn Error = error;
     let mut causes = iter::successors(Some(first), |error| (*error).source());
     causes.find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
 }
 
-/// Tells an object that can't be read from one that the kernel refuses.
+/// Distinguishes an object that can't be read from one that the kernel refuses.
 pub(super) fn load(object: &str, source: EbpfError) -> ProbeError {
     match source {
         EbpfError::ParseError(_) | EbpfError::FileError { .. } | EbpfError::RelocationError(_) => {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_answer_is_found_among_the_causes() {
+    fn the_errno_is_found_among_the_causes() {
         for (errno, word) in [(libc::ENOMEM, "too little memory"), (libc::EPERM, "sudo")] {
             let error = EbpfError::MapError(MapError::CreateError {
                 name: "TAGS".to_owned(),

@@ -1,30 +1,30 @@
-//! The runs of writeback workers.
+//! The runs of flushers.
 
 use iotop_common::FlushRun;
 
-use super::{Probe, ProbeError, not_mapped, plain::plain, typed};
+use super::{Probe, ProbeError, not_mapped, plain::plain, with_map_name};
 
 impl Probe {
-    /// The runs that are under way, and those that have ended since the last
-    /// call; some may be both.
+    /// Returns the runs that are under way, and the runs that have ended since the last
+    /// call. A run that ends during the call may be in both lists.
     ///
     /// # Errors
     ///
     /// A map call failed.
     pub fn flush_runs(&mut self) -> Result<(Vec<FlushRun>, Vec<FlushRun>), ProbeError> {
         let mut running = Vec::new();
-        let mut left_over = Vec::new();
+        let mut stale = Vec::new();
         for item in self.runs.iter() {
-            let (slot, run) = typed("RUNS", item)?;
+            let (slot, run) = with_map_name("RUNS", item)?;
             self.owners.reach(slot).map_err(not_mapped)?;
-            let tenant = self.owners.get(slot);
-            // A worker whose slot was taken back runs under another one now.
-            match tenant.is_some_and(|owner| owner.start_boottime == run.worker_start) {
+            let owner = self.owners.get(slot);
+            // A flusher that lost its slot has another one now, and this entry is stale.
+            match owner.is_some_and(|owner| owner.start_boottime == run.worker_start) {
                 true => running.push(run),
-                false => left_over.push(slot),
+                false => stale.push(slot),
             }
         }
-        for slot in left_over {
+        for slot in stale {
             let _ = self.runs.remove(&slot);
         }
         let mut ended = Vec::new();
@@ -35,7 +35,8 @@ impl Probe {
     }
 }
 
-/// A run that has ended; of most only what comes before the asker is handed over.
+/// Reads a run that has ended. The record of a run that no task asked for stops before
+/// the asker.
 fn run(bytes: &[u8]) -> Option<FlushRun> {
     let mut whole = [0; size_of::<FlushRun>()];
     let known = bytes.len().min(whole.len());
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_nobody_asked_for_has_no_asker() {
+    fn a_record_that_stops_before_the_asker_is_a_run_without_one() {
         let bytes = [1; FlushRun::WITHOUT_ASKER];
         let run = run(&bytes).expect("a run");
         assert_eq!((run.asker.generation, run.worker_tid), (0, 0x0101_0101));

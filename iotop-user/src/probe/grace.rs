@@ -1,4 +1,4 @@
-//! Waiting until no eBPF program still works for the previous epoch.
+//! Waits until no eBPF program still counts for the epoch that has ended.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
 
-/// `struct { ... }` of `BPF_MAP_CREATE`, the beginning of it.
+/// The first fields of the struct that `BPF_MAP_CREATE` takes.
 #[repr(C)]
 #[derive(Default)]
 struct CreateAttr {
@@ -25,7 +25,7 @@ struct CreateAttr {
     inner_map_fd: u32,
 }
 
-/// `struct { ... }` of `BPF_MAP_UPDATE_ELEM`.
+/// The struct that `BPF_MAP_UPDATE_ELEM` takes.
 #[repr(C)]
 #[derive(Default)]
 struct UpdateAttr {
@@ -36,10 +36,10 @@ struct UpdateAttr {
     flags: u64,
 }
 
-/// A map of maps that no program uses: whoever updates one returns when every
-/// program that was running has ended (`maybe_wait_bpf_programs` of
-/// kernel/bpf/syscall.c, 4.20). membarrier(2) does not wait on a single CPU, where
-/// a task may be preempted inside of a program all the same.
+/// A map of maps that no program uses. An update of a map of maps returns only after
+/// every program that was running has ended (`maybe_wait_bpf_programs` of
+/// kernel/bpf/syscall.c, 4.20). membarrier(2) would not do: it does not wait on a
+/// machine with a single CPU, where a task may also be preempted inside a program.
 pub struct Grace {
     outer: OwnedFd,
     inner: OwnedFd,
@@ -48,7 +48,7 @@ pub struct Grace {
 impl Grace {
     /// # Errors
     ///
-    /// The kernel does not make the maps.
+    /// The kernel refuses to create the maps.
     pub fn new() -> io::Result<Grace> {
         let inner = create(BPF_MAP_TYPE_ARRAY, 0)?;
         let outer = create(
@@ -71,13 +71,13 @@ impl Grace {
             value: (&raw const value) as u64,
             ..UpdateAttr::default()
         };
-        // SAFETY: a key and a value of four bytes, as the map has them, alive
-        // during the call.
+        // SAFETY: the attribute points to a key and a value of four bytes, as the map
+        // expects; both live until the call returns.
         unsafe { bpf::call(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
     }
 }
 
-/// A map of one element of four bytes.
+/// Creates a map with one element of four bytes.
 fn create(map_type: u32, inner_map_fd: u32) -> io::Result<OwnedFd> {
     let mut attr = CreateAttr {
         map_type,
@@ -87,8 +87,8 @@ fn create(map_type: u32, inner_map_fd: u32) -> io::Result<OwnedFd> {
         inner_map_fd,
         ..CreateAttr::default()
     };
-    // SAFETY: plain numbers.
+    // SAFETY: the attribute holds numbers only, no pointers.
     let fd = unsafe { bpf::call(BPF_MAP_CREATE, &mut attr) }?;
-    // SAFETY: a new descriptor that nobody else owns.
+    // SAFETY: the kernel has just returned this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

@@ -1,5 +1,5 @@
-//! Array maps that are mapped into our memory (`BPF_F_MMAPABLE`, 5.5): read
-//! without a system call.
+//! Array maps that are mapped into our memory (`BPF_F_MMAPABLE`, 5.5) and read without a
+//! system call.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 use aya::{Pod, maps::MapData};
 
-/// A view of an array map. The kernel half writes to it at any time.
+/// A view of an array map. The kernel half may write to it at any time.
 pub struct Mapped<T> {
     start: NonNull<T>,
     length: usize,
@@ -24,11 +24,11 @@ impl<T: Pod> Mapped<T> {
     ///
     /// # Errors
     ///
-    /// The kernel's answer to mmap(2).
+    /// mmap(2) failed.
     pub fn new(map: &MapData, length: usize) -> io::Result<Mapped<T>> {
         const { assert!(size_of::<T>().is_multiple_of(8) || size_of::<T>() == 4) };
         let bytes = length * size_of::<T>();
-        // SAFETY: a new mapping of a map's fd at an address the kernel chooses.
+        // SAFETY: a new mapping of the map's descriptor, at an address that the kernel chooses.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -50,12 +50,11 @@ impl<T: Pod> Mapped<T> {
         }
     }
 
-    /// A copy of one element. Its words are each whole, but may be of
-    /// different moments.
+    /// A copy of one element. Each word is consistent, but the words may be from different
+    /// moments.
     pub fn get(&self, index: usize) -> Option<T> {
-        // SAFETY: the index is within the mapping, every bit pattern is a
-        // value of a `Pod`, and volatile tells the compiler that the kernel
-        // writes too.
+        // SAFETY: the index is within the mapping, every bit pattern is a valid `Pod`, and
+        // the volatile read tells the compiler that the kernel writes too.
         (index < self.length).then(|| unsafe { self.start.as_ptr().add(index).read_volatile() })
     }
 
@@ -86,7 +85,7 @@ impl<T: Pod> Mapped<T> {
         );
         if index < self.length {
             // SAFETY: the index is within the mapping and the aligned word within the
-            // element; the kernel half adds to it by atomic additions alone.
+            // element. The kernel half changes it by atomic additions only.
             let counter = unsafe {
                 let element = self.start.as_ptr().add(index);
                 AtomicU64::from_ptr(element.byte_add(offset).cast())
@@ -98,32 +97,32 @@ impl<T: Pod> Mapped<T> {
 
 impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`, which nobody uses any more.
+        // SAFETY: the mapping was made in `new`, and nothing uses it after the drop.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }
 
 impl Mapped<u32> {
-    /// Writes `new` in the place of `old`; what the kernel half has written there
-    /// since stays. Whether it was `old` still.
+    /// Replaces `old` by `new`, unless the kernel half has written another value
+    /// meanwhile. True if it was replaced.
     pub fn replace(&self, index: usize, old: u32, new: u32) -> bool {
         if index >= self.length {
             return false;
         }
-        // SAFETY: the index is within the mapping, whose words are aligned and, on
-        // our side, accessed by atomic or volatile accesses alone.
+        // SAFETY: the index is within the mapping. Its words are aligned, and our side
+        // uses only atomic or volatile accesses.
         let word = unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(index)) };
         word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// The elements that are not 0, with their places. Most are: it looks at two at
-    /// once.
+    /// The elements that are not 0, with their indices. Most elements are 0, so two are
+    /// read at a time.
     pub fn nonzero(&self) -> impl Iterator<Item = (usize, u32)> {
         let pairs = self.start.as_ptr().cast::<u64>();
         (0..self.length / 2)
-            // SAFETY: the pair is within the mapping, which begins with a page; volatile
-            // tells the compiler that the kernel writes too.
+            // SAFETY: the pair is within the mapping, which starts at a page boundary; the
+            // volatile read tells the compiler that the kernel writes too.
             .filter(move |pair| unsafe { pairs.add(*pair).read_volatile() } != 0)
             .flat_map(|pair| [2 * pair, 2 * pair + 1])
             .filter_map(|index| Some((index, self.get(index)?)))

@@ -1,4 +1,4 @@
-//! The kernel half as seen from here: load it, attach it, read its maps.
+//! The user half's access to the kernel half: loads it, attaches it and reads its maps.
 
 mod audit;
 mod batch;
@@ -46,27 +46,26 @@ use slots::{Slots, Step};
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
 
-/// Pages that are dirty when the trace begins are written by the kernel within twice
-/// the age at which it writes dirty pages, and this time at least.
+/// For at least this long, pages may still be dirty from before the trace. The kernel
+/// writes them within twice `vm.dirty_expire_centisecs`, which counts if it is longer.
 const OLD_PAGES_AT_LEAST: Duration = Duration::from_secs(60);
-/// How often a file system is looked for whose module was not loaded.
+/// How often to look for a file system whose module was not loaded.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What is known of the running kernel and this machine when the kernel half is
-/// loaded.
+/// What the kernel half needs to know about the running kernel and this machine.
 pub struct Kernel {
-    /// Where the kernel keeps what the kernel half reads.
+    /// The offsets and constants of the kernel's structs.
     pub layout: Layout,
-    /// The programs that it runs.
+    /// The programs for this kernel.
     pub hooks: Vec<Hook>,
-    /// The names of its reasons for a flush.
+    /// The names of the reasons for a flush (`enum wb_reason`).
     pub reasons: Reasons,
-    /// How long a tick of the tags' clock is.
+    /// The length of a tick of the tags' clock.
     pub tick: Duration,
-    /// The age at which it writes dirty pages.
+    /// The age at which the kernel writes dirty pages (`vm.dirty_expire_centisecs`).
     pub dirty_expire: Duration,
-    /// File systems whose large folios are written block by block, with the programs
-    /// that tell the blocks.
+    /// File systems whose large folios are written block by block, each with the programs
+    /// that report which pages of a folio a task writes.
     pub written_by_block: Vec<(u32, &'static [&'static str])>,
 }
 
@@ -75,7 +74,7 @@ pub struct Probe {
     ebpf: Ebpf,
     control: Array<MapData, Control>,
     facts: [MapData; 2],
-    /// How many facts each has.
+    /// How many facts each table of `facts` has.
     entered: Array<MapData, u64>,
     parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
@@ -91,30 +90,32 @@ pub struct Probe {
     tags: MapData,
     slots: Slots,
     grace: Grace,
-    told: Control,
+    /// The value that was last written to `control`.
+    control_value: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
     layout: Layout,
     programs: Vec<Attached>,
     refused: Vec<Refused>,
-    /// Programs for file systems that are not there, and when they are looked for.
+    /// Programs whose file system is not loaded, and when to look for it again.
     late: (Vec<Hook>, Instant),
     written_by_block: Vec<(u32, &'static [&'static str])>,
     audit: Audit,
-    /// Until then pages may be dirty that became so before the trace.
+    /// Until then, pages may still be dirty from before the trace.
     old_pages_until: Instant,
     tick: Duration,
     reasons: Reasons,
 }
 
 impl Probe {
-    /// Loads and attaches the kernel half. `object` is a file's content and
-    /// its name for messages. Flushes and the paths of files are told if `flushes`.
+    /// Loads and attaches the kernel half. `object` is the content of an object file,
+    /// and `name` its name in messages. If `flushes` is true, the kernel half reports
+    /// flushes and the paths of files too.
     ///
     /// # Errors
     ///
-    /// The object is foreign or damaged, or the kernel refuses it; nothing
-    /// stays attached.
+    /// The object is not ours or is damaged, or the kernel refuses it. Nothing stays
+    /// attached.
     pub fn attach(
         object: &[u8],
         name: &str,
@@ -134,7 +135,7 @@ impl Probe {
         let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
         let mut ebpf = EbpfLoader::new()
             .btf(None)
-            // With the verifier's walk itself a message is thousands of lines.
+            // The verifier's full log would make an error message thousands of lines long.
             .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("LAYOUT", &layout, true)
             .map_max_entries("TAGS", chunks)
@@ -171,7 +172,7 @@ impl Probe {
                 map: "of maps",
                 source,
             })?,
-            told: Control {
+            control_value: Control {
                 flushes: u32::from(flushes),
                 young: 1,
                 ..Control::default()
@@ -190,26 +191,29 @@ impl Probe {
             ebpf,
         };
         probe.fill_free_list()?;
-        // Before the first event: a task that writes on is not asked for its file again.
-        typed("CONTROL", probe.control.set(0, probe.told, 0))?;
+        // This must precede the first event: a task that keeps writing to a file reports
+        // the file's path only at its first write.
+        with_map_name("CONTROL", probe.control.set(0, probe.control_value, 0))?;
         let programs::Attaching {
             attached,
             refused,
             waiting,
         } = programs::attach(&mut probe.ebpf, &hooks, &btf, name)?;
         probe.late = (waiting, now + LATE);
-        // One of two would leave word of what was not held back.
+        // If one is missing, held back bios are not looked for: the program at a function's
+        // entry records every bio, and the one at its exit removes those that io.max did not
+        // hold back.
         let on_function = |attached: &Attached| attached.hook.on.is_function();
         let refused_one = refused.iter().any(|refused| refused.hook.on.is_function());
         let looks = !refused_one && attached.iter().any(on_function);
-        probe.told.held_back = u32::from(looks);
+        probe.control_value.held_back = u32::from(looks);
         (probe.programs, probe.refused) = (attached, refused);
-        probe.told.whole_folios = probe.whole_folios();
-        typed("CONTROL", probe.control.set(0, probe.told, 0))?;
+        probe.control_value.whole_folios = probe.whole_folios();
+        with_map_name("CONTROL", probe.control.set(0, probe.control_value, 0))?;
         Ok(probe)
     }
 
-    /// Says which devices lie below another one.
+    /// Tells the kernel half which devices lie below another one (device-mapper, md).
     ///
     /// # Errors
     ///
@@ -219,17 +223,17 @@ impl Probe {
         let known: HashSet<u32> = self.lower_devices.keys().filter_map(Result::ok).collect();
         let devices: HashSet<u32> = devices.iter().copied().collect();
         for gone in known.difference(&devices) {
-            typed(map, self.lower_devices.remove(gone))?;
+            with_map_name(map, self.lower_devices.remove(gone))?;
         }
         for new in devices.difference(&known) {
-            typed(map, self.lower_devices.insert(new, 1, 0))?;
+            with_map_name(map, self.lower_devices.insert(new, 1, 0))?;
         }
-        self.told.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
-        typed("CONTROL", self.control.set(0, self.told, 0))
+        self.control_value.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        with_map_name("CONTROL", self.control.set(0, self.control_value, 0))
     }
 
-    /// Hands over the files that were seen for the first time since the last call, each
-    /// with its names as they lie in an [`iotop_common::FileName`].
+    /// Calls `take` for every file that was reported since the last call, with its names
+    /// laid out as in [`iotop_common::FileName`].
     pub fn new_files(&mut self, mut take: impl FnMut(&FileHead, &[u8])) {
         while let Some(item) = self.files.next() {
             if let Some(head) = plain(&item) {
@@ -243,7 +247,7 @@ impl Probe {
         &self.reasons
     }
 
-    /// The programs and what they are attached to.
+    /// The programs that are attached.
     pub fn attached(&self) -> &[Attached] {
         &self.programs
     }
@@ -253,20 +257,20 @@ impl Probe {
         &self.layout
     }
 
-    /// The programs that the kernel did not take.
+    /// The programs that the kernel refused.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 
     fn fill_free_list(&mut self) -> Result<(), ProbeError> {
-        // The last one pushed is handed out first.
+        // `FREE` is a stack: the slot that is pushed last is handed out first.
         for slot in (SLOT_FIRST..SLOTS).rev() {
-            typed("FREE", self.free.push(slot, 0))?;
+            with_map_name("FREE", self.free.push(slot, 0))?;
         }
         Ok(())
     }
 
-    fn look_at_owners(
+    fn update_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
         live: Option<Vec<u32>>,
@@ -282,7 +286,7 @@ impl Probe {
             match step {
                 Step::Keep => {}
                 Step::Retire => retire(&self.owners, &mut self.slot_of, slot, &owner)?,
-                Step::Free => typed("FREE", self.free.push(slot, 0))?,
+                Step::Free => with_map_name("FREE", self.free.push(slot, 0))?,
             }
             owners.push((slot, owner, deltas));
         }
@@ -292,13 +296,13 @@ impl Probe {
         Ok(owners)
     }
 
-    /// The next look is the last one, so that nothing may be left for later.
+    /// Announces the last sample: an audit that is due then runs whatever it costs.
     pub fn ending(&mut self) {
         self.audit.ending();
     }
 
-    /// Holds the tags against their pages, where that is due; how many live ones each
-    /// slot has.
+    /// Checks the tags against their pages, if an audit is due. Returns how many live tags
+    /// each slot has.
     fn audit(
         &mut self,
         facts: &[(FactKey, Fact)],
@@ -317,8 +321,8 @@ impl Probe {
         Some(self.audit.run(&self.tags, &self.owners, program))
     }
 
-    /// The file systems of which a program is missing that tells which pages of a large
-    /// folio a task writes.
+    /// The file systems that lack a program which reports the pages of a large folio that
+    /// a task writes: bits of [`Control::whole_folios`].
     pub fn whole_folios(&self) -> u32 {
         let runs = |name: &&str| self.programs.iter().any(|one| one.hook.program == *name);
         self.written_by_block
@@ -327,7 +331,7 @@ impl Probe {
             .fold(0, |bits, (bit, _)| bits | bit)
     }
 
-    /// Attaches the programs of file systems whose module was loaded since.
+    /// Attaches the programs of file systems whose module was loaded meanwhile.
     fn attach_late(&mut self, now: Instant) -> Result<(), ProbeError> {
         if self.late.0.is_empty() || now < self.late.1 {
             return Ok(());
@@ -337,7 +341,7 @@ impl Probe {
         programs::attach_loaded(&mut self.ebpf, hooks, "the object", &mut done)?;
         self.programs.append(&mut done.attached);
         self.refused.append(&mut done.refused);
-        self.told.whole_folios = self.whole_folios();
+        self.control_value.whole_folios = self.whole_folios();
         self.late = (done.waiting, now + LATE);
         Ok(())
     }
@@ -351,7 +355,7 @@ fn not_mapped(source: io::Error) -> ProbeError {
     }
 }
 
-/// Makes sure that nobody is given this slot any more.
+/// Retires a slot: its task does not find it any more.
 fn retire(
     owners: &Owners,
     slot_of: &mut BpfHashMap<MapData, u32, u32>,
@@ -360,7 +364,7 @@ fn retire(
 ) -> Result<(), ProbeError> {
     owners.set_word(slot, offset_of!(Owner, retired), 1);
     match slot_of.get(&owner.tid, 0) {
-        Ok(known) if known == slot => gone_is_fine(slot_of.remove(&owner.tid)),
+        Ok(known) if known == slot => ignore_missing(slot_of.remove(&owner.tid)),
         Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
         Err(source) => Err(source),
     }
@@ -370,14 +374,15 @@ fn retire(
     })
 }
 
-fn gone_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+fn ignore_missing(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         other => other,
     }
 }
 
-fn typed<T>(map: &'static str, result: Result<T, MapError>) -> Result<T, ProbeError> {
+/// Adds the map's name to an error.
+fn with_map_name<T>(map: &'static str, result: Result<T, MapError>) -> Result<T, ProbeError> {
     result.map_err(|source| ProbeError::Map { map, source })
 }
 
@@ -388,27 +393,27 @@ fn any_map(ebpf: &mut Ebpf, object: &str, map: &'static str) -> Result<Map, Prob
     })
 }
 
-/// A map of a kind.
+/// Takes a map out of the object, as the type `T`.
 fn map<T>(ebpf: &mut Ebpf, object: &str, name: &'static str) -> Result<T, ProbeError>
 where
     T: TryFrom<Map, Error = MapError>,
 {
-    typed(name, T::try_from(any_map(ebpf, object, name)?))
+    with_map_name(name, T::try_from(any_map(ebpf, object, name)?))
 }
 
-/// The map itself, whatever its kind.
+/// Takes an array or a hash map out of the object, as raw map data.
 fn take(ebpf: &mut Ebpf, object: &str, name: &'static str) -> Result<MapData, ProbeError> {
     match any_map(ebpf, object, name)? {
         Map::Array(map) | Map::HashMap(map) => Ok(map),
         _ => Err(ProbeError::Object {
             object: object.to_owned(),
-            reason: format!("its map {name} is of another kind"),
+            reason: format!("its map {name} has the wrong type"),
         }),
     }
 }
 
-/// A debug object (`cargo xtask build-ebpf --log`) writes to our standard
-/// error; every other one has no log.
+/// Prints the messages of a debug object (`cargo xtask build-ebpf --log`) to standard
+/// error. Other objects have no log, so an error is ignored.
 fn init_log(ebpf: &mut Ebpf) {
     let _ = aya_log::EbpfLogger::init(ebpf);
 }

@@ -1,5 +1,5 @@
-//! The owners' table, mapped as far as slots were ever handed out: each page that is
-//! mapped counts as this process's memory, used or not.
+//! The table of owners, mapped into our memory. Only slots that were handed out are
+//! mapped, because each mapped page counts as this process's memory, used or not.
 
 use std::{io, mem::offset_of};
 
@@ -11,10 +11,10 @@ use iotop_common::{
 
 use super::mapped::Mapped;
 
-/// Slots that are mapped at first.
-const FIRST: usize = 1024;
+/// How many slots are mapped at the start.
+const INITIAL: usize = 1024;
 
-/// `OWNERS`.
+/// The map `OWNERS`, and our mapping of its first slots.
 pub struct Owners {
     map: MapData,
     mapped: Mapped<Owner>,
@@ -27,12 +27,12 @@ impl Owners {
     ///
     /// mmap failed.
     pub fn new(map: MapData) -> io::Result<Owners> {
-        let mapped = Mapped::new(&map, FIRST)?;
+        let mapped = Mapped::new(&map, INITIAL)?;
         Ok(Owners { map, mapped })
     }
 
-    /// Maps at least the slots up to this one, and all that were handed out: that
-    /// happens in their order, so the first that was not ends them.
+    /// Maps at least the slots up to this one, and all slots that were handed out. Slots
+    /// are handed out in order: if the last mapped one was not, none above it was.
     ///
     /// # Errors
     ///
@@ -49,18 +49,19 @@ impl Owners {
         }
     }
 
-    /// An owner, as far as its slot is mapped.
+    /// A copy of the owner in this slot. `None` if the slot is not mapped.
     pub fn get(&self, slot: Slot) -> Option<Owner> {
         self.mapped.get(slot as usize)
     }
 
-    /// Counts a page of an owner that waits no longer without having been submitted.
+    /// Counts one page of an owner as cleaned: it is no longer pending, and was not
+    /// submitted.
     pub fn cleaned(&self, slot: Slot) {
         let counter = offset_of!(Owner, cleaned_pages);
         self.mapped.add(slot as usize, counter, 1);
     }
 
-    /// Writes a word of an owner.
+    /// Writes one word of an owner, at a byte offset from its start.
     pub fn set_word(&self, slot: Slot, offset: usize, value: u32) {
         self.mapped.set_word(slot as usize, offset, value);
     }

@@ -1,13 +1,12 @@
-//! Records of the kernel half, as bytes.
+//! Reads the kernel half's records from bytes.
 
 use aya::Pod;
 
-/// Reads a record; `None` where there are not enough bytes.
+/// Reads a record. `None` if there are too few bytes.
 pub(super) fn plain<T: Pod>(bytes: &[u8]) -> Option<T> {
     if bytes.len() < size_of::<T>() {
         return None;
     }
-    // SAFETY: there are enough bytes, and every bit pattern is a value of a
-    // `Pod`.
+    // SAFETY: there are enough bytes, and every bit pattern is a valid `Pod`.
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }

@@ -10,36 +10,36 @@ use aya::{
 use super::{ProbeError, bpf};
 use crate::host::kernel::hooks::{Hook, On};
 
-/// The program that passes over all tasks.
+/// The program that walks all tasks.
 pub(super) const TASK_COUNTERS: &str = "task_counters";
-/// The program that tells which pages wait.
+/// The program that reports which tagged pages are still pending.
 pub(super) const PAGES_WAITING: &str = "pages_waiting";
 
 /// A program that is attached.
 #[derive(Debug)]
 pub struct Attached {
-    /// Which one.
+    /// The program, and what it attaches to.
     pub hook: Hook,
-    /// Instructions the verifier looked at.
+    /// How many instructions the verifier processed.
     pub verified_instructions: Option<u32>,
     fd: OwnedFd,
 }
 
-/// A program that the kernel did not take, and that the others can do without.
+/// A program that the kernel refused. The others work without it.
 #[derive(Debug)]
 pub struct Refused {
-    /// Which one.
+    /// The program, and what it attaches to.
     pub hook: Hook,
-    /// The kernel's answer.
+    /// Why the kernel refused it.
     pub error: ProbeError,
 }
 
-/// What became of the programs.
+/// The result of attaching the programs.
 #[derive(Debug, Default)]
 pub(super) struct Attaching {
     pub attached: Vec<Attached>,
     pub refused: Vec<Refused>,
-    /// Their file system is not there; it may be a module that is loaded later.
+    /// Programs whose file system is not loaded. It may be a module that is loaded later.
     pub waiting: Vec<Hook>,
 }
 
@@ -54,14 +54,14 @@ pub(super) fn attach(
     for hook in hooks {
         match load(ebpf, object, hook, btf) {
             Ok(()) => loaded.push(*hook),
-            Err(error) => give_up(hook, error, &mut done.refused)?,
+            Err(error) => refuse(hook, error, &mut done.refused)?,
         }
     }
     attach_loaded(ebpf, loaded, object, &mut done)?;
     Ok(done)
 }
 
-/// Attaches programs that are loaded.
+/// Attaches programs that are loaded already.
 pub(super) fn attach_loaded(
     ebpf: &mut Ebpf,
     hooks: Vec<Hook>,
@@ -72,14 +72,14 @@ pub(super) fn attach_loaded(
         match attach_one(ebpf, object, &hook) {
             Ok(attached) => done.attached.push(attached),
             Err(error) if error.is_no_such_tracepoint(hook.on) => done.waiting.push(hook),
-            Err(error) => give_up(&hook, error, &mut done.refused)?,
+            Err(error) => refuse(&hook, error, &mut done.refused)?,
         }
     }
     Ok(())
 }
 
-/// Only those may be refused that the others work without.
-fn give_up(hook: &Hook, error: ProbeError, refused: &mut Vec<Refused>) -> Result<(), ProbeError> {
+/// Records the refusal of an optional program. For any other program it is an error.
+fn refuse(hook: &Hook, error: ProbeError, refused: &mut Vec<Refused>) -> Result<(), ProbeError> {
     if !hook.on.is_optional() {
         return Err(error);
     }
@@ -94,9 +94,9 @@ fn load(ebpf: &mut Ebpf, object: &str, hook: &Hook, btf: &Btf) -> Result<(), Pro
         (Found::Exit(found), On::Exit(name)) => found.load(name, btf),
         (Found::Iter(found), On::TaskIterator) => found.load("task", btf),
         (Found::Raw(found), On::FileSystem(_) | On::Asked) => found.load(),
-        _ => return Err(of_another_kind(object, hook)),
+        _ => return Err(wrong_type(object, hook)),
     }
-    .map_err(|source| not_taken(hook, source))
+    .map_err(|source| program_error(hook, source))
 }
 
 fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, ProbeError> {
@@ -116,12 +116,12 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
             _ => Ok(()),
         }
         .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
-        // Each pass attaches it again.
+        // Each pass attaches the iterator again.
         Found::Iter(found) => found
             .info()
             .and_then(|info| Ok((info, found.fd()?.as_fd().try_clone_to_owned()?))),
     }
-    .map_err(|source| not_taken(hook, source))?;
+    .map_err(|source| program_error(hook, source))?;
     Ok(Attached {
         hook: *hook,
         verified_instructions: info.verified_instruction_count(),
@@ -129,7 +129,7 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
     })
 }
 
-fn not_taken(hook: &Hook, source: ProgramError) -> ProbeError {
+fn program_error(hook: &Hook, source: ProgramError) -> ProbeError {
     ProbeError::Program {
         program: hook.program,
         on: hook.on,
@@ -152,7 +152,7 @@ fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, 
         Some(aya::programs::Program::FExit(found)) => Ok(Found::Exit(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
         Some(aya::programs::Program::RawTracePoint(found)) => Ok(Found::Raw(found)),
-        Some(_) => Err(of_another_kind(object, hook)),
+        Some(_) => Err(wrong_type(object, hook)),
         None => Err(ProbeError::Object {
             object: object.to_owned(),
             reason: format!("it has no program {}", hook.program),
@@ -160,26 +160,26 @@ fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, 
     }
 }
 
-fn of_another_kind(object: &str, hook: &Hook) -> ProbeError {
+fn wrong_type(object: &str, hook: &Hook) -> ProbeError {
     ProbeError::Object {
         object: object.to_owned(),
-        reason: format!("its program {} is of another kind", hook.program),
+        reason: format!("its program {} has the wrong type", hook.program),
     }
 }
 
-/// The program that answers when it is asked.
+/// The descriptor of a program that is run on demand.
 pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<BorrowedFd<'a>> {
     let attached = programs.iter().find(|one| one.hook.program == name)?;
     Some(attached.fd.as_fd())
 }
 
-/// How often the kernel did not run a program because it was running on that
-/// CPU already (`recursion_misses` of `struct bpf_prog_info`, 5.12).
+/// How many events were missed because the kernel does not run a program while it is
+/// already running on that CPU (`recursion_misses` of `struct bpf_prog_info`, 5.12).
 pub(super) fn missed(programs: &[Attached]) -> u64 {
     programs
         .iter()
-        // What a retry was kept from is lost only if the program before it was, too. A
-        // function's program loses no bytes.
+        // A retry's misses are not counted: an event is lost only if the first program
+        // missed it too, and that one counts it. A program on a function loses no bytes.
         .filter(|attached| attached.hook.retry_of.is_none() && !attached.hook.on.is_function())
         .filter_map(|attached| bpf::recursion_misses(&attached.fd).ok())
         .sum()

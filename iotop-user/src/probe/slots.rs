@@ -1,5 +1,5 @@
-//! The life of an owner slot: handed out by the kernel half, retired here when
-//! nothing refers to it any more, rested, and put back on the free list.
+//! The life of an owner slot. The kernel half hands it out. It is retired here when
+//! nothing refers to it any more, rests for a while, and goes back to the free list.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,15 @@ use iotop_common::{
     tag::{SLOT_FIRST, SLOT_REST_NS, SLOTS, Slot},
 };
 
-/// How long a live task may be idle before its slot is taken back. It gets
-/// another when it does I/O again.
+/// A live task loses its slot after it was idle for this long. It gets another one when
+/// it does I/O again.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Pages that stay pending this long without a move are held against the tags.
+/// If an owner has pending pages and its counters do not change for this long, an audit of
+/// the tags may correct its number of pending pages.
 pub const STUCK: Duration = Duration::from_secs(10);
 
-/// What an owner did since the last look, in pages.
+/// What an owner did since the last look. The first three figures are pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageDeltas {
     /// Made dirty.
@@ -25,12 +26,12 @@ pub struct PageDeltas {
     pub cancelled: u64,
     /// Dirty now, not yet submitted.
     pub pending: u64,
-    /// Fewer than at the last look, whatever else happened: an audit may have found that
-    /// pages wait no longer.
+    /// Fewer pages are pending than at the last look, even if nothing else changed: an
+    /// audit may have found that they are not dirty.
     pub fewer_pending: bool,
-    /// Jiffies it had to sleep because too much was dirty.
+    /// Jiffies for which `balance_dirty_pages` made it sleep, because too much was dirty.
     pub throttled: u64,
-    /// How many times.
+    /// How often that happened.
     pub throttles: u64,
 }
 
@@ -39,7 +40,7 @@ enum State {
     /// On the free list, or never handed out.
     Free,
     InUse,
-    /// Removed from `SLOT_OF`; nobody finds it any more.
+    /// Removed from `SLOT_OF`, so no task finds it; not on the free list yet.
     Resting,
 }
 
@@ -49,39 +50,40 @@ struct Record {
     generation: u32,
     tagged: u64,
     cleaned: u64,
-    /// Pages that the facts say were submitted.
+    /// Its pages that were submitted, by the facts.
     submitted: u64,
     cancelled: u64,
     /// At the last look.
     pending: u64,
     throttled: u32,
     throttles: u32,
-    /// Live tags that were found to exist no longer (page migration).
+    /// Pages that only seem to be pending: their live tag is gone (page migration).
     lost_tags: u64,
-    /// The same, by a count that is newer than the last look.
+    /// The same figure by an audit after the last look; the next look may adopt it.
     found_lost: Option<u64>,
+    /// When the counters or the state changed last.
     since: Instant,
 }
 
-/// What an epoch's facts say of a slot.
+/// What an epoch's facts say about a slot.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
-    /// Some fact names it.
+    /// At least one fact names the slot.
     pub named: bool,
-    /// Its pages that were submitted.
+    /// How many of its pages were submitted.
     pub submitted: u64,
 }
 
-/// What an epoch's facts say of each slot.
+/// What an epoch's facts say about each slot.
 #[derive(Debug)]
 pub struct Reports {
     of_slot: Vec<Report>,
-    /// The highest slot that some fact names.
+    /// The highest slot that a fact names.
     pub last_named: Slot,
 }
 
 impl Reports {
-    /// Gathers them.
+    /// Gathers the reports from an epoch's facts.
     pub fn of(facts: &[(FactKey, Fact)]) -> Reports {
         let named = facts.iter().flat_map(|(key, _)| [key.owner, key.submitter]);
         let last_named = named.filter(|slot| *slot < SLOTS).max().unwrap_or(0);
@@ -102,15 +104,16 @@ impl Reports {
         }
     }
 
-    /// Of one slot.
+    /// The report of one slot.
     pub fn of_slot(&self, slot: Slot) -> Report {
         self.of_slot.get(slot as usize).copied().unwrap_or_default()
     }
 }
 
-/// The slots that have or had a tenant. They are handed out from the lowest up, but by
-/// several tasks at once: one whose tenant is only just moving in has no generation
-/// yet, while tasks above it write already. `last` is the highest that is known of.
+/// The slots that were ever handed out, with their owners. Slots are handed out from the
+/// lowest up, but by several CPUs at once: one that is just being filled in has no
+/// generation yet, while tasks with higher slots already write. The search therefore goes
+/// up to `last` at least, the highest slot that is known to be in use.
 pub fn handed_out(
     owner: impl Fn(Slot) -> Option<Owner>,
     last: Slot,
@@ -121,7 +124,7 @@ pub fn handed_out(
         .filter(|(_, owner)| owner.generation != 0)
 }
 
-/// What to do with a slot after a look at it.
+/// What the caller has to do with a slot after a look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing.
@@ -132,17 +135,17 @@ pub enum Step {
     Free,
 }
 
-/// Every slot's record.
+/// The records of all slots.
 #[derive(Debug)]
 pub struct Slots {
-    /// Up to the highest slot that ever had a tenant.
+    /// One for each slot, up to the highest that was ever in use.
     records: Vec<Record>,
-    /// The highest slot that was ever seen with a tenant.
+    /// The highest slot that was ever seen in use.
     pub last: Slot,
 }
 
 impl Slots {
-    /// All slots free.
+    /// Starts with all slots free.
     pub fn new() -> Slots {
         Slots {
             records: Vec::new(),
@@ -150,8 +153,8 @@ impl Slots {
         }
     }
 
-    /// Compares an owner with what was last seen in its slot, and with what the
-    /// epoch's facts say of it. Returns `None` for a free slot.
+    /// Compares an owner with its slot's record and with what the epoch's facts say about
+    /// it, and updates the record. Returns `None` for a free slot.
     pub fn look(
         &mut self,
         slot: Slot,
@@ -177,7 +180,8 @@ impl Slots {
         let dirtied = owner.tagged_pages.saturating_sub(record.tagged);
         record.tagged = owner.tagged_pages;
         record.cleaned = owner.cleaned_pages;
-        // What was submitted before the count is among the facts by now.
+        // Pages that were submitted before the audit counted are in the facts by now. If
+        // they are, the audit's figure is out of date.
         if let (Some(lost), false) = (record.found_lost.take(), changed) {
             record.lost_tags = lost;
         }
@@ -200,14 +204,15 @@ impl Slots {
         Some((deltas, record.step(owner, changed || pending != 0, now)))
     }
 
-    /// Whether pages wait: worth a look at the tags.
+    /// True if pages are pending, so that an audit of the tags is worthwhile.
     pub fn any_waits(&self) -> bool {
         let mut records = self.records.iter().skip(SLOT_FIRST as usize);
         records.any(|record| record.waiting() > record.lost_tags)
     }
 
-    /// Takes a count of live tags by slot: what the counters of one that is stuck hold
-    /// beyond it was lost to page migration, unless the next look tells where it went.
+    /// Takes an audit's count of live tags for each slot. If a stuck owner's counters say
+    /// that more pages are pending, the others lost their tag by page migration. The next
+    /// look discards this result if the counters have changed by then.
     pub fn correct(&mut self, live_tags: &[u32], now: Instant) {
         for (record, live) in self.records.iter_mut().zip(live_tags) {
             if record.is_stuck(now) {
@@ -217,8 +222,8 @@ impl Slots {
     }
 }
 
-/// How much a counter has grown that may begin anew at 0. One that has fallen
-/// was read while its slot had a new tenant.
+/// How much a counter has grown. It may have wrapped. A counter that has fallen was read
+/// while its slot was handed to another task, and counts as 0.
 fn grown(now: u32, before: u32) -> u64 {
     match now.wrapping_sub(before) {
         grown @ 0..=0x7fff_ffff => grown.into(),
@@ -244,7 +249,7 @@ impl Record {
         }
     }
 
-    /// Tagged pages of which nothing was heard since.
+    /// Tagged pages that were neither submitted nor cleaned so far.
     fn waiting(&self) -> u64 {
         self.tagged
             .saturating_sub(self.cleaned)
@@ -278,9 +283,10 @@ mod tests {
 
     const SLOT: Slot = SLOT_FIRST;
 
-    /// It was not: all that the interval wrote had no name.
+    /// Regression: the search ended at the unfinished slot, so nothing that the interval
+    /// wrote had an owner's name.
     #[test]
-    fn an_owner_that_wrote_is_seen_above_a_slot_that_is_being_handed_out() {
+    fn an_owner_is_found_above_a_slot_that_is_still_being_filled_in() {
         let owner = |slot| {
             let generation = u32::from([SLOT_FIRST, SLOT_FIRST + 2].contains(&slot));
             Some(Owner {
@@ -309,7 +315,7 @@ mod tests {
         submitted: 0,
     };
 
-    fn dead_writer(generation: u32) -> Owner {
+    fn exited_writer(generation: u32) -> Owner {
         Owner {
             generation,
             flags: OWNER_EXITED,
@@ -319,19 +325,19 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_kept_while_its_dead_task_has_dirty_pages() {
+    fn a_slot_is_kept_while_its_exited_task_has_dirty_pages() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let owner = dead_writer(1);
+        let owner = exited_writer(1);
         let later = start + Duration::from_secs(600);
         slots.look(SLOT, &owner, NAMED, start);
         let (deltas, step) = slots.look(SLOT, &owner, QUIET, later).expect("in use");
         assert_eq!((deltas.pending, step), (10, Step::Keep));
     }
 
-    /// Its last line said 240 KiB for ever.
+    /// The last line of such a task went on saying 240 KiB.
     #[test]
-    fn that_pages_of_a_dead_task_wait_no_longer_is_worth_a_line() {
+    fn an_exited_task_whose_pages_are_no_longer_pending_has_a_last_line() {
         let start = Instant::now();
         let mut slots = Slots::new();
         let mut owner = dead_writer(1);
@@ -347,7 +353,7 @@ mod tests {
     fn a_slot_rests_before_it_is_free_again() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let mut owner = dead_writer(1);
+        let mut owner = exited_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         owner.cleaned_pages = 10;
         let at = |ms| start + Duration::from_millis(ms);
@@ -371,10 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slots_next_tenant_starts_from_zero() {
+    fn the_next_owner_of_a_slot_starts_from_zero() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        slots.look(SLOT, &dead_writer(1), NAMED, start);
+        slots.look(SLOT, &exited_writer(1), NAMED, start);
         let next = Owner {
             generation: 2,
             tagged_pages: 3,
@@ -385,10 +391,10 @@ mod tests {
     }
 
     #[test]
-    fn tags_lost_to_migration_do_not_hold_a_slot_for_ever() {
+    fn tags_lost_to_migration_do_not_keep_a_slot_in_use_for_ever() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let owner = dead_writer(1);
+        let owner = exited_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
         assert!(slots.any_waits());
@@ -401,14 +407,14 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_were_submitted_while_they_were_counted_are_not_lost() {
+    fn pages_submitted_during_an_audit_do_not_count_as_lost() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let owner = dead_writer(1);
+        let owner = exited_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         let late = start + Duration::from_secs(100);
         slots.look(SLOT, &owner, QUIET, late);
-        // Six of the ten: their facts are the next epoch's.
+        // Six of the ten pages were submitted meanwhile: their facts are in the next epoch.
         slots.correct(&[4; SLOTS as usize], late);
         let submitted = Report {
             named: true,
@@ -421,10 +427,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_moves_is_not_corrected() {
+    fn a_slot_that_changed_a_moment_ago_is_not_corrected() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let owner = dead_writer(1);
+        let owner = exited_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         slots.correct(&[0; SLOTS as usize], start);
         let look = slots.look(SLOT, &owner, QUIET, start);

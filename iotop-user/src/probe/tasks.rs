@@ -1,5 +1,5 @@
-//! The tasks' own counters: a pass over all that live, and the last words of
-//! those that exited.
+//! The tasks' own counters: a pass over all live tasks, and the final records of tasks
+//! that have exited.
 
 use std::{
     io::{self, BufReader},
@@ -12,19 +12,19 @@ use iotop_common::TaskRecord;
 use super::{Probe, ProbeError, plain::plain, programs::TASK_COUNTERS};
 use crate::host::kernel::counted::Counted;
 
-/// What one read of the kernel's buffer returns at most (`bpf_seq_read` of
+/// The most that one read of an iterator returns (`bpf_seq_read` of
 /// kernel/bpf/bpf_iter.c).
 const BUFFER: usize = 32 * 1024;
 
 impl Probe {
-    /// Which counters the tasks' records hold.
+    /// Which counters the task records hold.
     pub fn counted(&self) -> Counted {
         self.counted
     }
 
-    /// Passes over all live tasks of our pid namespace and hands on those
-    /// whose counters have changed since the last pass; in the first one, all.
-    /// Returns how many tasks there are.
+    /// Walks all live tasks of our pid namespace, and calls `each` for those whose
+    /// counters have changed since the last pass. In the first pass these are all tasks.
+    /// Returns how many tasks there are, if the pass reported it.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Probe {
         Ok(total)
     }
 
-    /// Hands on the tasks that have exited since the last call.
+    /// Calls `each` for every task that has exited since the last call.
     pub fn exited_tasks(&mut self, mut each: impl FnMut(&TaskRecord)) {
         while let Some(item) = self.exits.next() {
             if let Some(record) = plain(&item) {
