@@ -115,7 +115,10 @@ pub fn unprivileged(_: &Stage) -> Result<()> {
         (140, 30),
     )?;
     let text = terminal.wait_for("the first interval", |text| text.contains("Actual"))?;
-    ensure!(text.contains("no eBPF, so nobody is told"), "{text}");
+    ensure!(
+        text.contains("no eBPF, so it is unknown who caused"),
+        "{text}"
+    );
     ensure!(
         text.contains("DISK_WRITE") && !text.contains("VIA_KERNEL"),
         "{text}"

@@ -1,5 +1,5 @@
-//! Block devices of /sys: their names and numbers, the partitions of a disk,
-//! and which lie below another one.
+//! Block devices of /sys: their names and numbers, the partitions of a disk, and the
+//! devices that lie below another one.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::sample::Number;
 
-/// A device number as the kernel keeps it inside (`MKDEV` of include/linux/kdev_t.h).
+/// A device number in the kernel's internal form (`MKDEV` of include/linux/kdev_t.h).
 pub fn kernel_dev(major: u32, minor: u32) -> u32 {
     major << 20 | minor & 0xf_ffff
 }
@@ -22,17 +22,17 @@ pub fn major_minor(dev: u32) -> (u32, u32) {
     (dev >> 20, dev & 0xf_ffff)
 }
 
-/// The number of the inode whose pages are the device itself (block/bdev.c: `bdev_add`).
+/// The number of the inode whose page cache is the device's own (block/bdev.c: `bdev_add`).
 pub fn own_inode((major, minor): Number) -> u64 {
     kernel_dev(major, minor).into()
 }
 
-/// Every device that is a slave of another one (device-mapper, md, bcache):
-/// what is written to it is a copy of what was written above.
+/// Every device that is a slave of another one (device-mapper, md, bcache). Writes to it
+/// repeat writes to the device above.
 ///
 /// # Errors
 ///
-/// `class/block` can't be listed. Devices that vanish meanwhile are passed over.
+/// `class/block` can't be listed. Devices that vanish meanwhile are skipped.
 pub fn lower_devices(sys_root: &Path) -> io::Result<Vec<u32>> {
     let class = sys_root.join("class/block");
     let mut lower = Vec::new();
@@ -50,10 +50,10 @@ pub fn lower_devices(sys_root: &Path) -> io::Result<Vec<u32>> {
     Ok(lower)
 }
 
-/// How often they are looked for at least: nothing may tell that they change.
+/// How often to look for lower devices at least. There may be no event when they change.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// When the lower devices were looked for.
+/// When we last looked for lower devices.
 #[derive(Debug, Default)]
 pub struct Looked {
     changed: bool,
@@ -62,7 +62,8 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Whether it is time to look again, now that devices have changed or not.
+    /// True if it is time to look again. `changed` says whether devices have changed since
+    /// the last call.
     pub fn is_due(&mut self, changed: bool) -> bool {
         self.changed |= changed;
         let Some(at) = self.at else { return true };
@@ -70,8 +71,8 @@ impl Looked {
         since >= LOOK_EVERY || self.changed && since >= self.rest
     }
 
-    /// A look that began then is over. However often devices change, looking is to
-    /// take no more than a tenth of the time.
+    /// Records that a look which began at `begin` has ended. However often devices change,
+    /// looking takes at most a tenth of the time.
     pub fn since(&mut self, begin: Instant) {
         *self = Looked {
             changed: false,
@@ -95,19 +96,19 @@ pub fn parse_number(text: &str) -> Option<Number> {
 /// A disk, a partition or a virtual device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// As in /sys/class/block.
+    /// The name in /sys/class/block.
     pub name: String,
     /// Its own number.
     pub number: Number,
-    /// The disk it is a partition of.
+    /// The disk, if this is a partition.
     pub disk: Option<Number>,
 }
 
-/// Every block device that has a number.
+/// All block devices that have a number.
 ///
 /// # Errors
 ///
-/// `class/block` can't be listed. Devices that vanish meanwhile are passed over.
+/// `class/block` can't be listed. Devices that vanish meanwhile are skipped.
 pub fn list(sys_root: &Path) -> io::Result<Vec<Device>> {
     let read = |path: PathBuf| fs::read_to_string(path).ok();
     let mut devices = Vec::new();
@@ -117,7 +118,7 @@ pub fn list(sys_root: &Path) -> io::Result<Vec<Device>> {
         let Some(number) = read(path.join("dev")).and_then(|text| parse_number(&text)) else {
             continue;
         };
-        // A partition's directory lies in its disk's.
+        // The directory of a partition lies in the directory of its disk.
         let disk = path
             .join("partition")
             .exists()
@@ -133,8 +134,8 @@ pub fn list(sys_root: &Path) -> io::Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// The device that somebody means by `sda`, `/dev/sda` (or any other path of a
-/// block device) or `8:0`.
+/// Finds a device by its name (`sda`), by a path (`/dev/sda`, or any other path of a block
+/// device) or by its number (`8:0`).
 pub fn find<'a>(devices: &'a [Device], text: &str) -> Option<&'a Device> {
     let number = parse_number(text).or_else(|| number_of_node(text));
     let name = text.strip_prefix("/dev/").unwrap_or(text);
@@ -158,11 +159,10 @@ pub fn with_partitions(devices: &[Device], device: &Device) -> Vec<Number> {
         .collect()
 }
 
-/// How long a device's name is taken for known: its number may be another one's
-/// next.
+/// How long a device's name is cached. Another device may get its number.
 const NAME_KNOWN: Duration = Duration::from_secs(5);
 
-/// The names of devices, asked for every few seconds.
+/// The names of devices, cached for a few seconds.
 #[derive(Debug)]
 pub struct DeviceNames {
     sys_root: PathBuf,
@@ -170,7 +170,7 @@ pub struct DeviceNames {
 }
 
 impl DeviceNames {
-    /// None yet.
+    /// Starts without names.
     pub fn new(sys_root: &Path) -> DeviceNames {
         DeviceNames {
             sys_root: sys_root.to_owned(),
@@ -178,8 +178,7 @@ impl DeviceNames {
         }
     }
 
-    /// A device's name, the last one where it is gone; its number where it has
-    /// none.
+    /// A device's name. If the device is gone, its last name; if there is none, its number.
     pub fn name(&mut self, number: Number) -> Arc<str> {
         let now = Instant::now();
         let last = match self.names.get(&number) {
@@ -247,7 +246,7 @@ mod tests {
         let root = sys()?;
         let mut names = DeviceNames::new(root.path());
         assert_eq!(&*names.name((8, 1)), "sda1");
-        // It is unplugged, and asked for again.
+        // The device is unplugged, and its cached name has expired.
         fs::remove_file(root.path().join("dev/block/8:1"))?;
         let known = names.names.get_mut(&(8, 1)).expect("known");
         known.1 -= NAME_KNOWN;
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_looked_at_when_the_last_look_has_rested() {
+    fn a_change_causes_a_look_only_after_a_rest() {
         let mut looked = Looked::default();
         assert!(looked.is_due(false));
         let now = Instant::now();
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_number_comes_apart_as_it_was_made() {
+    fn a_device_number_splits_into_its_major_and_minor_number() {
         assert_eq!(major_minor(kernel_dev(259, 70_000)), (259, 70_000));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crate::sample::{Disk, Number};
 
-/// Looks at the disks once an interval.
+/// Reads the disks' counters once an interval.
 #[derive(Debug)]
 pub struct Disks {
     proc_root: PathBuf,
@@ -18,7 +18,7 @@ pub struct Disks {
 }
 
 impl Disks {
-    /// Nothing seen yet.
+    /// Starts without earlier counters.
     pub fn new(proc_root: &Path, sys_root: &Path) -> Disks {
         Disks {
             proc_root: proc_root.to_owned(),
@@ -27,8 +27,8 @@ impl Disks {
         }
     }
 
-    /// What the disks did since the last look: those that ever did anything,
-    /// in the kernel's order. A disk that is new has what it did so far.
+    /// What each disk did since the last look, in the kernel's order. A disk that was never
+    /// used is left out. A new disk is reported with its counters so far.
     ///
     /// # Errors
     ///
@@ -37,10 +37,10 @@ impl Disks {
         let text = fs::read_to_string(self.proc_root.join("diskstats"))?;
         let mut grown = Vec::new();
         let mut seen = HashMap::new();
-        for now in text.lines().filter_map(disk) {
+        for now in text.lines().filter_map(parse) {
             let before = self.before.get(&now.number);
             let known = before.is_some_and(|before| before.name == now.name);
-            if !known && !self.is_whole(&now.name) {
+            if !known && !self.is_disk(&now.name) {
                 continue;
             }
             grown.push(match before.filter(|_| known) {
@@ -58,17 +58,17 @@ impl Disks {
         Ok(grown)
     }
 
-    /// Partitions have no directory of their own there.
-    fn is_whole(&self, name: &str) -> bool {
+    /// True for a whole disk. Partitions have no directory of their own in /sys/block.
+    fn is_disk(&self, name: &str) -> bool {
         let directory = name.replace('/', "!");
         self.sys_root.join("block").join(directory).exists()
     }
 }
 
-/// Bytes of a sector in these counters, whatever the disk's are.
+/// The unit of these counters, whatever the size of the disk's sectors.
 const SECTOR: u64 = 512;
 
-fn disk(line: &str) -> Option<Disk> {
+fn parse(line: &str) -> Option<Disk> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |at: usize| words.get(at)?.parse::<u64>().ok();
     let disk = Disk {
@@ -89,7 +89,7 @@ mod tests {
     const SECOND: &str = "   8       0 sda 10 0 80 5 20 0 168 9 0 800 14 0 0 0 0 0 0\n   8       1 sda1 9 0 72 5 20 0 168 9 0 800 14\n";
 
     #[test]
-    fn disks_have_what_they_did_since_the_last_look_and_partitions_are_left_out() {
+    fn disks_report_their_growth_and_partitions_are_left_out() {
         let root = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(root.path().join("block/sda")).expect("made");
         let mut disks = Disks::new(root.path(), root.path());

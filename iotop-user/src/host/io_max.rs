@@ -1,4 +1,4 @@
-//! Limits of cgroups' I/O (`io.max`, Documentation/admin-guide/cgroup-v2.rst).
+//! I/O limits of cgroups (`io.max`, Documentation/admin-guide/cgroup-v2.rst).
 
 use std::{
     collections::BTreeSet,
@@ -7,31 +7,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often it is looked at whether a limit holds anybody back.
-const EVERY: Duration = Duration::from_secs(10);
+/// How often to check whether a limit holds tasks back.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 
-/// Whether a cgroup's limit holds its tasks back, looked at now and then.
+/// Checks now and then whether a cgroup's limit holds its tasks back.
 #[derive(Debug, Default)]
 pub struct IoMax {
-    /// At the last look.
+    /// The result of the last check.
     pub holds_back: bool,
     looked: Option<Instant>,
 }
 
 impl IoMax {
-    /// Looks at these cgroups, where it is time to.
+    /// Checks these cgroups, if it is time to.
     pub fn look<'a>(&mut self, cgroups: impl IntoIterator<Item = &'a str>) {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= EVERY) {
+        if self
+            .looked
+            .is_none_or(|looked| looked.elapsed() >= CHECK_EVERY)
+        {
             self.looked = Some(Instant::now());
             self.holds_back = holds_back(Path::new("/sys/fs/cgroup"), cgroups);
         }
     }
 }
 
-/// No more are looked at: each takes two small files.
-const MOST: usize = 64;
+/// At most this many cgroups are checked. Each takes reading two small files.
+const MAX_CGROUPS: usize = 64;
 
-/// Whether one of these cgroups, or one above it, has a limit and tasks that waited for
+/// True if one of these cgroups, or one above it, has a limit and tasks that waited for
 /// I/O in the last ten seconds (`io.pressure`). `root` is where cgroup v2 is mounted.
 fn holds_back<'a>(root: &Path, cgroups: impl IntoIterator<Item = &'a str>) -> bool {
     let with_parents: BTreeSet<&Path> = cgroups
@@ -39,7 +42,7 @@ fn holds_back<'a>(root: &Path, cgroups: impl IntoIterator<Item = &'a str>) -> bo
         .flat_map(|cgroup| Path::new(cgroup).ancestors())
         .filter_map(|path| path.strip_prefix("/").ok())
         .filter(|path| path.file_name().is_some())
-        .take(MOST)
+        .take(MAX_CGROUPS)
         .collect();
     let dirs = with_parents.into_iter().map(|path| root.join(path));
     dirs.into_iter().any(|dir| has_limit(&dir) && waits(&dir))
@@ -49,7 +52,7 @@ fn has_limit(dir: &Path) -> bool {
     read(dir, "io.max").is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Where the kernel has no pressure files the limit alone has to tell.
+/// True if tasks wait for I/O. If the kernel has no pressure files, the limit alone decides.
 fn waits(dir: &Path) -> bool {
     let Some(text) = read(dir, "io.pressure") else {
         return true;
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_counts_while_somebody_waits_for_it() {
+    fn a_limit_counts_only_while_tasks_wait_for_io() {
         let root = tempfile::tempdir().expect("a directory");
         let root = root.path();
         cgroup(root, "free", "", "12.00");
@@ -85,7 +88,7 @@ mod tests {
         fs::create_dir_all(root.join("busy/child")).expect("made");
         assert!(!holds_back(root, ["/free", "/idle", "/"]));
         assert!(holds_back(root, ["/free", "/busy"]));
-        assert!(holds_back(root, ["/busy/child"]), "the parent's limit");
+        assert!(holds_back(root, ["/busy/child"]), "the parent has a limit");
         assert!(!holds_back(root, ["/not/there"]));
     }
 }

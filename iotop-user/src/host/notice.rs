@@ -1,30 +1,31 @@
-//! What is missing on this machine, for the user.
+//! Notices to the user: what iotop-trace can't report on this machine, and what to do.
 
 use std::fmt;
 
-/// Something that we can't tell here, and what to do about it.
+/// Something that iotop-trace can't report on this machine, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// There is no kernel half, for this reason.
+    /// The kernel half is not loaded, for this reason.
     NoEbpf(String),
-    /// There is no taskstats, for this reason.
+    /// taskstats can't be used, for this reason.
     NoTaskstats(String),
-    /// There are no exit records, for this reason.
+    /// Exit records can't be received, for this reason.
     NoExitRecords(String),
-    /// The kernel does not keep some counters.
+    /// The kernel does not keep some counters. The text names them.
     NotCounted(&'static str),
-    /// The kernel could count delays, and is told not to.
+    /// The kernel could count delays, but counting is switched off.
     DelaysOff,
-    /// We run in a pid namespace of our own.
+    /// This process is not in the initial pid namespace.
     OwnPidNamespace,
-    /// The kernel refuses a program that the others work without; in words.
+    /// The kernel refused an optional program. The text says what is unknown without it.
     Refused(String),
-    /// The kernel lets no program see whom a cgroup's `io.max` holds back; in words.
+    /// The kernel refused the programs that report which task submitted a bio that a cgroup's
+    /// `io.max` holds back. The text says so.
     IoMaxUnseen(String),
 }
 
 impl Notice {
-    /// Whether it matters only while a cgroup is held back by its `io.max`.
+    /// True if the notice matters only while a cgroup is held back by its `io.max`.
     pub fn is_about_io_max(&self) -> bool {
         matches!(self, Notice::IoMaxUnseen(_))
     }
@@ -34,12 +35,12 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Notice::NoEbpf(why) => {
-                write!(f, "no eBPF, so nobody is told who caused the writes: {why}")
+                write!(f, "no eBPF, so it is unknown who caused the writes: {why}")
             }
             Notice::NoTaskstats(why) => write!(
                 f,
-                "no taskstats, so only our own tasks' figures are known, and SWAPIN and IO are not: \
-                 {why}"
+                "no taskstats, so counters are known only for your own tasks, and SWAPIN and IO \
+                 for none: {why}"
             ),
             Notice::NoExitRecords(why) => write!(
                 f,
@@ -47,12 +48,13 @@ impl fmt::Display for Notice {
             ),
             Notice::NotCounted(words) => f.write_str(words),
             Notice::DelaysOff => f.write_str(
-                "SWAPIN and IO are unknown, the kernel does not count delays; \
-                 `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards",
+                "SWAPIN and IO are unknown, because the kernel does not count delays; \
+                 `sysctl kernel.task_delayacct=1` makes it count them for tasks that start \
+                 afterwards",
             ),
             Notice::OwnPidNamespace => f.write_str(
-                "in a pid namespace of its own: TIDs are the machine's, and tasks outside of it \
-                 are told of when they write or exit",
+                "iotop-trace runs in a child pid namespace: TIDs are those of the host, and tasks \
+                 outside the namespace appear only when they write or exit",
             ),
             Notice::Refused(words) | Notice::IoMaxUnseen(words) => f.write_str(words),
         }

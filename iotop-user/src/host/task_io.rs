@@ -1,13 +1,13 @@
-//! `/proc/PID/task/TID/io` (proc_pid_io(5)), where nothing else tells: of our
-//! own tasks anybody may read it. That of a process would add its reaped
-//! children's bytes, that of a thread does not.
+//! `/proc/PID/task/TID/io` (proc_pid_io(5)): the fallback without eBPF and taskstats. Any
+//! user may read it for their own tasks. The file of a process includes the bytes of its
+//! reaped children; the file of a thread does not.
 
 use std::{fs, path::Path};
 
 use crate::sample::TaskCounters;
 
-/// A thread's counters since its start, by its directory in /proc. What can't
-/// be read is unknown, and so are delays.
+/// A thread's counters since its start. `thread` is its directory in /proc. A counter that
+/// can't be read is unknown, and so are delays, which the file does not have.
 pub fn read(thread: &Path) -> TaskCounters {
     fs::read_to_string(thread.join("io"))
         .map(|text| parse(&text))
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threads_lines_are_read_and_what_is_missing_is_unknown() {
+    fn a_threads_lines_are_read_and_missing_ones_are_unknown() {
         let counters = parse("rchar: 5\nwchar: 6\nsyscr: 1\nread_bytes: 4096\nnew: 1\nwrite_by");
         assert_eq!(counters.read_char, Some(5));
         assert_eq!(counters.read_bytes, Some(4096));
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn our_own_thread_is_read() {
         let itself = Path::new("/proc/thread-self");
-        // A new thread has read nothing yet.
+        // A new thread has not read anything yet.
         read(itself);
         let counters = read(itself);
         assert!(counters.read_char > Some(0));

@@ -1,8 +1,9 @@
-//! /proc/vmstat: what the kernel itself says was read, written and is dirty.
+//! /proc/vmstat: the kernel's own figures for what was read, what was written and what is
+//! dirty.
 
 use std::{fs, io, path::Path};
 
-/// The counters we read, in bytes. `None` where this kernel has no such line.
+/// The counters that we read, in bytes. `None` if this kernel has no such line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Vmstat {
     /// `pgpgin`, counted in KiB by submit_bio (block/blk-core.c).
@@ -36,7 +37,7 @@ impl Vmstat {
         ))
     }
 
-    /// Lines of a name and a number; unknown ones are passed over.
+    /// Parses lines of a name and a number. Unknown lines are skipped.
     pub fn parse(text: &str, page_size: u64) -> Vmstat {
         let mut vmstat = Vmstat::default();
         for line in text.lines() {
@@ -62,7 +63,7 @@ impl Vmstat {
         vmstat
     }
 
-    /// The counters' growth since `before`; the levels as they are now.
+    /// The growth of the counters since `before`, and the levels as they are now.
     pub fn since(&self, before: &Vmstat) -> Vmstat {
         let grown = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
         Vmstat {

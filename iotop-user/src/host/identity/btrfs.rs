@@ -1,13 +1,13 @@
-//! btrfs: its file systems have device numbers of their own, and lie on one
-//! or more devices with other numbers.
+//! btrfs: a file system has a device number of its own, and lies on one or more devices with
+//! other numbers.
 
 use std::{collections::HashMap, fs, path::Path};
 
 use super::Mounts;
 use crate::{host::devices::parse_number, sample::Number};
 
-/// The file system on each device that belongs to one. `fs/btrfs/UUID/devices`
-/// of sysfs lists a file system's devices; a mount names one of them.
+/// The number of the mounted btrfs file system on each device, by the device's number.
+/// `fs/btrfs/UUID/devices` of sysfs lists a file system's devices; a mount names one of them.
 pub fn on_devices(sys_root: &Path, mounts: &Mounts) -> HashMap<Number, Number> {
     let mounted: Vec<_> = mounts.of_type("btrfs").collect();
     if mounted.is_empty() {
@@ -35,14 +35,15 @@ struct Member {
 }
 
 impl Member {
-    /// Whether a path, a symbolic link of device-mapper's say, leads to it.
+    /// True if a path leads to this device. It may be a symbolic link, such as those of
+    /// device-mapper.
     fn is_node(&self, path: &str) -> bool {
         let real = fs::canonicalize(path).ok();
         real.is_some_and(|real| real.file_name().is_some_and(|name| *name == *self.name))
     }
 }
 
-/// The devices of each file system that is known.
+/// The devices of each btrfs file system that the kernel knows.
 fn members(sys_root: &Path) -> Vec<Vec<Member>> {
     let read = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
     read(&sys_root.join("fs/btrfs"))

@@ -1,4 +1,4 @@
-//! cgroups: a process's path, and the path of an id.
+//! cgroups: the path of a process's cgroup, and the path of a cgroup id.
 
 use std::{
     collections::HashMap,
@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A process's cgroup, from its directory in /proc: version 2 where the process
-/// has one, else systemd's hierarchy, else the first (cgroups(7)).
+/// The path of a process's cgroup. `process` is its directory in /proc. A cgroup of version
+/// 2 is preferred, then systemd's hierarchy, then the first one (cgroups(7)).
 pub fn of_process(process: &Path) -> Option<String> {
     choose(&fs::read_to_string(process.join("cgroup")).ok()?)
 }
@@ -25,7 +25,7 @@ fn choose(text: &str) -> Option<String> {
         found.next().map(|(_, path)| path)
     };
     let first = || entries().next().map(|(_, path)| path);
-    // On a hybrid system everything may sit in the unified root.
+    // On a hybrid system, all processes may be in the root of the unified hierarchy.
     let path = match path_of("") {
         Some("/") | None => path_of("name=systemd")
             .or_else(|| path_of(""))
@@ -35,21 +35,23 @@ fn choose(text: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
-/// How many ids are remembered; more are there only while there are so many cgroups.
-const MOST: usize = 16 * 1024;
+/// The cache is emptied once it has this many ids. It grows beyond that only while there
+/// are as many cgroups.
+const MAX_IDS: usize = 16 * 1024;
 
-/// The paths of cgroup ids: an id is the inode number of the directory in the
+/// The paths of cgroup ids. An id is the inode number of the cgroup's directory in the
 /// version 2 hierarchy.
 #[derive(Debug)]
 pub struct Cgroups {
     roots: [PathBuf; 2],
-    /// `None`: looked for in vain.
+    /// `None` if no cgroup with this id was found.
     paths: HashMap<u64, Option<String>>,
+    /// True if the hierarchy was walked in this refresh.
     walked: bool,
 }
 
 impl Cgroups {
-    /// Below a sys root: the version 2 hierarchy, alone or beside version 1.
+    /// Uses the version 2 hierarchy below a sys root, alone or beside version 1.
     pub fn new(sys_root: &Path) -> Cgroups {
         let cgroup = sys_root.join("fs/cgroup");
         Cgroups {
@@ -59,12 +61,12 @@ impl Cgroups {
         }
     }
 
-    /// An id's path; the hierarchy is walked once a refresh at most.
+    /// An id's path. The hierarchy is walked at most once a refresh.
     pub fn path(&mut self, id: u64) -> Option<String> {
         if !self.paths.contains_key(&id) && !self.walked {
             self.walked = true;
-            // The walk finds anew those that there are.
-            if self.paths.len() >= MOST {
+            // The walk finds all existing cgroups again.
+            if self.paths.len() >= MAX_IDS {
                 self.paths.clear();
             }
             self.walk();
@@ -72,7 +74,7 @@ impl Cgroups {
         self.paths.entry(id).or_insert(None).clone()
     }
 
-    /// A new refresh begins.
+    /// Starts a new refresh.
     pub fn look_again(&mut self) {
         self.walked = false;
     }
@@ -119,26 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_gone_are_not_remembered_for_ever() {
+    fn ids_of_removed_cgroups_are_forgotten() {
         let root = tempfile::tempdir().expect("a directory");
         let top = root.path().join("fs/cgroup");
         fs::create_dir_all(top.join("a")).expect("made");
         fs::write(top.join("cgroup.controllers"), "").expect("written");
         let id = fs::metadata(top.join("a")).expect("there").ino();
         let mut cgroups = Cgroups::new(root.path());
-        for gone in 0..2 * MOST as u64 {
+        for gone in 0..2 * MAX_IDS as u64 {
             cgroups.path(u64::MAX - gone);
             if gone % 1000 == 0 {
                 cgroups.look_again();
             }
         }
-        assert!(cgroups.paths.len() < MOST + 1000, "{}", cgroups.paths.len());
+        assert!(
+            cgroups.paths.len() < MAX_IDS + 1000,
+            "{}",
+            cgroups.paths.len()
+        );
         cgroups.look_again();
         assert_eq!(cgroups.path(id).as_deref(), Some("/a"));
     }
 
     #[test]
-    fn an_id_leads_to_its_path_and_is_looked_for_once_a_refresh() {
+    fn an_id_has_a_path_and_the_hierarchy_is_walked_once_a_refresh() {
         let root = tempfile::tempdir().expect("a directory");
         let top = root.path().join("fs/cgroup/unified");
         fs::create_dir_all(top.join("a/b")).expect("made");

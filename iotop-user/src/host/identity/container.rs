@@ -1,7 +1,7 @@
-//! The container that a cgroup belongs to, by the names that runtimes give
-//! their cgroups.
+//! The container that a cgroup belongs to, recognized by the names that runtimes give to
+//! cgroups.
 
-/// What a scope of systemd is called before the container's id.
+/// Prefixes of systemd's scopes before the container's id, each with its runtime.
 const SCOPES: [(&str, &str); 4] = [
     ("docker-", "docker"),
     ("libpod-", "podman"),
@@ -9,7 +9,7 @@ const SCOPES: [(&str, &str); 4] = [
     ("crio-", "cri-o"),
 ];
 
-/// How much of an id is shown, as `docker ps` does.
+/// How many characters of an id are shown, as by `docker ps`.
 const SHORT: usize = 12;
 
 /// The innermost container of a cgroup's path, as `runtime:id`.
@@ -18,7 +18,7 @@ pub fn of(cgroup: &str) -> Option<String> {
     (0..names.len()).rev().find_map(|n| named(&names[..=n]))
 }
 
-/// The container that the last of these names stands for.
+/// The container that the last of these names belongs to.
 fn named(names: &[&str]) -> Option<String> {
     let (name, above) = names.split_last()?;
     let parent = above.last().copied();
@@ -29,7 +29,7 @@ fn named(names: &[&str]) -> Option<String> {
 }
 
 fn by_scope(name: &str) -> Option<String> {
-    // podman's own cgroup below its scope, and without systemd, has no suffix.
+    // The suffix is missing without systemd, and on podman's own cgroup below its scope.
     let stem = name.strip_suffix(".scope").unwrap_or(name);
     let (runtime, id) = SCOPES
         .iter()
@@ -48,13 +48,13 @@ fn by_machine(name: &str, parent: Option<&str>) -> Option<String> {
             .strip_suffix(".service")
     };
     let machine = unescaped(scope().or_else(service)?);
-    // libvirt's virtual machines sit there too.
+    // libvirt's virtual machines and containers are in the same slice.
     (!machine.starts_with("qemu-") && !machine.starts_with("lxc-"))
         .then(|| format!("nspawn:{machine}"))
 }
 
-/// lxc: `lxc/NAME`, `lxc.payload/NAME`, `lxc.payload.NAME`; `lxc.monitor` is
-/// not in the container.
+/// lxc: `lxc/NAME`, `lxc.payload/NAME`, `lxc.payload.NAME`. `lxc.monitor` is outside the
+/// container.
 fn by_lxc(name: &str, parent: Option<&str>) -> Option<String> {
     let own = name.strip_prefix("lxc.payload.");
     let below = matches!(parent, Some("lxc" | "lxc.payload")).then_some(name);
@@ -63,7 +63,7 @@ fn by_lxc(name: &str, parent: Option<&str>) -> Option<String> {
         .map(|name| format!("lxc:{name}"))
 }
 
-/// An id alone, as the cgroupfs driver has it: what is above tells whose.
+/// A bare id, as the cgroupfs driver uses it. The names above it tell the runtime.
 fn by_plain_id(name: &str, above: &[&str]) -> Option<String> {
     if !is_id(name) {
         return None;
@@ -86,7 +86,7 @@ fn is_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `\x2d` and its like (systemd-escape(1)).
+/// Undoes escapes such as `\x2d` (systemd-escape(1)).
 fn unescaped(name: &str) -> String {
     let mut text = String::new();
     let mut rest = name;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_runtime_is_told_by_its_cgroups() {
+    fn each_runtime_is_recognized_by_its_cgroups() {
         let id = "4c01db0b339c1e2f4c01db0b339c1e2f4c01db0b339c1e2f4c01db0b339c1e2f";
         let pod = "pod1234abcd-12ab-34cd-56ef-123456abcdef";
         for (cgroup, container) in [
@@ -169,7 +169,7 @@ mod tests {
                 Some("docker:4c01db0b339c"),
             ),
             ("/system.slice/cron.service", None),
-            ("/somebodys/ID", None),
+            ("/unknown/ID", None),
             ("/docker/notanid", None),
             ("/", None),
         ] {

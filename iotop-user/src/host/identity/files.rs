@@ -1,4 +1,4 @@
-//! The paths of files, as they were when the kernel half first saw them.
+//! The paths of files, as they were when the kernel half reported them.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,20 @@ use iotop_common::{
 use super::{Mounts, btrfs};
 use crate::{host::devices::major_minor, sample::Number};
 
-/// As many as the kernel half remembers inodes. It tells one of those it remembers
-/// once: those used last have to be enough for them.
-const KEPT: usize = 16 * 1024;
-const MOST: usize = KEPT + 4 * 1024;
+/// How many paths are kept at least: as many as the kernel half remembers inodes. It reports
+/// an inode that it remembers only once, so these paths must not be forgotten first.
+const KEEP_PATHS: usize = 16 * 1024;
+/// Paths are forgotten only once there are this many.
+const MAX_PATHS: usize = KEEP_PATHS + 4 * 1024;
 
-/// Directories that are kept without a look at their age.
-const MOST_DIRS: usize = 1024;
-/// A directory is told again after about a second; batches come ten times a second.
-const BATCHES: u64 = 50;
+/// Up to this many directories are kept, whatever their age.
+const MAX_DIRS: usize = 1024;
+/// Beyond that, a directory is forgotten after this many batches. The kernel half reports a
+/// directory again after about a second, and batches come ten times a second.
+const DIR_BATCHES: u64 = 50;
 
-/// The end of a name that was longer.
-const CUT_OFF: char = '…';
+/// Ends a name that was cut off.
+const ELLIPSIS: char = '…';
 
 /// Paths by file system and inode.
 #[derive(Debug)]
@@ -35,28 +37,30 @@ pub struct Files {
     proc_root: PathBuf,
     sys_root: PathBuf,
     paths: HashMap<File, Known>,
-    /// Paths of directories below their file system's root, by their dentry's address,
-    /// with the batch that told of them: one that is not told again is not referred to.
+    /// Paths of directories below their file system's root, by their dentry's address, with
+    /// the batch that reported them last. The kernel half refers only to a directory that it
+    /// reported a moment ago.
     dirs: HashMap<u64, (Arc<str>, u64)>,
     batch: u64,
-    /// How often a path was told or asked for.
+    /// How often a path was reported or asked for. It orders paths by their last use.
     uses: u64,
-    /// The file system on each device of one that has a number of its own.
+    /// btrfs: the number of the file system on each device, by the device's number.
     on_devices: HashMap<Number, Number>,
 }
 
-/// `super_block.s_dev`, `inode.i_ino`, and what tells inodes of one number apart.
+/// `super_block.s_dev`, `inode.i_ino`, and what distinguishes inodes with the same number
+/// (`FileHead::file`).
 type File = (Number, u64, u32);
 
 #[derive(Debug)]
 struct Known {
     path: Arc<str>,
-    /// `Files::uses` at the last one.
+    /// `Files::uses` at the last use.
     used: u64,
 }
 
 impl Files {
-    /// None known yet.
+    /// Starts without paths.
     pub fn new(proc_root: &Path, sys_root: &Path) -> Files {
         Files {
             proc_root: proc_root.to_owned(),
@@ -69,7 +73,7 @@ impl Files {
         }
     }
 
-    /// A batch of what the kernel half tells.
+    /// Starts a batch of paths that the kernel half has reported.
     pub fn told(&mut self) -> Told<'_> {
         Told {
             files: self,
@@ -77,8 +81,8 @@ impl Files {
         }
     }
 
-    /// The path below the file system's root. Where it is not whole it can't be
-    /// told where it begins.
+    /// A file's path below its file system's root. `None` if the record does not reach up to
+    /// the root or to a known directory.
     fn inside(&mut self, head: &FileHead, names: &[u8]) -> Option<String> {
         match head.whole {
             WHOLE => {
@@ -96,17 +100,17 @@ impl Files {
         let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
         self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
         self.batch += 1;
-        if self.dirs.len() > MOST_DIRS {
-            let oldest = self.batch.saturating_sub(BATCHES);
+        if self.dirs.len() > MAX_DIRS {
+            let oldest = self.batch.saturating_sub(DIR_BATCHES);
             self.dirs.retain(|_, (_, batch)| *batch >= oldest);
         }
         mounts
     }
 
-    /// Those that were not used for longest.
+    /// Forgets the least recently used paths.
     fn forget(&mut self) {
         let mut uses: Vec<u64> = self.paths.values().map(|known| known.used).collect();
-        let too_many = uses.len().saturating_sub(KEPT);
+        let too_many = uses.len().saturating_sub(KEEP_PATHS);
         if too_many == 0 {
             return;
         }
@@ -114,16 +118,16 @@ impl Files {
         self.paths.retain(|_, known| known.used >= *oldest_kept);
     }
 
-    /// The path of a file that was written to this device; marked where another
-    /// file or none lies there now, as far as the path is known to its end.
+    /// The path of a file that was written to this device. It is marked if the file was
+    /// deleted or replaced. A path that is not known exactly is not checked.
     pub fn path(&mut self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
         let fs = self.on_devices.get(&device).unwrap_or(&device);
         let known = self.paths.get_mut(&(*fs, ino, file))?;
         self.uses += 1;
         known.used = self.uses;
         let path = &known.path;
-        // What is not UTF-8 in a name has been replaced.
-        if path.contains([CUT_OFF, char::REPLACEMENT_CHARACTER]) {
+        // A name was cut off, or invalid UTF-8 in it was replaced: there is no such path.
+        if path.contains([ELLIPSIS, char::REPLACEMENT_CHARACTER]) {
             return Some(path.clone());
         }
         match fs::symlink_metadata(&**path) {
@@ -136,15 +140,15 @@ impl Files {
     }
 }
 
-/// Takes in what the kernel half tells at once.
+/// A batch of paths that the kernel half has reported.
 pub struct Told<'a> {
     files: &'a mut Files,
-    /// Read for the first file.
+    /// Read when the first file is added.
     mounts: Option<Mounts>,
 }
 
 impl Told<'_> {
-    /// A file, and its names as they lie in an [`iotop_common::FileName`].
+    /// Adds a file. Its names are laid out as in [`iotop_common::FileName`].
     pub fn add(&mut self, head: &FileHead, names: &[u8]) {
         let Told { files, mounts } = self;
         let mounts = mounts.get_or_insert_with(|| files.begin_batch());
@@ -153,7 +157,7 @@ impl Told<'_> {
         let Some(path) = inside.and_then(|inside| mounts.path(dev, &inside)) else {
             return;
         };
-        if files.paths.len() >= MOST {
+        if files.paths.len() >= MAX_PATHS {
             files.forget();
         }
         files.uses += 1;
@@ -165,8 +169,8 @@ impl Told<'_> {
     }
 }
 
-/// The names that were told, from the top down, behind those of a directory; one that
-/// was cut off ends with an ellipsis.
+/// Joins a directory's path and the reported names, from the top down. A name that was cut
+/// off ends with an ellipsis.
 fn joined(head: &FileHead, names: &[u8], dir: &str) -> Option<String> {
     let names: Vec<&[u8]> = names.chunks(NAME).collect();
     let names = names.get(..head.count as usize)?;
@@ -176,7 +180,7 @@ fn joined(head: &FileHead, names: &[u8], dir: &str) -> Option<String> {
         path.push('/');
         path.push_str(&String::from_utf8_lossy(&name[..end]));
         if end == NAME - 1 {
-            path.push(CUT_OFF);
+            path.push(ELLIPSIS);
         }
     }
     (!names.is_empty()).then_some(path)
@@ -191,7 +195,7 @@ mod tests {
     /// A record.
     type Record = (FileHead, Vec<u8>);
 
-    fn told(names: &[impl AsRef<[u8]>], ino: u64, dev: Number) -> Record {
+    fn record(names: &[impl AsRef<[u8]>], ino: u64, dev: Number) -> Record {
         let head = FileHead {
             ino,
             dev: dev.0 << 20 | dev.1,
@@ -220,7 +224,7 @@ mod tests {
         files.inside(head, names)
     }
 
-    /// A proc tree whose only mount is a directory of ours.
+    /// A proc tree whose only mount is this directory.
     fn files(directory: &Path) -> Files {
         let line = format!("1 0 8:1 / {} rw - ext4 x rw\n", directory.display());
         fs::create_dir_all(directory.join("self")).expect("made");
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_marked_when_its_file_is_gone_or_another_one() {
+    fn a_path_is_marked_if_its_file_was_deleted_or_replaced() {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
         let place = root.path().join("log");
@@ -237,7 +241,10 @@ mod tests {
         let ino = fs::metadata(&place).expect("there").ino();
         add(
             &mut files,
-            &[told(&["log"], ino, (8, 1)), told(&["log"], ino + 1, (8, 1))],
+            &[
+                record(&["log"], ino, (8, 1)),
+                record(&["log"], ino + 1, (8, 1)),
+            ],
         );
         let mut path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
         let plain = place.display().to_string();
@@ -248,23 +255,23 @@ mod tests {
         assert_eq!(path(99), None);
         assert_eq!(files.path((8, 1), ino, 8), None);
         let long = "n".repeat(NAME - 1);
-        add(&mut files, &[told(&[&long], 7, (8, 1))]);
+        add(&mut files, &[record(&[&long], 7, (8, 1))]);
         let path = files.path((8, 1), 7, 9);
-        assert!(path.is_some_and(|path| path.ends_with(CUT_OFF)));
+        assert!(path.is_some_and(|path| path.ends_with(ELLIPSIS)));
     }
 
     #[test]
-    fn a_file_in_constant_use_keeps_its_path_however_many_are_told() {
+    fn a_file_in_constant_use_keeps_its_path() {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
-        add(&mut files, &[told(&["table"], 1, (8, 1))]);
-        for thousand in 1..=3 * MOST as u64 / 1000 {
+        add(&mut files, &[record(&["table"], 1, (8, 1))]);
+        for thousand in 1..=3 * MAX_PATHS as u64 / 1000 {
             let inodes = thousand * 1000..(thousand + 1) * 1000;
-            let spool: Vec<_> = inodes.map(|ino| told(&["spool"], ino, (8, 1))).collect();
+            let spool: Vec<_> = inodes.map(|ino| record(&["spool"], ino, (8, 1))).collect();
             add(&mut files, &spool);
             assert!(files.path((8, 1), 1, 9).is_some(), "after {thousand}000");
         }
-        assert!(files.paths.len() <= MOST);
+        assert!(files.paths.len() <= MAX_PATHS);
     }
 
     #[test]
@@ -276,44 +283,44 @@ mod tests {
         let place = root.path().join(OsStr::from_bytes(name));
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
-        add(&mut files, &[told(&[name], ino, (8, 1))]);
+        add(&mut files, &[record(&[name], ino, (8, 1))]);
         let path = files.path((8, 1), ino, 9).expect("known");
         assert!(path.ends_with("/caf\u{fffd}"), "{path}");
     }
 
     #[test]
-    fn a_path_that_is_not_whole_is_unknown_and_a_long_name_is_marked() {
+    fn an_incomplete_path_is_unknown_and_a_long_name_is_marked() {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
-        let mut file = told(&["a", "b"], 5, (8, 1));
+        let mut file = record(&["a", "b"], 5, (8, 1));
         assert_eq!(inside(&mut files, &file).as_deref(), Some("/a/b"));
         file.0.whole = CUT;
         assert_eq!(inside(&mut files, &file), None);
         let long = "n".repeat(NAME - 1);
         assert_eq!(
-            inside(&mut files, &told(&[&long], 5, (8, 1))),
+            inside(&mut files, &record(&[&long], 5, (8, 1))),
             Some(format!("/{long}…"))
         );
     }
 
     #[test]
-    fn a_file_beside_one_that_was_told_has_the_same_directory() {
+    fn a_sibling_of_a_reported_file_has_the_same_directory() {
         let root = tempfile::tempdir().expect("a directory");
         let mut files = files(root.path());
-        let mut sibling = told(&["second"], 6, (8, 1));
+        let mut sibling = record(&["second"], 6, (8, 1));
         sibling.0.whole = SIBLING;
         assert_eq!(
             inside(&mut files, &sibling),
             None,
             "its directory is not known"
         );
-        let first = told(&["srv", "db", "first"], 5, (8, 1));
+        let first = record(&["srv", "db", "first"], 5, (8, 1));
         assert_eq!(inside(&mut files, &first).as_deref(), Some("/srv/db/first"));
         assert_eq!(
             inside(&mut files, &sibling).as_deref(),
             Some("/srv/db/second")
         );
-        let mut other = told(&["tmp", "x"], 7, (8, 1));
+        let mut other = record(&["tmp", "x"], 7, (8, 1));
         other.0.dir = 0xd2;
         inside(&mut files, &other);
         assert_eq!(

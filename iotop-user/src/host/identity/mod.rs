@@ -1,4 +1,4 @@
-//! Who a task is: its names, looked up once.
+//! Who a task is: its command line, user, cgroup, unit, container and priority.
 
 mod btrfs;
 mod cgroup;

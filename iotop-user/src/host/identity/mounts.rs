@@ -8,13 +8,13 @@ use std::{fs, io, path::Path};
 struct Mount {
     /// `super_block.s_dev`.
     dev: (u32, u32),
-    /// What of the file system is mounted here; `/` is all.
+    /// The directory of the file system that is mounted. `/` is the whole file system.
     root: String,
-    /// Where.
+    /// The mount point.
     point: String,
     /// The file system's type.
     fs_type: String,
-    /// What it is on: a device's path, for most.
+    /// What is mounted: for most file systems, a device's path.
     source: String,
 }
 
@@ -23,24 +23,25 @@ struct Mount {
 pub struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// Reads them below a proc root.
+    /// Reads `self/mountinfo` below a proc root.
     ///
     /// # Errors
     ///
     /// The file can't be read.
     pub fn read(proc_root: &Path) -> io::Result<Mounts> {
-        // A mount point may hold any byte, and whoever may use FUSE can make one.
+        // A mount point may hold any byte, and every user who may use FUSE can make one.
         let text = fs::read(proc_root.join("self/mountinfo"))?;
         Ok(Mounts::parse(&String::from_utf8_lossy(&text)))
     }
 
-    /// Lines that are not understood are passed over.
+    /// Lines that can't be parsed are skipped.
     fn parse(text: &str) -> Mounts {
         Mounts(text.lines().filter_map(mount).collect())
     }
 
-    /// A path of a file system as it is seen from here: through the mount that
-    /// shows most of it, the first of several such.
+    /// Translates a path inside a file system to a path in our mount namespace. If several
+    /// mounts show it, the one that shows most of the file system is used, and the first of
+    /// several such.
     pub fn path(&self, dev: (u32, u32), inside: &str) -> Option<String> {
         let mounts = self.0.iter().filter(|mount| mount.dev == dev);
         let (mount, rest) = mounts
@@ -52,14 +53,14 @@ impl Mounts {
 }
 
 impl Mounts {
-    /// The number and the source of each mount of a type.
+    /// The device number and the source of each mount of a type.
     pub fn of_type<'a>(&'a self, fs_type: &'a str) -> impl Iterator<Item = ((u32, u32), &'a str)> {
         let of_type = self.0.iter().filter(move |mount| mount.fs_type == fs_type);
         of_type.map(|mount| (mount.dev, mount.source.as_str()))
     }
 }
 
-/// What is left of a path below a root.
+/// The rest of a path below a root.
 fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(root.trim_end_matches('/'))?;
     rest.starts_with('/').then_some(rest)
@@ -69,7 +70,7 @@ fn mount(line: &str) -> Option<Mount> {
     let mut fields = line.split(' ').skip(2);
     let (major, minor) = fields.next()?.split_once(':')?;
     let (root, point) = (fields.next()?, fields.next()?);
-    // The mount's options, and any number of optional fields.
+    // Skips the mount's options and any number of optional fields.
     let mut fields = fields.skip_while(|field| *field != "-").skip(1);
     Some(Mount {
         dev: (major.parse().ok()?, minor.parse().ok()?),
@@ -80,7 +81,8 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// Space, tab, newline and backslash are three octal digits behind a backslash.
+/// Undoes escapes: a space, tab, newline or backslash is written as a backslash and three
+/// octal digits.
 fn unescaped(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
@@ -113,7 +115,7 @@ mod tests {
         32 22 8:3 /only/this /bind rw - ext4 /dev/sda3 rw\n";
 
     #[test]
-    fn a_path_is_told_through_the_mount_that_shows_most() {
+    fn a_path_goes_through_the_mount_that_shows_most() {
         let mounts = Mounts::parse(MOUNTS);
         let path = |dev, inside| mounts.path(dev, inside);
         assert_eq!(path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_are_found_by_type_with_what_they_are_on() {
+    fn mounts_are_found_by_type_with_their_source() {
         let mounts = Mounts::parse(MOUNTS);
         let xfs: Vec<_> = mounts.of_type("xfs").collect();
         assert_eq!(xfs, [((8, 2), "/dev/sda2"), ((8, 2), "/dev/sda2")]);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mounted_nowhere_has_no_path() {
+    fn a_file_that_is_mounted_nowhere_has_no_path() {
         let mounts = Mounts::parse(MOUNTS);
         assert_eq!(mounts.path((8, 3), "/only/thisnot/x"), None);
         assert_eq!(mounts.path((9, 9), "/x"), None);

@@ -1,5 +1,5 @@
-//! The names of tasks: looked up once for each task and command, and kept for
-//! those that exit.
+//! The names of tasks. They are looked up once for each task and command, and kept after
+//! the task's exit.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,11 +30,11 @@ pub struct Names {
     known: HashMap<TaskKey, Arc<Named>>,
     /// One copy of each: threads often have all their names in common.
     named: HashSet<Arc<Named>>,
-    /// Of the refresh under way: threads share their process's.
+    /// The processes that were looked up in this refresh: threads share their names.
     processes: HashMap<u32, Process>,
 }
 
-/// What a task was called when it was looked up.
+/// A task's names when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Named {
     comm: Arc<str>,
@@ -49,7 +49,7 @@ struct Process {
     cgroup: Option<Arc<str>>,
 }
 
-/// What a cgroup's path tells.
+/// What a cgroup's path names.
 #[derive(Clone, Debug)]
 struct Place {
     unit: Option<Arc<str>>,
@@ -57,7 +57,7 @@ struct Place {
 }
 
 impl Names {
-    /// Nothing known yet.
+    /// Starts without names.
     pub fn new(proc_root: &Path, sys_root: &Path) -> Names {
         Names {
             boot: boot_time(proc_root),
@@ -72,15 +72,15 @@ impl Names {
         }
     }
 
-    /// Fills in a task's names. What is told of the task (comm, uid, cgroup
-    /// id) is right whatever /proc says.
+    /// Fills in a task's names. What the task has already (comm, uid, cgroup id) is right,
+    /// whatever /proc says.
     pub fn fill(&mut self, task: &mut Task) {
         let key = task.key();
         task.start_time = self.start_time(key.start_boottime);
         task.user = task.uid.map(|uid| self.users.name(uid));
         let named = match self.known.get_mut(&key) {
             Some(named) if named.comm == task.comm => {
-                // The one thing that changes without a new name.
+                // The priority may change while the comm stays the same.
                 if named.prio.is_some() && !task.exited && task.did_io() {
                     let prio = priority::of(task.tid);
                     if prio.as_deref() != named.prio.as_deref() {
@@ -92,7 +92,7 @@ impl Names {
             }
             _ => {
                 let named = self.look_up(task);
-                let named = one(&mut self.named, named.into());
+                let named = shared_copy(&mut self.named, named.into());
                 self.known.insert(key, named.clone());
                 named
             }
@@ -111,7 +111,7 @@ impl Names {
         }
     }
 
-    /// Ends a refresh: forgets the tasks that nobody may ask for any more.
+    /// Ends a refresh. Forgets the tasks that are not `wanted` any more.
     pub fn keep(&mut self, wanted: impl Fn(&TaskKey) -> bool) {
         self.known.retain(|key, _| wanted(key));
         self.processes.clear();
@@ -135,7 +135,7 @@ impl Names {
         };
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
-            comm: one(&mut self.strings, task.comm.clone()),
+            comm: shared_copy(&mut self.strings, task.comm.clone()),
             process: Process {
                 cmdline: process.cmdline.filter(|_| !task.kthread),
                 cgroup,
@@ -144,9 +144,9 @@ impl Names {
         }
     }
 
-    /// Whether `/proc/PID` is this task's process. Numbers are reused, and
-    /// another pid namespace has others: a live thread's start time must be the
-    /// same, and a dead thread's process be older than the thread.
+    /// True if `/proc/PID` is this task's process. Pids are reused, and differ between pid
+    /// namespaces. A live thread must therefore have the same start time, and the process of
+    /// an exited thread must not be younger than the thread.
     fn is_of_process(&self, task: &Task) -> bool {
         let started = task.start_boottime / clock::TICK_NS;
         let stat = |tid| Thread { pid: task.pid, tid }.stat(&self.proc_root);
@@ -157,9 +157,9 @@ impl Names {
         }
     }
 
-    /// A cgroup's path by its id; `None` for a root.
+    /// A cgroup's path by its id. `None` for a root.
     pub fn cgroup_below_root(&mut self, id: u64) -> Option<Arc<str>> {
-        // kernfs numbers a hierarchy's root 1.
+        // In kernfs, the root of a hierarchy has the number 1.
         if id > 1 { self.cgroup(id) } else { None }
     }
 
@@ -178,7 +178,7 @@ impl Names {
         self.processes.entry(task.pid).or_insert_with(look).clone()
     }
 
-    /// When a task started; off by as much as the clock was set since boot.
+    /// When a task started. It is off by as much as the clock was set since boot.
     fn start_time(&self, start_boottime: u64) -> Option<Timestamp> {
         let ticks = start_boottime / clock::TICK_NS * clock::TICK_NS;
         let since_boot = SignedDuration::from_nanos(i64::try_from(ticks).ok()?);
@@ -195,16 +195,16 @@ impl Place {
     }
 }
 
-/// One copy of each string.
+/// The shared copy of a string.
 fn intern(strings: &mut HashSet<Arc<str>>, string: String) -> Arc<str> {
     match strings.get(&*string) {
         Some(known) => known.clone(),
-        None => one(strings, string.into()),
+        None => shared_copy(strings, string.into()),
     }
 }
 
-/// The copy that is known already, if there is one.
-fn one<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> {
+/// The shared copy of a value: the one that is known, or else `new`.
+fn shared_copy<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> {
     match all.get(&new) {
         Some(known) => known.clone(),
         None => {
@@ -214,26 +214,28 @@ fn one<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> 
     }
 }
 
-/// `btime` of /proc/stat: whole seconds.
+/// The time of boot: `btime` of /proc/stat, in whole seconds.
 fn boot_time(proc_root: &Path) -> Option<Timestamp> {
     let text = fs::read_to_string(proc_root.join("stat")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("btime "))?;
     Timestamp::from_second(line.trim().parse().ok()?).ok()
 }
 
-/// How much of a command line is read. Its process may move it to wherever its
-/// memory is, all of it (`PR_SET_MM_MAP` of prctl(2)).
-const LONGEST: u64 = 64 * 1024;
+/// How many bytes of a command line are read. A process may declare all its memory to be
+/// its command line (`PR_SET_MM_MAP` of prctl(2)).
+const MAX_COMMAND_LINE: u64 = 64 * 1024;
 
-/// The command line with spaces between the arguments; `None` for a process
-/// that has none (a kernel thread, one that is exiting or that cleared it). One
-/// that is longer ends with an ellipsis.
+/// A command line, with spaces between the arguments. `None` for a process that has none: a
+/// kernel thread, or a process that is exiting or that cleared it. A line that is cut off
+/// ends with an ellipsis.
 fn command_line(process: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     let file = fs::File::open(process.join("cmdline")).ok()?;
-    file.take(LONGEST + 1).read_to_end(&mut bytes).ok()?;
-    let is_cut = bytes.len() as u64 > LONGEST;
-    bytes.truncate(LONGEST as usize);
+    file.take(MAX_COMMAND_LINE + 1)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let is_cut = bytes.len() as u64 > MAX_COMMAND_LINE;
+    bytes.truncate(MAX_COMMAND_LINE as usize);
     let text = String::from_utf8_lossy(&bytes);
     let mut line = text.trim_end_matches('\0').replace('\0', " ");
     if is_cut && !line.is_empty() {
@@ -308,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reused_tid_is_not_given_the_names_of_the_one_before() {
+    fn a_reused_tid_does_not_get_the_names_of_the_earlier_task() {
         let task = filled(&mut FakeProc::new().names(), task(7, "sh", 9999));
         assert_eq!((task.cmdline, task.cgroup), (None, None));
     }
 
     #[test]
-    fn a_task_keeps_its_names_when_it_has_exited() {
+    fn a_task_keeps_its_names_after_its_exit() {
         let fake = FakeProc::new();
         let mut names = fake.names();
         filled(&mut names, task(7, "sh", 250));
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_thread_of_a_live_process_has_its_processs_names() {
+    fn an_exited_thread_of_a_live_process_has_the_names_of_its_process() {
         let fake = FakeProc::new();
         let mut names = fake.names();
         let dead = |start| Task {
@@ -339,13 +341,13 @@ mod tests {
         };
         let thread = filled(&mut names, dead(350));
         assert_eq!(thread.cmdline.as_deref(), Some("sh -c a b"));
-        // This one is older than the process that has its number now.
+        // This thread is older than the process that has its pid now.
         let thread = filled(&mut names, dead(100));
         assert_eq!(thread.cmdline, None);
     }
 
     #[test]
-    fn a_task_that_becomes_another_program_is_looked_up_again() {
+    fn a_task_that_executes_another_program_is_looked_up_again() {
         let fake = FakeProc::new();
         let mut names = fake.names();
         filled(&mut names, task(7, "sh", 250));
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_without_end_takes_no_more_memory_than_a_long_one() {
+    fn an_endless_command_line_is_cut_off() {
         let fake = FakeProc::new();
         fake.write("7/cmdline", &"x".repeat(1 << 20));
         let task = filled(&mut fake.names(), task(7, "sh", 250));
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_only_the_kernel_half_saw_has_its_cgroups_unit() {
+    fn a_task_known_only_to_the_kernel_half_has_the_unit_of_its_cgroup() {
         use std::os::unix::fs::MetadataExt as _;
         let fake = FakeProc::new();
         let directory = fake.0.path().join("fs/cgroup/system.slice/db.service");

@@ -6,8 +6,8 @@ use std::{fmt, io, str::FromStr};
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 const IOPRIO_CLASS_SHIFT: libc::c_long = 13;
 
-/// `be/4`, `rt/0` or `idle`; `None` when the thread is gone. A thread without
-/// a priority of its own gets one from its nice value (block/ioprio.c).
+/// A thread's priority: `be/4`, `rt/0` or `idle`. `None` if the thread is gone. A thread
+/// without a priority of its own gets one from its nice value (block/ioprio.c).
 pub fn of(tid: u32) -> Option<String> {
     // SAFETY: ioprio_get takes plain numbers.
     let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) };
@@ -23,20 +23,20 @@ pub fn of(tid: u32) -> Option<String> {
     })
 }
 
-/// A priority to be given (ioprio_set(2)).
+/// A priority to set (ioprio_set(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// What the nice value says.
+    /// Derived from the nice value.
     None,
-    /// Before all others; 0 is first.
+    /// Served before all others. 0 is the highest level.
     RealTime(u8),
-    /// Among the others; 0 is first.
+    /// The normal class. 0 is the highest level.
     BestEffort(u8),
-    /// When nobody else has I/O.
+    /// Served only if no other task has I/O.
     Idle,
 }
 
-/// No priority.
+/// The text is not a priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an I/O priority is none, idle, be/0 to be/7 or rt/0 to rt/7")]
 pub struct NoPriority;
@@ -72,11 +72,11 @@ impl fmt::Display for Priority {
     }
 }
 
-/// Gives a thread a priority.
+/// Sets a thread's priority.
 ///
 /// # Errors
 ///
-/// The kernel refused: the thread is gone, or it is somebody else's and we lack
+/// The kernel refused: the thread is gone, or it belongs to another user and we lack
 /// `CAP_SYS_NICE` (block/ioprio.c).
 pub fn set(tid: u32, priority: Priority) -> io::Result<()> {
     let (class, level) = match priority {
@@ -95,8 +95,8 @@ pub fn set(tid: u32, priority: Priority) -> io::Result<()> {
 }
 
 fn by_nice(tid: u32) -> Option<libc::c_long> {
-    // SAFETY: getpriority takes plain numbers. The system call itself returns
-    // 20 - nice, so that it is never negative but on failure (getpriority(2)).
+    // SAFETY: getpriority takes plain numbers. The system call itself returns 20 - nice, so
+    // the result is negative only on failure (getpriority(2)).
     let value = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, tid) };
     (value > 0).then(|| (40 - value) / 5)
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_priority_is_read_as_it_is_shown() {
+    fn a_priority_is_parsed_as_it_is_shown() {
         for text in ["none", "idle", "be/0", "be/7", "rt/3"] {
             let priority: Priority = text.parse().expect(text);
             assert_eq!(priority.to_string(), text);
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_has_the_priority_it_was_given() {
+    fn a_thread_has_the_priority_that_was_set() {
         let thread = std::thread::spawn(|| {
             // SAFETY: gettid takes nothing and can't fail.
             let tid = unsafe { libc::gettid() } as u32;
             set(tid, Priority::BestEffort(6)).expect("our own");
-            let given = of(tid);
+            let first = of(tid);
             set(tid, Priority::Idle).expect("our own");
-            (given, of(tid))
+            (first, of(tid))
         });
         let (first, second) = thread.join().expect("ended");
         assert_eq!(first.as_deref(), Some("be/6"));

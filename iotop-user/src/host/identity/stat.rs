@@ -4,7 +4,7 @@
 const PF_EXITING: u64 = 0x4;
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// What is needed of a stat line.
+/// The fields of a stat line that we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// The command name; it may hold any byte but NUL.
@@ -13,9 +13,9 @@ pub struct Stat {
     pub ppid: u32,
     /// The nice value.
     pub nice: i64,
-    /// A kernel thread.
+    /// True for a kernel thread.
     pub kthread: bool,
-    /// It is on its way out, or a zombie that nobody has waited for.
+    /// True if the task is exiting, or is a zombie that its parent has not waited for.
     pub exiting: bool,
     /// Start time after boot, in clock ticks.
     pub start_ticks: u64,
@@ -23,11 +23,11 @@ pub struct Stat {
 
 /// A stat line that can't be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a stat line without {0}")]
+#[error("a stat line lacks {0}")]
 pub struct StatError(&'static str);
 
 impl Stat {
-    /// Reads a line. The name stands between the first `(` and the last `)`.
+    /// Parses a line. The name is between the first `(` and the last `)`.
     ///
     /// # Errors
     ///
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_zombie_is_told_from_a_live_task() {
+    fn a_zombie_is_distinguished_from_a_live_task() {
         let line = b"7 (a) Z 1 7 7 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let stat = Stat::parse(line).expect("whole");
         assert!(stat.exiting && !stat.kthread);
     }
 
     #[test]
-    fn a_line_that_is_cut_off_is_an_error() {
+    fn a_truncated_line_is_an_error() {
         let line = b"7 (a) S 1 7 7 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert!(Stat::parse(line).is_ok());
         for length in 0..line.len() - 8 {

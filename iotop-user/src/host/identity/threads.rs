@@ -1,4 +1,4 @@
-//! Every thread on the machine.
+//! All threads of the machine.
 
 use std::{
     fs, io,
@@ -18,24 +18,25 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Its directory: `/proc/TID` alone is slow for a thread, and hides it.
+    /// The thread's directory, below its process. `/proc/TID` is slow for a thread, and not
+    /// listed.
     pub fn directory(self, proc_root: &Path) -> PathBuf {
         proc_root.join(format!("{}/task/{}", self.pid, self.tid))
     }
 
-    /// Its stat line; `None` when it is gone.
+    /// The thread's stat line. `None` if the thread is gone.
     pub fn stat(self, proc_root: &Path) -> Option<Stat> {
         Stat::parse(&fs::read(self.directory(proc_root).join("stat")).ok()?).ok()
     }
 
-    /// Its effective user: /proc shows a task's files under it.
+    /// The thread's effective uid, which owns its files in /proc.
     pub fn uid(self, proc_root: &Path) -> Option<u32> {
         Some(fs::metadata(self.directory(proc_root)).ok()?.uid())
     }
 }
 
-/// Lists `PID/task` of every process below a proc root. Processes that vanish
-/// meanwhile are passed over.
+/// Lists `PID/task` of every process below a proc root. Processes that vanish meanwhile are
+/// skipped.
 ///
 /// # Errors
 ///

@@ -1,10 +1,11 @@
 //! The systemd unit that a cgroup belongs to.
 
-/// The kinds of unit that are cgroups and not only slices (systemd.unit(5)).
+/// Suffixes of the unit types that have a cgroup of their own, except slices
+/// (systemd.unit(5)).
 const KINDS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 
-/// The innermost unit of a cgroup's path: a user's own service rather than the
-/// manager it runs under; a slice only where there is nothing else.
+/// The innermost unit of a cgroup's path: a user's service wins over the manager that it
+/// runs under. A slice counts only if there is no other unit.
 pub fn of(cgroup: &str) -> Option<String> {
     let names = || cgroup.split('/').map(unescaped);
     let innermost = |is_unit: fn(&str) -> bool| names().rfind(|name| is_unit(name));
@@ -25,8 +26,8 @@ fn has_suffix(name: &str, suffix: &str) -> bool {
     name.len() > suffix.len() && name.ends_with(suffix)
 }
 
-/// systemd puts `_` before names that the kernel could take for its own files
-/// (`cg_escape` of src/basic/cgroup-util.c).
+/// Removes the `_` that systemd puts before a name which could clash with one of the
+/// kernel's own files (`cg_escape` of src/basic/cgroup-util.c).
 fn unescaped(name: &str) -> &str {
     name.strip_prefix('_').unwrap_or(name)
 }
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_unit_is_the_one() {
+    fn the_innermost_unit_is_chosen() {
         for (cgroup, unit) in [
             ("/system.slice/cron.service", Some("cron.service")),
             (

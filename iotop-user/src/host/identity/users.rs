@@ -4,14 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use uzers::{get_user_by_name, get_user_by_uid};
 
-/// Names by number, each asked for once.
+/// User names by uid. Each is looked up once.
 #[derive(Debug, Default)]
 pub struct Users {
     names: HashMap<u32, Arc<str>>,
 }
 
 impl Users {
-    /// A user's name; the number where it has none.
+    /// A user's name, or the uid if the user has no name.
     pub fn name(&mut self, uid: u32) -> Arc<str> {
         let look_up = || match get_user_by_uid(uid) {
             Some(user) => user.name().to_string_lossy().into(),
@@ -21,7 +21,7 @@ impl Users {
     }
 }
 
-/// A user's number, by name or number.
+/// The uid for a user's name, or for a number as text.
 pub fn uid(name: &str) -> Option<u32> {
     match name.parse() {
         Ok(uid) => Some(uid),

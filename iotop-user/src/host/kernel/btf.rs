@@ -1,8 +1,8 @@
-//! A walker over BTF, the kernel's own description of its types
+//! A reader of BTF, the kernel's own description of its types
 //! (Documentation/bpf/btf.rst).
 //!
-//! The bytes are walked once, to learn where each type starts and what it is
-//! called; everything else is read in place. Arbitrary bytes never panic.
+//! Parsing walks the bytes once, to find where each type starts and its name. Everything
+//! else is read in place. Arbitrary bytes never cause a panic.
 
 #[cfg(test)]
 mod reduced;
@@ -12,7 +12,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 use std::{collections::HashMap, io, path::Path};
 
 const MAGIC: u16 = 0xeb9f;
-/// Deeper nesting of anonymous members or modifiers than any kernel has.
+/// The limit of nested anonymous members or modifiers. No kernel nests them so deep.
 const MAX_DEPTH: u32 = 32;
 
 const KIND_INT: u32 = 1;
@@ -39,15 +39,15 @@ const KIND_ENUM64: u32 = 19;
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
     /// The file can't be read.
-    #[error("{path}: {source}")]
+    #[error("{path} can't be read: {source}")]
     Read {
         /// The file.
         path: String,
         /// The system's answer.
         source: io::Error,
     },
-    /// The bytes are no BTF that we can read.
-    #[error("BTF: {what} at byte {at}")]
+    /// The bytes are not BTF that we can read.
+    #[error("the BTF is malformed: {what}, at byte {at}")]
     Malformed {
         /// What is wrong.
         what: &'static str,
@@ -61,13 +61,13 @@ pub struct Btf {
     bytes: Vec<u8>,
     strings: usize,
     strings_end: usize,
-    /// A module's strings: their numbers go on where those end.
+    /// Where a module's strings are. Their offsets go on where the kernel's end.
     module_strings: Option<(usize, usize)>,
-    /// Where each type starts; type 0 is void and has no place.
+    /// Where each type starts. Type 0 is void and has no bytes.
     types: Vec<u32>,
     /// Types that have a name, by kind and a hash of the name.
     named: HashMap<(u32, u64), u32>,
-    /// What was asked for by name: the tests' kernels are reduced to that.
+    /// The types that were looked up by name. The kernels that tests use are reduced to them.
     #[cfg(test)]
     asked: RefCell<BTreeSet<u32>>,
 }
@@ -79,7 +79,7 @@ struct Type {
     /// Size, or the type referred to.
     size_or_type: u32,
     name: u32,
-    /// Where the data behind the header starts.
+    /// Where the data after the header starts.
     data: usize,
 }
 
@@ -88,7 +88,7 @@ impl Btf {
     ///
     /// # Errors
     ///
-    /// The file can't be read or is no BTF of this machine's byte order.
+    /// The file can't be read, or is not BTF in this machine's byte order.
     pub fn from_file(path: &Path) -> Result<Btf, BtfError> {
         let bytes = std::fs::read(path).map_err(|source| BtfError::Read {
             path: path.display().to_string(),
@@ -97,11 +97,11 @@ impl Btf {
         Btf::parse(bytes)
     }
 
-    /// Takes the bytes of a whole BTF section.
+    /// Parses a whole BTF section.
     ///
     /// # Errors
     ///
-    /// The bytes are no BTF of this machine's byte order.
+    /// The bytes are not BTF in this machine's byte order.
     pub fn parse(bytes: Vec<u8>) -> Result<Btf, BtfError> {
         let sections = Sections::of(&bytes, 0)?;
         let mut types = vec![0];
@@ -121,12 +121,12 @@ impl Btf {
         Ok(btf)
     }
 
-    /// Adds the types of a module, whose numbers go on where the kernel's end: those
-    /// of a file such as `/sys/kernel/btf/btrfs`. Only one can be added.
+    /// Adds the types of a module, from a file such as `/sys/kernel/btf/btrfs`. Their ids go on
+    /// where the kernel's end. Only one module can be added.
     ///
     /// # Errors
     ///
-    /// The bytes are no BTF of this machine's byte order.
+    /// The bytes are not BTF in this machine's byte order.
     pub fn add_module(&mut self, module: &[u8]) -> Result<(), BtfError> {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(module);
@@ -147,8 +147,8 @@ impl Btf {
         Ok(())
     }
 
-    /// Where a member lies, in bytes. The path goes through named members
-    /// (`bi_iter.bi_size`), and each step looks into anonymous ones.
+    /// The offset of a member, in bytes. `path` goes through named members
+    /// (`bi_iter.bi_size`); each step also searches anonymous ones.
     pub fn member_offset(&self, of: &str, path: &str) -> Option<u32> {
         let mut id = self.composite(of)?;
         let mut bits = 0u32;
@@ -194,7 +194,7 @@ impl Btf {
     }
 
     /// How many arguments a tracepoint passes (its `TP_PROTO`), by the typedef
-    /// `btf_trace_<name>`; `None` when this kernel has no such tracepoint.
+    /// `btf_trace_<name>`. `None` if this kernel has no such tracepoint.
     pub fn tracepoint_args(&self, name: &str) -> Option<u32> {
         let typedef = self.at(self.find(KIND_TYPEDEF, &format!("btf_trace_{name}"))?)?;
         let pointer = self.at(typedef.size_or_type)?;
@@ -204,7 +204,7 @@ impl Btf {
             .then(|| proto.vlen.checked_sub(1))?
     }
 
-    /// The value of an enumerator, of whatever enum: some have no name.
+    /// The value of an enumerator in any enum, because some enums have no name.
     pub fn enumerator(&self, name: &str) -> Option<u32> {
         for id in 1..self.types.len() as u32 {
             let Some(ty) = self.at(id).filter(|ty| ty.kind == KIND_ENUM) else {
@@ -221,8 +221,8 @@ impl Btf {
         None
     }
 
-    /// Whether the kernel has a function of this name. Functions are too many to
-    /// index for the few that are asked for.
+    /// True if the kernel has a function of this name. There are too many functions to index
+    /// them for the few that are looked up.
     pub fn has_function(&self, name: &str) -> bool {
         let found = (1..self.types.len() as u32).find(|id| {
             self.at(*id).is_some_and(|ty| {
@@ -243,7 +243,7 @@ impl Btf {
                 KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64 | KIND_TYPEDEF
             );
             if wanted && let Some(name) = self.string(ty.name).filter(|name| !name.is_empty()) {
-                // Of types with one name the first is taken, as the kernel does.
+                // Of several types with one name the first counts, as in the kernel.
                 named.entry((ty.kind, hash(name))).or_insert(id);
             }
         }
@@ -264,7 +264,7 @@ impl Btf {
             .or_else(|| self.resolve(self.find(KIND_TYPEDEF, name)?))
     }
 
-    /// Through typedefs and qualifiers to the type itself.
+    /// Follows typedefs and qualifiers to the type itself.
     fn resolve(&self, mut id: u32) -> Option<u32> {
         for _ in 0..MAX_DEPTH {
             let ty = self.at(id)?;
@@ -284,7 +284,7 @@ impl Btf {
         if depth == 0 || !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
             return None;
         }
-        // With kind_flag the upper byte is a bit field's width.
+        // If kind_flag is set, the upper byte is the width of a bit field.
         let offset_mask = if self.word(ty.data - 8)? >> 31 == 1 {
             0x00ff_ffff
         } else {
@@ -342,20 +342,20 @@ impl Btf {
     }
 }
 
-/// Where the parts of a BTF section lie.
+/// Where the parts of a BTF section are.
 struct Sections {
     types: (usize, usize),
     strings: (usize, usize),
 }
 
 impl Sections {
-    /// Those of the section that begins at `begin` and ends with the bytes.
+    /// The parts of the section that begins at `begin` and ends where `bytes` ends.
     fn of(bytes: &[u8], begin: usize) -> Result<Sections, BtfError> {
         let bad = |what, at| BtfError::Malformed { what, at };
         let word = |at: usize| read_u32(bytes, begin + at).ok_or(bad("the header is cut off", at));
         let magic = word(0)? as u16;
         if magic == MAGIC.swap_bytes() {
-            return Err(bad("the byte order is another machine's", 0));
+            return Err(bad("the byte order is not this machine's", 0));
         }
         if magic != MAGIC {
             return Err(bad("the magic number is wrong", 0));
@@ -373,7 +373,7 @@ impl Sections {
         })
     }
 
-    /// Adds where each type begins.
+    /// Appends where each type begins.
     fn list_types(&self, bytes: &[u8], types: &mut Vec<u32>) -> Result<(), BtfError> {
         let bad = |what, at| BtfError::Malformed { what, at };
         let (mut at, end) = self.types;
@@ -382,11 +382,11 @@ impl Sections {
             let length = type_length(bytes, at).ok_or(bad("a type of unknown kind", at))?;
             at = at
                 .checked_add(length)
-                .ok_or(bad("a type without end", at))?;
+                .ok_or(bad("a type is too long", at))?;
         }
         match at == end {
             true => Ok(()),
-            false => Err(bad("the last type reaches past the others", at)),
+            false => Err(bad("the last type reaches past the section of types", at)),
         }
     }
 }
@@ -396,7 +396,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..end)?.try_into().ok()?))
 }
 
-/// The length of a type with all that follows its header.
+/// The length of a type, with everything that follows its header.
 fn type_length(bytes: &[u8], at: usize) -> Option<usize> {
     let info = read_u32(bytes, at.checked_add(4)?)?;
     let vlen = (info & 0xffff) as usize;
@@ -557,14 +557,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tracepoints_arguments_are_counted_without_the_probes_own() {
+    fn a_tracepoints_arguments_are_counted_without_the_probes_data() {
         let btf = Btf::parse(blob()).expect("well-formed");
         assert_eq!(btf.tracepoint_args("block_bio_queue"), Some(2));
         assert_eq!(btf.tracepoint_args("nosuch"), None);
     }
 
     #[test]
-    fn what_was_asked_for_is_kept_with_what_it_holds_and_nothing_else() {
+    fn a_reduced_btf_keeps_only_what_was_looked_up() {
         let whole = Btf::parse(blob()).expect("well-formed");
         whole.struct_size("bio");
         whole.enum_value("wide", "HIGH");
@@ -583,7 +583,7 @@ mod tests {
         assert_eq!(reduced.enum_value("req_op", "WRITE"), None);
     }
 
-    /// Its own types refer to the kernel's, and so do its strings.
+    /// A module's types and strings continue those of the kernel.
     #[test]
     fn a_modules_types_are_found_beside_the_kernels() {
         let mut btf = Btf::parse(blob()).expect("well-formed");
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn another_byte_order_and_junk_are_refused_in_words() {
+    fn another_byte_order_and_junk_are_refused_with_the_reason() {
         let mut swapped = blob();
         swapped[..2].reverse();
         let error = Btf::parse(swapped).err().expect("refused");
@@ -611,7 +611,7 @@ mod tests {
         assert!(Btf::parse(vec![0; 64]).is_err());
     }
 
-    /// Asks everything there is to ask; only that it ends matters.
+    /// Calls every query. It only matters that they return.
     fn exercise(bytes: Vec<u8>) {
         let Ok(btf) = Btf::parse(bytes) else { return };
         for of in ["bio", "page", "iter_t", "req_op", "wide"] {

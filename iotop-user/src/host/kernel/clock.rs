@@ -1,4 +1,4 @@
-//! Clocks and sizes that the C library tells.
+//! Clocks and sizes from the C library.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ pub const USER_HZ: u64 = 100;
 /// Nanoseconds of one clock tick.
 pub const TICK_NS: u64 = 1_000_000_000 / USER_HZ;
 
-/// CPU time this process has used.
+/// The CPU time that this process has used.
 pub fn process_cpu() -> Option<Duration> {
     ask(libc::clock_gettime, libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Time since boot (`CLOCK_BOOTTIME`), ns, as tasks' start times are given.
+/// The time since boot in ns (`CLOCK_BOOTTIME`), the clock of tasks' start times.
 pub fn boottime() -> u64 {
     let now = ask(libc::clock_gettime, libc::CLOCK_BOOTTIME).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
@@ -32,7 +32,7 @@ fn ask(call: Call, clock: libc::clockid_t) -> Option<Duration> {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the pointer is to a timespec of ours.
+    // SAFETY: the pointer is to our own timespec.
     let result = unsafe { call(clock, &raw mut time) };
     if result != 0 {
         return None;

@@ -1,4 +1,4 @@
-//! Which of a task's counters this kernel keeps: it may be built without.
+//! Which counters of a task this kernel keeps. It may be built without some of them.
 
 use std::path::Path;
 
@@ -6,33 +6,33 @@ use iotop_common::Layout;
 
 use super::sysctls::Sysctls;
 
-/// What is not counted is unknown, and no 0.
+/// The counters that the kernel keeps. Others are unknown, not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// CONFIG_TASK_XACCT: bytes and calls of system calls.
+    /// CONFIG_TASK_XACCT: the number of system calls, and their bytes.
     pub calls: bool,
-    /// CONFIG_TASK_IO_ACCOUNTING: bytes of storage.
+    /// CONFIG_TASK_IO_ACCOUNTING: bytes read from and written to storage.
     pub bytes: bool,
-    /// CONFIG_TASK_DELAY_ACCT: waits. They may be switched off all the same.
+    /// CONFIG_TASK_DELAY_ACCT: delays. They may still be switched off at run time.
     pub delays: bool,
 }
 
 impl Counted {
-    /// What distributions' kernels count.
+    /// The counters of distributions' kernels: all.
     pub const ALL: Counted = Counted {
         calls: true,
         bytes: true,
         delays: true,
     };
 
-    /// Nothing is there to count.
+    /// No source of counters.
     pub const NONE: Counted = Counted {
         calls: false,
         bytes: false,
         delays: false,
     };
 
-    /// What a `task_struct` has.
+    /// The counters that `task_struct` has.
     pub fn by_layout(layout: &Layout) -> Counted {
         Counted {
             calls: layout.task_rchar != 0,
@@ -41,11 +41,11 @@ impl Counted {
         }
     }
 
-    /// What taskstats' records tell, which have 0 for what is not counted.
-    /// /proc/PID/io is there only where bytes are, and so calls.
+    /// The counters that are valid in a taskstats record, which has 0 for those that are not
+    /// kept. /proc/PID/io exists only if bytes are counted, and then calls are counted too.
     pub fn by_proc(proc_root: &Path, settings: &Sysctls) -> Counted {
         let io = proc_root.join("self/io").exists();
-        // From then on whoever keeps delays has the switch.
+        // Since 5.14, a kernel that counts delays has the switch.
         let without_switch = settings.version().is_none_or(|version| version < (5, 14));
         Counted {
             calls: io,
@@ -54,7 +54,7 @@ impl Counted {
         }
     }
 
-    /// What is unknown, and which kernel would tell.
+    /// What is unknown, and which kernel option would count it.
     pub fn unknown(self) -> impl Iterator<Item = &'static str> {
         [
             (
@@ -83,8 +83,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_counted_is_named_with_the_option_that_is_missing() {
-        let said = |calls, bytes, delays| {
+    fn unknown_counters_are_named_with_the_missing_kernel_option() {
+        let unknown = |calls, bytes, delays| {
             let counted = Counted {
                 calls,
                 bytes,
@@ -92,11 +92,11 @@ mod tests {
             };
             counted.unknown().collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(said(true, true, true), "");
-        assert!(said(false, true, true).contains("CONFIG_TASK_XACCT"));
-        assert!(said(true, false, true).contains("CONFIG_TASK_IO_ACCOUNTING"));
-        assert!(said(true, true, false).contains("CONFIG_TASK_DELAY_ACCT"));
-        assert_eq!(said(false, false, false).lines().count(), 3);
+        assert_eq!(unknown(true, true, true), "");
+        assert!(unknown(false, true, true).contains("CONFIG_TASK_XACCT"));
+        assert!(unknown(true, false, true).contains("CONFIG_TASK_IO_ACCOUNTING"));
+        assert!(unknown(true, true, false).contains("CONFIG_TASK_DELAY_ACCT"));
+        assert_eq!(unknown(false, false, false).lines().count(), 3);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_lacks_its_switch_counts_no_delays() {
+    fn a_kernel_since_5_14_without_the_switch_counts_no_delays() {
         let delays = |release: &str, task_delayacct| {
             let settings = Sysctls {
                 release: Some(release.to_owned()),

@@ -1,27 +1,27 @@
-//! How many page frames there are, and so how large the tag table must be.
+//! How many page frames there are, and how large the tag table must therefore be.
 
 use std::{fs, io, path::Path};
 
 /// Bytes of one tag.
 pub const TAG_BYTES: u64 = 4;
 
-/// Below this a tag table is never called unreasonable.
+/// A tag table up to this size is never refused.
 const SMALL_TABLE: u64 = 64 << 20;
 
 /// The tag table that this machine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frames {
-    /// Tags, a power of two.
+    /// How many tags the table has, a power of two.
     pub tags: u32,
-    /// Pages of memory that are really there.
+    /// Pages of memory that are present.
     pub present: u64,
 }
 
-/// Why there can be no tag table.
+/// Why there is no tag table.
 #[derive(Debug, thiserror::Error)]
 pub enum FramesError {
     /// The file can't be read.
-    #[error("{path}: {source}")]
+    #[error("{path} can't be read: {source}")]
     Read {
         /// The file.
         path: String,
@@ -64,8 +64,8 @@ impl Frames {
             return Err(FramesError::NoZones(path.display().to_string()));
         };
         let present = zones.iter().map(|zone| zone.present).sum();
-        // Tags are found by page frame modulo their number, so it is enough
-        // that they are as many as the frames from the first to the last.
+        // A page's tag is at its frame number modulo the number of tags, so one tag for
+        // each frame from the first to the last is enough.
         let tags = (end - start).next_power_of_two().max(1024);
         let needed = tags.saturating_mul(TAG_BYTES);
         let memory = u64::saturating_mul(present, page_size);
@@ -91,7 +91,7 @@ struct Zone {
     present: u64,
 }
 
-/// The zones that span anything (mm/vmstat.c, `zoneinfo_show_print`).
+/// The zones that span any memory (`zoneinfo_show_print` of mm/vmstat.c).
 fn zones(text: &str) -> Vec<Zone> {
     let mut zones: Vec<Zone> = Vec::new();
     for line in text.lines() {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_with_little_memory_spread_widely_is_refused_politely() {
+    fn widely_spread_memory_is_refused_with_advice() {
         let text = zone(0, 262_144, 262_144) + &zone(1 << 30, 262_144, 262_144);
         let error = read(&text).expect_err("4 GiB of tags for 2 GiB");
         assert!(error.to_string().contains("--no-ebpf"), "{error}");

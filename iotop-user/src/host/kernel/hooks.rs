@@ -1,10 +1,10 @@
 //! The kernel half's programs, and which of them this kernel runs.
 //!
-//! Every kernel from 5.10 on has the tracepoints, in places that are as good as
-//! the functions around them: they are in the task's own context, fire once and
-//! cost less than a probe on a function. What changes is their names and what
-//! a program on that kernel may do. One thing happens where no tracepoint is: its
-//! programs hang on a function, which a kernel may refuse.
+//! Programs attach to tracepoints. Every kernel from 5.10 on has them, and they are as good a
+//! place as the functions around them: they fire in the task's own context, fire once, and
+//! cost less than a probe on a function. Between kernels, their names differ, and so does what
+//! a program may do. Only one event has no tracepoint: a cgroup's io.max holds a bio back. The
+//! programs for it attach to a function, which a kernel may refuse.
 
 use std::fmt;
 
@@ -17,44 +17,43 @@ use super::btf::Btf;
 pub struct Hook {
     /// Its name in the object.
     pub program: &'static str,
-    /// What it hangs on.
+    /// What it attaches to.
     pub on: On,
     /// Which kernels run it.
     kernels: Kernels,
-    /// The program whose events it takes that the kernel kept from that one.
+    /// The program whose missed events this one handles.
     pub retry_of: Option<&'static str>,
-    /// What it is for.
+    /// What it reports. `doctor` and messages print it: "PURPOSE is unknown".
     pub purpose: &'static str,
     /// Why this hook and no other.
     pub why: &'static str,
 }
 
-/// What a program hangs on.
+/// What a program attaches to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     /// A tracepoint, by its name.
     Tracepoint(&'static str),
-    /// A tracepoint of a file system, by its name. It is there when the file system
-    /// is, which may be a module.
+    /// A tracepoint of a file system, by its name. If the file system is a module, it exists
+    /// only while the module is loaded.
     FileSystem(&'static str),
-    /// Nothing: we have it pass over all tasks (`iter/task`).
+    /// Nothing: we run it over all tasks (`iter/task`).
     TaskIterator,
-    /// Nothing: we run it, and it answers.
+    /// Nothing: we run it on demand, and it returns an answer.
     Asked,
-    /// The beginning of a function, by its name (`fentry`). Without it the rest
-    /// works.
+    /// The entry of a function, by its name (`fentry`). The other programs work without it.
     Entry(&'static str),
-    /// Its end (`fexit`).
+    /// The exit of a function, by its name (`fexit`).
     Exit(&'static str),
 }
 
 impl On {
-    /// Whether it is a function: the kernel may refuse that.
+    /// True for a function, which the kernel may refuse.
     pub fn is_function(self) -> bool {
         matches!(self, On::Entry(_) | On::Exit(_))
     }
 
-    /// Whether the others work without it.
+    /// True if the other programs work without it.
     pub fn is_optional(self) -> bool {
         self.is_function() || matches!(self, On::FileSystem(_) | On::Asked | On::Tracepoint(IOMAP))
     }
@@ -65,7 +64,7 @@ impl fmt::Display for On {
         match self {
             On::Tracepoint(name) | On::FileSystem(name) => f.pad(name),
             On::TaskIterator => f.pad("iter/task"),
-            On::Asked => f.pad("when asked"),
+            On::Asked => f.pad("on demand"),
             On::Entry(name) => f.pad(&format!("fentry/{name}")),
             On::Exit(name) => f.pad(&format!("fexit/{name}")),
         }
@@ -78,30 +77,30 @@ enum Kernels {
     /// From 5.18 on: page-cache folios may have many pages, and `bpf_loop`
     /// (5.17) walks them.
     WithFolios,
-    /// Before that: page cache comes in single pages.
+    /// Before 5.18: the page cache has single pages.
     WithPages,
-    /// Before 5.12: a bio names the whole disk.
+    /// Before 5.12: a bio names the whole disk, not the partition.
     WithDisks,
-    /// Where a task may be preempted inside of a tracepoint.
+    /// Where a task may be preempted inside a tracepoint.
     Preemptible,
     /// Where iomap knows which blocks of a folio are dirty (6.6).
     IomapBlocks,
-    /// From a version on: the file system has large folios since then.
+    /// From this version on, because the file system has large folios since then.
     From((u32, u32)),
-    /// The same, where btrfs tells its types.
+    /// The same for btrfs, if BTF has its types.
     Btrfs,
 }
 
-/// Where xfs and block devices write a range.
+/// The tracepoint where xfs and block devices write a range.
 const IOMAP: &str = "iomap_iter";
 
-/// The file systems whose large folios are written block by block on this kernel, with
-/// the programs that tell which pages a task writes; bits of `Control::whole_folios`.
+/// The file systems whose large folios are written block by block on this kernel, as bits of
+/// `Control::whole_folios`, each with the programs that report which pages a task writes.
 pub fn written_by_block(
     btf: &Btf,
     version: Option<(u32, u32)>,
 ) -> Vec<(u32, &'static [&'static str])> {
-    let since = |release| version.is_none_or(|is| is >= release);
+    let since = |release| version.is_none_or(|version| version >= release);
     let iomap = btf.struct_size("iomap_folio_state").is_some();
     let all: [(bool, u32, &[&str]); 3] = [
         (
@@ -117,37 +116,37 @@ pub fn written_by_block(
         ),
     ];
     all.into_iter()
-        .filter_map(|(is, bit, programs)| is.then_some((bit, programs)))
+        .filter_map(|(applies, bit, programs)| applies.then_some((bit, programs)))
         .collect()
 }
 
-/// Since then the file system has large folios.
+/// ext4 and btrfs have large folios since these versions.
 const EXT4_LARGE: (u32, u32) = (6, 16);
 const BTRFS_LARGE: (u32, u32) = (7, 0);
 
-/// Whether a task may be preempted inside of a tracepoint: the kernel guards
-/// them by SRCU since 7.x, by no preemption before (include/linux/tracepoint.h).
+/// True if a task may be preempted inside a tracepoint. Since 7.x the kernel guards
+/// tracepoints with SRCU; before, it disabled preemption (include/linux/tracepoint.h).
 pub fn tracepoints_are_preemptible(btf: &Btf) -> bool {
     btf.struct_size("class_srcu_fast_notrace_t").is_some()
 }
 
-/// What a kernel without one of the tracepoints lacks.
+/// What to do if a tracepoint is missing.
 pub const NEEDED: &str = "run Linux 5.10 or later, built with CONFIG_BLOCK and CONFIG_BPF_EVENTS; \
-    if this one is, please report it with the output of `iotop-trace doctor`";
+    if this kernel is, please report it with the output of `iotop-trace doctor`";
 
-/// This kernel has not the tracepoint that a program needs.
+/// This kernel lacks a tracepoint that a program needs.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("this kernel has no tracepoint {tracepoint}, for {purpose}; {NEEDED}")]
+#[error("this kernel has no tracepoint {tracepoint}, which reports {purpose}; {NEEDED}")]
 pub struct NoTracepoint {
-    /// Its name.
+    /// The tracepoint's name.
     pub tracepoint: &'static str,
-    /// What it is needed for.
+    /// What the program on it reports.
     pub purpose: &'static str,
 }
 
-/// The programs for this kernel, in the order in which they are attached:
-/// whatever clears tags comes before whatever sets them. A kernel of unknown version
-/// gets what the newest one needs.
+/// Chooses the programs for this kernel, in the order in which they are attached: programs
+/// that clear tags come before programs that set them. A kernel of unknown version gets the
+/// programs that the newest one needs.
 ///
 /// # Errors
 ///
@@ -155,7 +154,7 @@ pub struct NoTracepoint {
 pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTracepoint> {
     let has = |tracepoint: &str| btf.tracepoint_args(tracepoint).is_some();
     let folios = has("writeback_dirty_folio");
-    let since = |release| folios && version.is_none_or(|is| is >= release);
+    let since = |release| folios && version.is_none_or(|version| version >= release);
     let mut chosen: Vec<Hook> = Vec::new();
     for hook in HOOKS {
         let runs = match hook.kernels {
@@ -180,33 +179,37 @@ pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTra
                 });
             }
             On::Entry(name) | On::Exit(name) if !btf.has_function(name) => {}
-            // Of two functions of one purpose newer kernels may have both names.
-            On::Exit(OLD) if chosen.iter().any(|other| other.on.is_function()) => {}
+            // A newer kernel may have both functions, and needs only the new one.
+            On::Exit(OLD_THROTTLE) if chosen.iter().any(|other| other.on.is_function()) => {}
             _ => chosen.push(hook),
         }
     }
     Ok(chosen)
 }
 
-const KEPT_FROM: &str = "this kernel may preempt a task inside of a tracepoint, and keeps a \
-    program from running a second time on that CPU";
-/// The kernel's trampoline holds a task on its CPU, no more, since 5.12
+const MISSED_WHY: &str = "this kernel may preempt a task inside a tracepoint, and does not run \
+    the program for other tasks on that CPU meanwhile";
+/// Since 5.12 the kernel's trampoline disables migration, but not preemption
 /// (kernel/bpf/trampoline.c: `__bpf_prog_enter_recur`).
-const KEPT_FROM_FUNCTION: &str = "a kernel with preempt=full may preempt a task inside of a \
-    function's program, and keeps it from running a second time on that CPU";
+const MISSED_AT_FUNCTION_WHY: &str = "a kernel with preempt=full may preempt a task inside a \
+    function's program, and does not run it for other tasks on that CPU meanwhile";
 
-const DIRTIED: &str = "who makes a page dirty";
-const CUT_OFF_WHY: &str = "the folio may stay, and with it the pages' tags";
+const DIRTIED: &str = "which task makes a page dirty";
+const CUT_OFF_WHY: &str =
+    "the folio may stay in the page cache, and with it the tags of these pages";
 const WRITTEN: &str = "which pages of a large folio a task writes";
-const COPIED_WHY: &str = "fires for each folio, before it becomes dirty, with what was copied";
+const COPIED_WHY: &str =
+    "fires for each folio before it becomes dirty, with the range that was copied";
 const DROPPED: &str = "dirty pages that are dropped before they are written";
-const DROPPED_WHY: &str = "a cancelled page has no tracepoint of its own; its live tag tells";
-const SUBMITTED: &str = "whose pages a bio carries, and who submits it";
+const DROPPED_WHY: &str =
+    "no tracepoint reports a cancelled write, but the page still has a live tag";
+const SUBMITTED: &str = "which tasks dirtied the pages of a bio, and which one submits it";
 
-const HELD_BACK: &str = "who handed over what a cgroup's io.max holds back";
-/// What decides whether a bio is held back, and what did before it (block/blk-throttle.c).
-const NEW: &str = "__blk_throtl_bio";
-const OLD: &str = "blk_throtl_bio";
+const HELD_BACK: &str = "the submitter of a bio that a cgroup's io.max holds back";
+/// The function that decides whether a bio is held back, and its predecessor
+/// (block/blk-throttle.c).
+const THROTTLE: &str = "__blk_throtl_bio";
+const OLD_THROTTLE: &str = "blk_throtl_bio";
 
 const HOOKS: [Hook; 33] = [
     Hook {
@@ -214,24 +217,24 @@ const HOOKS: [Hook; 33] = [
         on: On::Tracepoint("sched_process_exit"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "a task's last counters and name, and that it is gone",
-        why: "the one place that every exiting task passes",
+        purpose: "the exit of a task, with its final counters and name",
+        why: "every exiting task passes here",
     },
     Hook {
         program: "task_exited_again",
         on: On::Tracepoint("sched_process_exit"),
         kernels: Kernels::Preemptible,
         retry_of: Some("task_exited"),
-        purpose: "tasks whose exit the program before it was kept from",
-        why: KEPT_FROM,
+        purpose: "exits that task_exited missed",
+        why: MISSED_WHY,
     },
     Hook {
         program: "task_counters",
         on: On::TaskIterator,
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "all tasks' counters, those that changed",
-        why: "one pass without a system call a task, in any namespace",
+        purpose: "the changed counters of all tasks",
+        why: "one pass takes no system call for each task, and works in any namespace",
     },
     Hook {
         program: "folio_dropped",
@@ -254,7 +257,7 @@ const HOOKS: [Hook; 33] = [
         on: On::FileSystem("ext4_truncate_enter"),
         kernels: Kernels::From(EXT4_LARGE),
         retry_of: None,
-        purpose: "dirty pages that a file is cut off",
+        purpose: "dirty pages that are cut off a folio when a file is truncated",
         why: CUT_OFF_WHY,
     },
     Hook {
@@ -262,7 +265,7 @@ const HOOKS: [Hook; 33] = [
         on: On::FileSystem("ext4_punch_hole"),
         kernels: Kernels::From(EXT4_LARGE),
         retry_of: None,
-        purpose: "dirty pages in a hole that is punched",
+        purpose: "dirty pages in a hole that is punched into a file",
         why: CUT_OFF_WHY,
     },
     Hook {
@@ -270,7 +273,7 @@ const HOOKS: [Hook; 33] = [
         on: On::FileSystem("ext4_zero_range"),
         kernels: Kernels::From(EXT4_LARGE),
         retry_of: None,
-        purpose: "dirty pages in a range that is made zero",
+        purpose: "dirty pages in a range of a file that is zeroed",
         why: CUT_OFF_WHY,
     },
     Hook {
@@ -294,7 +297,7 @@ const HOOKS: [Hook; 33] = [
         on: On::FileSystem("ext4_write_end"),
         kernels: Kernels::From(EXT4_LARGE),
         retry_of: None,
-        purpose: "the same without delayed allocation",
+        purpose: "which pages of a large folio a task writes without delayed allocation",
         why: COPIED_WHY,
     },
     Hook {
@@ -302,32 +305,32 @@ const HOOKS: [Hook; 33] = [
         on: On::FileSystem("ext4_journalled_write_end"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "who writes data that goes through ext4's journal",
-        why: "its pages become dirty later, or are dirty still where a checkpoint wrote them",
+        purpose: "which task writes data that goes through ext4's journal",
+        why: "the pages become dirty later, or are still dirty after a checkpoint wrote them",
     },
     Hook {
         program: "range_iterated",
         on: On::Tracepoint(IOMAP),
         kernels: Kernels::IomapBlocks,
         retry_of: None,
-        purpose: "which pages are written on xfs and on block devices",
-        why: "fires with the range before anything of it becomes dirty, and when it ends",
+        purpose: "which pages a task writes on xfs and on block devices",
+        why: "fires with the range before any of its pages become dirty, and when the write ends",
     },
     Hook {
         program: "btrfs_set_extent_bit",
         on: On::FileSystem("btrfs_set_extent_bit"),
         kernels: Kernels::Btrfs,
         retry_of: None,
-        purpose: "which pages are written on btrfs",
-        why: "delayed allocation of a range comes before its pages become dirty",
+        purpose: "which pages a task writes on btrfs",
+        why: "fires with a range that gets delayed allocation, before its pages become dirty",
     },
     Hook {
         program: "pages_waiting",
         on: On::Asked,
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "whether pages that are tagged are dirty still",
-        why: "a page that is migrated, or cut off a folio, leaves its tag behind without an event",
+        purpose: "whether tagged pages are still dirty",
+        why: "a migrated page, or one cut off a folio, leaves its tag behind, and no event reports it",
     },
     Hook {
         program: "folio_dirtied",
@@ -335,7 +338,7 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::WithFolios,
         retry_of: None,
         purpose: DIRTIED,
-        why: "fires inside folio_account_dirtied, clean to dirty only, once a folio",
+        why: "fires inside folio_account_dirtied, once for a whole folio, only from clean to dirty",
     },
     Hook {
         program: "page_dirtied",
@@ -343,104 +346,106 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::WithPages,
         retry_of: None,
         purpose: DIRTIED,
-        why: "fires inside account_page_dirtied, clean to dirty only",
+        why: "fires inside account_page_dirtied, only from clean to dirty",
     },
     Hook {
         program: "task_throttled",
         on: On::Tracepoint("balance_dirty_pages"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "how long a task has to wait because too much is dirty",
-        why: "fires in the task that is made to wait, with how long",
+        purpose: "how long a task must wait because too much is dirty",
+        why: "fires in the task that must wait, with the length of the wait",
     },
     Hook {
         program: "flush_queued",
         on: On::Tracepoint("writeback_queue"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "who asks for a flush",
-        why: "fires in the task that asks, with the work that a worker then gets",
+        purpose: "which task asks for a flush",
+        why: "fires in the task that asks, with the work that a flusher gets",
     },
     Hook {
         program: "flush_started",
         on: On::Tracepoint("writeback_start"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "why a writeback worker runs",
-        why: "fires in the worker with its work, before it submits anything",
+        purpose: "why a flusher runs",
+        why: "fires in the flusher with its work, before it submits anything",
     },
     Hook {
         program: "inode_flushed",
         on: On::Tracepoint("writeback_single_inode_start"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "for which worker btrfs's checksum workers submit",
-        why: "fires in the worker with the inode, before its pages are under writeback",
+        purpose: "for which flusher btrfs's checksum workers submit bios",
+        why: "fires in the flusher with the inode, before its pages are under writeback",
     },
     Hook {
         program: "flush_written",
         on: On::Tracepoint("writeback_written"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "how far a writeback worker has come",
-        why: "fires in the worker after each round, with what is left of its work",
+        purpose: "how much of its work a flusher has done",
+        why: "fires in the flusher after each round, with what is left of its work",
     },
     Hook {
         program: "flush_ended",
         on: On::Tracepoint("writeback_pages_written"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "when a writeback worker has ended",
-        why: "fires in the worker when it has no work left",
+        purpose: "when a flusher has ended its work",
+        why: "fires in the flusher when it has no work left",
     },
     Hook {
         program: "bio_remapped",
         on: On::Tracepoint("block_bio_remap"),
         kernels: Kernels::WithDisks,
         retry_of: None,
-        purpose: "of which partition a bio is",
-        why: "fires where a bio leaves its partition behind, before it is submitted",
+        purpose: "which partition a bio is for",
+        why: "fires when a bio is mapped from its partition to the disk, before block_bio_queue",
     },
     Hook {
         program: "bio_offered",
-        on: On::Entry(NEW),
+        on: On::Entry(THROTTLE),
         kernels: Kernels::All,
         retry_of: None,
         purpose: HELD_BACK,
-        why: "a worker submits it later; fires in the task's own context, for bios of cgroups \
-              with a limit",
+        why: "fires in the task that submits the bio, for cgroups with a limit; a worker issues a \
+              held back bio later",
     },
     Hook {
         program: "bio_offered_again",
-        on: On::Entry(NEW),
+        on: On::Entry(THROTTLE),
         kernels: Kernels::All,
         retry_of: Some("bio_offered"),
-        purpose: "bios held back that the program before it was kept from",
-        why: KEPT_FROM_FUNCTION,
+        purpose: "held back bios that bio_offered missed",
+        why: MISSED_AT_FUNCTION_WHY,
     },
     Hook {
         program: "bio_let_through",
-        on: On::Exit(NEW),
+        on: On::Exit(THROTTLE),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "that a cgroup's io.max did not hold a bio back",
-        why: "by then a worker may have one that was",
+        purpose: "which bios a cgroup's io.max does not hold back",
+        why: "bio_offered records every bio, because a worker may issue a held back one before the \
+              function returns",
     },
     Hook {
         program: "bio_let_through_again",
-        on: On::Exit(NEW),
+        on: On::Exit(THROTTLE),
         kernels: Kernels::All,
         retry_of: Some("bio_let_through"),
-        purpose: "bios let through that the program before it was kept from",
-        why: KEPT_FROM_FUNCTION,
+        purpose: "bios not held back that bio_let_through missed",
+        why: MISSED_AT_FUNCTION_WHY,
     },
     Hook {
         program: "bio_held_back",
-        on: On::Exit(OLD),
+        on: On::Exit(OLD_THROTTLE),
         kernels: Kernels::All,
         retry_of: None,
         purpose: HELD_BACK,
-        why: "a worker submits it later; fires in the task's own context, for every bio",
+        why: "fires in the task that submits the bio, for every bio; a worker issues a held back \
+              bio later",
     },
     Hook {
         program: "bio_submitted",
@@ -448,23 +453,23 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::WithFolios,
         retry_of: None,
         purpose: SUBMITTED,
-        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
+        why: "fires once for each bio, before it is split; the sum equals pgpgin and pgpgout",
     },
     Hook {
         program: "bio_submitted_again",
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::Preemptible,
         retry_of: Some("bio_submitted"),
-        purpose: "bios that the program before it was kept from",
-        why: KEPT_FROM,
+        purpose: "bios that bio_submitted missed",
+        why: MISSED_WHY,
     },
     Hook {
         program: "bio_submitted_at_last",
         on: On::Tracepoint("block_bio_queue"),
         kernels: Kernels::Preemptible,
         retry_of: Some("bio_submitted"),
-        purpose: "bios that both programs before it were kept from",
-        why: "it is short, so that hardly any task is preempted inside of it",
+        purpose: "bios that bio_submitted and bio_submitted_again missed",
+        why: "it is short, so a task is rarely preempted inside it",
     },
     Hook {
         program: "bio_of_pages_submitted",
@@ -472,7 +477,7 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::WithPages,
         retry_of: None,
         purpose: SUBMITTED,
-        why: "fires once a bio before it is split; adds up to pgpgin and pgpgout",
+        why: "fires once for each bio, before it is split; the sum equals pgpgin and pgpgout",
     },
 ];
 
@@ -486,7 +491,7 @@ mod tests {
     #[test]
     fn each_kernel_has_one_program_for_each_purpose() {
         let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
-            eprintln!("this kernel has no BTF: nothing to choose from");
+            eprintln!("skipped: this kernel has no BTF");
             return;
         };
         let hooks = choose(&btf, None).expect("every kernel from 5.10 on has the tracepoints");
@@ -505,9 +510,10 @@ mod tests {
         );
     }
 
-    /// Where one is missing the first writer of a large folio is not called its only one.
+    /// Large folios count as `Shared` unless all these programs run, so each name must be that
+    /// of a program.
     #[test]
-    fn whatever_writes_large_folios_by_block_has_programs_that_tell_the_blocks() {
+    fn every_program_that_reports_written_blocks_exists() {
         for (_, programs) in written_by_block(&Btf::parse(empty()).expect("well-formed"), None) {
             for program in programs {
                 assert!(
@@ -526,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracepoint_that_is_missing_is_named() {
+    fn a_missing_tracepoint_is_named() {
         let btf = Btf::parse(empty()).expect("well-formed");
         let error = choose(&btf, None).expect_err("nothing in it").to_string();
         assert!(error.contains("sched_process_exit"), "{error}");

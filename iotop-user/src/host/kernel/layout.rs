@@ -10,8 +10,7 @@ use iotop_common::{
 
 use super::{btf::Btf, hooks};
 
-/// What the running kernel's BTF does not have, or has in a shape that the
-/// kernel half can't read.
+/// What the running kernel's BTF lacks, or has in a form that the kernel half can't read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LayoutError {
     /// A field that we need.
@@ -21,13 +20,13 @@ pub enum LayoutError {
     Missing(String),
     /// A field lies beyond what the kernel half copies.
     #[error(
-        "this kernel keeps {0} at byte {1}, farther than this iotop-trace looks; \
+        "this kernel has {0} at byte {1}, beyond the bytes that this iotop-trace copies; \
          please report it with the output of `iotop-trace doctor`"
     )]
     OutOfReach(&'static str, u32),
-    /// A struct page whose size is no power of two.
+    /// The size of `struct page` is not a power of two.
     #[error(
-        "sizeof(struct page) is {0}, and page tags need a power of two; \
+        "sizeof(struct page) is {0}, but page tags need a power of two; \
          please report it with the output of `iotop-trace doctor`"
     )]
     PageSize(u32),
@@ -36,7 +35,7 @@ pub enum LayoutError {
     Tracepoint(&'static str),
 }
 
-/// What BTF does not tell.
+/// What the layout depends on besides BTF.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     /// The size of a page frame.
@@ -47,12 +46,12 @@ pub struct Machine {
     pub jiffy: Duration,
     /// How many tasks' states the kernel half remembers, a power of two.
     pub tasks_seen: u32,
-    /// The kernel's version, where it can be told.
+    /// The kernel's version, if it is known.
     pub version: Option<(u32, u32)>,
 }
 
 impl Machine {
-    /// How far jiffies are shifted right to make a tick of the tags' clock.
+    /// By how many bits jiffies are shifted right to get a tick of the tags' clock.
     fn tick_shift(&self) -> u32 {
         let jiffy = u64::try_from(self.jiffy.as_nanos())
             .unwrap_or(u64::MAX)
@@ -62,7 +61,7 @@ impl Machine {
             .unwrap_or(8)
     }
 
-    /// How long a tick of the tags' clock is.
+    /// The length of a tick of the tags' clock.
     pub fn tick(&self) -> Duration {
         self.jiffy * (1 << self.tick_shift())
     }
@@ -72,13 +71,14 @@ impl Machine {
 ///
 /// # Errors
 ///
-/// The first thing that this kernel lacks.
+/// This kernel lacks a field that is required. The error names the first one.
 pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
     let member = |of: &str, path: &str| {
         btf.member_offset(of, path)
             .ok_or_else(|| LayoutError::Missing(format!("{of}.{path}")))
     };
-    // 0 is no such field's place: each of these structs begins with another.
+    // A field that is missing has the offset 0. Where that makes a difference, the field is
+    // not the first one of its struct.
     let optional = |of: &str, path: &str| btf.member_offset(of, path).unwrap_or(0);
     let constant = |of: &str, name: &str| {
         btf.enum_value(of, name)
@@ -236,14 +236,14 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
     if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
     }
-    within_reach(&layout)?;
-    Ok(only_whole(layout))
+    check_reach(&layout)?;
+    Ok(drop_incomplete(layout))
 }
 
-/// The kernel half follows these pointers without asking what lies behind them,
-/// and the verifier would refuse it as a whole. Of counters that belong together a
-/// single one that is unknown would be 0.
-fn only_whole(mut layout: Layout) -> Layout {
+/// Drops groups of fields of which one is missing. The kernel half follows these pointers
+/// without a check of the fields behind them, and the verifier would refuse the whole kernel
+/// half. Of counters that belong together, a missing one would be reported as 0.
+fn drop_incomplete(mut layout: Layout) -> Layout {
     let l = &mut layout;
     let delays = [
         l.delays_blkio_delay,
@@ -251,27 +251,27 @@ fn only_whole(mut layout: Layout) -> Layout {
         l.delays_blkio_count,
         l.delays_swapin_count,
     ];
-    only_with(&mut l.task_delays, &delays);
+    clear_unless_all(&mut l.task_delays, &delays);
     let calls = [l.task_wchar, l.task_syscr, l.task_syscw];
-    only_with(&mut l.task_rchar, &calls);
+    clear_unless_all(&mut l.task_rchar, &calls);
     let bytes = [l.task_write_bytes, l.task_cancelled_write_bytes];
-    only_with(&mut l.task_read_bytes, &bytes);
+    clear_unless_all(&mut l.task_read_bytes, &bytes);
     let cgroup = [l.cgroup_kn, l.kernfs_node_id];
-    only_with(&mut l.wb_memcg_css, &cgroup);
-    only_with(&mut l.task_cgroups, &cgroup);
-    only_with(&mut l.task_cgroups, &[l.css_set_dfl_cgrp]);
+    clear_unless_all(&mut l.wb_memcg_css, &cgroup);
+    clear_unless_all(&mut l.task_cgroups, &cgroup);
+    clear_unless_all(&mut l.task_cgroups, &[l.css_set_dfl_cgrp]);
     layout
 }
 
-fn only_with(field: &mut u32, others: &[u32]) {
+fn clear_unless_all(field: &mut u32, others: &[u32]) {
     if others.contains(&0) {
         *field = 0;
     }
 }
 
-/// The kernel half copies the first bytes of some structs and takes its fields
-/// from there.
-fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
+/// Checks that these fields lie within the first bytes of their structs, which are all that
+/// the kernel half copies.
+fn check_reach(layout: &Layout) -> Result<(), LayoutError> {
     let fields = [
         ("bio_vec.bv_page", layout.bvec_bv_page, 8, BVEC_BYTES),
         ("bio_vec.bv_len", layout.bvec_bv_len, 4, BVEC_BYTES),
@@ -290,8 +290,7 @@ fn within_reach(layout: &Layout) -> Result<(), LayoutError> {
     }
 }
 
-/// Which argument of `block_bio_queue` is the bio: before 5.11 the request
-/// queue came first.
+/// Which argument of `block_bio_queue` is the bio. Before 5.11 the request queue came first.
 fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
     match btf.tracepoint_args("block_bio_queue") {
         Some(args) => Ok(u32::from(args > 1)),
@@ -299,7 +298,8 @@ fn bio_arg(btf: &Btf) -> Result<u32, LayoutError> {
     }
 }
 
-/// How many slots a node of an xarray has: fewer with CONFIG_BASE_SMALL.
+/// The binary logarithm of the number of slots in an xarray node. There are fewer slots with
+/// CONFIG_BASE_SMALL.
 fn xa_chunk_shift(btf: &Btf) -> Result<u32, LayoutError> {
     let slots = btf.member_offset("xa_node", "slots");
     let behind = btf.member_offset("xa_node", "marks");
@@ -309,8 +309,8 @@ fn xa_chunk_shift(btf: &Btf) -> Result<u32, LayoutError> {
         .ok_or_else(|| LayoutError::Missing("xa_node.slots".to_owned()))
 }
 
-/// Which argument of `balance_dirty_pages` is the pause: 6.15 put most others
-/// into one struct.
+/// Which argument of `balance_dirty_pages` is the pause. 6.15 moved most other arguments into
+/// one struct.
 fn pause_arg(btf: &Btf) -> Result<u32, LayoutError> {
     match btf.tracepoint_args("balance_dirty_pages") {
         Some(8) => Ok(6),
@@ -322,9 +322,9 @@ fn pause_arg(btf: &Btf) -> Result<u32, LayoutError> {
     }
 }
 
-/// `I_DIRTY_PAGES` of include/linux/fs.h: an enum since 6.18. Before that it was
-/// a macro, which BTF does not have: bit 2, and bit 5 in 6.12, which renumbered
-/// inode states. What it was in between is not known: 0.
+/// `I_DIRTY_PAGES` of include/linux/fs.h. It is an enumerator since 6.18. Before, it was a
+/// macro, which BTF does not contain: bit 2, and bit 5 in 6.12, which renumbered inode states.
+/// For the versions between 6.12 and 6.18 it is not known: 0.
 fn i_dirty_pages(btf: &Btf, version: Option<(u32, u32)>) -> u32 {
     ["inode_state_flags_t", "inode_state_flags_enum"]
         .iter()
@@ -337,9 +337,9 @@ fn i_dirty_pages(btf: &Btf, version: Option<(u32, u32)>) -> u32 {
         })
 }
 
-/// The byte that holds a large folio's order, which lies in its second page:
-/// from 6.6 on the lowest byte of its flags (little endian), before that a
-/// member of its own, before 5.18 one of `struct page`.
+/// The offset of the byte that holds a large folio's order, in the folio's second page. Since
+/// 6.6 it is the lowest byte of that page's flags (little endian). Before, it was a member of
+/// its own, and before 5.18 a member of `struct page`.
 fn folio_order(btf: &Btf) -> Result<u32, LayoutError> {
     let of_page = || Some(btf.struct_size("page")? + btf.member_offset("page", "compound_order")?);
     ["_folio_order", "_flags_1"]
@@ -364,7 +364,7 @@ mod tests {
     };
 
     #[test]
-    fn a_tick_is_about_as_long_whatever_the_kernels_hz() {
+    fn a_tick_has_about_the_same_length_at_every_hz() {
         for (hz, tick_us) in [(100, 20_000), (250, 16_000), (300, 13_333), (1000, 16_000)] {
             let jiffy = Duration::from_secs(1) / hz;
             let machine = Machine { jiffy, ..MACHINE };
@@ -372,11 +372,11 @@ mod tests {
         }
     }
 
-    /// Held against `bpftool btf dump` of a 6.18 kernel.
+    /// The values are those that `bpftool btf dump` shows for a 6.18 kernel.
     #[test]
     fn the_running_kernels_layout_is_found() {
         let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
-            eprintln!("this kernel has no BTF: nothing to resolve");
+            eprintln!("skipped: this kernel has no BTF");
             return;
         };
         let layout = match resolve(&btf, &MACHINE) {
@@ -397,11 +397,11 @@ mod tests {
             ..Layout::default()
         };
         let refused = Err(LayoutError::OutOfReach("page.mapping", 28));
-        assert_eq!(within_reach(&layout), refused);
+        assert_eq!(check_reach(&layout), refused);
     }
 
     #[test]
-    fn what_a_kernel_lacks_is_named() {
+    fn a_missing_type_is_named() {
         let empty = [0xeb9fu32 | 1 << 16, 24, 0, 0, 0, 1]
             .map(u32::to_ne_bytes)
             .concat();

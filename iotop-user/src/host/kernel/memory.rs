@@ -1,10 +1,10 @@
-//! Our own memory, and what we may lock of it.
+//! This process's memory, and its limit of locked memory.
 
 use super::clock;
 
-/// Gives freed memory back to the kernel: parsing its BTF takes twice as much
-/// as all that follows, and a busy minute leaves holes between what is kept. Only
-/// glibc keeps it for itself.
+/// Returns freed memory to the kernel. Parsing BTF takes twice as much memory as everything
+/// that follows, and a busy minute leaves holes between live allocations. Only glibc keeps
+/// freed memory.
 pub fn return_free() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes a plain number and is thread-safe (malloc_trim(3)).
@@ -13,12 +13,12 @@ pub fn return_free() {
     }
 }
 
-/// Has large buffers returned to the kernel as soon as they are freed, and all
-/// threads share one heap, whose holes all of them fill. glibc would raise its
-/// threshold with each large buffer (mallopt(3)) and give each thread a heap. To be
-/// called before there are threads.
+/// Makes glibc return large buffers to the kernel as soon as they are freed, and use one heap
+/// for all threads, so that each thread can fill its holes. By default, glibc raises its
+/// threshold with each large buffer (mallopt(3)) and gives each thread a heap. Must be called
+/// before there are other threads.
 pub fn keep_heap_small() {
-    /// What glibc begins with.
+    /// glibc's initial threshold.
     #[cfg(target_env = "gnu")]
     const LARGE: libc::c_int = 128 << 10;
     #[cfg(target_env = "gnu")]
@@ -29,15 +29,16 @@ pub fn keep_heap_small() {
     }
 }
 
-/// How many bytes of ours are in memory (`statm`, proc_pid_statm(5)).
+/// How many bytes of this process are in memory (`statm`, proc_pid_statm(5)).
 pub fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * clock::page_size())
 }
 
-/// Before 5.11 maps count as locked memory, and page tags exceed its default
-/// limit. Where it can't be lifted the maps are refused, and that is an error.
+/// Lifts the limit of locked memory. Before 5.11, maps count as locked memory, and the page
+/// tags exceed the default limit. A failure is not reported here: the kernel then refuses the
+/// maps, which is an error.
 pub fn lift_lock_limit() {
     let unlimited = libc::rlimit {
         rlim_cur: libc::RLIM_INFINITY,

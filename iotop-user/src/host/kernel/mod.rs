@@ -1,5 +1,5 @@
-//! What this kernel offers: its types, its memory, its switches, and what we
-//! may do with it.
+//! What this kernel offers: its types, its memory, its settings, and what this process may
+//! do.
 
 pub mod btf;
 pub mod capabilities;

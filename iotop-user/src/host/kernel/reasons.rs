@@ -1,5 +1,5 @@
-//! Why a flush runs: `enum wb_reason` of the running kernel, which is
-//! renumbered now and then (7.2 lost two of its values).
+//! Why a flush runs: `enum wb_reason` of the running kernel. Some releases renumber it: 7.2
+//! has no `laptop_timer` and a new `dontcache`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,7 +12,7 @@ const PREFIX: &str = "WB_REASON_";
 pub struct Reasons(HashMap<u32, Arc<str>>);
 
 impl Reasons {
-    /// As this kernel's BTF has them.
+    /// Reads the names from this kernel's BTF.
     pub fn of(btf: &Btf) -> Reasons {
         let variants = btf.enum_variants("wb_reason").unwrap_or_default();
         let named = variants.into_iter().filter_map(|(name, value)| {
@@ -23,7 +23,7 @@ impl Reasons {
         named.collect()
     }
 
-    /// A reason's name; one that this kernel does not name is its number.
+    /// A reason's name, or its number if this kernel has no name for it.
     pub fn name(&self, reason: u32) -> Arc<str> {
         match self.0.get(&reason) {
             Some(name) => name.clone(),
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_running_kernels_reasons_have_their_names() {
         let Ok(btf) = Btf::from_file(Path::new("/sys/kernel/btf/vmlinux")) else {
-            eprintln!("this kernel has no BTF: nothing to name");
+            eprintln!("skipped: this kernel has no BTF");
             return;
         };
         let reasons = Reasons::of(&btf);

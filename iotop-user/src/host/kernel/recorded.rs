@@ -1,5 +1,5 @@
-//! What the program makes of other kernels, and of kernels that lack something,
-//! by what `cargo xtask record-btf` has kept of their types in `recorded/`.
+//! Tests what the program derives from the types of other kernels, and of kernels that lack
+//! something. `cargo xtask record-btf` has recorded these types in `recorded/`.
 
 use std::{
     collections::BTreeSet,
@@ -21,16 +21,17 @@ use super::{
 };
 use crate::golden;
 
-/// Where `cargo xtask record-btf` puts all types of the kernels to record.
+/// Names the directory in which `cargo xtask record-btf` puts the full BTF of the kernels to
+/// record.
 const KERNELS: &str = "IOTOP_TRACE_KERNELS";
 
-/// A kernel by what it says of its types.
+/// A kernel's version and its BTF.
 struct Kernel {
     version: (u32, u32),
     btf: Vec<u8>,
 }
 
-/// All that the program wants to know.
+/// Everything that the program derives from BTF.
 #[derive(Debug, PartialEq)]
 struct Answers {
     layout: Result<Layout, LayoutError>,
@@ -39,7 +40,7 @@ struct Answers {
 }
 
 impl Kernel {
-    /// From a file that is called by the version, such as `6.12.btf`.
+    /// Reads a file that is named by the version, such as `6.12.btf`.
     fn read(path: &Path) -> Kernel {
         let name = path.file_stem().and_then(|name| name.to_str());
         let numbers = name.and_then(|name| name.split_once('.'));
@@ -50,7 +51,7 @@ impl Kernel {
         }
     }
 
-    /// The one that runs, if it tells.
+    /// The running kernel, if it has BTF.
     fn running() -> Option<Kernel> {
         let settings = Sysctls::read(Path::new("/proc"), Path::new("/sys"));
         Some(Kernel {
@@ -86,7 +87,7 @@ impl Kernel {
         }
     }
 
-    /// With only those types that the program asks for.
+    /// The same kernel with only those types that the program looks up.
     fn reduced(&self) -> Kernel {
         let types = self.types();
         self.answers_of(&types);
@@ -96,7 +97,7 @@ impl Kernel {
         }
     }
 
-    /// Built without whatever has one of these names.
+    /// The same kernel without the types and members of these names.
     fn without(&self, names: &[&str]) -> Kernel {
         let mut btf = self.btf.clone();
         for name in names {
@@ -143,9 +144,8 @@ fn check(name: &str, text: &str) {
     golden::compare(&format!("src/host/kernel/golden/{name}"), text);
 }
 
-/// What a kernel can't tell is what its types say, no more.
 #[test]
-fn the_limits_of_each_kernel_are_said() {
+fn each_kernel_has_only_the_limits_that_follow_from_its_types() {
     for kernel in recorded() {
         let limits = limits::of(&kernel.layout(), true, 0);
         let preempted = limits.iter().filter(|line| line.contains("preempted"));
@@ -157,12 +157,12 @@ fn the_limits_of_each_kernel_are_said() {
     assert_eq!(
         limits::of(&unknown, false, 1).len(),
         5,
-        "nothing is known but that it is not preemptible"
+        "every limit but preemption"
     );
 }
 
 #[test]
-#[ignore = "writes what the others read: `cargo xtask record-btf`"]
+#[ignore = "writes what the other tests read; `cargo xtask record-btf` runs it"]
 fn record() {
     let whole = std::env::var_os(KERNELS).expect("a directory");
     for kernel in kernels(Path::new(&whole)) {
@@ -174,9 +174,9 @@ fn record() {
 }
 
 #[test]
-fn what_is_recorded_answers_as_the_whole_does() {
+fn a_reduced_btf_gives_the_same_answers_as_the_full_one() {
     let Some(kernel) = Kernel::running() else {
-        eprintln!("this kernel has no BTF: nothing to record");
+        eprintln!("skipped: this kernel has no BTF");
         return;
     };
     assert_eq!(kernel.reduced().answers(), kernel.answers());
@@ -228,7 +228,7 @@ fn the_reasons_of_each_kernel() {
 }
 
 #[test]
-fn a_tracepoint_that_is_missing_is_named_with_what_to_do() {
+fn a_missing_tracepoint_is_named_with_advice() {
     for kernel in recorded() {
         for hook in kernel.hooks() {
             let On::Tracepoint(name) = hook.on else {
@@ -241,7 +241,7 @@ fn a_tracepoint_that_is_missing_is_named_with_what_to_do() {
                 continue;
             }
             let error = lacking.answers().hooks.expect_err(name).to_string();
-            // A kernel without folios has pages.
+            // A kernel without folios needs the tracepoint for pages.
             let name = name.replace("dirty_folio", "dirty_page");
             assert!(error.contains(&format!("tracepoint {name},")), "{error}");
             assert!(error.contains("CONFIG_BPF_EVENTS"), "{error}");
@@ -250,7 +250,7 @@ fn a_tracepoint_that_is_missing_is_named_with_what_to_do() {
 }
 
 #[test]
-fn without_config_block_it_is_said() {
+fn without_config_block_the_error_names_the_option() {
     for kernel in recorded() {
         let lacking = kernel.without(&["btf_trace_block_bio_queue", "bio"]);
         let error = lacking.answers().layout.expect_err("no bios").to_string();
@@ -260,7 +260,7 @@ fn without_config_block_it_is_said() {
 }
 
 #[test]
-fn what_the_kernel_half_cannot_do_without_is_named_with_what_to_do() {
+fn a_missing_required_field_is_named_with_advice() {
     for kernel in recorded() {
         for (name, field) in [
             ("page", "struct page"),
@@ -295,7 +295,7 @@ fn without_config_task_io_accounting_bytes_are_not_counted() {
     }
 }
 
-/// What counts bytes depends on it.
+/// CONFIG_TASK_IO_ACCOUNTING, which counts bytes, depends on CONFIG_TASK_XACCT.
 #[test]
 fn without_config_task_xacct_neither_calls_nor_bytes_are_counted() {
     for kernel in recorded() {
@@ -338,7 +338,7 @@ fn without_config_cgroups_no_task_has_one() {
     }
 }
 
-/// Nor is there any without CONFIG_MEMCG.
+/// Without CONFIG_MEMCG the field is missing too.
 #[test]
 fn without_config_cgroup_writeback_no_cgroup_is_charged() {
     for kernel in recorded() {
@@ -351,7 +351,7 @@ fn without_config_cgroup_writeback_no_cgroup_is_charged() {
 }
 
 #[test]
-fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
+fn a_pointer_is_followed_only_if_every_field_behind_it_is_known() {
     for kernel in recorded() {
         for renamed in ["blkio_delay", "swapin_delay", "blkio_count", "swapin_count"] {
             assert_eq!(kernel.without(&[renamed]).layout().task_delays, 0);
@@ -371,14 +371,14 @@ fn a_pointer_is_followed_only_where_all_that_lies_behind_it_is_known() {
 }
 
 #[test]
-fn a_function_that_is_missing_costs_its_program_alone() {
+fn a_missing_function_costs_only_its_own_programs() {
     for kernel in recorded() {
         let mut hooks = kernel.hooks();
         let functions = hooks.iter().filter_map(|hook| match hook.on {
             On::Entry(name) | On::Exit(name) => Some(name),
             _ => None,
         });
-        // Some have a program at their beginning and one at their end.
+        // Some functions have a program at the entry and one at the exit.
         let functions: BTreeSet<&str> = functions.collect();
         let lacking = kernel.without(&functions.into_iter().collect::<Vec<_>>());
         hooks.retain(|hook| !hook.on.is_function());

@@ -1,7 +1,6 @@
 //! The system calls in which tasks write data to a device.
 
-/// The name of a system call that makes a task submit writes; of any other
-/// one none is needed.
+/// The name of a system call that can make a task submit writes. `None` for any other one.
 pub fn name(number: u32) -> Option<&'static str> {
     let number = libc::c_long::from(i32::try_from(number).ok()?);
     #[cfg(target_arch = "x86_64")]
@@ -24,7 +23,7 @@ pub fn name(number: u32) -> Option<&'static str> {
         libc::SYS_io_uring_enter => "io_uring",
         libc::SYS_ftruncate => "ftruncate",
         libc::SYS_fallocate => "fallocate",
-        // ext4 writes a file that replaces another one (auto_da_alloc).
+        // ext4 writes out a file that is renamed over another one (auto_da_alloc).
         libc::SYS_renameat | libc::SYS_renameat2 => "rename",
         libc::SYS_close => "close",
         libc::SYS_exit_group => "exit",
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_writes_is_named_and_the_rest_is_not() {
+    fn only_calls_that_write_have_names() {
         let number = |call| u32::try_from(call).expect("a number");
         assert_eq!(name(number(libc::SYS_fsync)), Some("fsync"));
         assert_eq!(name(number(libc::SYS_getpid)), None);

@@ -1,32 +1,32 @@
-//! Switches of the running kernel that decide what can be shown.
+//! Settings of the running kernel that decide what can be shown.
 
 use std::{fs, path::Path, time::Duration};
 
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// The settings, as far as they can be read.
+/// The settings. `None` if a setting can't be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sysctls {
     /// `uname -r`.
     pub release: Option<String>,
-    /// `kernel.task_delayacct`; a kernel before 5.14 has no such switch and
-    /// counts unless it was started with `nodelayacct`.
+    /// `kernel.task_delayacct`. A kernel before 5.14 has no such switch, and counts delays
+    /// unless it was started with `nodelayacct`.
     pub task_delayacct: Option<bool>,
     /// `kernel.unprivileged_bpf_disabled`.
     pub unprivileged_bpf_disabled: Option<u32>,
     /// The lockdown mode in force: `none`, `integrity` or `confidentiality`.
     pub lockdown: Option<String>,
-    /// `vm.dirty_expire_centisecs`: the kernel writes pages that are dirty for longer.
+    /// `vm.dirty_expire_centisecs`: the age at which the kernel writes dirty pages.
     pub dirty_expire: Option<Duration>,
-    /// Whether our pid namespace is the machine's first one.
+    /// True if this process is in the initial pid namespace.
     pub first_pid_namespace: Option<bool>,
-    /// Whether tracefs is there. eBPF does without it.
+    /// True if tracefs is mounted. eBPF does not need it.
     pub tracefs: bool,
 }
 
 impl Sysctls {
-    /// Reads them below a proc and a sys root.
+    /// Reads the settings below a proc and a sys root.
     pub fn read(proc_root: &Path, sys_root: &Path) -> Sysctls {
         let kernel = proc_root.join("sys/kernel");
         let text = |path: &Path| Some(fs::read_to_string(path).ok()?.trim().to_owned());
@@ -48,20 +48,20 @@ impl Sysctls {
         }
     }
 
-    /// The kernel's version, by its release.
+    /// The kernel's version, from its release.
     pub fn version(&self) -> Option<(u32, u32)> {
         let mut numbers = self.release.as_deref()?.split(['.', '-', '+']);
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     }
 
-    /// Whether delays are counted for tasks that start now.
+    /// True if delays are counted for tasks that start now.
     pub fn counts_delays(&self) -> bool {
         self.task_delayacct.unwrap_or(true)
     }
 }
 
-/// Whether delays are counted for tasks that start now: the switch may be
-/// turned while we run.
+/// True if delays are counted for tasks that start now. It reads the switch again, which may
+/// change while we run.
 pub fn counts_delays(proc_root: &Path) -> bool {
     task_delayacct(proc_root).unwrap_or(true)
 }
@@ -71,7 +71,7 @@ fn task_delayacct(proc_root: &Path) -> Option<bool> {
     Some(value.trim() != "0")
 }
 
-/// Of `[none] integrity confidentiality` the word in brackets.
+/// The word in brackets, as in `[none] integrity confidentiality`.
 fn chosen(modes: &str) -> Option<String> {
     let (_, rest) = modes.split_once('[')?;
     Some(rest.split_once(']')?.0.to_owned())

@@ -1,4 +1,4 @@
-//! The kernel's word that a block device has come, gone or changed.
+//! The kernel's events: a block device was added, was removed or has changed.
 
 use std::io;
 
@@ -8,29 +8,29 @@ use neli::{
     utils::Groups,
 };
 
-/// The kernel's own events; udev sends its to the next group
-/// (`uevent_net_broadcast` of lib/kobject_uevent.c).
+/// The group of the kernel's own events (`uevent_net_broadcast` of lib/kobject_uevent.c).
+/// udev sends its events to the next group.
 const KERNEL: u32 = 1;
 
-/// `UEVENT_BUFFER_SIZE` of include/linux/kobject.h and the header.
+/// `UEVENT_BUFFER_SIZE` of include/linux/kobject.h, and room for the header.
 const EVENT: usize = 4096;
 
-/// A socket on which the kernel says so. In a container it may be silent.
+/// A socket that receives these events. In a container there may be none.
 pub struct BlockEvents(NlSocket);
 
 impl BlockEvents {
-    /// Listens from now on.
+    /// Starts to listen.
     ///
     /// # Errors
     ///
-    /// The kernel gives no such socket.
+    /// The kernel refuses the socket.
     pub fn listen() -> io::Result<BlockEvents> {
         let groups = Groups::new_groups(&[KERNEL]);
         let socket = NlSocket::connect(NlFamily::KobjectUevent, Some(0), groups)?;
         Ok(BlockEvents(socket))
     }
 
-    /// Whether there were any since the last call, as far as is known.
+    /// True if there was an event since the last call, or events were lost.
     pub fn any(&mut self) -> bool {
         let (mut any, mut event) = (false, [0; EVENT]);
         loop {
@@ -38,15 +38,15 @@ impl BlockEvents {
                 Ok((length, _)) => any |= is_block(&event[..length.min(EVENT)]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return any,
-                // Some are lost: nobody knows of which kind.
+                // Events were lost, and some may have been of block devices.
                 Err(_) => return true,
             }
         }
     }
 }
 
-/// `add@/devices/virtual/block/dm-0`, `ACTION=add`, `SUBSYSTEM=block` and more, with
-/// a zero behind each.
+/// True if an event is of a block device. An event is `add@/devices/virtual/block/dm-0`,
+/// `ACTION=add`, `SUBSYSTEM=block` and more fields, each with a NUL after it.
 fn is_block(event: &[u8]) -> bool {
     event
         .split(|byte| *byte == 0)
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_block_devices_by_its_subsystem() {
+    fn block_events_are_recognized_by_their_subsystem() {
         let of = |subsystem: &str| {
             format!("add@/devices/x\0ACTION=add\0SUBSYSTEM={subsystem}\0SEQNUM=7\0").into_bytes()
         };

@@ -1,5 +1,5 @@
-//! A kernel's types reduced to those that were asked for: some kB, to be kept
-//! with the tests that ask.
+//! Reduces a kernel's BTF to the types that were looked up: a few kB, which are kept with the
+//! tests that look them up.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,12 +8,12 @@ use super::{
     KIND_RESTRICT, KIND_STRUCT, KIND_TYPE_TAG, KIND_TYPEDEF, KIND_UNION, KIND_VOLATILE, MAGIC,
 };
 
-/// The first type: whatever is left out.
+/// The first type: a byte that stands for every type that is left out.
 const BYTE: u32 = 1;
 
 impl Btf {
-    /// The types that were asked for so far, with the structs and unions that they
-    /// hold by value. All else becomes a byte.
+    /// BTF with the types that were looked up so far, and the structs and unions that they
+    /// hold by value. Every other type becomes a byte.
     pub fn reduced(&self) -> Vec<u8> {
         let mut kept = BTreeMap::new();
         for id in self.asked.borrow().iter() {
@@ -42,7 +42,7 @@ impl Btf {
             .collect()
     }
 
-    /// Notes a type and those that it leads to; their new numbers come later.
+    /// Marks a type, and the types that it leads to, as kept. They get their new ids later.
     fn keep(&self, id: u32, kept: &mut BTreeMap<u32, u32>) {
         let Some(ty) = self.at(id).filter(|_| !kept.contains_key(&id)) else {
             return;
@@ -99,7 +99,7 @@ impl Btf {
 }
 
 struct Writer<'a> {
-    /// The new numbers of the types that are kept.
+    /// The new ids of the types that are kept, by their old ids.
     kept: &'a BTreeMap<u32, u32>,
     types: Vec<u32>,
     strings: Vec<u8>,
