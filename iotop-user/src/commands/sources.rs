@@ -81,8 +81,8 @@ pub enum NoKernelHalf {
     /// The kernel does not let any eBPF program read its memory.
     #[error(
         "the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), so no \
-         eBPF program may read its memory; with lockdown=integrity, or no such word, on the \
-         kernel's command line they may"
+         eBPF program may read its memory. Boot with lockdown=integrity on the kernel's command \
+         line, or without lockdown="
     )]
     LockedDown,
     /// The kernel half can't be loaded or attached.

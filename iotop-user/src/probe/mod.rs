@@ -338,7 +338,7 @@ impl Probe {
         }
         let mut done = programs::Attaching::default();
         let hooks = std::mem::take(&mut self.late.0);
-        programs::attach_loaded(&mut self.ebpf, hooks, "the object", &mut done)?;
+        programs::attach_loaded(&mut self.ebpf, hooks, "the kernel half", &mut done)?;
         self.programs.append(&mut done.attached);
         self.refused.append(&mut done.refused);
         self.control_value.whole_folios = self.whole_folios();

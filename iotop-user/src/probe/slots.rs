@@ -340,7 +340,7 @@ mod tests {
     fn an_exited_task_whose_pages_are_no_longer_pending_has_a_last_line() {
         let start = Instant::now();
         let mut slots = Slots::new();
-        let mut owner = dead_writer(1);
+        let mut owner = exited_writer(1);
         slots.look(SLOT, &owner, NAMED, start);
         owner.cleaned_pages = 10;
         let (deltas, _) = slots.look(SLOT, &owner, QUIET, start).expect("in use");

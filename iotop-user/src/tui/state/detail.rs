@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cli::GroupBy,
     output::units,
-    sample::{FlushLag, sum},
+    sample::{FlushLag, Reason, sum},
 };
 
 /// Content of the detail page.
@@ -132,11 +132,10 @@ fn owner(movement: &Movement) -> Arc<str> {
     match (&movement.owner, movement.class) {
         (Some(owner), _) => name(Some(owner)),
         (None, Class::Read) => name(movement.submitter.as_deref()),
-        (None, Class::PreTrace) => "nobody's: dirty before the trace began".into(),
-        (None, Class::Metadata) => "nobody's: metadata and journals".into(),
-        (None, Class::Swap) => "nobody's: swap".into(),
-        (None, Class::Overflow) => "nobody's: one of our tables was full".into(),
-        (None, _) => "nobody's: unknown".into(),
+        (None, class) => {
+            let reason = Reason::of(class).unwrap_or(Reason::Unknown);
+            format!("no owner: {}", reason.sentence()).into()
+        }
     }
 }
 
@@ -223,7 +222,7 @@ mod tests {
         let jbd2 = of(RowKey::Task(tasks[2].key()), GroupBy::Thread);
         assert_eq!(
             parts(&jbd2.owners),
-            [("nobody's: metadata and journals", 81920)]
+            [("no owner: metadata and journals", 81920)]
         );
     }
 
