@@ -22,18 +22,22 @@
 //!
 //! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
 //! Modules import downwards only: `commands` and `tui` from all others; `cli` from
-//! `output`, `view` and `collect`; `output` from `view`; `view` from `collect` only what
-//! was asked for; `collect` from `probe`, `taskstats` and `host`; all from `sample`.
+//! `output`, `view` and `collect`; `output` from `view`; `view` from `host`, and from
+//! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all from `sample`.
 //!
 //! # Glossary
 //!
 //! | word | meaning |
 //! |---|---|
+//! | owner | the task that dirtied a page first; of direct I/O and reads, the task that submits them |
+//! | submitter | the task that hands a bio to the block layer: the owner, a flusher, jbd2, a `sync` |
+//! | flusher | a kworker that runs `wb_workfn` (writeback) |
 //! | slot | the number of a task among the owners in the kernel half; a page's tag holds it |
 //! | tag | four bytes for each page frame: who dirtied the page, when, and what has become of it |
 //! | class | how bytes came to their owner: exact, shared, direct, or why they have none |
 //! | fact | bytes of one (owner, submitter, device, inode, class) in an epoch |
 //! | epoch | what the kernel half counts between two samples; one of two sets of maps |
+//! | lag | the time from dirtying a page to submitting its bio |
 //! | run | one `wb_writeback` of a flusher, with its reason |
 //! | flush | what one submitter wrote to one device in an interval for one reason |
 //! | spike | a device was written to much more than usual for some intervals |

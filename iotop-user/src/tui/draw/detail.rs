@@ -100,7 +100,7 @@ fn now(app: &App, row: Option<Row<'_>>, lines: &mut Vec<Line<'static>>) {
         ("causes writes", "caused_bytes"),
         ("submitted by itself", "block_write_self_bytes"),
         ("by others", "block_write_flushed_bytes"),
-        ("shared journal and metadata", "block_write_shared_bytes"),
+        ("estimated", "block_write_shared_bytes"),
         ("for others", "submitted_for_others_bytes"),
         ("dirty, not written yet", "dirty_pending_bytes"),
         ("waits for I/O", "blkio_delay_ns"),
@@ -136,7 +136,7 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
     ];
     if detail.shared != 0 {
         line.push(Span::raw(format!(
-            "   of it shared journal and metadata {}",
+            "   estimated part of the writes {}",
             bytes(detail.shared)
         )));
     }

@@ -195,7 +195,7 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
                 format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
                 owned,
             ),
-            Span::raw(" nobody's "),
+            Span::raw(" no owner "),
             Span::styled(rate(unattributed), none),
         ],
     };
