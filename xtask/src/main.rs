@@ -48,7 +48,7 @@ enum Task {
     Test(test::Options),
     /// Run the ground truth on other kernels, each in a virtual machine
     Vm(vm::Options),
-    /// Record the BTF of the matrix' kernels for the unit tests
+    /// Record the BTF of the kernels that `vm` runs, for the unit tests
     RecordBtf(record_btf::Options),
     /// Make the pictures of README and docs/: the real program's screens under a real load
     Screenshots(screenshots::Options),

@@ -1,5 +1,5 @@
-//! Records the BTF of the matrix' kernels for the unit tests. No kernel is booted. The
-//! tests themselves select what is kept, because they ask the program's own questions.
+//! Records the BTF of the matrix's kernels for the unit tests. No kernel is booted. The
+//! tests themselves select the types to keep: those that the program looks up.
 //! Records of other kernels stay.
 
 use std::fs;

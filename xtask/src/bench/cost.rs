@@ -132,7 +132,7 @@ fn sample(tracer: &Tracer, yardsticks: &Yardsticks) -> Result<BTreeMap<String, H
 ///
 /// It is not the same everywhere: a program that runs once for a bio finds
 /// colder caches than one that runs for every page. So it is the mean over
-/// the tracer's own hooks in this load, where a hook weighs as much as it runs.
+/// the tracer's own hooks in this load, weighted by the number of runs.
 /// (There is an empty program for each of the tracer's programs on a hook.)
 /// Loads that run too few programs take the mean of all loads.
 pub fn empty_ns(all: &[Costs]) -> Vec<f64> {

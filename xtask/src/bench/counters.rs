@@ -10,7 +10,7 @@ use super::stats::{self, Stat};
 
 /// The hook at which bios are counted.
 pub const SUBMIT: &str = "block_bio_queue";
-/// How the names of tracepoints begin at which a page enters or leaves the page cache.
+/// Prefix of the tracepoints at which a page enters or leaves the page cache.
 const FILEMAP: &str = "mm_filemap_";
 
 /// All counters at one point in time.

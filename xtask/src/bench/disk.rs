@@ -32,8 +32,8 @@ impl FileSystem {
         }
     }
 
-    /// Makes one. It leaves nothing for later, which would run beside a load,
-    /// and discards nothing: the disk is new.
+    /// Makes the file system on a device. mkfs does all its work now, because later work
+    /// would run beside a load, and discards nothing, because the disk is new.
     fn make(self, device: &str) -> Result<()> {
         let options: &[&str] = match self {
             FileSystem::Ext4 => &[

@@ -45,11 +45,11 @@ impl Layout {
 pub struct Memory {
     pub tracer: &'static str,
     pub layout: Layout,
-    /// What the whole machine had dirty when it was measured.
+    /// How much the whole machine had dirty in that measurement.
     pub dirty: u64,
     pub before: Sizes,
     pub while_dirty: Sizes,
-    /// When the file had been deleted.
+    /// Measured after the file was deleted.
     pub after: Sizes,
 }
 
@@ -59,9 +59,9 @@ pub struct Sizes {
     pub maps: u64,
     /// The largest of them: the tags, if they are in one table.
     pub largest_map: u64,
-    /// Of the user half, with the pages of maps that it has mapped.
+    /// RSS of the user half, including the pages of maps that it has mapped.
     pub rss: u64,
-    /// The part of the former that is its own heap and stacks.
+    /// The part of `rss` that is its own heap and stacks.
     pub rss_anonymous: u64,
 }
 

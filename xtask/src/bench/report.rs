@@ -50,7 +50,7 @@ pub struct Measured {
 #[derive(Serialize)]
 pub struct Untraced {
     pub rate: f64,
-    /// The same, for people to read.
+    /// `rate`, for people to read.
     pub rate_text: String,
     pub cpu_of_load_ns: Option<f64>,
     pub cpu_of_all_ns: f64,
@@ -68,7 +68,7 @@ pub struct Beside {
     pub cpu_of_all: Option<Ratio>,
     /// Events that the tracer said it lost, by its names for what was lost.
     pub lost: Lost,
-    /// By tracepoint. Measured with the yardsticks attached beside the tracer.
+    /// By tracepoint, measured with the yardsticks attached beside the tracer.
     pub hooks: BTreeMap<String, Hook>,
     /// Pages for each bio in that measurement.
     pub pages_a_bio: Option<f64>,

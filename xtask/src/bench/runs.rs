@@ -33,7 +33,7 @@ pub struct Traced {
 /// Takes `count` turns, with one of each subject in every turn.
 pub fn measure(load: &Workload, disk: &Disk, subjects: &[Subject], count: u32) -> Result<Runs> {
     load.lay_out(disk)?;
-    // An extra first run: what only that has to do is in none of the others.
+    // An extra first run does the work that is done only once. No measured run has it.
     outcome(load, disk)?;
     let mut runs = Runs {
         untraced: Vec::new(),

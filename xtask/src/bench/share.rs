@@ -27,7 +27,7 @@ pub struct Share {
     /// Dirtying, submission and drop of a page of 4 KiB together, net. Only
     /// of workloads that write.
     pub net_ns_a_page_written: Option<f64>,
-    /// What was net for dropping the pages afterwards: a part of the former.
+    /// The part of it that dropping the pages took.
     pub net_ns_a_page_written_for_drop: Option<f64>,
     /// All of the tracer's programs, not only those that run at its submission.
     pub net_ns_a_bio: Option<f64>,

@@ -9,7 +9,7 @@ use std::fmt::{Arguments, Display, Write};
 
 use super::report::{Beside, Measured, Report};
 
-/// The whole report, tables apart by empty lines.
+/// The whole report, its tables separated by empty lines.
 pub fn text(report: &Report) -> String {
     let mut tables = vec![heading(report)];
     if !report.workloads.is_empty() {

@@ -1,4 +1,4 @@
-//! One workload: what is made ready for it, what it does, what it leaves.
+//! One workload: how it is prepared, what it does, and what it leaves behind.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -15,11 +15,11 @@ pub struct Capability {
     name: &'static str,
     /// Its name in the table.
     shown: &'static str,
-    /// How the names of its trials begin. A trial belongs to the first capability that
+    /// Prefixes of the names of its trials. A trial belongs to the first capability that
     /// fits.
     trials: &'static [&'static str],
-    /// If there are any, one of these programs must run on the kernel: without them its
-    /// trials show that the capability is missing.
+    /// If not empty, one of these programs must run on the kernel. Without them the
+    /// trials pass too, but show that the capability is missing.
     programs: &'static [&'static str],
 }
 
@@ -107,7 +107,7 @@ pub fn proven_by(trial: &str) -> Result<Option<&'static Capability>> {
     let fits = |one: &&Capability| one.trials.iter().any(|begin| case.starts_with(begin));
     let capability = CAPABILITIES.iter().find(fits);
     capability.map(Some).with_context(|| {
-        format!("{trial} proves nothing that the table in {PAGE} has: add it to a capability")
+        format!("the table in {PAGE} has no row for {trial}: add it to a capability")
     })
 }
 

@@ -43,9 +43,9 @@ const AT_ONCE: usize = 4;
 const AT_ONCE_MEASURED: usize = 2;
 /// How long one machine may run.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
-/// The factor for the tests' time limits: emulation is slow, and shares its CPUs.
+/// The factor for the tests' time limits: emulation is slow, and the machines share CPUs.
 const SLOWER: &str = "8";
-/// As much as a tenth of a real machine's memory: nothing must be written back before a
+/// Limits as on a machine with much more memory: nothing may be written back before a
 /// case has all its data dirty.
 const SETTINGS: [(&str, &str); 2] = [
     ("vm/dirty_background_bytes", "536870912"),
@@ -248,8 +248,8 @@ fn truth_only() -> bool {
     std::env::var_os(TRUTH_ONLY).is_some()
 }
 
-/// The guest's environment. No trial may be left out there. As on the host, the tracer
-/// can be, to check the harness itself.
+/// The guest's environment. No trial may be skipped there. As on the host,
+/// [`TRUTH_ONLY`] leaves out the tracer, to check the harness itself.
 fn environment() -> BTreeMap<String, String> {
     let mode = if truth_only() {
         TRUTH_ONLY
