@@ -119,7 +119,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     let pid = run.to_end("gt-data", &["write", &file, "0", &len.to_string()])?;
     run.nothing_written_yet()?;
     let asker = run.flush()?;
-    // The worker wakes the asking task before it reports that the run is over.
+    // The flusher wakes the asking task before it reports that the run is over.
     sleep(Duration::from_millis(100) * slower());
     let (dev, Some(report)) = (run.device_name(), run.finish(len, 0)?) else {
         return Ok(());
@@ -156,8 +156,8 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// sync(2) first wakes all workers and then asks them for the rest. Its task is named
-/// for both.
+/// sync(2) first wakes all flushers and then asks them for the rest. The calling task is
+/// named for both.
 pub fn sync(mut run: Run<'_>) -> Result<()> {
     let len = sized(96 * MIB);
     run.trace()?;
@@ -193,7 +193,7 @@ fn own_call(mut run: Run<'_>, work: &str, reason: &str) -> Result<()> {
     let parts = report.parts("gt-call", pid)?;
     near("written", Part::sum(&parts)?, len)?;
     // If checksums are slow, and on older kernels always except for fsync(2), btrfs
-    // lets workers submit for a task. Nothing tells which call they work for.
+    // lets checksum workers submit for a task. It is unknown which call they work for.
     if fs == Fs::Btrfs && work == "range" && emulated() {
         return Ok(());
     }
@@ -213,7 +213,7 @@ pub fn sync_file_range(run: Run<'_>) -> Result<()> {
     own_call(run, "range", "sync_file_range")
 }
 
-/// If a cgroup is short of memory, a worker writes its dirty pages for that reason.
+/// If a cgroup is short of memory, a flusher writes its dirty pages for that reason.
 pub fn memory_pressure(mut run: Run<'_>) -> Result<()> {
     let len = 256 * MIB;
     let hierarchies = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];

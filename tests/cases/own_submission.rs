@@ -50,7 +50,7 @@ pub fn direct(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A worker submits direct I/O that the limit of a cgroup holds back. The caller still
+/// A kworker submits direct I/O that the limit of a cgroup holds back. The caller still
 /// owns it. If the kernel does not let us hook functions, it has no owner.
 pub fn held_back(mut run: Run<'_>) -> Result<()> {
     let (len, rate) = (32 * MIB, 64 * MIB);
@@ -90,7 +90,7 @@ pub fn held_back(mut run: Run<'_>) -> Result<()> {
     near("submitted by gt-limited itself", owner.written_self, len)
 }
 
-/// Tasks on one CPU whose bios are held back in turns, both whole bios and the rest of
+/// Tasks on one CPU whose bios are held back alternately, both whole bios and the rest of
 /// split ones, and beside them a task without a limit. Each owns its own bytes.
 pub fn held_back_by_turns(mut run: Run<'_>) -> Result<()> {
     let len = 24 * MIB;
