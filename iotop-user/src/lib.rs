@@ -23,7 +23,8 @@
 //! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
 //! Modules import downwards only: `commands` and `tui` from all others; `cli` from
 //! `output`, `view` and `collect`; `output` from `view`; `view` from `host`, and from
-//! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all from `sample`.
+//! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
+//! from `sample`.
 //!
 //! # Glossary
 //!

@@ -41,7 +41,7 @@ pub enum UsageError {
     TwoGroupings(&'static str),
     /// An option that needs eBPF, together with `--no-ebpf`.
     #[error(
-        "{0} needs eBPF: the task counters know no devices, files and flushes; leave out {0} or --no-ebpf"
+        "{0} needs eBPF: without it nothing is known by device, file or flush; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
     /// An option about tasks, together with `--explain-writeback`.

@@ -315,7 +315,7 @@ fn charged(text: &mut String, flush: &Flush) {
     if others != 0 {
         let _ = writeln!(
             text,
-            "  the kernel charges these files to the cgroup {}, and others made {} of it dirty",
+            "  the kernel charges these files to the cgroup {}, but other cgroups made {} dirty",
             escape(charged),
             bytes(others)
         );

@@ -28,7 +28,7 @@ fn of_syscall(call: &str) -> String {
         "sync_file_range" => "the task wants a part of a file to be written",
         "umount" => "a file system is unmounted",
         "write" | "pwrite" | "writev" | "pwritev" => {
-            "the task writes through (O_SYNC), or the file system does not wait"
+            "the task writes through (O_SYNC), or the file system writes at once"
         }
         "rename" | "close" | "ftruncate" => "the file replaces another one's content",
         _ => "the task writes by itself",

@@ -26,7 +26,7 @@ pub enum Loss {
     /// Runs of flushers that were not reported.
     Flushes,
     /// Bios of cgroups with a limit (`io.max`) whose submitting task was not recorded. If
-    /// the limit delays such a bio, a kernel worker appears as its submitter.
+    /// the limit delays such a bio, a kworker appears as its submitter.
     LimitedBios,
     /// Paths of files that were not reported. A path is reported when its file is next seen.
     Paths,

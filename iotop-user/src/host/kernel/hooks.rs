@@ -124,7 +124,7 @@ pub fn written_by_block(
 const EXT4_LARGE: (u32, u32) = (6, 16);
 const BTRFS_LARGE: (u32, u32) = (7, 0);
 
-/// True if a task may be preempted inside a tracepoint. Since 7.x the kernel guards
+/// True if a task may be preempted inside a tracepoint. In 7.x the kernel guards
 /// tracepoints with SRCU; before, it disabled preemption (include/linux/tracepoint.h).
 pub fn tracepoints_are_preemptible(btf: &Btf) -> bool {
     btf.struct_size("class_srcu_fast_notrace_t").is_some()
@@ -410,7 +410,7 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::All,
         retry_of: None,
         purpose: HELD_BACK,
-        why: "fires in the task that submits the bio, for cgroups with a limit; a worker issues a \
+        why: "fires in the task that submits the bio, for cgroups with a limit; a kworker issues a \
               held back bio later",
     },
     Hook {
@@ -427,8 +427,8 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::All,
         retry_of: None,
         purpose: "which bios a cgroup's io.max does not hold back",
-        why: "bio_offered records every bio, because a worker may issue a held back one before the \
-              function returns",
+        why: "bio_offered records every bio, because a kworker may issue a held back one before \
+              the function returns",
     },
     Hook {
         program: "bio_let_through_again",
@@ -444,7 +444,7 @@ const HOOKS: [Hook; 33] = [
         kernels: Kernels::All,
         retry_of: None,
         purpose: HELD_BACK,
-        why: "fires in the task that submits the bio, for every bio; a worker issues a held back \
+        why: "fires in the task that submits the bio, for every bio; a kworker issues a held back \
               bio later",
     },
     Hook {

@@ -10,7 +10,7 @@ pub fn of(layout: &Layout, functions: bool, whole_folios: u32) -> Vec<&'static s
     [
         (
             !functions,
-            "a bio that a cgroup's io.max holds back counts as submitted by a worker, and as \
+            "a bio that a cgroup's io.max holds back counts as submitted by a kworker, and as \
              unknown if it is direct I/O: this kernel has no function that reports the task \
              (CONFIG_BLK_DEV_THROTTLING)",
         ),
