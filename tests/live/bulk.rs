@@ -47,14 +47,9 @@ pub fn detail(stage: &Stage) -> Result<()> {
         text.contains("lv-bulk (PID") && text.contains("has exited"),
         "{text}"
     );
-    ensure!(
-        line(&text, &["48.00M", "100.0%", "[kworker/"]).is_some(),
-        "{text}"
-    );
-    ensure!(
-        line(&text, &["48.00M", "100.0%", stage.device()]).is_some(),
-        "{text}"
-    );
+    // The writer may have read its own program from a disk: that is part of its I/O.
+    ensure!(line(&text, &["48.00M", "[kworker/"]).is_some(), "{text}");
+    ensure!(line(&text, &["48.00M", stage.device()]).is_some(), "{text}");
     terminal.keys("\x1b")?;
     terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
     Ok(())
