@@ -42,10 +42,10 @@ fn holds_back<'a>(root: &Path, cgroups: impl IntoIterator<Item = &'a str>) -> bo
         .flat_map(|cgroup| Path::new(cgroup).ancestors())
         .filter_map(|path| path.strip_prefix("/").ok())
         .filter(|path| path.file_name().is_some())
-        .take(MAX_CGROUPS)
         .collect();
     let dirs = with_parents.into_iter().map(|path| root.join(path));
-    dirs.into_iter().any(|dir| has_limit(&dir) && waits(&dir))
+    dirs.take(MAX_CGROUPS)
+        .any(|dir| has_limit(&dir) && waits(&dir))
 }
 
 fn has_limit(dir: &Path) -> bool {
@@ -90,5 +90,7 @@ mod tests {
         assert!(holds_back(root, ["/free", "/busy"]));
         assert!(holds_back(root, ["/busy/child"]), "the parent has a limit");
         assert!(!holds_back(root, ["/not/there"]));
+        let many_tasks = ["/free"; 2 * MAX_CGROUPS].into_iter();
+        assert!(holds_back(root, many_tasks.chain(["/busy"])));
     }
 }
