@@ -28,12 +28,12 @@ const LONGEST: f64 = 1e9;
 #[derive(Debug, Parser)]
 #[command(name = "iotop-trace", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Without them it shows \
-    what it still can and says what is missing. `iotop-trace doctor` explains why.",
+    after_help = "Needs root, or CAP_BPF and CAP_PERFMON. Without them it shows what it still can \
+    (all tasks' counters with CAP_NET_ADMIN) and says what is missing. `iotop-trace doctor` explains why.",
     after_long_help = format!(
         "Fields (for --fields and --sort, by name or header, in any case):\n\n{}\n\
-        Needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Without them it shows what it \
-        still can and says what is missing. `iotop-trace doctor` explains why.",
+        Needs root, or CAP_BPF and CAP_PERFMON. Without them it shows what it still can \
+        (all tasks' counters with CAP_NET_ADMIN) and says what is missing. `iotop-trace doctor` explains why.",
         fields::help()
     )
 )]
