@@ -19,7 +19,7 @@ pub enum Class {
     Shared = 3,
     /// Written; the page may have been dirtied before the trace began.
     PreTrace = 4,
-    /// Written; file-system metadata or a journal.
+    /// Written; file-system metadata or a journal, and no task is known that changed it.
     Metadata = 5,
     /// Written to swap.
     Swap = 6,
@@ -29,11 +29,19 @@ pub enum Class {
     Overflow = 8,
     /// Written; the owner is not known.
     Unknown = 9,
+    /// Written to a journal's log, and dealt: each block is charged to one of the tasks that
+    /// joined the transaction, drawn by how much each changed.
+    Journal = 10,
+    /// Written; metadata at its home, its own place on the device, charged to a task that
+    /// changed it.
+    Home = 11,
+    /// Written; a page of a btrfs tree, charged to a task that changed it.
+    Tree = 12,
 }
 
 impl Class {
     /// Every class, in the order of its numbers.
-    pub const ALL: [Class; 10] = [
+    pub const ALL: [Class; 13] = [
         Class::Read,
         Class::Exact,
         Class::Direct,
@@ -44,6 +52,9 @@ impl Class {
         Class::Stacked,
         Class::Overflow,
         Class::Unknown,
+        Class::Journal,
+        Class::Home,
+        Class::Tree,
     ];
 
     /// The class with this number, if there is one.
@@ -242,6 +253,6 @@ mod tests {
             assert_eq!(class as usize, n);
             assert_eq!(Class::from_u32(n as u32), Some(class));
         }
-        assert_eq!(Class::from_u32(10), None);
+        assert_eq!(Class::from_u32(13), None);
     }
 }

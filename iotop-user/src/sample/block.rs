@@ -2,7 +2,7 @@
 
 use std::ops::Add;
 
-use super::{Lag, sum};
+use super::{Lag, Metadata, sum};
 
 /// A task's block I/O in the interval, as the kernel half counts it. Bytes unless stated
 /// otherwise.
@@ -25,8 +25,10 @@ pub struct TaskBlock {
     pub write_self: u64,
     /// Written because of it, exactly attributed, submitted by other tasks.
     pub write_flushed: u64,
-    /// Written and charged to it by estimate (`Class::Shared`).
+    /// Written and charged to it by estimate: data (`Class::Shared`), journals and metadata.
     pub write_shared: u64,
+    /// The part of `write_shared` that is journals and metadata.
+    pub metadata: Metadata,
     /// Bytes that it submitted and that other tasks own.
     pub submitted_for_others: u64,
     /// Time from dirtying to submission; `None` if no page was exactly attributed to it.
@@ -81,6 +83,7 @@ impl Add for TaskBlock {
             write_self: self.write_self + other.write_self,
             write_flushed: self.write_flushed + other.write_flushed,
             write_shared: self.write_shared + other.write_shared,
+            metadata: self.metadata + other.metadata,
             submitted_for_others: self.submitted_for_others + other.submitted_for_others,
             lag: sum(self.lag, other.lag),
         }

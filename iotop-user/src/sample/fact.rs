@@ -57,9 +57,13 @@ impl BlockFact {
             Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
             Class::Exact => block.write_flushed = self.bytes,
             Class::Shared => block.write_shared = self.bytes,
+            Class::Journal => block.metadata.journal = self.bytes,
+            Class::Home => block.metadata.home = self.bytes,
+            Class::Tree => block.metadata.tree = self.bytes,
             // All others have a reason instead of an owner, see `Reason::of`.
             _ => {}
         }
+        block.write_shared += block.metadata.total();
         block
     }
 

@@ -57,7 +57,9 @@ impl BlockTotals {
                 return;
             }
             (Class::Exact | Class::Direct, Some(_)) => &mut self.attributed,
-            (Class::Shared, Some(_)) => &mut self.shared,
+            (Class::Shared | Class::Journal | Class::Home | Class::Tree, Some(_)) => {
+                &mut self.shared
+            }
             _ => &mut self.unattributed[reason],
         };
         *part += fact.bytes;

@@ -74,7 +74,8 @@ impl Reason {
             Class::Stacked => Some(Reason::Stacked),
             Class::Overflow => Some(Reason::Overflow),
             Class::Unknown => Some(Reason::Unknown),
-            Class::Read | Class::Exact | Class::Direct | Class::Shared => None,
+            Class::Read | Class::Exact | Class::Direct => None,
+            Class::Shared | Class::Journal | Class::Home | Class::Tree => None,
         }
     }
 }
