@@ -252,4 +252,41 @@ pub struct Layout {
     pub btrfs_vfs_inode: u32,
     /// `EXTENT_DELALLOC`; 0 where it is not known.
     pub extent_delalloc: u32,
+
+    /// `bio.bi_private`.
+    pub bio_bi_private: u32,
+    /// `1 << __REQ_IDLE`.
+    pub req_idle: u32,
+    /// `inode.i_rdev`.
+    pub inode_i_rdev: u32,
+    /// `journal_s.j_fs_dev`; 0 without jbd2, as the next two.
+    pub journal_j_fs_dev: u32,
+    /// `journal_s.j_dev`.
+    pub journal_j_dev: u32,
+    /// `transaction_s.t_tid`.
+    pub transaction_t_tid: u32,
+    /// `xfs_trans.t_mountp`; 0 where xfs's types are not known, as all that follow.
+    pub xfs_trans_t_mountp: u32,
+    /// `xfs_mount.m_super`.
+    pub xfs_mount_m_super: u32,
+    /// `xfs_mount.m_logdev_targp`.
+    pub xfs_mount_m_logdev_targp: u32,
+    /// `xfs_buftarg.bt_dev`.
+    pub xfs_buftarg_bt_dev: u32,
+    /// `xfs_buf.b_target`.
+    pub xfs_buf_b_target: u32,
+    /// `xfs_buf_log_item.bli_buf`.
+    pub xfs_buf_log_item_bli_buf: u32,
+    /// `xfs_inode.i_vnode`.
+    pub xfs_inode_i_vnode: u32,
+    /// `xfs_inode.i_itemp`.
+    pub xfs_inode_i_itemp: u32,
+    /// `xfs_inode_log_item.ili_item.li_buf`.
+    pub xfs_inode_log_item_li_buf: u32,
+    /// The number of sync(2).
+    pub sys_sync: u32,
+    /// The number of syncfs(2).
+    pub sys_syncfs: u32,
+    /// The number of umount2(2).
+    pub sys_umount2: u32,
 }

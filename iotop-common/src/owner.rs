@@ -4,11 +4,11 @@
 use crate::Writing;
 
 /// The task is a kernel thread (`PF_KTHREAD`).
-pub const OWNER_KTHREAD: u32 = 1 << 0;
+pub const OWNER_KTHREAD: u16 = 1 << 0;
 /// `sched_process_exit` has fired for the task.
-pub const OWNER_EXITED: u32 = 1 << 1;
-/// The task is a journal's thread (jbd2).
-pub const OWNER_JOURNAL: u32 = 1 << 2;
+pub const OWNER_EXITED: u16 = 1 << 1;
+/// The task commits a transaction of a journal: what it submits is the journal's log.
+pub const OWNER_COMMITS: u16 = 1 << 2;
 
 /// One element of the `OWNERS` array. The kernel half fills it when it first sees a task.
 /// The page counters only grow, except that `tagged_pages` shrinks when tags are taken
@@ -24,10 +24,16 @@ pub struct Owner {
     /// The pages that the task is writing. Only the task itself writes this field.
     pub writing: Writing,
     /// `OWNER_*` bits.
-    pub flags: u32,
+    pub flags: u16,
+    /// When the slot was assigned, on the tags' clock modulo 2^16. A tag that is older is the
+    /// old tenant's.
+    pub assigned: u16,
     /// Not 0 while the slot is retired: no longer its old task's, and not yet assigned
     /// again. Only the user half sets this field.
-    pub retired: u32,
+    pub retired: u16,
+    /// Changes when the task joins a journal's transaction; 0 until then. Metadata of an
+    /// exited task may still be written after that.
+    pub joined: u16,
     /// How many times the slot has been assigned; 0: never.
     pub generation: u32,
     /// The run that a writeback worker is in, a [`crate::FlushId`]. Only the task itself
@@ -76,6 +82,9 @@ pub const MAPPING_BTREE: u32 = 3;
 pub const MAPPING_NO_BLOCK: u32 = 4;
 /// File data where no event tells which pages of a large folio a task writes.
 pub const MAPPING_WHOLE_FOLIOS: u32 = 5;
+/// A block device's own page cache, with a journalled file system on the device: the homes
+/// of its metadata.
+pub const MAPPING_HOME: u32 = 6;
 
 /// The key of `INODES`.
 #[repr(C)]

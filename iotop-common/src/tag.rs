@@ -38,6 +38,11 @@ pub const SUBMITTED_ANSWERS_TICKS: u32 = 128;
 /// leads to the slot's next tenant.
 pub const SLOT_REST_NS: u64 = 4_000_000_000;
 
+/// The number of ticks for which the tag of a metadata page answers for its page: longer
+/// than a dirty page waits by default, 40 to 60 s depending on the kernel's HZ. Such a tag
+/// is never live: checkpoints write metadata without making its page clean.
+pub const METADATA_ANSWERS_TICKS: u32 = 3000;
+
 /// The number of page frames that the user half's audit asks about in one run of
 /// `pages_waiting`. `BPF_PROG_TEST_RUN` passes up to twelve 64-bit numbers.
 pub const FRAMES_ASKED: usize = 8;

@@ -1,5 +1,6 @@
 //! Bios: their fields, and which of them count.
 
+use super::metadata::{IDLE, KTHREAD, META};
 use crate::kernel::{
     constants::{REQ_OP_MASK, REQ_OP_WRITE},
     layout::layout,
@@ -18,6 +19,26 @@ pub struct Bio {
     pub opf: u32,
     /// The device, major << 20 | minor.
     pub dev: u32,
+    /// `bi_private` of a bio with `REQ_META`; else 0.
+    pub private: u64,
+}
+
+impl Bio {
+    /// The bits that [`super::metadata::page_without_data`] wants besides the page's kind.
+    #[inline(always)]
+    pub fn bits(&self, kthread: bool) -> u32 {
+        let mut bits = 0;
+        if self.opf & layout!(req_meta) != 0 {
+            bits |= META;
+        }
+        if self.opf & layout!(req_idle) != 0 {
+            bits |= IDLE;
+        }
+        if kthread {
+            bits |= KTHREAD;
+        }
+        bits
+    }
 }
 
 /// Whether a bio is part of `pgpgin` or `pgpgout`. These count reads and writes; an

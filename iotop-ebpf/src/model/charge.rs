@@ -29,6 +29,15 @@ impl Charge {
         Charge(slot | (class as u32) << 16)
     }
 
+    /// A charge of metadata to a slot; without an owner where the slot is `SLOT_NONE`.
+    #[inline(always)]
+    pub fn metadata(slot: Slot, class: u32) -> Charge {
+        match slot {
+            SLOT_NONE => Charge::METADATA,
+            slot => Charge(slot | class << 16),
+        }
+    }
+
     /// A charge to the slot of a page's tag.
     #[inline(always)]
     pub fn by_slot(slot: Slot) -> Charge {
@@ -39,17 +48,14 @@ impl Charge {
         }
     }
 
-    /// The charge of a write that does not come from the page cache. File systems mark
-    /// their own writes (xfs buffers and log, btrfs super blocks) `REQ_META`. A write
-    /// that a user task submits itself is `O_DIRECT`. The owner of a kernel thread's
-    /// write is not known.
+    /// The charge of a write that does not come from the page cache. A write that a user
+    /// task submits itself is `O_DIRECT`. `UNKNOWN`: [`super::metadata::page_without_data`]
+    /// finds out. File systems mark their own writes (xfs's buffers and log) `REQ_META`.
     #[inline(always)]
     pub fn of_other(bio: &Bio, submitter: &Submitter) -> Charge {
         if bio.opf & layout!(req_swap) != 0 {
             Charge::to(SLOT_NONE, Class::Swap)
-        } else if bio.opf & layout!(req_meta) != 0 {
-            Charge::METADATA
-        } else if submitter.kthread {
+        } else if bio.opf & layout!(req_meta) != 0 || submitter.kthread {
             Charge::UNKNOWN
         } else if submitter.slot == SLOT_OVERFLOW {
             Charge::to(SLOT_NONE, Class::Overflow)

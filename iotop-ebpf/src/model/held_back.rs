@@ -6,6 +6,7 @@ use iotop_common::{FlushId, Lost, tag::Slot};
 
 use super::{
     bio::{is_counted, is_queued},
+    commit,
     current::{self, current},
     partition,
     program::Program,
@@ -105,5 +106,7 @@ pub fn take(address: u64, size: u32, submitter: &mut Submitter) {
         submitter.kthread = held_back.kthread != 0;
         submitter.flush = held_back.flush;
         submitter.absent = true;
+        // The transaction's commit waits for its log.
+        submitter.commits = commit::is_committing(held_back.slot);
     }
 }

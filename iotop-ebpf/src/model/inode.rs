@@ -1,13 +1,55 @@
 //! Inodes: their numbers, and what kind of mapping they have.
 
-use iotop_common::InodeKey;
+use iotop_common::{Class, InodeKey};
 
-use super::mapping_kind::mapping_kind;
+use super::{journal, mapping_kind::mapping_kind};
 use crate::kernel::{
+    constants::{BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC},
     layout::layout,
     memory::{read, try_read},
     typed::Typed,
 };
+
+/// What the pages of an inode hold, if that is metadata.
+#[derive(Clone, Copy)]
+pub struct Metadata {
+    /// [`Class::Home`] or [`Class::Tree`]; [`Class::Exact`] for data.
+    pub class: u32,
+    /// The device of the file system whose metadata it is.
+    pub file_system: u32,
+}
+
+impl Metadata {
+    /// Ordinary file data.
+    pub const NONE: Metadata = Metadata {
+        class: Class::Exact as u32,
+        file_system: 0,
+    };
+
+    #[inline(always)]
+    fn of(
+        magic: u64,
+        ino: impl Fn() -> Option<u64>,
+        rdev: impl Fn() -> Option<u32>,
+        dev: impl Fn() -> Option<u32>,
+    ) -> Option<Metadata> {
+        if magic == BDEVFS_MAGIC {
+            let rdev = rdev()?;
+            if journal::exists(rdev) {
+                return Some(Metadata {
+                    class: Class::Home as u32,
+                    file_system: rdev,
+                });
+            }
+        } else if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
+            return Some(Metadata {
+                class: Class::Tree as u32,
+                file_system: dev()?,
+            });
+        }
+        Some(Metadata::NONE)
+    }
+}
 
 /// An inode, by its address.
 #[derive(Clone, Copy)]
@@ -18,6 +60,12 @@ impl Inode {
     #[inline(always)]
     pub fn of(mapping: u64) -> Option<Inode> {
         read::<u64>(mapping, layout!(mapping_host)).map(Inode)
+    }
+
+    /// The inode at an address.
+    #[inline(always)]
+    pub fn at(address: u64) -> Inode {
+        Inode(address)
     }
 
     /// The inode that contains a page-cache page's mapping; `None` when the number is
@@ -60,7 +108,26 @@ impl Inode {
             let fs_type = read::<u64>(sb, layout!(sb_s_type))?;
             read(fs_type, layout!(fs_type_fs_flags))
         };
-        mapping_kind(magic, || self.ino(), flags)
+        mapping_kind(magic, || self.ino(), || self.rdev(), flags)
+    }
+
+    /// `inode.i_rdev`.
+    #[inline(always)]
+    fn rdev(self) -> Option<u32> {
+        read(self.0, layout!(inode_i_rdev))
+    }
+
+    /// What its pages hold besides data: a class, and the file system.
+    #[inline(always)]
+    pub fn metadata(self) -> Option<Metadata> {
+        let sb = read::<u64>(self.0, layout!(inode_i_sb))?;
+        let magic = read::<u64>(sb, layout!(sb_s_magic))?;
+        Metadata::of(
+            magic,
+            || self.ino(),
+            || self.rdev(),
+            || read(sb, layout!(sb_s_dev)),
+        )
     }
 
     /// See `InodeKey::file`.
@@ -109,6 +176,12 @@ impl Inode {
 pub struct TypedInode(Typed);
 
 impl TypedInode {
+    /// An inode from an event's arguments.
+    #[inline(always)]
+    pub fn new(inode: Typed) -> TypedInode {
+        TypedInode(inode)
+    }
+
     /// The host of a mapping.
     #[inline(always)]
     pub fn of(mapping: Typed) -> TypedInode {
@@ -138,7 +211,7 @@ impl TypedInode {
     pub fn key(self, address: u64) -> InodeKey {
         InodeKey {
             ino: self.ino(),
-            dev: self.sb().field(layout!(sb_s_dev)),
+            dev: self.file_system(),
             file: self.file(address),
         }
     }
@@ -161,7 +234,32 @@ impl TypedInode {
         let fs_type = || sb.pointer(layout!(sb_s_type));
         let flags = || Some(fs_type().field(layout!(fs_type_fs_flags)));
         let magic = sb.field(layout!(sb_s_magic));
-        mapping_kind(magic, || Some(self.ino()), flags).unwrap_or(0)
+        let (ino, rdev) = (|| Some(self.ino()), || Some(self.rdev()));
+        mapping_kind(magic, ino, rdev, flags).unwrap_or(0)
+    }
+
+    /// `inode.i_rdev`.
+    #[inline(always)]
+    pub fn rdev(self) -> u32 {
+        self.0.field(layout!(inode_i_rdev))
+    }
+
+    /// The device of its file system (`super_block.s_dev`).
+    #[inline(always)]
+    pub fn file_system(self) -> u32 {
+        self.sb().field(layout!(sb_s_dev))
+    }
+
+    /// See [`Inode::metadata`].
+    #[inline(always)]
+    pub fn metadata(self) -> Option<Metadata> {
+        let sb = self.sb();
+        Metadata::of(
+            sb.field(layout!(sb_s_magic)),
+            || Some(self.ino()),
+            || Some(self.rdev()),
+            || Some(sb.field(layout!(sb_s_dev))),
+        )
     }
 
     /// See [`Inode::has_dirty_pages`]. `address` is the inode's.

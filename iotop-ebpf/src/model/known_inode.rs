@@ -1,6 +1,6 @@
 //! The inode of the page-cache page that was looked at last.
 
-use super::inode::{Inode, TypedInode};
+use super::inode::{Inode, Metadata, TypedInode};
 
 /// The mapping of the last page-cache page, and its inode's numbers. The next page of
 /// the same file needs no further look.
@@ -14,6 +14,8 @@ pub struct KnownInode {
     pub file: u32,
     /// 1: the user half wants `file`.
     pub wants_file: u32,
+    /// What the pages hold besides data.
+    pub metadata: Metadata,
 }
 
 impl KnownInode {
@@ -25,6 +27,7 @@ impl KnownInode {
             ino: 0,
             file: 0,
             wants_file: u32::from(wants_file),
+            metadata: Metadata::NONE,
         }
     }
 
@@ -33,6 +36,7 @@ impl KnownInode {
     pub fn forget(&mut self) {
         self.ino = 0;
         self.file = 0;
+        self.metadata = Metadata::NONE;
     }
 
     /// Takes the numbers of the mapping's inode.
@@ -42,6 +46,7 @@ impl KnownInode {
         if self.wants_file != 0 {
             self.file = inode.file()?;
         }
+        self.metadata = inode.metadata()?;
         Some(())
     }
 
@@ -52,5 +57,6 @@ impl KnownInode {
         if self.wants_file != 0 {
             self.file = inode.file(Inode::around_known(self.mapping).address());
         }
+        self.metadata = inode.metadata().unwrap_or(Metadata::NONE);
     }
 }

@@ -1,13 +1,17 @@
 //! The last dirtier of each inode. It answers for pages that lost their tag.
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
-use iotop_common::{Class, InodeKey, InodeOwner, Owner, tag::Slot};
+use iotop_common::{
+    Class, InodeKey, InodeOwner, Owner,
+    tag::{SLOT_FIRST, Slot},
+};
 
 use super::{
     charge::Charge,
     control::control,
     inode::{Inode, TypedInode},
     path,
+    slot::is_kthread,
 };
 use crate::maps::OWNERS;
 
@@ -61,22 +65,47 @@ impl Dirtied {
         // SAFETY: a plain copy out of a map value; each field is one word.
         let known = unsafe { INODES.get(self.key) };
         let mut told = 0;
+        let mut slot = slot;
+        // SAFETY: the current task's own element.
+        let mut generation = unsafe { (*owner).generation };
         if let Some(known) = known {
             had_dirty_pages &= known.had_dirty_pages;
             told = known.told;
+            // A kernel thread that redirties a page is not its dirtier.
+            // SAFETY: as above.
+            if unsafe { is_kthread(owner) } && is_tenant(known) {
+                (slot, generation) = (known.slot, known.generation);
+            }
         }
         if control().flushes != 0 {
             told = path::send_if_new(self.alias, &self.key, told, program);
         }
         let value = InodeOwner {
             slot,
-            // SAFETY: the current task's own element.
-            generation: unsafe { (*owner).generation },
+            generation,
             had_dirty_pages,
             told,
         };
         INODES.insert(self.key, value, u64::from(BPF_ANY)).ok()
     }
+}
+
+/// The task that dirtied the inode last, if it is known.
+#[inline(always)]
+pub fn slot_of(key: &InodeKey) -> Option<Slot> {
+    // SAFETY: a plain copy out of a map value; each field is one word.
+    let known = unsafe { INODES.get(key) }?;
+    (known.slot >= SLOT_FIRST && is_tenant(known)).then_some(known.slot)
+}
+
+/// Whether the slot still is that of the task that dirtied the inode. A retired slot may get
+/// its next tenant before the user half reads who owned it.
+#[inline(always)]
+fn is_tenant(known: &InodeOwner) -> bool {
+    OWNERS.get_ptr(known.slot).is_some_and(|owner| {
+        // SAFETY: a map value; the user half writes `retired`.
+        unsafe { (*owner).generation == known.generation && (*owner).retired == 0 }
+    })
 }
 
 /// The charge of a page of this file that has no tag. The file's last dirtier answers
@@ -91,15 +120,8 @@ pub fn last_dirtier(inode: Inode) -> Charge {
         Some(known) if known.had_dirty_pages == 0 || control().young == 0 => *known,
         _ => return Charge::PRE_TRACE,
     };
-    match OWNERS.get_ptr(known.slot) {
-        // A retired slot may get its next tenant before the user half reads who owned
-        // it.
-        // SAFETY: a map value; the user half writes `retired`.
-        Some(owner)
-            if unsafe { (*owner).generation == known.generation && (*owner).retired == 0 } =>
-        {
-            Charge::to(known.slot, Class::Shared)
-        }
-        _ => Charge::UNKNOWN,
+    match is_tenant(&known) {
+        true => Charge::to(known.slot, Class::Shared),
+        false => Charge::UNKNOWN,
     }
 }

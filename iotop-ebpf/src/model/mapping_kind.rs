@@ -2,25 +2,32 @@
 
 use iotop_common::{
     Control,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
+    owner::{
+        MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_HOME, MAPPING_NO_BLOCK,
+        MAPPING_WHOLE_FOLIOS,
+    },
 };
 
-use super::control::control;
+use super::{control::control, journal};
 use crate::kernel::constants::{
     BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FS_REQUIRES_DEV,
     XFS_SUPER_MAGIC,
 };
 
 /// The kind of a mapping, from its super block's magic number, its inode's number and
-/// its file system's flags.
+/// device (`i_rdev`), and its file system's flags.
 #[inline(always)]
 pub fn mapping_kind(
     magic: u64,
     ino: impl Fn() -> Option<u64>,
+    rdev: impl Fn() -> Option<u32>,
     flags: impl Fn() -> Option<u32>,
 ) -> Option<u32> {
     if magic == BDEVFS_MAGIC {
-        return Some(MAPPING_BDEV);
+        return Some(match journal::exists(rdev()?) {
+            true => MAPPING_HOME,
+            false => MAPPING_BDEV,
+        });
     }
     if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
         return Some(MAPPING_BTREE);

@@ -11,11 +11,14 @@
 //! | writes   | [`write_range`], [`folio_walk`]                                       |
 //! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`]                  |
 //! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
+//! | metadata | [`journal`] deals; [`commit`], [`acts_for`], [`logged`], [`metadata`] find whose |
 //! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
 
+pub mod acts_for;
 pub mod any_page;
 pub mod bio;
 pub mod charge;
+pub mod commit;
 pub mod control;
 pub mod current;
 pub mod dropped;
@@ -28,10 +31,13 @@ pub mod folio_walk;
 pub mod frame;
 pub mod held_back;
 pub mod inode;
+pub mod journal;
 pub mod known_inode;
 pub mod last_dirtier;
+pub mod logged;
 pub mod mapping;
 pub mod mapping_kind;
+pub mod metadata;
 pub mod page_cache;
 pub mod page_charge;
 pub mod page_kind;
@@ -43,4 +49,5 @@ pub mod slot;
 pub mod submitter;
 pub mod tagged_mapping;
 pub mod task;
+pub mod tenant;
 pub mod write_range;

@@ -2,7 +2,7 @@
 
 use iotop_common::{
     Class, Lost, Tag, Tick,
-    owner::{MAPPING_BDEV, MAPPING_BTREE},
+    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_HOME},
     tag::{SLOT_NONE, SUBMITTED_ANSWERS_TICKS},
 };
 
@@ -74,7 +74,7 @@ pub extern "C" fn without_tag(mapping: u64) -> u32 {
     let inode = Inode::around_known(mapping);
     let charge = match inode.mapping_kind() {
         None => Charge::NONE,
-        Some(MAPPING_BDEV | MAPPING_BTREE) => Charge::METADATA,
+        Some(MAPPING_BDEV | MAPPING_BTREE | MAPPING_HOME) => Charge::METADATA,
         Some(_) => last_dirtier(inode),
     };
     charge.0

@@ -29,9 +29,20 @@ pub enum Program {
     Ext4JournalledWriteEnd = 17,
     RangeIterated = 18,
     BtrfsSetExtentBit = 19,
+    HandleEnded = 20,
+    CommitBegun = 21,
+    CommitEnded = 22,
+    XfsCommitted = 23,
+    XfsBufPinned = 24,
+    XfsBufOrdered = 25,
+    XfsInodePinned = 26,
+    XfsSizeSet = 27,
+    XfsConverted = 28,
+    XfsInactivated = 29,
+    BtrfsExtentAdded = 30,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 20;
+    pub const COUNT: u32 = 31;
 }

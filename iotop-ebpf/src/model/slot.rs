@@ -2,19 +2,18 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, generated,
-    },
+    helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, generated},
 };
 use iotop_common::{
     Lost, Owner,
-    owner::{OWNER_EXITED, OWNER_JOURNAL, OWNER_KTHREAD},
+    owner::{OWNER_EXITED, OWNER_KTHREAD},
     tag::{SLOT_OVERFLOW, SLOTS, Slot},
 };
 
 use crate::{
     counters::lose,
     kernel::{
+        clock::now,
         constants::{PF_EXITING, PF_KTHREAD},
         layout::layout,
         memory::read_or_zero,
@@ -54,15 +53,12 @@ fn assign(tid: u32, task: u64, start_boottime: u64) -> Slot {
     let ppid = read_or_zero(parent, layout!(task_tgid));
     let cred: u64 = read_or_zero(task, layout!(task_cred));
     let uid = read_or_zero(cred, layout!(cred_euid));
-    let mut flags = 0;
+    let mut flags: u16 = 0;
     if task_flags & PF_KTHREAD != 0 {
         flags |= OWNER_KTHREAD;
     }
     if task_flags & PF_EXITING != 0 {
         flags |= OWNER_EXITED;
-    }
-    if task_flags & PF_KTHREAD != 0 && is_jbd2() {
-        flags |= OWNER_JOURNAL;
     }
     // A kernel without cgroups has no such helper.
     let cgroup_id = match layout!(task_cgroups) {
@@ -82,17 +78,12 @@ fn assign(tid: u32, task: u64, start_boottime: u64) -> Slot {
     owner.uid = uid;
     owner.flags = flags;
     owner.generation = generation;
+    owner.assigned = now().0 as u16;
     record_name(owner);
     if SLOT_OF.insert(tid, slot, u64::from(BPF_ANY)).is_err() {
         lose(Lost::SlotOf, 1);
     }
     slot & (SLOTS - 1)
-}
-
-/// Whether the current task is a journal's thread (`kjournald2` of fs/jbd2/journal.c).
-#[inline(always)]
-fn is_jbd2() -> bool {
-    bpf_get_current_comm().is_ok_and(|comm| comm[..5] == *b"jbd2/")
 }
 
 /// Records the current task's name in its slot.
@@ -112,15 +103,4 @@ pub fn record_name(owner: *mut Owner) {
 pub unsafe fn is_kthread(owner: *const Owner) -> bool {
     // SAFETY: the flag is set before the slot is assigned.
     unsafe { (*owner).flags & OWNER_KTHREAD != 0 }
-}
-
-/// Whether the task is a journal's thread (jbd2), which writes the journal's log.
-///
-/// # Safety
-///
-/// `owner` is an element of `OWNERS`.
-#[inline(always)]
-pub unsafe fn is_journal_thread(owner: *const Owner) -> bool {
-    // SAFETY: the flag is set before the slot is assigned.
-    unsafe { (*owner).flags & OWNER_JOURNAL != 0 }
 }

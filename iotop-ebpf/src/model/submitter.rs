@@ -19,8 +19,8 @@ pub struct Submitter {
     pub kthread: bool,
     /// The submitter is not the current task.
     pub absent: bool,
-    /// The submitter is jbd2, which writes a journal's log.
-    pub is_log: bool,
+    /// The submitter commits a transaction of a journal.
+    pub commits: bool,
 }
 
 impl Submitter {

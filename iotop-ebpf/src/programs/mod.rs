@@ -6,6 +6,7 @@
 //! | [`ext4_write_end`]         | `ext4_{da_,,journalled_}write_end`                   |
 //! | [`iomap_iter`]             | `iomap_iter`                                         |
 //! | [`btrfs_set_extent_bit`]   | `btrfs_set_extent_bit`                               |
+//! | [`btrfs_ordered_extent_add`] | `btrfs_ordered_extent_add`                         |
 //! | [`block_bio_remap`]        | `block_bio_remap`                                    |
 //! | [`blk_throtl_bio`]         | `__blk_throtl_bio`, `blk_throtl_bio`                 |
 //! | [`block_bio_queue`]        | `block_bio_queue`                                    |
@@ -15,6 +16,9 @@
 //! | [`writeback_work`]         | `writeback_{queue,start,written,pages_written}`      |
 //! | [`writeback_single_inode`] | `writeback_single_inode_start`                       |
 //! | [`balance_dirty_pages`]    | `balance_dirty_pages`                                |
+//! | [`jbd2`]                 | `jbd2_{handle_stats,commit_flushing,end_commit}`     |
+//! | [`xfs`]                  | `xfs_trans_commit`, `xfs_buf_item_{pin,ordered}`, `xfs_inode_pin`, |
+//! |                          | `xfs_{setfilesize,unwritten_convert,inode_inactivating}` |
 //! | [`sched_process_exit`]     | `sched_process_exit`                                 |
 //! | [`iter_task`]              | a BPF iterator over all tasks                        |
 //! | [`pages_waiting`]          | none: the user half runs it with `BPF_PROG_TEST_RUN` |
@@ -23,14 +27,17 @@ mod balance_dirty_pages;
 mod blk_throtl_bio;
 mod block_bio_queue;
 mod block_bio_remap;
+mod btrfs_ordered_extent_add;
 mod btrfs_set_extent_bit;
 mod delete_from_page_cache;
 mod ext4_write_end;
 mod iomap_iter;
 mod iter_task;
+mod jbd2;
 mod pages_waiting;
 mod sched_process_exit;
 mod truncate;
 mod writeback_dirty_folio;
 mod writeback_single_inode;
 mod writeback_work;
+mod xfs;

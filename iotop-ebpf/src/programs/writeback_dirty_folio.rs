@@ -3,22 +3,27 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use iotop_common::{
     Lost, Owner, Tag, Tick, Writing,
-    owner::{MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_NO_BLOCK, MAPPING_WHOLE_FOLIOS},
+    owner::{
+        MAPPING_BDEV, MAPPING_BTREE, MAPPING_DATA, MAPPING_HOME, MAPPING_NO_BLOCK,
+        MAPPING_WHOLE_FOLIOS, OWNER_COMMITS,
+    },
     retag::{CLEAR_OTHERS, KEEP, UNDER_WRITEBACK, early},
-    tag::{SLOT_FIRST, SLOT_METADATA},
+    tag::{SLOT_FIRST, SLOT_METADATA, SLOT_NONE, Slot},
 };
 
 use crate::{
     counters::{add, lose},
     kernel::{clock::now, layout::layout, memory::read, typed::Typed},
     model::{
-        any_page,
-        current::current,
+        acts_for, any_page, commit,
+        current::{Current, current},
         folio::{LARGE, SINGLE, nr_cache_pages},
         frame::Frame,
         inode::TypedInode,
+        journal::{RUNNING, close, deal_block, join_transaction},
         last_dirtier,
         mapping::MappingState,
+        metadata::{is_syncing, tag_pages},
         program::Program,
         retag::{Retag, RetagCounts, retag_page},
         slot::{is_kthread, record_name},
@@ -74,9 +79,20 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     }
     let pages = nr_cache_pages::<FOLIOS>(folio, flags);
     let slot = match last.mapping_kind {
-        MAPPING_BTREE => SLOT_METADATA,
-        // jbd2 dirties a block device's pages for the tasks that joined the
-        // transaction. A user task that dirties them writes to the device itself.
+        MAPPING_HOME => {
+            tag_pages(
+                Frame::of(folio),
+                pages,
+                home_changer(&current, kthread, inode.rdev()),
+            );
+            return None;
+        }
+        MAPPING_BTREE => {
+            let changer = tree_changer(&current, kthread, inode.file_system());
+            tag_pages(Frame::of(folio), pages, changer);
+            return None;
+        }
+        // A user task that dirties a block device's pages writes to the device itself.
         MAPPING_BDEV if kthread => SLOT_METADATA,
         MAPPING_NO_BLOCK => {
             // SAFETY: a map value. Only the task itself writes the first field.
@@ -118,6 +134,38 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
         unsafe { (*current.owner).tagged_pages += u64::from(counts.tagged) };
     }
     Some(())
+}
+
+/// The task that changes a block of metadata on a block device. A transaction's blocks become
+/// dirty when it is committed: they are dealt to those who joined it.
+#[inline(always)]
+fn home_changer(current: &Current, kthread: bool, dev: u32) -> Slot {
+    // SAFETY: a map value; only the task itself writes this field.
+    if unsafe { (*current.owner).flags & OWNER_COMMITS != 0 } {
+        commit::deal(current.slot)
+    } else if kthread {
+        acts_for::task_of(current.slot, dev).unwrap_or(SLOT_NONE)
+    } else {
+        current.slot
+    }
+}
+
+/// The number of dirtied tree folios after which btrfs's tasks are counted afresh. Its
+/// transactions may last long, and few draws need few tasks.
+const TREE_FOLIOS: u32 = 256;
+
+/// The task that changes a page of a btrfs tree. A kernel thread, or a task that writes what
+/// others left, finishes the work of those who changed trees just before.
+#[inline(always)]
+fn tree_changer(current: &Current, kthread: bool, file_system: u32) -> Slot {
+    if kthread || is_syncing() {
+        return deal_block(file_system, RUNNING);
+    }
+    if current.has_slot() && join_transaction(file_system, RUNNING, current.slot, 1) >= TREE_FOLIOS
+    {
+        close(file_system);
+    }
+    current.slot
 }
 
 #[inline(always)]

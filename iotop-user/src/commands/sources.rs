@@ -32,8 +32,8 @@ use crate::{
 /// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
 pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
 
-/// The BTF of btrfs, if it is a loaded module (5.11).
-const BTRFS_BTF: &str = "kernel/btf/btrfs";
+/// The file systems whose types are read, where they are loaded modules (5.11).
+const MODULES: [&str; 3] = ["btrfs", "jbd2", "xfs"];
 
 /// The sources, and what is missing among them.
 pub struct Opened {
@@ -203,8 +203,10 @@ pub fn attach(
         return Err(NoKernelHalf::NotPermitted);
     }
     let mut btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
-    if let Ok(module) = fs::read(sys_root.join(BTRFS_BTF)) {
-        btf.add_module(&module)?;
+    for module in MODULES {
+        if let Ok(types) = fs::read(sys_root.join("kernel/btf").join(module)) {
+            btf.add_module(&types)?;
+        }
     }
     let page_size = clock::page_size();
     let frames = Frames::read(proc_root, page_size)?;

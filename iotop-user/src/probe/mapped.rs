@@ -58,17 +58,17 @@ impl<T: Pod> Mapped<T> {
         (index < self.length).then(|| unsafe { self.start.as_ptr().add(index).read_volatile() })
     }
 
-    /// Writes one word of an element, at a byte offset from its start.
-    pub fn set_word(&self, index: usize, offset: usize, value: u32) {
+    /// Writes two bytes of an element, at a byte offset from its start.
+    pub fn set_u16(&self, index: usize, offset: usize, value: u16) {
         assert!(
-            offset + size_of::<u32>() <= size_of::<T>() && offset.is_multiple_of(align_of::<u32>())
+            offset + size_of::<u16>() <= size_of::<T>() && offset.is_multiple_of(align_of::<u16>())
         );
         if index < self.length {
-            // SAFETY: the index is within the mapping and the aligned word
+            // SAFETY: the index is within the mapping and the aligned bytes
             // within the element.
             unsafe {
                 let element = self.start.as_ptr().add(index);
-                element.byte_add(offset).cast::<u32>().write_volatile(value);
+                element.byte_add(offset).cast::<u16>().write_volatile(value);
             }
         }
     }

@@ -17,7 +17,6 @@ mod tasks;
 use std::{
     collections::HashSet,
     io,
-    mem::offset_of,
     time::{Duration, Instant},
 };
 
@@ -362,7 +361,7 @@ fn retire(
     slot: Slot,
     owner: &Owner,
 ) -> Result<(), ProbeError> {
-    owners.set_word(slot, offset_of!(Owner, retired), 1);
+    owners.retire(slot);
     match slot_of.get(&owner.tid, 0) {
         Ok(known) if known == slot => ignore_missing(slot_of.remove(&owner.tid)),
         Ok(_) | Err(MapError::KeyNotFound) => Ok(()),

@@ -61,8 +61,9 @@ impl Owners {
         self.mapped.add(slot as usize, counter, 1);
     }
 
-    /// Writes one word of an owner, at a byte offset from its start.
-    pub fn set_word(&self, slot: Slot, offset: usize, value: u32) {
-        self.mapped.set_word(slot as usize, offset, value);
+    /// Marks a slot as retired.
+    pub fn retire(&self, slot: Slot) {
+        let retired = offset_of!(Owner, retired);
+        self.mapped.set_u16(slot as usize, retired, 1);
     }
 }

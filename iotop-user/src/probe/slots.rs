@@ -13,6 +13,14 @@ use iotop_common::{
 /// it does I/O again.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// An exited task that changed metadata keeps its slot for this long after the last change:
+/// longer than its blocks wait, in the journal and for their homes.
+const METADATA_WAITS: Duration = Duration::from_secs(60);
+
+/// Where more slots than this are in use, exited tasks do not keep theirs for their metadata.
+/// The data of live tasks comes first.
+const CROWDED: usize = SLOTS as usize / 2;
+
 /// If an owner has pending pages and its counters do not change for this long, an audit of
 /// the tags may correct its number of pending pages.
 pub const STUCK: Duration = Duration::from_secs(10);
@@ -57,6 +65,8 @@ struct Record {
     pending: u64,
     throttled: u32,
     throttles: u32,
+    /// See [`Owner::joined`].
+    joined: u16,
     /// Pages that only seem to be pending: their live tag is gone (page migration).
     lost_tags: u64,
     /// The same figure by an audit after the last look; the next look may adopt it.
@@ -142,6 +152,8 @@ pub struct Slots {
     records: Vec<Record>,
     /// The highest slot that was ever seen in use.
     pub last: Slot,
+    /// How many slots are not free.
+    taken: usize,
 }
 
 impl Slots {
@@ -150,6 +162,7 @@ impl Slots {
         Slots {
             records: Vec::new(),
             last: 0,
+            taken: 0,
         }
     }
 
@@ -169,17 +182,20 @@ impl Slots {
         let record = &mut self.records[slot as usize];
         self.last = self.last.max(slot);
         if record.generation != owner.generation {
+            self.taken += usize::from(matches!(record.state, State::Free));
             *record = Record::new(State::InUse, owner.generation, now);
         } else if matches!(record.state, State::Free) {
             return None;
         }
         let changed = report.named
             || record.tagged != owner.tagged_pages
-            || record.cleaned != owner.cleaned_pages;
+            || record.cleaned != owner.cleaned_pages
+            || record.joined != owner.joined;
         record.submitted += report.submitted;
         let dirtied = owner.tagged_pages.saturating_sub(record.tagged);
         record.tagged = owner.tagged_pages;
         record.cleaned = owner.cleaned_pages;
+        record.joined = owner.joined;
         // Pages that were submitted before the audit counted are in the facts by now. If
         // they are, the audit's figure is out of date.
         if let (Some(lost), false) = (record.found_lost.take(), changed) {
@@ -201,7 +217,10 @@ impl Slots {
         if changed {
             record.since = now;
         }
-        Some((deltas, record.step(owner, changed || pending != 0, now)))
+        let crowded = self.taken > CROWDED;
+        let step = record.step(owner, changed || pending != 0, crowded, now);
+        self.taken -= usize::from(step == Step::Free);
+        Some((deltas, step))
     }
 
     /// True if pages are pending, so that an audit of the tags is worthwhile.
@@ -243,6 +262,7 @@ impl Record {
             pending: 0,
             throttled: 0,
             throttles: 0,
+            joined: 0,
             lost_tags: 0,
             found_lost: None,
             since: now,
@@ -260,10 +280,15 @@ impl Record {
         matches!(self.state, State::InUse) && now.duration_since(self.since) > STUCK
     }
 
-    fn step(&mut self, owner: &Owner, busy: bool, now: Instant) -> Step {
+    fn step(&mut self, owner: &Owner, busy: bool, crowded: bool, now: Instant) -> Step {
         let quiet = now.duration_since(self.since);
+        let waits = match owner.flags & OWNER_EXITED {
+            0 => IDLE,
+            _ if owner.joined != 0 && !crowded => METADATA_WAITS,
+            _ => Duration::ZERO,
+        };
         match self.state {
-            State::InUse if !busy && (owner.flags & OWNER_EXITED != 0 || quiet > IDLE) => {
+            State::InUse if !busy && quiet >= waits => {
                 self.state = State::Resting;
                 self.since = now;
                 Step::Retire

@@ -10,11 +10,15 @@ use crate::{
         current::LastTask,
         epoch::CpuEpoch,
         folio::Folio,
-        inode::{Inode, TypedInode},
+        inode::{Inode, Metadata, TypedInode},
+        journal::{CLOSED, deal_block, records_to},
         known_inode::KnownInode,
         mapping::MappingState,
+        metadata::{FIRST, metadata_page, page_without_data},
         page_charge::take_tag,
-        page_kind::{BUFFER, CACHE, JOURNALLED, OTHER, page_kind},
+        page_kind::{
+            BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
+        },
         submitter::Submitter,
     },
 };
@@ -86,23 +90,51 @@ pub fn charge_page(
     if folio.mapping == last.mapping && folio.head == page.address {
         last.charged.known.read_typed(page.inode());
     }
-    let kind = page_kind(&folio, &mut last.charged.known)?;
+    let mut kind = page_kind(&folio, &mut last.charged.known)?;
     last.mapping = last.charged.known.mapping;
+    if submitter.commits {
+        kind = while_committing(kind);
+    }
+    let without_data = |kind| {
+        let bits = kind | bio.bits(submitter.kthread) | FIRST;
+        let (page, private) = (page.address, bio.private);
+        Charge(page_without_data(
+            page,
+            private,
+            bio.dev,
+            submitter.slot,
+            bits,
+        ))
+    };
     let (charge, taken) = match kind {
-        CACHE | JOURNALLED => {
-            let now = now();
-            let keep = kind == JOURNALLED && submitter.is_log;
-            let by_tag = take_tag(page.address, folio.mapping, keep, now)?;
+        CACHE | JOURNALLED | RAW => {
+            let keep = kind == JOURNALLED && submitter.commits;
+            let by_tag = take_tag(page.address, folio.mapping, keep, now())?;
             let is_shared = folio.nr_pages() > 1
                 && MappingState::of(folio.mapping)
                     .is_some_and(|state| state.folios().knows_whole_only());
-            match is_shared {
-                true => (by_tag.charge.shared(), by_tag.taken),
-                false => (by_tag.charge, by_tag.taken),
-            }
+            let charge = match by_tag.charge {
+                Charge::METADATA if kind == RAW => without_data(RAW),
+                charge if is_shared => charge.shared(),
+                charge => charge,
+            };
+            (charge, by_tag.taken)
         }
-        BUFFER => (Charge::METADATA, Tag::NONE),
-        _ => (Charge::of_other(bio, submitter), Tag::NONE),
+        METADATA => {
+            let Metadata { class, file_system } = last.charged.known.metadata;
+            records_to(bio.dev, file_system);
+            let charge = metadata_page(page.address, class, file_system);
+            (Charge(charge), Tag::NONE)
+        }
+        LOG => {
+            last.charged.known.forget();
+            (without_data(LOG), Tag::NONE)
+        }
+        BUFFER => (without_data(BUFFER), Tag::NONE),
+        _ => match Charge::of_other(bio, submitter) {
+            Charge::UNKNOWN => (without_data(OTHER), Tag::NONE),
+            charge => (charge, Tag::NONE),
+        },
     };
     last.charged.charge = charge;
     last.charged.taken = taken;
@@ -110,7 +142,7 @@ pub fn charge_page(
 }
 
 /// Charges a write by the kind of its first page; the other pages are of the same kind.
-/// It needs no loop, and it does not read the tags that tell page cache's owners.
+/// It needs no loop, and it does not take the tags that tell page cache's owners.
 #[inline(always)]
 pub fn charge_by_kind(
     epoch: &CpuEpoch,
@@ -120,11 +152,33 @@ pub fn charge_by_kind(
     last: &mut LastTask,
 ) {
     last.charged.known = KnownInode::mapping(0, epoch.wants_flushes());
+    let page = first.map_or(0, |page| page.address);
     let kind = first.and_then(|page| page.kind(&mut last.charged.known, &mut last.scratch));
+    let kind = match kind {
+        Some(kind) if submitter.commits => while_committing(kind),
+        Some(kind) => kind,
+        None => CACHE,
+    };
     last.charged.charge = match kind {
-        Some(OTHER) => Charge::of_other(bio, submitter),
-        Some(BUFFER) => Charge::METADATA,
-        _ => Charge::UNKNOWN,
+        CACHE | JOURNALLED => Charge::UNKNOWN,
+        METADATA => {
+            let Metadata { class, file_system } = last.charged.known.metadata;
+            Charge::metadata(deal_block(file_system, CLOSED), class)
+        }
+        kind => match Charge::of_other(bio, submitter) {
+            charge if kind == OTHER && charge != Charge::UNKNOWN => charge,
+            _ => {
+                let bits = kind | bio.bits(submitter.kthread) | FIRST;
+                let private = bio.private;
+                Charge(page_without_data(
+                    page,
+                    private,
+                    bio.dev,
+                    submitter.slot,
+                    bits,
+                ))
+            }
+        },
     };
     last.charged.taken = Tag::NONE;
 }

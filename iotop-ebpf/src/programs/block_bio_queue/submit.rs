@@ -77,12 +77,17 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
     let io_vec = bio.pointer(layout!(bio_bi_io_vec));
     let idx: u32 = bio.field(layout!(bio_bi_idx));
     let bvec_done: u32 = bio.field(layout!(bio_bi_bvec_done));
+    let private = bio.pointer(layout!(bio_bi_private));
     let bio = Bio {
         bvec: io_vec.address(&raw mut last.scratch) + u64::from(idx * layout!(bvec_size)),
         bvec_done,
         size,
         opf,
         dev,
+        private: match opf & layout!(req_meta) {
+            0 => 0,
+            _ => private.address(&raw mut last.scratch),
+        },
     };
     let first = (idx == 0).then(|| FirstPage::of(io_vec, &mut last.scratch));
     match (class, first) {

@@ -1,16 +1,12 @@
 //! Finds a bio's submitter.
 
-use iotop_common::{Class, Control, FlushId, tag::Slot};
+use iotop_common::{Class, Control, FlushId, owner::OWNER_COMMITS, tag::Slot};
 
 use crate::{
     kernel::{typed::Typed, verifier::opaque},
     model::{
-        charge::Charged,
-        current::Current,
-        epoch::CpuEpoch,
-        flushed, held_back, partition,
-        slot::{is_journal_thread, is_kthread},
-        submitter::Submitter,
+        charge::Charged, current::Current, epoch::CpuEpoch, flushed, held_back, partition,
+        slot::is_kthread, submitter::Submitter,
     },
 };
 
@@ -21,7 +17,7 @@ pub fn submitter_of(current: &Current, bio: Typed, size: u32, control: &Control)
     // SAFETY: map values; the memory is this CPU's and only this program's.
     let (last, kthread) = unsafe { (&mut *current.last, is_kthread(current.owner)) };
     // SAFETY: as above.
-    let is_log = unsafe { is_journal_thread(current.owner) };
+    let commits = unsafe { (*current.owner).flags & OWNER_COMMITS != 0 };
     last.submitter = Submitter {
         slot: current.slot,
         kthread,
@@ -32,7 +28,7 @@ pub fn submitter_of(current: &Current, bio: Typed, size: u32, control: &Control)
         },
         partition: partition::take(current, bio),
         absent: false,
-        is_log,
+        commits,
     };
     if kthread && control.held_back != 0 {
         let address = bio.address(&raw mut last.scratch);

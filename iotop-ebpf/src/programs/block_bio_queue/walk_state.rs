@@ -6,7 +6,8 @@ use iotop_common::{Control, TURNS, layout::BVEC_BYTES, tag::Slot};
 use crate::{
     kernel::{clock::now, layout::layout, memory::Words, verifier::clear},
     model::{
-        bio::Bio, charge::Charge, epoch::CpuEpoch, known_inode::KnownInode, submitter::Submitter,
+        bio::Bio, charge::Charge, epoch::CpuEpoch, known_inode::KnownInode, metadata::FIRST,
+        submitter::Submitter,
     },
 };
 
@@ -42,10 +43,20 @@ pub struct WalkState {
     pub run: u32,
     /// 1: several tasks may have dirtied the current folio, and only one is known.
     pub is_shared: u32,
-    /// 1: the bio belongs to a journal's log, so tags of journalled pages stay live.
-    pub is_log: u32,
-    /// The charge of pages that are not page cache.
+    /// 1: the submitter commits a transaction: pages that carry no data are the log's, and
+    /// tags of journalled pages stay live.
+    pub commits: u32,
+    /// The charge of pages that are not page cache; `UNKNOWN` where each is dealt.
     pub other: Charge,
+    /// See [`Bio::bits`], and `FIRST` before the first page that carries no data.
+    pub bits: u32,
+    /// The charge of the current piece without data, how much of the piece is left, and how
+    /// long a piece is. A log's bio may be long, and is dealt in a few pieces.
+    pub dealt: Charge,
+    pub piece_left: u32,
+    pub piece: u32,
+    _reserved: u32,
+    pub private: u64,
     pub dev: u32,
     pub submitter: Slot,
     pub flush: u32,
@@ -57,6 +68,9 @@ pub struct WalkState {
     /// The user half's requests when the walk began.
     pub control: Control,
 }
+
+/// The number of pieces in which a bio without data is dealt.
+const PIECES: u32 = 8;
 
 /// The walk of each CPU, for each program that walks. It lies in a map because the
 /// verifier forgets what is written there. On the stack, it would follow every value
@@ -87,7 +101,10 @@ pub fn begin<const TURN: u32>(
     walk.flush = submitter.flush(epoch);
     walk.for_a_flusher = u32::from(submitter.may_be_for_a_flusher(epoch));
     walk.now = now.0;
-    walk.is_log = u32::from(submitter.is_log);
+    walk.commits = u32::from(submitter.commits);
+    walk.bits = bio.bits(submitter.kthread) | FIRST;
+    walk.piece = (bio.size / PIECES).max(1 << layout!(page_shift));
+    walk.private = bio.private;
     walk.control = epoch.control();
     Some(())
 }

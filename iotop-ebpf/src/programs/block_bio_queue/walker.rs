@@ -13,9 +13,14 @@ use crate::{
         flushed,
         folio::Folio,
         frame::Frame,
+        inode::Metadata,
+        journal::records_to,
         mapping::MappingState,
+        metadata::{FIRST, metadata_page, page_without_data},
         page_charge::take_tag,
-        page_kind::{BUFFER, CACHE, JOURNALLED, page_kind},
+        page_kind::{
+            BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
+        },
     },
 };
 
@@ -75,9 +80,16 @@ impl Walker {
             self.enter_folio()?;
         }
         match self.walk.kind {
-            CACHE | JOURNALLED => self.cached_pages()?,
-            BUFFER => self.rest_of_folio(Charge::METADATA),
-            _ => self.rest_of_folio(self.walk.other),
+            CACHE | JOURNALLED | RAW => self.cached_pages()?,
+            OTHER if self.walk.other != Charge::UNKNOWN => {
+                self.charge_folio(self.walk.other, u32::MAX);
+            }
+            _ => {
+                if self.walk.piece_left == 0 {
+                    deal_piece(self.turn);
+                }
+                self.charge_folio(self.walk.dealt, self.walk.piece_left);
+            }
         }
         Some(())
     }
@@ -150,11 +162,12 @@ impl Walker {
     fn page_by_tag(&mut self, bytes: u32) -> Option<()> {
         self.end_run();
         let walk = &*self.walk;
-        let (now, keep) = (Tick(walk.now), walk.kind == JOURNALLED && walk.is_log != 0);
+        let (now, keep) = (Tick(walk.now), walk.kind == JOURNALLED && walk.commits != 0);
         let by_tag = take_tag(walk.page, walk.known.mapping, keep, now)?;
-        let charge = match walk.is_shared {
-            0 => by_tag.charge,
-            _ => by_tag.charge.shared(),
+        let charge = match by_tag.charge {
+            Charge::METADATA if walk.kind == RAW => self.without_data(),
+            charge if walk.is_shared != 0 => charge.shared(),
+            charge => charge,
         };
         self.charge(charge, bytes);
         let walk = &mut *self.walk;
@@ -179,14 +192,53 @@ impl Walker {
         }
     }
 
-    /// Charges all pages that the bio has of a folio.
+    /// Finds the charge of the next piece, which carries no data.
     #[inline(always)]
-    fn rest_of_folio(&mut self, charge: Charge) {
+    fn deal_piece(&mut self) {
+        let walk = &mut *self.walk;
+        let page = (1 << layout!(page_shift)) - walk.offset;
+        let charge = match walk.kind {
+            METADATA => {
+                walk.piece_left = page;
+                let Metadata { class, file_system } = walk.known.metadata;
+                Charge(metadata_page(walk.page, class, file_system))
+            }
+            kind => {
+                walk.piece_left = match kind {
+                    BUFFER => page,
+                    _ => walk.piece,
+                };
+                self.without_data()
+            }
+        };
+        self.walk.dealt = charge;
+    }
+
+    /// The charge of the current page, which carries no data.
+    #[inline(always)]
+    fn without_data(&mut self) -> Charge {
+        let walk = &mut *self.walk;
+        let bits = walk.kind | walk.bits;
+        walk.bits &= !FIRST;
+        let submitter = walk.submitter;
+        Charge(page_without_data(
+            walk.page,
+            walk.private,
+            walk.dev,
+            submitter,
+            bits,
+        ))
+    }
+
+    /// Charges the pages that the bio has of a folio, at most `most` bytes.
+    #[inline(always)]
+    fn charge_folio(&mut self, charge: Charge, most: u32) {
         let walk = &*self.walk;
         let folio = u64::from(walk.folio_left) << layout!(page_shift);
         let rest = folio - u64::from(walk.offset);
-        let bytes = u64::from(walk.bvec_left).min(rest) as u32;
+        let bytes = u64::from(walk.bvec_left.min(most)).min(rest) as u32;
         self.charge(charge, bytes);
+        self.walk.piece_left = self.walk.piece_left.saturating_sub(bytes);
         self.walk.advance(bytes);
     }
 
@@ -235,6 +287,14 @@ impl Walker {
         let passed = ((walk.page - folio.head) >> layout!(page_struct_shift)) as u32;
         walk.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         walk.kind = page_kind(&folio, &mut walk.known)?;
+        if walk.commits != 0 {
+            walk.kind = while_committing(walk.kind);
+        }
+        match walk.kind {
+            LOG => walk.known.forget(),
+            METADATA => records_to(walk.dev, walk.known.metadata.file_system),
+            _ => {}
+        }
         let is_shared = folio.nr_pages() > 1
             && MappingState::of(walk.known.mapping)
                 .is_some_and(|state| state.folios().knows_whole_only());
@@ -275,4 +335,14 @@ pub extern "C" fn page_by_tag(turn: u32, bytes: u32) -> u32 {
         Some(mut walker) => u32::from(walker.page_by_tag(bytes).is_some()),
         None => 0,
     }
+}
+
+/// See [`Walker::deal_piece`]. A global function, see the crate documentation.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn deal_piece(turn: u32) -> u32 {
+    if let Some(mut walker) = Walker::of_this_cpu(turn) {
+        walker.deal_piece();
+    }
+    0
 }

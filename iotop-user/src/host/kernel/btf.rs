@@ -59,10 +59,11 @@ pub enum BtfError {
 /// One kernel's types.
 pub struct Btf {
     bytes: Vec<u8>,
-    strings: usize,
-    strings_end: usize,
-    /// Where a module's strings are. Their offsets go on where the kernel's end.
-    module_strings: Option<(usize, usize)>,
+    /// Where the kernel's own strings are.
+    strings: (usize, usize),
+    /// How many types the kernel itself has.
+    own_types: u32,
+    modules: Vec<Module>,
     /// Where each type starts. Type 0 is void and has no bytes.
     types: Vec<u32>,
     /// Types that have a name, by kind and a hash of the name.
@@ -72,13 +73,23 @@ pub struct Btf {
     asked: RefCell<BTreeSet<u32>>,
 }
 
+/// The types of one module. Within the module, ids and strings go on where the kernel's end.
+struct Module {
+    /// Where its bytes begin.
+    begin: usize,
+    /// The id that its first type has here.
+    first_type: u32,
+    strings: (usize, usize),
+}
+
 #[derive(Clone, Copy)]
 struct Type {
     kind: u32,
     vlen: u32,
     /// Size, or the type referred to.
     size_or_type: u32,
-    name: u32,
+    /// Where the offset of its name is.
+    name: usize,
     /// Where the data after the header starts.
     data: usize,
 }
@@ -106,12 +117,11 @@ impl Btf {
         let sections = Sections::of(&bytes, 0)?;
         let mut types = vec![0];
         sections.list_types(&bytes, &mut types)?;
-        let (strings, strings_end) = sections.strings;
         let mut btf = Btf {
             bytes,
-            strings,
-            strings_end,
-            module_strings: None,
+            strings: sections.strings,
+            own_types: types.len() as u32,
+            modules: Vec::new(),
             types,
             named: HashMap::new(),
             #[cfg(test)]
@@ -121,8 +131,7 @@ impl Btf {
         Ok(btf)
     }
 
-    /// Adds the types of a module, from a file such as `/sys/kernel/btf/btrfs`. Their ids go on
-    /// where the kernel's end. Only one module can be added.
+    /// Adds the types of a module, from a file such as `/sys/kernel/btf/btrfs`.
     ///
     /// # Errors
     ///
@@ -136,7 +145,11 @@ impl Btf {
             Ok(sections)
         });
         match sections {
-            Ok(sections) => self.module_strings = Some(sections.strings),
+            Ok(sections) => self.modules.push(Module {
+                begin,
+                first_type: known as u32,
+                strings: sections.strings,
+            }),
             Err(error) => {
                 self.types.truncate(known);
                 self.bytes.truncate(begin);
@@ -188,7 +201,7 @@ impl Btf {
                 } else {
                     i64::from(low.cast_signed())
                 };
-                Some((self.string(self.word(at)?)?, value))
+                Some((self.name_at(at)?, value))
             })
             .collect()
     }
@@ -211,7 +224,7 @@ impl Btf {
                 continue;
             };
             for at in (0..ty.vlen as usize).map(|n| ty.data + n * 8) {
-                if self.string(self.word(at)?)? == name.as_bytes() {
+                if self.name_at(at)? == name.as_bytes() {
                     #[cfg(test)]
                     self.asked.borrow_mut().insert(id);
                     return self.word(at + 4);
@@ -226,7 +239,7 @@ impl Btf {
     pub fn has_function(&self, name: &str) -> bool {
         let found = (1..self.types.len() as u32).find(|id| {
             self.at(*id).is_some_and(|ty| {
-                ty.kind == KIND_FUNC && self.string(ty.name) == Some(name.as_bytes())
+                ty.kind == KIND_FUNC && self.name_at(ty.name) == Some(name.as_bytes())
             })
         });
         #[cfg(test)]
@@ -242,7 +255,7 @@ impl Btf {
                 ty.kind,
                 KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64 | KIND_TYPEDEF
             );
-            if wanted && let Some(name) = self.string(ty.name).filter(|name| !name.is_empty()) {
+            if wanted && let Some(name) = self.name_at(ty.name).filter(|name| !name.is_empty()) {
                 // Of several types with one name the first counts, as in the kernel.
                 named.entry((ty.kind, hash(name))).or_insert(id);
             }
@@ -252,7 +265,7 @@ impl Btf {
 
     fn find(&self, kind: u32, name: &str) -> Option<u32> {
         let id = *self.named.get(&(kind, hash(name.as_bytes())))?;
-        let found = (self.string(self.at(id)?.name)? == name.as_bytes()).then_some(id);
+        let found = (self.name_at(self.at(id)?.name)? == name.as_bytes()).then_some(id);
         #[cfg(test)]
         self.asked.borrow_mut().extend(found);
         found
@@ -292,8 +305,8 @@ impl Btf {
         };
         for n in 0..ty.vlen as usize {
             let at = ty.data + n * 12;
-            let member_name = self.string(self.word(at)?)?;
-            let member_type = self.word(at + 4)?;
+            let member_name = self.name_at(at)?;
+            let member_type = self.type_at(at + 4)?;
             let offset = self.word(at + 8)? & offset_mask;
             if member_name == name.as_bytes() {
                 return Some((offset, member_type));
@@ -314,11 +327,17 @@ impl Btf {
         }
         let start = *self.types.get(id as usize)? as usize;
         let info = self.word(start + 4)?;
+        let kind = info >> 24 & 0x1f;
+        let size_or_type = match kind {
+            KIND_PTR | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT
+            | KIND_TYPE_TAG | KIND_FUNC | KIND_FUNC_PROTO => self.type_at(start + 8)?,
+            _ => self.word(start + 8)?,
+        };
         Some(Type {
-            kind: info >> 24 & 0x1f,
+            kind,
             vlen: info & 0xffff,
-            size_or_type: self.word(start + 8)?,
-            name: self.word(start)?,
+            size_or_type,
+            name: start,
             data: start + 12,
         })
     }
@@ -327,12 +346,30 @@ impl Btf {
         read_u32(&self.bytes, at)
     }
 
-    fn string(&self, offset: u32) -> Option<&[u8]> {
-        let own = self.strings_end - self.strings;
-        let (start, end) = match (offset as usize).checked_sub(own) {
-            None => (self.strings + offset as usize, self.strings_end),
+    /// The module that the byte at this place belongs to.
+    fn module(&self, at: usize) -> Option<&Module> {
+        self.modules.iter().rev().find(|module| module.begin <= at)
+    }
+
+    /// The type that the word at this place refers to.
+    fn type_at(&self, at: usize) -> Option<u32> {
+        let id = self.word(at)?;
+        match self.module(at) {
+            Some(module) if id >= self.own_types => {
+                (id - self.own_types).checked_add(module.first_type)
+            }
+            _ => Some(id),
+        }
+    }
+
+    /// The string that the word at this place refers to.
+    fn name_at(&self, at: usize) -> Option<&[u8]> {
+        let offset = self.word(at)? as usize;
+        let (begin, end) = self.strings;
+        let (start, end) = match offset.checked_sub(end - begin) {
+            None => (begin + offset, end),
             Some(beyond) => {
-                let (start, end) = self.module_strings?;
+                let (start, end) = self.module(at)?.strings;
                 (start.checked_add(beyond)?, end)
             }
         };
@@ -587,18 +624,26 @@ mod tests {
     #[test]
     fn a_modules_types_are_found_beside_the_kernels() {
         let mut btf = Btf::parse(blob()).expect("well-formed");
-        let (types, strings) = (btf.types.len() as u32, btf.strings_end - btf.strings);
-        let mut module = Builder::new();
-        module.strings = vec![b'x'; strings];
+        let (types, strings) = (btf.own_types, (btf.strings.1 - btf.strings.0));
         let bio = btf.find(KIND_STRUCT, "bio").expect("known");
-        module.composite(KIND_STRUCT, "dip", 80, &[("count", 1, 0), ("bio", bio, 16)]);
-        module.strings.drain(..strings);
-        assert_eq!(types as usize, btf.types.len());
-        btf.add_module(&module.finish()).expect("well-formed");
+        // Each module was built for the kernel alone: its own ids begin where the kernel's end.
+        for (name, at) in [("dip", 16), ("mount", 24)] {
+            let mut module = Builder::new();
+            module.strings = vec![b'x'; strings];
+            module.composite(KIND_STRUCT, name, 80, &[("count", 1, 0), ("bio", bio, at)]);
+            let outer = format!("{name}_holder");
+            module.composite(KIND_STRUCT, &outer, 96, &[("inner", types, 8)]);
+            module.strings.drain(..strings);
+            btf.add_module(&module.finish()).expect("well-formed");
+        }
         assert_eq!(btf.member_offset("dip", "bio.bi_opf"), Some(32));
+        assert_eq!(
+            btf.member_offset("mount_holder", "inner.bio.bi_opf"),
+            Some(48)
+        );
         assert_eq!(btf.member_offset("bio", "bi_opf"), Some(16));
         assert!(btf.add_module(&[0; 24]).is_err());
-        assert_eq!(btf.struct_size("dip"), Some(80));
+        assert_eq!(btf.struct_size("mount"), Some(80));
     }
 
     #[test]

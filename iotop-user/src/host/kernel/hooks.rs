@@ -89,6 +89,9 @@ enum Kernels {
     From((u32, u32)),
     /// The same for btrfs, if BTF has its types.
     Btrfs,
+    /// If BTF has this member of a struct, which the program reads: file systems may be
+    /// modules, and those had no BTF before 5.11.
+    WithType(&'static str, &'static str),
 }
 
 /// The tracepoint where xfs and block devices write a range.
@@ -168,6 +171,7 @@ pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTra
             Kernels::Btrfs => {
                 since(BTRFS_LARGE) && btf.member_offset("btrfs_inode", "vfs_inode").is_some()
             }
+            Kernels::WithType(of, member) => btf.member_offset(of, member).is_some(),
         };
         match hook.on {
             _ if !runs => {}
@@ -211,7 +215,12 @@ const HELD_BACK: &str = "the submitter of a bio that a cgroup's io.max holds bac
 const THROTTLE: &str = "__blk_throtl_bio";
 const OLD_THROTTLE: &str = "blk_throtl_bio";
 
-const HOOKS: [Hook; 33] = [
+const JOURNAL: Kernels = Kernels::WithType("journal_s", "j_fs_dev");
+const XFS: Kernels = Kernels::WithType("xfs_mount", "m_super");
+const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
+const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
+
+const HOOKS: [Hook; 44] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -446,6 +455,94 @@ const HOOKS: [Hook; 33] = [
         purpose: HELD_BACK,
         why: "fires in the task that submits the bio, for every bio; a kworker issues a held back \
               bio later",
+    },
+    Hook {
+        program: "jbd2_handle_stats",
+        on: On::FileSystem("jbd2_handle_stats"),
+        kernels: JOURNAL,
+        retry_of: None,
+        purpose: "which tasks join a transaction of ext4's journal",
+        why: "fires in the task when it has changed metadata, with the number of blocks",
+    },
+    Hook {
+        program: "jbd2_commit_flushing",
+        on: On::FileSystem("jbd2_commit_flushing"),
+        kernels: JOURNAL,
+        retry_of: None,
+        purpose: "which task commits a transaction of ext4's journal",
+        why: "fires when no task can join the transaction any more, and before its log is written",
+    },
+    Hook {
+        program: "jbd2_end_commit",
+        on: On::FileSystem("jbd2_end_commit"),
+        kernels: JOURNAL,
+        retry_of: None,
+        purpose: "when a transaction of ext4's journal is committed",
+        why: "fires in the same task as jbd2_commit_flushing",
+    },
+    Hook {
+        program: "xfs_trans_commit",
+        on: On::FileSystem("xfs_trans_commit"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "which tasks change metadata on xfs",
+        why: "fires in the task for each transaction, before its changes reach the log",
+    },
+    Hook {
+        program: "xfs_buf_item_pin",
+        on: On::FileSystem("xfs_buf_item_pin"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: XFS_CHANGED,
+        why: "fires in the task that changed the block, once in a checkpoint of the log",
+    },
+    Hook {
+        program: "xfs_buf_item_ordered",
+        on: On::FileSystem("xfs_buf_item_ordered"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "which task made a block of xfs's metadata that is not logged",
+        why: "such a block has no other event",
+    },
+    Hook {
+        program: "xfs_inode_pin",
+        on: On::FileSystem("xfs_inode_pin"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "which task changed an inode of xfs",
+        why: "inodes are logged by themselves, and written in buffers of several inodes",
+    },
+    Hook {
+        program: "xfs_setfilesize",
+        on: On::FileSystem("xfs_setfilesize"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: WORKS_FOR,
+        why: "fires in the worker with the inode, before it changes the file's size",
+    },
+    Hook {
+        program: "xfs_unwritten_convert",
+        on: On::FileSystem("xfs_unwritten_convert"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "for which task an xfs worker converts extents",
+        why: "fires in the worker with the inode, before it changes the extents",
+    },
+    Hook {
+        program: "xfs_inode_inactivating",
+        on: On::FileSystem("xfs_inode_inactivating"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "for which task an xfs worker frees an inode",
+        why: "fires in the worker with the inode, before it frees the inode",
+    },
+    Hook {
+        program: "btrfs_ordered_extent_add",
+        on: On::FileSystem("btrfs_ordered_extent_add"),
+        kernels: Kernels::WithType("btrfs_inode", "vfs_inode"),
+        retry_of: None,
+        purpose: "for which file btrfs submits compressed data",
+        why: "compressed pages belong to no file; fires in the worker with the inode, before it submits them",
     },
     Hook {
         program: "bio_submitted",

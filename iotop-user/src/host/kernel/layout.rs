@@ -8,7 +8,7 @@ use iotop_common::{
     tag::TICK_AT_LEAST_NS,
 };
 
-use super::{btf::Btf, hooks};
+use super::{btf::Btf, hooks, syscalls};
 
 /// What the running kernel's BTF lacks, or has in a form that the kernel half can't read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -232,6 +232,24 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         extent_tree_inode: optional("extent_io_tree", "inode"),
         btrfs_vfs_inode: optional("btrfs_inode", "vfs_inode"),
         extent_delalloc: btf.enumerator("EXTENT_DELALLOC").unwrap_or(0),
+        bio_bi_private: member("bio", "bi_private")?,
+        req_idle: 1 << constant("req_flag_bits", "__REQ_IDLE")?,
+        inode_i_rdev: member("inode", "i_rdev")?,
+        journal_j_fs_dev: optional("journal_s", "j_fs_dev"),
+        journal_j_dev: optional("journal_s", "j_dev"),
+        transaction_t_tid: optional("transaction_s", "t_tid"),
+        xfs_trans_t_mountp: optional("xfs_trans", "t_mountp"),
+        xfs_mount_m_super: optional("xfs_mount", "m_super"),
+        xfs_mount_m_logdev_targp: optional("xfs_mount", "m_logdev_targp"),
+        xfs_buftarg_bt_dev: optional("xfs_buftarg", "bt_dev"),
+        xfs_buf_b_target: optional("xfs_buf", "b_target"),
+        xfs_buf_log_item_bli_buf: optional("xfs_buf_log_item", "bli_buf"),
+        xfs_inode_i_vnode: optional("xfs_inode", "i_vnode"),
+        xfs_inode_i_itemp: optional("xfs_inode", "i_itemp"),
+        xfs_inode_log_item_li_buf: optional("xfs_inode_log_item", "ili_item.li_buf"),
+        sys_sync: syscalls::SYNC,
+        sys_syncfs: syscalls::SYNCFS,
+        sys_umount2: syscalls::UMOUNT2,
     };
     if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));

@@ -1,5 +1,10 @@
 //! The system calls in which tasks write data to a device.
 
+/// The system calls that write what other tasks left dirty.
+pub const SYNC: u32 = libc::SYS_sync as u32;
+pub const SYNCFS: u32 = libc::SYS_syncfs as u32;
+pub const UMOUNT2: u32 = libc::SYS_umount2 as u32;
+
 /// The name of a system call that can make a task submit writes. `None` for any other one.
 pub fn name(number: u32) -> Option<&'static str> {
     let number = libc::c_long::from(i32::try_from(number).ok()?);

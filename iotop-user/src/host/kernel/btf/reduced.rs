@@ -50,7 +50,7 @@ impl Btf {
         match ty.kind {
             KIND_STRUCT | KIND_UNION => {
                 kept.insert(id, 0);
-                let members = (0..ty.vlen as usize).map(|n| self.word(ty.data + n * 12 + 4));
+                let members = (0..ty.vlen as usize).map(|n| self.type_at(ty.data + n * 12 + 4));
                 for member in members.flatten().filter(|id| self.is_composite(*id)) {
                     self.keep(member, kept);
                 }
@@ -83,13 +83,18 @@ impl Btf {
             _ => (0, false),
         };
         let has_size = matches!(ty.kind, KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64);
-        to.name(self.string(ty.name)?);
+        to.name(self.name_at(ty.name)?);
         to.types.push(self.word(ty.data - 8)?);
         to.number(ty.size_or_type, !has_size);
         let members = if words == 0 { 0 } else { ty.vlen as usize };
         for at in (0..members).map(|n| ty.data + n * words * 4) {
-            to.name(self.string(self.word(at)?)?);
-            to.number(self.word(at + 4)?, typed);
+            to.name(self.name_at(at)?);
+            let number = if typed {
+                self.type_at(at + 4)
+            } else {
+                self.word(at + 4)
+            };
+            to.number(number?, typed);
             if words == 3 {
                 to.types.push(self.word(at + 8)?);
             }

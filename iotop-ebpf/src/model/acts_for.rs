@@ -1,0 +1,78 @@
+//! Kernel threads that work for a task: a flusher that allocates a file's blocks, a worker that
+//! converts extents when data was written, or that compresses data.
+
+use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
+use iotop_common::{InodeKey, tag::Slot};
+
+use super::{
+    current::{Current, current},
+    last_dirtier,
+    program::Program,
+    slot::is_kthread,
+    tenant::Tenant,
+};
+use crate::kernel::clock::now;
+
+/// What a kernel thread works on.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Work {
+    /// The task that it works for.
+    tenant: Tenant,
+    /// The device of the file system (`super_block.s_dev`).
+    dev: u32,
+    /// Since when, on the tags' clock.
+    since: u32,
+}
+
+/// The number of ticks after which the work counts as done: no event tells of its end. 7 to
+/// 10 s; a flusher turns to an inode anew about once a second.
+const TICKS: u32 = 512;
+
+/// The work of each kernel thread, by its slot.
+#[map]
+static WORK_OF: LruHashMap<u32, Work> = LruHashMap::with_max_entries(1024, 0);
+
+/// Records that the current kernel thread now works for the task that dirtied an inode last, or
+/// for the task of `slot` where that is not known.
+#[inline(always)]
+pub fn record(kthread: &Current, inode: &InodeKey, slot: Option<Slot>) {
+    let slot = last_dirtier::slot_of(inode).or(slot);
+    match slot.and_then(Tenant::of) {
+        Some(tenant) => {
+            let work = Work {
+                tenant,
+                dev: inode.dev,
+                since: now().0,
+            };
+            let _ = WORK_OF.insert(kthread.slot, work, u64::from(BPF_ANY));
+        }
+        None => {
+            let _ = WORK_OF.remove(kthread.slot);
+        }
+    }
+}
+
+/// The task that the kernel thread with this slot works for, on the file system with this
+/// device. The same worker may work on another file system for another task.
+#[inline(always)]
+pub fn task_of(kthread: Slot, dev: u32) -> Option<Slot> {
+    // SAFETY: a copy of three words, which only the thread itself writes.
+    let work = unsafe { WORK_OF.get(kthread) }.copied()?;
+    match work.dev == dev && now().0.wrapping_sub(work.since) <= TICKS {
+        true => work.tenant.slot(),
+        false => None,
+    }
+}
+
+/// The task that changes metadata of a file system now: the current one, or the one that it
+/// works for.
+#[inline(always)]
+pub fn changer(program: Program, dev: u32) -> Option<Slot> {
+    let current = current(program)?;
+    // SAFETY: an element of `OWNERS`.
+    if unsafe { is_kthread(current.owner) } {
+        return task_of(current.slot, dev);
+    }
+    current.has_slot().then_some(current.slot)
+}

@@ -1,0 +1,207 @@
+//! Who joined the transactions of a file system's journal, and how much each changed.
+//!
+//! A block of a journal belongs to all tasks that joined its transaction. It is *dealt*: charged
+//! at once to one of them, drawn by their weights. Over a few blocks each task gets its part.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_NOEXIST},
+    helpers::generated::bpf_get_prandom_u32,
+    macros::map,
+    maps::{Array, HashMap},
+};
+use iotop_common::tag::{SLOT_NONE, Slot};
+
+use super::tenant::Tenant;
+use crate::{
+    counters::{add, add_u32},
+    kernel::{clock::now, verifier::clear},
+    maps::OWNERS,
+};
+
+/// The number of file systems.
+const JOURNALS: u32 = 128;
+/// The number of tasks that a share tells apart.
+const CELLS: usize = 32;
+/// 2^32 divided by the golden ratio. Multiples of it, modulo 2^32, are spread evenly, so that
+/// few draws already come out as the weights say.
+const GOLDEN: u32 = 0x9e37_79b9;
+
+/// A task's part of a share.
+#[repr(C)]
+struct Cell {
+    tenant: Tenant,
+    weight: u32,
+}
+
+/// The tasks that joined a transaction.
+#[repr(C)]
+struct Share {
+    /// The sum of the weights.
+    total: u64,
+    cells: [Cell; CELLS],
+}
+
+/// The running transaction of a file system, and the one before.
+#[repr(C)]
+struct Journal {
+    shares: [Share; 2],
+    /// The running transaction's share.
+    running: u32,
+    /// Where the last draw was.
+    cursor: u32,
+}
+
+/// The journals, by the device of the file system (`super_block.s_dev`).
+#[map]
+static JOURNAL_OF: HashMap<u32, Journal> = HashMap::with_max_entries(JOURNALS, 0);
+
+/// A journal that no task has joined. A journal is too large for the stack.
+#[map]
+static NO_JOURNAL: Array<Journal> = Array::with_max_entries(1, 0);
+
+/// The file system that writes to a device, where that is not `super_block.s_dev`: an external
+/// log's, or one of several devices of a btrfs.
+#[map]
+static FILE_SYSTEM_OF: HashMap<u32, u32> = HashMap::with_max_entries(4 * JOURNALS, 0);
+
+/// The share of jbd2's transaction with this number.
+#[inline(always)]
+pub const fn of_transaction(tid: u32) -> u32 {
+    tid & 1
+}
+/// The share of the running transaction.
+pub const RUNNING: u32 = 2;
+/// The share of the transaction before it.
+pub const CLOSED: u32 = 3;
+
+impl Journal {
+    #[inline(always)]
+    fn index(&self, which: u32) -> usize {
+        (match which {
+            RUNNING => self.running,
+            CLOSED => self.running ^ 1,
+            which => which,
+        } & 1) as usize
+    }
+}
+
+#[inline(always)]
+fn find(dev: u32) -> Option<&'static mut Journal> {
+    // SAFETY: a map value. CPUs share it: an addition that is lost moves a weight, no bytes.
+    Some(unsafe { &mut *JOURNAL_OF.get_ptr_mut(dev)? })
+}
+
+/// Whether tasks were seen joining transactions of the file system on this device.
+#[inline(always)]
+pub fn exists(dev: u32) -> bool {
+    JOURNAL_OF.get_ptr(dev).is_some()
+}
+
+/// Records which file system writes to a device.
+#[inline(always)]
+pub fn records_to(dev: u32, file_system: u32) {
+    if dev != file_system && file_system_of(dev) != file_system {
+        let _ = FILE_SYSTEM_OF.insert(dev, file_system, u64::from(BPF_ANY));
+    }
+}
+
+/// The device by which the journal of the file system on this device is found.
+#[inline(always)]
+pub fn file_system_of(dev: u32) -> u32 {
+    // SAFETY: a copy of one word.
+    unsafe { FILE_SYSTEM_OF.get(dev) }.copied().unwrap_or(dev)
+}
+
+/// The task of `slot` joins a transaction with a weight. Returns the sum of all weights. A global function, see the crate
+/// documentation.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn join_transaction(dev: u32, which: u32, slot: u32, weight: u32) -> u32 {
+    join(dev, which, slot, weight).unwrap_or(0)
+}
+
+#[inline(always)]
+fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
+    let tenant = Tenant::of(slot)?;
+    let owner = OWNERS.get_ptr_mut(slot)?;
+    // SAFETY: a map value of aligned fields. 0 says that the task never joined.
+    unsafe { (*owner).joined = now().0 as u16 | 1 };
+    let journal = match find(dev) {
+        Some(journal) => journal,
+        None => {
+            // SAFETY: a map value that is never written.
+            let none = unsafe { &*NO_JOURNAL.get_ptr(0)? };
+            let _ = JOURNAL_OF.insert(dev, none, u64::from(BPF_NOEXIST));
+            find(dev)?
+        }
+    };
+    let index = journal.index(which);
+    let share = &mut journal.shares[index & 1];
+    let cell = &mut share.cells[(slot.wrapping_mul(GOLDEN) >> 27) as usize & (CELLS - 1)];
+    if cell.tenant != tenant {
+        // Two tasks share a cell. It names one of them, drawn by what each changed.
+        let all = cell.weight.wrapping_add(weight).max(1);
+        // SAFETY: a helper without arguments.
+        if cell.weight == 0 || unsafe { bpf_get_prandom_u32() } % all < weight {
+            cell.tenant = tenant;
+        }
+    }
+    add_u32(&raw mut cell.weight, weight);
+    add(&raw mut share.total, u64::from(weight));
+    Some(share.total as u32)
+}
+
+/// Draws the owner of a block from those who joined a transaction; of the other share where
+/// nobody did. `SLOT_NONE` where nobody is known. A global function, see the crate
+/// documentation.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
+    let Some(journal) = find(dev) else {
+        return SLOT_NONE;
+    };
+    let index = journal.index(which);
+    let index = match journal.shares[index & 1].total {
+        0 => index ^ 1,
+        _ => index,
+    };
+    journal.cursor = journal.cursor.wrapping_add(GOLDEN);
+    let share = &journal.shares[index & 1];
+    let mut left = u64::from(journal.cursor) * (share.total & u64::from(u32::MAX)) >> 32;
+    for cell in &share.cells {
+        let weight = u64::from(cell.weight);
+        if left < weight {
+            // If the drawn slot has another tenant, the next task gets the block.
+            if let Some(slot) = cell.tenant.slot() {
+                return slot;
+            }
+            left = 0;
+        } else {
+            left -= weight;
+        }
+    }
+    SLOT_NONE
+}
+
+/// Empties a share of jbd2's journal: the transaction that uses it next has not begun.
+#[inline(always)]
+pub fn empty(dev: u32, which: u32) -> Option<()> {
+    let journal = find(dev)?;
+    let index = journal.index(which);
+    clear(&mut journal.shares[index & 1]);
+    journal.running = index as u32;
+    Some(())
+}
+
+/// Closes the running transaction, if a task joined it: the next one begins.
+#[inline(always)]
+pub fn close(dev: u32) -> Option<()> {
+    let journal = find(dev)?;
+    let running = journal.running & 1;
+    if journal.shares[running as usize & 1].total != 0 {
+        let next = running ^ 1;
+        clear(&mut journal.shares[next as usize & 1]);
+        journal.running = next;
+    }
+    Some(())
+}

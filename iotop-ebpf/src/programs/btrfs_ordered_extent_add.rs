@@ -1,0 +1,27 @@
+//! btrfs is about to write an extent of a file.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+use crate::{
+    kernel::layout::layout,
+    model::{acts_for, current::with_own_slot, inode::Inode, program::Program, slot::is_kthread},
+};
+
+/// Fires in the task that submits the extent, just before. A worker that compresses data
+/// submits pages of its own: this event tells for which file. `(inode, ordered)`.
+#[raw_tracepoint]
+pub fn btrfs_ordered_extent_add(ctx: RawTracePointContext) -> i32 {
+    extent_added(ctx.arg(0));
+    0
+}
+
+#[inline(always)]
+fn extent_added(btrfs_inode: u64) -> Option<()> {
+    let current = with_own_slot(Program::BtrfsExtentAdded)?;
+    // SAFETY: an element of `OWNERS`.
+    if unsafe { is_kthread(current.owner) } {
+        let inode = Inode::at(btrfs_inode + u64::from(layout!(btrfs_vfs_inode)));
+        acts_for::record(&current, &inode.key()?, None);
+    }
+    Some(())
+}

@@ -1,0 +1,62 @@
+//! ext4's journal: tasks join its transactions, and jbd2 commits them (fs/jbd2).
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+use crate::{
+    kernel::{layout::layout, memory::read},
+    model::{
+        acts_for::changer,
+        commit,
+        current::current,
+        journal::{empty, join_transaction, of_transaction, records_to},
+        program::Program,
+    },
+};
+
+/// Fires in the task that has changed metadata within a transaction (`jbd2_journal_stop`).
+/// `(dev, tid, type, line_no, interval, sync, requested_blocks, dirtied_blocks)`.
+#[raw_tracepoint]
+pub fn jbd2_handle_stats(ctx: RawTracePointContext) -> i32 {
+    let (dev, tid): (u64, u64) = (ctx.arg(0), ctx.arg(1));
+    if let Some(slot) = changer(Program::HandleEnded, dev as u32) {
+        let dirtied = ctx.arg::<u64>(7) as i32;
+        // `dirtied` counts blocks that no task had changed before in this transaction. A task
+        // that changes them again joins it too: else the first one would pay for all. A task
+        // that gives blocks back counts less than 0.
+        let weight = dirtied.max(1) as u32;
+        join_transaction(dev as u32, of_transaction(tid as u32), slot, weight);
+    }
+    0
+}
+
+/// Fires in the task that commits a transaction, when no task can join it any more.
+/// `(journal, transaction)`.
+#[raw_tracepoint]
+pub fn jbd2_commit_flushing(ctx: RawTracePointContext) -> i32 {
+    commit_begins(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+#[inline(always)]
+fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
+    let current = current(Program::CommitBegun)?;
+    let fs_dev = read::<u64>(journal, layout!(journal_j_fs_dev))?;
+    let dev = read::<u32>(fs_dev, layout!(bdev_bd_dev))?;
+    let log = read::<u64>(journal, layout!(journal_j_dev))?;
+    if log != fs_dev {
+        records_to(read::<u32>(log, layout!(bdev_bd_dev))?, dev);
+    }
+    let tid = read::<u32>(transaction, layout!(transaction_t_tid))?;
+    commit::begin(&current, dev, tid);
+    // The next transaction has not begun.
+    empty(dev, of_transaction(tid.wrapping_add(1)))
+}
+
+/// Fires in the same task when the transaction is on the disk. `(journal, transaction)`.
+#[raw_tracepoint]
+pub fn jbd2_end_commit(_: RawTracePointContext) -> i32 {
+    if let Some(current) = current(Program::CommitEnded) {
+        commit::end(&current);
+    }
+    0
+}
