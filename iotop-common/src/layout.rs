@@ -265,6 +265,8 @@ pub struct Layout {
     pub journal_j_dev: u32,
     /// `transaction_s.t_tid`.
     pub transaction_t_tid: u32,
+    /// `sizeof(struct trace_entry)`: where the fields of a tracepoint's record begin.
+    pub trace_entry_size: u32,
     /// `xfs_trans.t_mountp`; 0 where xfs's types are not known, as all that follow.
     pub xfs_trans_t_mountp: u32,
     /// `xfs_mount.m_super`.

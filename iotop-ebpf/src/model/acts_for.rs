@@ -2,11 +2,10 @@
 //! converts extents when data was written, or that compresses data.
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
-use iotop_common::{InodeKey, tag::Slot};
+use iotop_common::tag::Slot;
 
 use super::{
     current::{Current, current},
-    last_dirtier,
     program::Program,
     slot::is_kthread,
     tenant::Tenant,
@@ -33,16 +32,15 @@ const TICKS: u32 = 512;
 #[map]
 static WORK_OF: LruHashMap<u32, Work> = LruHashMap::with_max_entries(1024, 0);
 
-/// Records that the current kernel thread now works for the task that dirtied an inode last, or
-/// for the task of `slot` where that is not known.
+/// Records that the current kernel thread now works for the task of a slot, on the file system
+/// with this device. `None`: it is not known for which task.
 #[inline(always)]
-pub fn record(kthread: &Current, inode: &InodeKey, slot: Option<Slot>) {
-    let slot = last_dirtier::slot_of(inode).or(slot);
+pub fn record(kthread: &Current, dev: u32, slot: Option<Slot>) {
     match slot.and_then(Tenant::of) {
         Some(tenant) => {
             let work = Work {
                 tenant,
-                dev: inode.dev,
+                dev,
                 since: now().0,
             };
             let _ = WORK_OF.insert(kthread.slot, work, u64::from(BPF_ANY));

@@ -244,6 +244,12 @@ impl TypedInode {
         self.0.field(layout!(inode_i_rdev))
     }
 
+    /// Its file system's magic number.
+    #[inline(always)]
+    pub fn magic(self) -> u64 {
+        self.sb().field(layout!(sb_s_magic))
+    }
+
     /// The device of its file system (`super_block.s_dev`).
     #[inline(always)]
     pub fn file_system(self) -> u32 {

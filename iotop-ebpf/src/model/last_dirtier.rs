@@ -10,10 +10,13 @@ use super::{
     charge::Charge,
     control::control,
     inode::{Inode, TypedInode},
-    path,
+    numbered, path,
     slot::is_kthread,
 };
-use crate::maps::OWNERS;
+use crate::{
+    kernel::{constants::XFS_SUPER_MAGIC, layout::layout},
+    maps::OWNERS,
+};
 
 /// The last dirtier of each inode.
 #[map]
@@ -26,6 +29,8 @@ pub fn record(inode: Inode, slot: Slot, owner: *const Owner, program: u32) -> Op
         key: inode.key()?,
         alias: inode.alias()?,
         had_dirty_pages: inode.has_dirty_pages(),
+        // Only kernels with iomap's events get here, and those know xfs's types.
+        is_on_xfs: false,
     };
     dirtied.record(slot, owner, program)
 }
@@ -45,6 +50,7 @@ pub fn record_typed(
         key: inode.key(address),
         alias: inode.alias(scratch),
         had_dirty_pages: inode.has_dirty_pages(address),
+        is_on_xfs: inode.magic() == XFS_SUPER_MAGIC,
     };
     dirtied.record(slot, owner, program);
 }
@@ -56,6 +62,7 @@ struct Dirtied {
     alias: u64,
     /// Whether pages were dirty before.
     had_dirty_pages: bool,
+    is_on_xfs: bool,
 }
 
 impl Dirtied {
@@ -76,6 +83,9 @@ impl Dirtied {
             if unsafe { is_kthread(owner) } && is_tenant(known) {
                 (slot, generation) = (known.slot, known.generation);
             }
+        }
+        if layout!(xfs_trans_t_mountp) == 0 && self.is_on_xfs {
+            numbered::record(&self.key, slot);
         }
         if control().flushes != 0 {
             told = path::send_if_new(self.alias, &self.key, told, program);

@@ -38,6 +38,7 @@ pub mod logged;
 pub mod mapping;
 pub mod mapping_kind;
 pub mod metadata;
+pub mod numbered;
 pub mod page_cache;
 pub mod page_charge;
 pub mod page_kind;

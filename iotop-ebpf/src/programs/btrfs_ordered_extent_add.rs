@@ -4,7 +4,10 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
     kernel::layout::layout,
-    model::{acts_for, current::with_own_slot, inode::Inode, program::Program, slot::is_kthread},
+    model::{
+        acts_for, current::with_own_slot, inode::Inode, last_dirtier, program::Program,
+        slot::is_kthread,
+    },
 };
 
 /// Fires in the task that submits the extent, just before. A worker that compresses data
@@ -21,7 +24,8 @@ fn extent_added(btrfs_inode: u64) -> Option<()> {
     // SAFETY: an element of `OWNERS`.
     if unsafe { is_kthread(current.owner) } {
         let inode = Inode::at(btrfs_inode + u64::from(layout!(btrfs_vfs_inode)));
-        acts_for::record(&current, &inode.key()?, None);
+        let key = inode.key()?;
+        acts_for::record(&current, key.dev, last_dirtier::slot_of(&key));
     }
     Some(())
 }

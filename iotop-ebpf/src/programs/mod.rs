@@ -19,6 +19,7 @@
 //! | [`jbd2`]                 | `jbd2_{handle_stats,commit_flushing,end_commit}`     |
 //! | [`xfs`]                  | `xfs_trans_commit`, `xfs_buf_item_{pin,ordered}`, `xfs_inode_pin`, |
 //! |                          | `xfs_{setfilesize,unwritten_convert,inode_inactivating}` |
+//! | [`xfs_by_number`]        | `xfs_{trans_commit,setfilesize,unwritten_convert}` before 5.11 |
 //! | [`sched_process_exit`]     | `sched_process_exit`                                 |
 //! | [`iter_task`]              | a BPF iterator over all tasks                        |
 //! | [`pages_waiting`]          | none: the user half runs it with `BPF_PROG_TEST_RUN` |
@@ -41,3 +42,4 @@ mod writeback_dirty_folio;
 mod writeback_single_inode;
 mod writeback_work;
 mod xfs;
+mod xfs_by_number;

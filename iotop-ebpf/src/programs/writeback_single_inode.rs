@@ -6,7 +6,7 @@ use crate::{
     kernel::{constants::BTRFS_SUPER_MAGIC, layout::layout, typed::Typed},
     model::{
         acts_for, control::control, current::with_own_slot, flushed, inode::TypedInode,
-        program::Program, slot::is_kthread,
+        last_dirtier, program::Program, slot::is_kthread,
     },
 };
 
@@ -31,7 +31,8 @@ pub fn inode_flushed(ctx: BtfTracePointContext) -> i32 {
         let inode = TypedInode::new(inode);
         // SAFETY: a map value of this CPU, and only this program's.
         let address = inode.address(unsafe { &raw mut (*current.last).scratch });
-        acts_for::record(&current, &inode.key(address), None);
+        let key = inode.key(address);
+        acts_for::record(&current, key.dev, last_dirtier::slot_of(&key));
     }
     0
 }

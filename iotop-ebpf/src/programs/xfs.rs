@@ -9,7 +9,7 @@ use crate::{
         current::current,
         inode::Inode,
         journal::{self, RUNNING, join_transaction, records_to},
-        logged,
+        last_dirtier, logged,
         program::Program,
         slot::is_kthread,
     },
@@ -133,6 +133,7 @@ fn works_on(inode: u64, program: Program) -> Option<()> {
         return None;
     }
     let key = Inode::at(inode + u64::from(layout!(xfs_inode_i_vnode))).key()?;
-    acts_for::record(&current, &key, logged::changer(inode));
+    let slot = last_dirtier::slot_of(&key).or_else(|| logged::changer(inode));
+    acts_for::record(&current, key.dev, slot);
     Some(())
 }

@@ -65,6 +65,10 @@ impl ProbeError {
     /// True if the kernel lacks a file system's tracepoint. The file system may be a
     /// module that is not loaded.
     pub(super) fn is_no_such_tracepoint(&self, on: On) -> bool {
+        // They are looked up in tracefs, which may not be mounted before they are needed.
+        if matches!(on, On::Record(..)) {
+            return true;
+        }
         let ProbeError::Program { source, .. } = self else {
             return false;
         };

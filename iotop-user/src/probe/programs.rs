@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError, RawTracePoint},
+    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError, RawTracePoint, TracePoint},
 };
 
 use super::{ProbeError, bpf};
@@ -94,6 +94,7 @@ fn load(ebpf: &mut Ebpf, object: &str, hook: &Hook, btf: &Btf) -> Result<(), Pro
         (Found::Exit(found), On::Exit(name)) => found.load(name, btf),
         (Found::Iter(found), On::TaskIterator) => found.load("task", btf),
         (Found::Raw(found), On::FileSystem(_) | On::Asked) => found.load(),
+        (Found::Record(found), On::Record(..)) => found.load(),
         _ => return Err(wrong_type(object, hook)),
     }
     .map_err(|source| program_error(hook, source))
@@ -113,6 +114,11 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
             .and_then(|_| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
         Found::Raw(found) => match hook.on {
             On::FileSystem(name) => found.attach(name).map(|_| ()),
+            _ => Ok(()),
+        }
+        .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
+        Found::Record(found) => match hook.on {
+            On::Record(category, name) => found.attach(category, name).map(|_| ()),
             _ => Ok(()),
         }
         .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
@@ -143,6 +149,7 @@ enum Found<'a> {
     Exit(&'a mut FExit),
     Iter(&'a mut Iter),
     Raw(&'a mut RawTracePoint),
+    Record(&'a mut TracePoint),
 }
 
 fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, ProbeError> {
@@ -152,6 +159,7 @@ fn find<'a>(ebpf: &'a mut Ebpf, object: &str, hook: &Hook) -> Result<Found<'a>, 
         Some(aya::programs::Program::FExit(found)) => Ok(Found::Exit(found)),
         Some(aya::programs::Program::Iter(found)) => Ok(Found::Iter(found)),
         Some(aya::programs::Program::RawTracePoint(found)) => Ok(Found::Raw(found)),
+        Some(aya::programs::Program::TracePoint(found)) => Ok(Found::Record(found)),
         Some(_) => Err(wrong_type(object, hook)),
         None => Err(ProbeError::Object {
             object: object.to_owned(),

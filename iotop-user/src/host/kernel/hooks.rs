@@ -37,6 +37,8 @@ pub enum On {
     /// A tracepoint of a file system, by its name. If the file system is a module, it exists
     /// only while the module is loaded.
     FileSystem(&'static str),
+    /// The same, with the fields of the tracepoint's record instead of its arguments.
+    Record(&'static str, &'static str),
     /// Nothing: we run it over all tasks (`iter/task`).
     TaskIterator,
     /// Nothing: we run it on demand, and it returns an answer.
@@ -55,14 +57,18 @@ impl On {
 
     /// True if the other programs work without it.
     pub fn is_optional(self) -> bool {
-        self.is_function() || matches!(self, On::FileSystem(_) | On::Asked | On::Tracepoint(IOMAP))
+        let other = matches!(
+            self,
+            On::FileSystem(_) | On::Record(..) | On::Asked | On::Tracepoint(IOMAP)
+        );
+        self.is_function() || other
     }
 }
 
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            On::Tracepoint(name) | On::FileSystem(name) => f.pad(name),
+            On::Tracepoint(name) | On::FileSystem(name) | On::Record(_, name) => f.pad(name),
             On::TaskIterator => f.pad("iter/task"),
             On::Asked => f.pad("on demand"),
             On::Entry(name) => f.pad(&format!("fentry/{name}")),
@@ -92,6 +98,8 @@ enum Kernels {
     /// If BTF has this member of a struct, which the program reads: file systems may be
     /// modules, and those had no BTF before 5.11.
     WithType(&'static str, &'static str),
+    /// If BTF does not have this struct, but that of a tracepoint's record.
+    WithoutType(&'static str),
 }
 
 /// The tracepoint where xfs and block devices write a range.
@@ -172,6 +180,9 @@ pub fn choose(btf: &Btf, version: Option<(u32, u32)>) -> Result<Vec<Hook>, NoTra
                 since(BTRFS_LARGE) && btf.member_offset("btrfs_inode", "vfs_inode").is_some()
             }
             Kernels::WithType(of, member) => btf.member_offset(of, member).is_some(),
+            Kernels::WithoutType(of) => {
+                btf.struct_size(of).is_none() && btf.struct_size("trace_entry").is_some()
+            }
         };
         match hook.on {
             _ if !runs => {}
@@ -217,10 +228,11 @@ const OLD_THROTTLE: &str = "blk_throtl_bio";
 
 const JOURNAL: Kernels = Kernels::WithType("journal_s", "j_fs_dev");
 const XFS: Kernels = Kernels::WithType("xfs_mount", "m_super");
+const XFS_RECORDS: Kernels = Kernels::WithoutType("xfs_mount");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 44] = [
+const HOOKS: [Hook; 47] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -543,6 +555,30 @@ const HOOKS: [Hook; 44] = [
         retry_of: None,
         purpose: "for which file btrfs submits compressed data",
         why: "compressed pages belong to no file; fires in the worker with the inode, before it submits them",
+    },
+    Hook {
+        program: "xfs_committed",
+        on: On::Record("xfs", "xfs_trans_commit"),
+        kernels: XFS_RECORDS,
+        retry_of: None,
+        purpose: "which tasks change metadata on xfs, without its types",
+        why: "the kernel has no types of the module xfs; the record has the device and the inode's number",
+    },
+    Hook {
+        program: "xfs_size_set",
+        on: On::Record("xfs", "xfs_setfilesize"),
+        kernels: XFS_RECORDS,
+        retry_of: None,
+        purpose: "for which task an xfs worker changes a file's size, without its types",
+        why: "the kernel has no types of the module xfs; the record has the device and the inode's number",
+    },
+    Hook {
+        program: "xfs_converted",
+        on: On::Record("xfs", "xfs_unwritten_convert"),
+        kernels: XFS_RECORDS,
+        retry_of: None,
+        purpose: "for which task an xfs worker converts extents, without its types",
+        why: "the kernel has no types of the module xfs; the record has the device and the inode's number",
     },
     Hook {
         program: "bio_submitted",

@@ -238,6 +238,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         journal_j_fs_dev: optional("journal_s", "j_fs_dev"),
         journal_j_dev: optional("journal_s", "j_dev"),
         transaction_t_tid: optional("transaction_s", "t_tid"),
+        trace_entry_size: btf.struct_size("trace_entry").unwrap_or(0),
         xfs_trans_t_mountp: optional("xfs_trans", "t_mountp"),
         xfs_mount_m_super: optional("xfs_mount", "m_super"),
         xfs_mount_m_logdev_targp: optional("xfs_mount", "m_logdev_targp"),
