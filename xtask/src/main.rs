@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Install what the kernel half and the tests need, unless it is installed
-    Setup,
+    Setup(setup::Options),
     /// Compile the kernel half into the object that the program embeds
     BuildEbpf(build_ebpf::Options),
     /// Build iotop-trace and run it with the privileges it needs
@@ -59,7 +59,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Setup => setup::run(),
+        Task::Setup(options) => setup::run(&options),
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),

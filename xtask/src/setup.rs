@@ -57,11 +57,25 @@ const TEST_PROGRAMS: [&str; 10] = [
     "tmux",
 ];
 
-pub fn run() -> Result<()> {
+/// The loads of `bench coverage` and `bench attribution`. Debian starts a server as soon
+/// as `postgresql` is installed, so only `--bench` installs these.
+const LOADS: [&str; 3] = ["sqlite3", "git", "postgresql"];
+
+#[derive(clap::Args, Default)]
+pub struct Options {
+    /// Also install the loads of the benchmarks: sqlite3, git, postgresql
+    #[arg(long)]
+    bench: bool,
+}
+
+pub fn run(options: &Options) -> Result<()> {
     if debian::is_here() {
         packages()?;
     } else {
         test_programs()?;
+    }
+    if options.bench {
+        loads()?;
     }
     bpf_linker::install(&Toolchain::find()?)?;
     eprintln!("Everything that the build and the tests need is installed.");
@@ -79,6 +93,18 @@ pub fn peers() -> Result<()> {
     }
     debian::update()?;
     missing.retain(|package| debian::offers(&[package]));
+    debian::install(&missing)
+}
+
+fn loads() -> Result<()> {
+    if !debian::is_here() {
+        bail!("install sqlite3, git and PostgreSQL with pgbench by hand");
+    }
+    let missing = debian::missing(&LOADS)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    debian::update()?;
     debian::install(&missing)
 }
 

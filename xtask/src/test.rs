@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    setup::run()?;
+    setup::run(&setup::Options::default())?;
     build_ebpf::compare()?;
     // With the profile that this program was built with.
     let mut own = workspace::cargo("test");
