@@ -1,10 +1,9 @@
 //! `cargo xtask bench attribution`: builds, becomes root in its own mount namespace,
 //! and measures.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::cost::{self, Costs};
 use super::disk::{Disk, FileSystem};
@@ -12,8 +11,8 @@ use super::report::{Measured, Report, Tracer};
 use super::subject::{self, Subject};
 use super::workload::Workload;
 use super::workloads::{self, selected};
-use super::{memory, runs, table};
-use crate::{build_ebpf, privilege, process, workspace};
+use super::{enter, kernel, memory, runs, table};
+use crate::{build_ebpf, process, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -56,18 +55,6 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Starts this program again as root, in a mount namespace that ends with it.
-fn enter() -> Result<()> {
-    let xtask = std::env::current_exe().context("could not find this program's own file")?;
-    let error = privilege::command("unshare")?
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(xtask)
-        .args(std::env::args_os().skip(1))
-        .arg("--inside")
-        .exec();
-    Err(error).context("could not start unshare (of util-linux)")
-}
-
 fn measure(options: &Options, subjects: &[Subject], yardstick: &Path) -> Result<Report> {
     let only = options.only.as_deref();
     let disk = Disk::create(&workspace::target().join("bench"), options.fs)?;
@@ -75,10 +62,8 @@ fn measure(options: &Options, subjects: &[Subject], yardstick: &Path) -> Result<
         .iter()
         .filter(|load| selected(load.name, only))
         .collect();
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .context("could not read the kernel's release")?;
     let report = Report {
-        kernel: kernel.trim().to_owned(),
+        kernel: kernel()?,
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         file_system: options.fs.name(),
         pairs: options.pairs,

@@ -7,16 +7,24 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::process;
+
+/// Where a disk is mounted whose files an unprivileged user needs: unlike a target
+/// directory below /root, every user gets there.
+pub const PLACE: &str = "/run/iotop-trace-bench";
 
 /// The size of the disk. Its file in memory has holes where nothing was written.
 const SIZE: u64 = 4 << 30;
 
 /// What the disk is formatted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FileSystem {
     Ext4,
     Xfs,
@@ -24,6 +32,8 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
+    pub const ALL: [FileSystem; 3] = [FileSystem::Ext4, FileSystem::Xfs, FileSystem::Btrfs];
+
     pub fn name(self) -> &'static str {
         match self {
             FileSystem::Ext4 => "ext4",
@@ -34,7 +44,7 @@ impl FileSystem {
 
     /// Makes the file system on a device. mkfs does all its work now, because later work
     /// would run beside a load, and discards nothing, because the disk is new.
-    fn make(self, device: &str) -> Result<()> {
+    pub fn make(self, device: &LoopDevice) -> Result<()> {
         let options: &[&str] = match self {
             FileSystem::Ext4 => &[
                 "-q",
@@ -44,7 +54,7 @@ impl FileSystem {
             FileSystem::Xfs | FileSystem::Btrfs => &["-q", "-K"],
         };
         let program = format!("mkfs.{}", self.name());
-        process::output(Command::new(program).args(options).arg(device))?;
+        process::output(Command::new(program).args(options).arg(&device.0))?;
         Ok(())
     }
 }
@@ -60,31 +70,31 @@ impl Disk {
     /// Makes and mounts a new file system; `place` becomes its memory's mount
     /// point.
     pub fn create(place: &Path, file_system: FileSystem) -> Result<Disk> {
-        let memory = Mount::new("tmpfs", "iotop-trace-bench", place.to_owned())?;
+        let memory = Mount::memory(place)?;
         let device = LoopDevice::attach(&place.join("image"))?;
-        file_system.make(&device.0)?;
+        file_system.make(&device)?;
         // The loop device is detached at the end of this function. While it is mounted,
         // that only asks for it at the end of the last use.
         Ok(Disk {
-            disk: Mount::new(file_system.name(), &device.0, place.join("disk"))?,
+            disk: Mount::device(file_system, &device, place.join("disk"))?,
             memory,
         })
     }
 
     /// A file on the disk.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.disk.0.join(name)
+        self.disk.dir.join(name)
     }
 
     /// A file beside the disk, in memory: to read it takes no block I/O.
     pub fn file_in_memory(&self, name: &str) -> PathBuf {
-        self.memory.0.join(name)
+        self.memory.dir.join(name)
     }
 
     /// Deletes the files on the disk and gives the memory back that they took.
     pub fn clear(&self) -> Result<()> {
         let list = || -> std::io::Result<()> {
-            for entry in std::fs::read_dir(&self.disk.0)? {
+            for entry in std::fs::read_dir(&self.disk.dir)? {
                 let entry = entry?;
                 if entry.file_type()?.is_file() {
                     std::fs::remove_file(entry.path())?;
@@ -92,23 +102,44 @@ impl Disk {
             }
             Ok(())
         };
-        list().with_context(|| format!("could not clear {}", self.disk.0.display()))?;
+        list().with_context(|| format!("could not clear {}", self.disk.dir.display()))?;
         self.sync()?;
-        process::output(Command::new("fstrim").arg(&self.disk.0))?;
+        process::output(Command::new("fstrim").arg(&self.disk.dir))?;
         Ok(())
     }
 
     /// Writes everything that is dirty, so that the next run starts clean.
     pub fn sync(&self) -> Result<()> {
-        process::output(Command::new("sync").arg("--file-system").arg(&self.disk.0))?;
+        process::output(
+            Command::new("sync")
+                .arg("--file-system")
+                .arg(&self.disk.dir),
+        )?;
         Ok(())
     }
 }
 
 /// A mount. Dropping it unmounts it.
-struct Mount(PathBuf);
+pub struct Mount {
+    pub dir: PathBuf,
+    mounted: bool,
+}
+
+/// How long an unmount is tried while something still uses the mount.
+const IN_USE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Mount {
+    /// A file system in memory. Every user may create files there.
+    pub fn memory(dir: &Path) -> Result<Mount> {
+        Mount::new("tmpfs", "iotop-trace-bench", dir.to_owned())
+    }
+
+    /// The file system on a device.
+    pub fn device(file_system: FileSystem, device: &LoopDevice, dir: PathBuf) -> Result<Mount> {
+        Mount::new(file_system.name(), &device.0, dir)
+    }
+
     fn new(kind: &str, source: &str, dir: PathBuf) -> Result<Mount> {
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("could not create {}", dir.display()))?;
@@ -117,25 +148,41 @@ impl Mount {
                 .args(["-t", kind, "-o", "noatime", source])
                 .arg(&dir),
         )?;
-        Ok(Mount(dir))
+        Ok(Mount { dir, mounted: true })
+    }
+
+    /// Unmounts it now. Everything is written when this returns.
+    pub fn unmount(mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            match process::output(Command::new("umount").arg(&self.dir)) {
+                Ok(_) => break,
+                Err(error) if start.elapsed() > IN_USE => return Err(error),
+                Err(_) => sleep(AGAIN),
+            }
+        }
+        self.mounted = false;
+        Ok(())
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
         // Lazy: a loop device may let go of its file a moment later.
-        warn(process::output(
-            Command::new("umount").arg("--lazy").arg(&self.0),
-        ));
+        if self.mounted {
+            warn(process::output(
+                Command::new("umount").arg("--lazy").arg(&self.dir),
+            ));
+        }
     }
 }
 
 /// A loop device by its path. Dropping it detaches it.
-struct LoopDevice(String);
+pub struct LoopDevice(String);
 
 impl LoopDevice {
     /// A loop device on a new file that has no name any more.
-    fn attach(image: &Path) -> Result<LoopDevice> {
+    pub fn attach(image: &Path) -> Result<LoopDevice> {
         File::create_new(image)
             .and_then(|file| file.set_len(SIZE))
             .with_context(|| format!("could not create {}", image.display()))?;
@@ -145,6 +192,11 @@ impl LoopDevice {
         std::fs::remove_file(image)
             .with_context(|| format!("could not remove {}", image.display()))?;
         Ok(device)
+    }
+
+    /// Its name, without the directory.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
     }
 }
 

@@ -67,19 +67,21 @@ pub fn drop_pages(path: &Path) -> Result<()> {
 const DIRECTORIES: u64 = 100;
 const FILES: u64 = 100;
 
-/// Packs 10,000 files of 1 to 8 KiB into `archive`, unless that exists.
+/// Packs 10,000 files of 1 to 8 KiB into `archive`, unless that exists. No two are equal,
+/// and their content cannot be compressed: git stores each of them.
 pub fn pack_small_files(archive: &Path) -> Result<()> {
     if archive.exists() {
         return Ok(());
     }
     let source = archive.with_extension("source");
-    let create = || -> io::Result<()> {
+    let mut noise = Noise(1);
+    let mut create = || -> io::Result<()> {
         for dir in 0..DIRECTORIES {
             let dir = source.join(dir.to_string());
             fs::create_dir_all(&dir)?;
             for file in 0..FILES {
                 let size = usize::try_from(1024 * (1 + file % 8)).unwrap_or_default();
-                fs::write(dir.join(file.to_string()), vec![b'x'; size])?;
+                fs::write(dir.join(file.to_string()), noise.bytes(size))?;
             }
         }
         Ok(())
@@ -95,6 +97,22 @@ pub fn pack_small_files(archive: &Path) -> Result<()> {
             .arg("."),
     )?;
     fs::remove_dir_all(&source).with_context(|| format!("could not remove {}", source.display()))
+}
+
+/// The same bytes in every run, without a pattern (xorshift64).
+struct Noise(u64);
+
+impl Noise {
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut next = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0.to_le_bytes()
+        };
+        let words = std::iter::repeat_with(&mut next);
+        words.flatten().take(count).collect()
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +131,15 @@ mod tests {
         assert_eq!(fs::metadata(&sparse)?.len(), 64 * PAGE);
         assert!(fs::metadata(&sparse)?.blocks() * 512 < 64 * PAGE);
         Ok(())
+    }
+
+    #[test]
+    fn noise_does_not_repeat() {
+        let mut noise = Noise(1);
+        let (first, second) = (noise.bytes(1001), noise.bytes(1001));
+        assert_eq!(first.len(), 1001);
+        assert_ne!(first, second);
+        assert_ne!(first[..500], first[500..1000]);
     }
 
     #[test]

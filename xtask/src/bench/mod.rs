@@ -4,6 +4,7 @@ mod attribution;
 mod collect;
 mod cost;
 mod counters;
+mod coverage;
 mod cpu;
 mod crowd;
 pub mod disk;
@@ -11,6 +12,7 @@ mod files;
 mod fio;
 mod first_sample;
 mod live;
+mod load;
 mod maps;
 mod memory;
 mod peers;
@@ -29,8 +31,12 @@ mod workloads;
 mod writeback;
 mod yardstick;
 
-use anyhow::Result;
+use std::os::unix::process::CommandExt;
+
+use anyhow::{Context, Result};
 use clap::Subcommand;
+
+use crate::privilege;
 
 #[derive(Subcommand)]
 pub enum Task {
@@ -38,20 +44,46 @@ pub enum Task {
     Attribution(attribution::Options),
     /// What a refresh of all tasks costs, beside iotop-c and iotop
     Collect(collect::Options),
+    /// How much of what reaches a device is charged to the tasks that caused it
+    Coverage(coverage::Options),
     /// What the live view costs while nothing happens, and how long a key waits
     Live(live::Options),
     /// A process of the crowd that `collect` looks at
     #[command(hide = true)]
     Crowd(crowd::Options),
+    /// A load of `coverage` and `attribution`, as another user
+    #[command(hide = true)]
+    Load(load::Options),
 }
 
 pub fn run(task: &Task) -> Result<()> {
     match task {
         Task::Attribution(options) => attribution::run(options),
         Task::Collect(options) => collect::run(options),
+        Task::Coverage(options) => coverage::run(options),
         Task::Live(options) => live::run(options),
         Task::Crowd(options) => crowd::run(options),
+        Task::Load(options) => load::run(options),
     }
+}
+
+/// Starts this program again as root, in a mount namespace that ends with it.
+fn enter() -> Result<()> {
+    let xtask = std::env::current_exe().context("could not find this program's own file")?;
+    let error = privilege::command("unshare")?
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(xtask)
+        .args(std::env::args_os().skip(1))
+        .arg("--inside")
+        .exec();
+    Err(error).context("could not start unshare (of util-linux)")
+}
+
+/// The kernel's release.
+fn kernel() -> Result<String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .context("could not read the kernel's release")?;
+    Ok(release.trim().to_owned())
 }
 
 /// The middle of some values; 0 of none.
