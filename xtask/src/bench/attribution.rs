@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::cost::{self, Costs};
-use super::disk::{Disk, FileSystem};
+use super::disk::{self, Disk, FileSystem};
+use super::load::Missing;
 use super::report::{Measured, Report, Tracer};
 use super::subject::{self, Subject};
 use super::workload::Workload;
@@ -57,11 +58,21 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn measure(options: &Options, subjects: &[Subject], yardstick: &Path) -> Result<Report> {
     let only = options.only.as_deref();
-    let disk = Disk::create(&workspace::target().join("bench"), options.fs)?;
-    let loads: Vec<&Workload> = workloads::ALL
+    let disk = Disk::create(Path::new(disk::PLACE), options.fs)?;
+    let loads = workloads::ALL
         .iter()
-        .filter(|load| selected(load.name, only))
-        .collect();
+        .filter(|load| selected(load.name, only));
+    let (missing, loads): (Vec<&Workload>, Vec<&Workload>) =
+        loads.partition(|load| load.missing().is_some());
+    for load in missing {
+        if let Some(Missing { program, package }) = load.missing() {
+            eprintln!(
+                "not run: {}, which needs {program} (package {package}); \
+                 `cargo xtask setup --bench` installs it",
+                load.name
+            );
+        }
+    }
     let report = Report {
         kernel: kernel()?,
         cpus: std::thread::available_parallelism().map_or(1, usize::from),

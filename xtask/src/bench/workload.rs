@@ -7,6 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::disk::Disk;
+use super::load::user::User;
+use super::load::{Load, Missing, Place};
 use super::{cpu, files, fio};
 use crate::process;
 
@@ -33,6 +35,8 @@ pub enum Work {
     Unlink,
     /// Starts a process that ends at once, again and again.
     Forks,
+    /// A load of `coverage` that does what it does so many times, as another user.
+    AsUser(&'static Load, u32),
 }
 
 /// What the disk has to do. Figures for a page are about these pages.
@@ -67,6 +71,10 @@ impl Workload {
         if matches!(self.work, Work::Fio(_)) && !file.exists() {
             files::fill(&file, FILE_SIZE, files::MIB)?;
         }
+        if let Work::AsUser(load, _) = self.work {
+            let (user, place) = place(disk)?;
+            load.prepare(user, &place)?;
+        }
         disk.sync()
     }
 
@@ -74,7 +82,7 @@ impl Workload {
     pub fn prepare(&self, disk: &Disk) -> Result<()> {
         self.drop_pages(disk)?;
         match self.work {
-            Work::Fio(_) | Work::Forks => {}
+            Work::Fio(_) | Work::Forks | Work::AsUser(..) => {}
             Work::CachedFio(_) => files::fill(&self.file(disk), CACHED_SIZE, files::MIB)?,
             Work::Unlink => files::fill(&self.file(disk), UNLINKED_SIZE, files::PAGE)?,
             Work::Untar => files::pack_small_files(&disk.file_in_memory("small.tar"))?,
@@ -83,6 +91,7 @@ impl Workload {
     }
 
     pub fn run(&self, disk: &Disk) -> Result<Outcome> {
+        let (user, place) = place(disk)?;
         let busy = cpu::busy()?;
         let start = Instant::now();
         let report = match self.work {
@@ -92,6 +101,7 @@ impl Workload {
             Work::Untar => untar(disk).map(|()| None)?,
             Work::Unlink => std::fs::remove_file(self.file(disk)).map(|()| None)?,
             Work::Forks => process::output(Command::new("sh").args(["-c", FORKS])).map(|_| None)?,
+            Work::AsUser(load, count) => load.run(user, &place, Some(count)).map(|()| None)?,
         };
         let seconds = start.elapsed().as_secs_f64();
         let all_cpu = cpu::busy()?.saturating_sub(busy).as_nanos() as f64;
@@ -113,7 +123,7 @@ impl Workload {
     pub fn drop_pages(&self, disk: &Disk) -> Result<()> {
         match self.work {
             Work::Fio(_) | Work::CachedFio(_) => files::drop_pages(&self.file(disk)),
-            Work::Untar | Work::Unlink | Work::Forks => Ok(()),
+            Work::Untar | Work::Unlink | Work::Forks | Work::AsUser(..) => Ok(()),
         }
     }
 
@@ -121,8 +131,16 @@ impl Workload {
         disk.file(match self.work {
             Work::CachedFio(_) => "cached",
             Work::Unlink => "unlinked",
-            Work::Fio(_) | Work::Untar | Work::Forks => "file",
+            Work::Fio(_) | Work::Untar | Work::Forks | Work::AsUser(..) => "file",
         })
+    }
+
+    /// What it needs and this machine does not have.
+    pub fn missing(&self) -> Option<Missing> {
+        match self.work {
+            Work::AsUser(load, _) => load.missing(),
+            _ => None,
+        }
     }
 
     /// The outcome's rate, for people to read.
@@ -131,9 +149,23 @@ impl Workload {
             Work::Fio(_) | Work::CachedFio(_) => {
                 format!("{:.0} MiB/s", rate / files::MIB as f64)
             }
-            Work::Untar | Work::Unlink | Work::Forks => format!("{:.2} s", 1.0 / rate),
+            Work::Untar | Work::Unlink | Work::Forks | Work::AsUser(..) => {
+                format!("{:.2} s", 1.0 / rate)
+            }
         }
     }
+}
+
+/// The other user, and where its load works.
+fn place(disk: &Disk) -> Result<(User, Place)> {
+    let user = User::nobody()?;
+    let place = Place {
+        dir: disk.file("load"),
+        memory: disk.file_in_memory("load"),
+    };
+    user.directory(&place.dir)?;
+    user.directory(&place.memory)?;
+    Ok((user, place))
 }
 
 fn untar(disk: &Disk) -> Result<()> {

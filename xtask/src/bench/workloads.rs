@@ -1,5 +1,6 @@
 //! The list of workloads and their budgets. Each runs for one to three seconds.
 
+use super::load;
 use super::workload::{Pages, Work, Workload};
 
 /// Many pages in a bio.
@@ -43,6 +44,18 @@ pub const ALL: &[Workload] = &[
     Workload {
         name: "4 KiB write and fdatasync",
         work: Work::Fio("size=1g rw=randwrite bs=4k fdatasync=1 time_based runtime=2"),
+        ..WORKLOAD
+    },
+    Workload {
+        name: load::FSYNC.name,
+        work: Work::AsUser(&load::FSYNC, 10_000),
+        ..WORKLOAD
+    },
+    // A server is started, its four clients do this many transactions each, and the server
+    // is stopped.
+    Workload {
+        name: load::PGBENCH.name,
+        work: Work::AsUser(&load::PGBENCH, 500),
         ..WORKLOAD
     },
     // As a database's backends do: small writes into large folios in memory.
