@@ -84,6 +84,8 @@ fn the_text_table_goes_to_standard_output() -> Result<()> {
         "Actual DISK WRITE",
         "CAUSED",
         "VIA_KERNEL",
+        "METADATA",
+        "AMPLIF",
     ] {
         ensure!(text.contains(column), "no {column:?} in {head:?}");
     }

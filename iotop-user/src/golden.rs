@@ -23,9 +23,9 @@ use crate::{
     host::{devices::DeviceNames, kernel::reasons::Reasons},
     output::{Csv, Explain, Table, Text, ndjson},
     sample::{
-        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Loss, Lost, Number, Reason, Run, Sample,
-        SharedTask, SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey, Unattributed,
-        by_device,
+        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Loss, Lost, Metadata, Number, Reason, Run,
+        Sample, SharedTask, SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey,
+        Unattributed, by_device, sum,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -206,6 +206,7 @@ pub fn sample() -> Sample {
                 write: 259 * MIB + 40960,
                 attributed: 259 * MIB,
                 shared: 0,
+                metadata: Metadata::default(),
                 unattributed: Unattributed::from([(Reason::Metadata, 40960)]),
             }),
             lost: watched(),
@@ -417,7 +418,7 @@ fn every_row_has_as_many_words_before_the_command() {
         };
         for line in table(text, &sample).lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert!(matches!(words[11], "-" | "exit"), "{line}");
+            assert!(matches!(words[13], "-" | "exit"), "{line}");
         }
     }
 }
@@ -434,6 +435,81 @@ pub fn flushed() -> Sample {
     throttled.throttles = Some(14);
     sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
     sample
+}
+
+/// The flushed sample with journals and metadata of the database: jbd2 writes its log, a
+/// flusher the homes of ext4 and the trees of a btrfs on another device.
+pub fn journaled() -> Sample {
+    let mut sample = flushed();
+    let db = &mut sample.tasks[3].stats;
+    db.write_char = Some(234 << 10);
+    db.write_syscalls = Some(800);
+    let like = BlockFact {
+        ino: 0,
+        flush: FlushId::NONE,
+        lag: None,
+        lags: Lags::default(),
+        ..sample.facts[0]
+    };
+    for (owner, submitter, class, kib, device) in [
+        (3, 2, Class::Journal, 12_300, (8, 1)),
+        (4, 2, Class::Journal, 400, (8, 1)),
+        (3, 1, Class::Home, 80, (8, 1)),
+        (3, 1, Class::Shared, 4, (8, 1)),
+        (3, 1, Class::Tree, 32, (8, 2)),
+    ] {
+        let fact = BlockFact {
+            owner: Some(owner),
+            submitter: Some(submitter),
+            class,
+            bytes: kib << 10,
+            device,
+            ..like
+        };
+        for (task, part) in fact.charges() {
+            let block = &mut sample.tasks[task].block;
+            *block = sum(*block, Some(part));
+        }
+        sample.facts.push(fact);
+    }
+    let totals = BlockTotals::of(&sample.facts);
+    sample.system.block = Some(totals);
+    sample.system.pgpgout_bytes = Some(totals.write);
+    sample.disks[0].write = totals.write;
+    sample.devices = by_device(&sample.facts);
+    sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
+    sample
+}
+
+#[test]
+fn journals_and_metadata_appear_in_every_format() {
+    check("journal.txt", &table(Text::default(), &journaled()));
+    let kinds = columns(&[
+        "tid",
+        "caused",
+        "block_write",
+        "shared",
+        "metadata",
+        "journal",
+        "home",
+        "tree",
+        "amplif",
+        "comm",
+    ]);
+    check("journal_kinds.txt", &table(kinds, &journaled()));
+    for (by, file) in [
+        (By::User, "journal_users.txt"),
+        (By::Device, "journal_devices.txt"),
+    ] {
+        let text = Text {
+            columns: fields::columns(false, Some(by)),
+            ..Text::default()
+        };
+        check(file, &table(text, &grouped(journaled(), by)));
+    }
+    check("journal.ndjson", &json(&journaled(), None));
+    let mut explain = Explain::new(TimeZone::UTC, Vec::new(), false);
+    check("journal_explain.txt", &explain.format(&journaled(), false));
 }
 
 #[test]
@@ -532,6 +608,16 @@ fn text_of_groups_counts_their_tasks() {
 #[test]
 fn text_on_a_terminal_ends_at_its_edge() {
     let sample = sample();
+    let mut table = Table::new(Text::default(), TimeZone::UTC, Vec::new());
+    let mut columns = |width| {
+        let text = table.format(&sample, &sort::rows(&sample), width);
+        let head = text.lines().nth(3).expect("a header").to_owned();
+        ["METADATA", "AMPLIF", "EXIT"].map(|header| head.contains(header))
+    };
+    assert_eq!(columns(None), [true; 3], "a file has room");
+    assert_eq!(columns(Some(144)), [true; 3]);
+    assert_eq!(columns(Some(132)), [false, true, true]);
+    assert_eq!(columns(Some(120)), [false, false, true]);
     let mut table = Table::new(Text::default(), TimeZone::UTC, Vec::new());
     let text = table.format(&sample, &sort::rows(&sample), Some(132));
     let rows = text.lines().skip(3);

@@ -36,6 +36,8 @@
 //! | slot | the number of a task among the owners in the kernel half; a page's tag holds it |
 //! | tag | four bytes for each page frame: who dirtied the page, when, and what has become of it |
 //! | class | how bytes came to their owner: exact, shared, direct, or why they have none |
+//! | shared, estimated | with an owner that is not known exactly; `~` in explanations and rows |
+//! | home | the final place of metadata on the device, as opposed to its copy in a journal |
 //! | fact | bytes of one (owner, submitter, device, inode, class) in an epoch |
 //! | epoch | what the kernel half counts between two samples; one of two sets of maps |
 //! | lag | the time from dirtying a page to submitting its bio |

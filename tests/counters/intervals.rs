@@ -75,7 +75,14 @@ fn has_time(line: &str) -> bool {
 pub fn unknown() -> Result<()> {
     let options = ["--no-ebpf", "-n", "1", "-d", "0.2"];
     for frame in frames(&batch(&options)?)? {
-        let columns = ["CAUSED", "VIA_KERNEL", "PENDING", "LAG"];
+        let columns = [
+            "CAUSED",
+            "VIA_KERNEL",
+            "PENDING",
+            "LAG",
+            "METADATA",
+            "AMPLIF",
+        ];
         ensure!(!frame.rows.is_empty(), "no rows");
         dashes(&frame, &columns)?;
     }

@@ -164,7 +164,13 @@ fn interval_adds_up(interval: &Interval, may_lose: &[&str]) -> Result<()> {
             ensure!(may_be, "lost.{name} is {lost:?}");
         }
     }
-    let (mut of_tasks, mut of_tasks_shared) = (0, 0);
+    let kinds = system.numbers("shared")?;
+    let mut of_kinds = 0;
+    for (kind, bytes) in &kinds {
+        of_kinds += bytes.with_context(|| format!("shared.{kind} is null"))?;
+    }
+    equal("shared_write_bytes and its kinds", shared, of_kinds)?;
+    let (mut of_tasks, mut of_tasks_shared, mut of_tasks_metadata) = (0, 0, 0);
     for task in &interval.tasks {
         let written = task.number("block_write_bytes")?;
         equal(
@@ -174,6 +180,7 @@ fn interval_adds_up(interval: &Interval, may_lose: &[&str]) -> Result<()> {
         )?;
         of_tasks += written;
         of_tasks_shared += task.number("block_write_shared_bytes")?;
+        of_tasks_metadata += task.number("metadata_bytes")?;
     }
     equal(
         "tasks' block_write_bytes and attributed_write_bytes",
@@ -184,5 +191,11 @@ fn interval_adds_up(interval: &Interval, may_lose: &[&str]) -> Result<()> {
         "tasks' block_write_shared_bytes and shared_write_bytes",
         of_tasks_shared,
         shared,
+    )?;
+    let data = kinds.get("data").copied().flatten();
+    equal(
+        "tasks' metadata_bytes and shared but for data",
+        of_tasks_metadata,
+        shared - data.context("no shared.data")?,
     )
 }

@@ -51,6 +51,7 @@ fn system(seq: u64) -> Value {
         "interval_s": 0.5, "pgpgin_bytes": 4 * MIB, "pgpgout_bytes": 13 * MIB,
         "block_read_bytes": 4 * MIB, "block_write_bytes": 13 * MIB,
         "attributed_write_bytes": 10 * MIB, "shared_write_bytes": MIB,
+        "shared": {"data": 0, "journal": MIB, "home": 0, "tree": 0},
         "unattributed_write_bytes": 2 * MIB,
         "unattributed": {"pre_trace": MIB, "metadata": MIB, "swap": 0,
                          "stacked": 7 * MIB, "overflow": 0, "unknown": 0},
@@ -65,7 +66,7 @@ fn task(seq: u64) -> Value {
         "block_read_bytes": 0, "dirtied_bytes": 10 * MIB, "dirty_pending_bytes": 2 - seq,
         "cancelled_dirty_bytes": 0, "block_write_bytes": 10 * MIB,
         "block_write_self_bytes": 4 * MIB, "block_write_flushed_bytes": 6 * MIB,
-        "block_write_shared_bytes": MIB,
+        "block_write_shared_bytes": MIB, "metadata_bytes": MIB,
     })
 }
 
@@ -140,6 +141,9 @@ fn broken_promises() -> Result<()> {
             json!(0),
             "shared_write_bytes",
         ),
+        (3, "/shared/home", json!(1), "its kinds"),
+        (3, "/shared/journal", json!(null), "journal is null"),
+        (4, "/metadata_bytes", json!(0), "tasks' metadata_bytes"),
         (5, "/bytes", json!(13 * MIB + 1), "a flush and its parts"),
         (5, "/type", json!("spike"), "and the flushes"),
         (4, "/type", json!("system"), "seq 2, not 3"),
@@ -160,6 +164,7 @@ fn broken_promises() -> Result<()> {
         both[line]["pgpgout_bytes"] = json!(14 * MIB);
         both[line]["block_write_bytes"] = json!(14 * MIB);
         both[line]["shared_write_bytes"] = json!(2 * MIB);
+        both[line]["shared"]["data"] = json!(MIB);
         both[line + 1]["block_write_shared_bytes"] = json!(2 * MIB);
         both[line + 2]["bytes"] = json!(14 * MIB);
         both[line + 2]["owners"][1]["bytes"] = json!(2 * MIB);

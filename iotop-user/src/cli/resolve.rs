@@ -162,6 +162,7 @@ impl Cli {
                 columns: fields
                     .clone()
                     .unwrap_or_else(|| fields::columns(processes, by)),
+                usual: fields.is_none(),
                 device: device.as_ref().map(|device| device.name.clone()),
             },
             fields,

@@ -11,7 +11,7 @@ use crate::{
     host::kernel::{reasons::Reasons, syscalls},
     sample::{
         BlockFact, BlockTotals, Flush, FlushFile, FlushLag, FlushOwner, FlushReason, Number, Run,
-        SharedTask, Task, TaskKey, Written,
+        SharedTask, Task, TaskBlock, TaskKey, Written,
     },
 };
 
@@ -57,6 +57,7 @@ pub fn flushes(facts: &[BlockFact], tasks: &[SharedTask], names: &mut impl LookU
     for ((submitter, device, class, flush), facts) in by_submitter {
         let task = submitter.map(|n| &*tasks[n]);
         let worker = task.filter(|task| task.kthread).map(Task::key);
+        let worker = worker.filter(|_| !is_log_of_kthread(class, task));
         // A run that began before the trace gets its id at the end of a round. What its
         // flusher wrote earlier has no id yet and belongs to that run.
         let worker_without_run = worker.filter(|_| flush == FlushId::NONE);
@@ -115,12 +116,21 @@ fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl LookUp
     }
 }
 
+/// A kernel thread that writes to a journal's log does so for the journal, whatever else it
+/// does: xfs writes its log in kworkers, and a flusher may have to wait for the log.
+fn is_log_of_kthread(class: Class, submitter: Option<&Task>) -> bool {
+    class == Class::Journal && submitter.is_some_and(|task| task.kthread)
+}
+
 fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons) -> FlushReason {
     if class == Class::Direct {
         return FlushReason::Direct;
     }
     if class == Class::Swap {
         return FlushReason::Reclaim;
+    }
+    if is_log_of_kthread(class, submitter) {
+        return FlushReason::Journal;
     }
     if let Some(reason) = id.reason() {
         return FlushReason::Writeback(reasons.name(reason));
@@ -132,8 +142,11 @@ fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons
             .syscall_number()
             .and_then(syscalls::name)
             .map_or(FlushReason::Task, FlushReason::Syscall),
-        // jbd2 gives its threads this name (fs/jbd2/journal.c).
+        // The names are given in fs/jbd2/journal.c, fs/btrfs/disk-io.c (`btrfs-transaction`,
+        // of which the kernel keeps 15 bytes) and fs/xfs/xfs_trans_ail.c.
         Some(task) if task.comm.starts_with("jbd2/") => FlushReason::Journal,
+        Some(task) if task.comm.starts_with("btrfs-transacti") => FlushReason::Journal,
+        Some(task) if task.comm.starts_with("xfsaild/") => FlushReason::Home,
         Some(task) if task.comm.starts_with("kswapd") => FlushReason::Reclaim,
         _ => FlushReason::Kthread,
     }
@@ -141,6 +154,10 @@ fn reason(class: Class, id: FlushId, submitter: Option<&Task>, reasons: &Reasons
 
 fn owners(facts: &[&BlockFact], tasks: &[SharedTask]) -> Vec<FlushOwner> {
     let mut by_owner: HashMap<usize, Vec<&BlockFact>> = HashMap::new();
+    let block = |facts: &[&BlockFact]| {
+        let blocks = facts.iter().map(|fact| fact.of_owner());
+        blocks.fold(TaskBlock::default(), |sum, block| sum + block)
+    };
     for fact in facts {
         if let Some(owner) = fact.owner {
             by_owner.entry(owner).or_default().push(fact);
@@ -151,6 +168,8 @@ fn owners(facts: &[&BlockFact], tasks: &[SharedTask]) -> Vec<FlushOwner> {
         .map(|(owner, facts)| FlushOwner {
             task: Task::clone(&tasks[owner]),
             bytes: facts.iter().map(|fact| fact.bytes).sum(),
+            shared: block(&facts).write_shared,
+            metadata: block(&facts).metadata,
             lag: lag(&facts),
             files: files(&facts),
         })
@@ -197,7 +216,7 @@ fn lag(facts: &[&BlockFact]) -> Option<FlushLag> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden;
+    use crate::{golden, sample::Metadata};
 
     fn flushes_of(sample: &crate::sample::Sample) -> Vec<Flush> {
         let mut names = golden::Named::default();
@@ -253,6 +272,57 @@ mod tests {
         assert_eq!(reasons_of("postgres"), [&FlushReason::Syscall("fsync")]);
         assert_eq!(reasons_of("walwriter"), [&FlushReason::Task]);
         assert_eq!(reasons_of("jbd2/sda1-8"), [&FlushReason::Journal]);
+    }
+
+    #[test]
+    fn a_kernel_thread_that_writes_a_log_or_commits_has_the_journal_as_reason() {
+        let mut sample = golden::journaled();
+        let fsync = u32::try_from(libc::SYS_fsync).expect("a number");
+        // The facts of the journal: an xfs worker in a flusher's run, and a task in fsync.
+        sample.facts[5].submitter = Some(1);
+        sample.facts[5].flush = FlushId::NONE.next(2);
+        sample.facts[6].submitter = Some(4);
+        sample.facts[6].flush = FlushId::syscall(fsync.into());
+        // The fact of the home.
+        sample.facts[7].submitter = Some(2);
+        for (name, reason) in [
+            ("xfsaild/sda1", "home"),
+            ("btrfs-transacti", "journal"),
+            ("kworker/0:1H", "kthread"),
+        ] {
+            sample.tasks[2].comm = name.into();
+            let flushes = flushes_of(&sample);
+            let of = |kind: fn(&Metadata) -> u64| {
+                let with = flushes
+                    .iter()
+                    .filter(|flush| kind(&flush.written.totals.metadata) != 0);
+                let mut reasons: Vec<_> = with
+                    .map(|flush| (flush.reason.name(), flush.runs.len()))
+                    .collect();
+                reasons.sort_unstable();
+                reasons
+            };
+            assert_eq!(of(|metadata| metadata.home), [(reason, 0)]);
+            assert_eq!(
+                of(|metadata| metadata.journal),
+                [("fsync", 0), ("journal", 0)]
+            );
+        }
+    }
+
+    #[test]
+    fn an_owner_has_its_exact_and_its_estimated_bytes_apart() {
+        let sample = golden::journaled();
+        for flush in flushes_of(&sample) {
+            let written = &flush.written;
+            let shared: u64 = written.owners.iter().map(|owner| owner.shared).sum();
+            assert_eq!(shared, written.totals.shared);
+            let metadata = written.owners.iter().map(|owner| owner.metadata);
+            let metadata = metadata.fold(Metadata::default(), |sum, one| sum + one);
+            assert_eq!(metadata, written.totals.metadata);
+            let all: u64 = written.owners.iter().map(|owner| owner.bytes).sum();
+            assert_eq!(all - shared, written.totals.attributed);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl Scale {
             (Kind::Flag, Value::Flag(true)) => field.header.to_lowercase(),
             (_, Value::Word(word)) => name(&word, last),
             (kind, Value::Number(number)) => self.number(kind, number),
+            (_, Value::Ratio(ratio)) => units::ratio(ratio),
             _ => units::UNKNOWN.to_owned(),
         }
     }
@@ -43,7 +44,7 @@ impl Scale {
             Kind::Count => format!("{:.1}/s", number as f64 / self.interval.as_secs_f64()),
             Kind::Share => units::percent(Duration::from_nanos(number), self.interval),
             Kind::Span => units::duration(Duration::from_nanos(number)),
-            Kind::Id | Kind::Word | Kind::Flag => number.to_string(),
+            Kind::Id | Kind::Word | Kind::Flag | Kind::Ratio => number.to_string(),
         }
     }
 

@@ -59,6 +59,7 @@ fn raw(value: Value) -> Cow<str> {
     match value {
         Value::Unknown => Cow::Borrowed(""),
         Value::Number(number) => number.to_string().into(),
+        Value::Ratio(ratio) => ratio.to_string().into(),
         Value::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
         Value::Word(word) => escape(&word).into_owned().into(),
     }

@@ -4,11 +4,17 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{losses_named, units, why::why};
+use super::{
+    losses_named,
+    reached::{Reached, write_calls},
+    units,
+    why::why,
+};
 use crate::{
     escape::escape,
     sample::{
-        Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskKey, Unattributed,
+        Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskBlock, TaskKey,
+        Unattributed,
     },
 };
 
@@ -20,6 +26,8 @@ const OWNERS: usize = 10;
 const FILES: usize = 5;
 /// At most this many throttled tasks are named.
 const THROTTLED: usize = 10;
+/// At most this many tasks that changed metadata are named.
+const CHANGERS: usize = 10;
 
 /// Prints flushes and spikes as text.
 #[derive(Debug)]
@@ -53,6 +61,7 @@ impl Explain {
         if !self.only_spikes {
             self.flushes(&mut text, sample);
             self.throttled(&mut text, sample);
+            self.metadata(&mut text, sample);
         }
         for spike in sample.spikes.iter().filter(|spike| !spike.open || last) {
             self.spike(&mut text, spike);
@@ -179,6 +188,38 @@ impl Explain {
         if let Some(rest) = tasks.len().checked_sub(THROTTLED).filter(|rest| *rest != 0) {
             let _ = writeln!(text, "             and {rest} more tasks");
         }
+        text.push('\n');
+    }
+
+    /// Compares what tasks wrote with what reached the device, for those that changed
+    /// metadata.
+    fn metadata(&self, text: &mut String, sample: &Sample) {
+        let changed = |task: &SharedTask| task.block.map_or(0, |block| block.metadata.total());
+        let mut tasks: Vec<(u64, TaskBlock, &SharedTask)> = sample
+            .tasks
+            .iter()
+            .filter_map(|task| Some((changed(task), task.block?, task)))
+            .filter(|(bytes, ..)| *bytes != 0)
+            .collect();
+        if tasks.is_empty() {
+            return;
+        }
+        tasks.sort_by_key(|(bytes, _, task)| (std::cmp::Reverse(*bytes), task.tid));
+        let _ = writeln!(
+            text,
+            "{} journals and metadata, by the tasks that changed them (~ is an estimate):",
+            self.second(sample.time)
+        );
+        for (changed, block, task) in tasks.iter().take(CHANGERS) {
+            let reached = Reached::of(block).sentence(write_calls(task), false);
+            let changed = format!("~{}", bytes(*changed));
+            let _ = writeln!(text, "  {changed:>9}  {}: {reached}", name(task));
+        }
+        rest(
+            text,
+            tasks.iter().skip(CHANGERS).map(|(changed, ..)| *changed),
+            "more tasks",
+        );
         text.push('\n');
     }
 
@@ -325,10 +366,11 @@ fn charged(text: &mut String, flush: &Flush) {
 fn owners(text: &mut String, owners: &[FlushOwner], all: u64) {
     for owner in owners.iter().take(OWNERS) {
         let mut line = format!(
-            "  {:>9} {:>6}  {}{}",
+            "  {:>9} {:>6}  {}{}{}",
             bytes(owner.bytes),
             share(owner.bytes, all),
             name(&owner.task),
+            estimated(owner),
             waited(owner.lag.as_ref()),
         );
         let task = &owner.task;
@@ -384,6 +426,19 @@ pub(super) fn name(task: &Task) -> String {
         true => format!("[{comm}] (TID {}{gone})", task.tid),
         false if task.tid == task.pid => format!("{comm} (PID {}{gone})", task.pid),
         false => format!("{comm} (PID {}, TID {}{gone})", task.pid, task.tid),
+    }
+}
+
+/// What an owner's bytes are, if not all of them are exact data. Estimated parts have `~`.
+fn estimated(owner: &FlushOwner) -> String {
+    let reached = Reached {
+        exact: owner.bytes.saturating_sub(owner.shared),
+        shared: owner.shared,
+        metadata: owner.metadata,
+    };
+    match owner.shared {
+        0 => String::new(),
+        _ => format!(", {}", reached.parts(false)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::ndjson::ByName;
+use super::ndjson::{ByName, Shared};
 use crate::sample::{
     Asker, Flush, FlushFile, FlushLag, FlushOwner, Number, Reason, Run, Spike, SpikePart, Task,
     nanoseconds, rfc3339,
@@ -19,6 +19,7 @@ pub(super) struct FlushLine<'a> {
     runs: Vec<RunPart<'a>>,
     lag_ns: LagPart,
     owners: Vec<Owner<'a>>,
+    shared: Shared,
     unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
@@ -34,6 +35,7 @@ pub(super) struct SpikeLine<'a> {
     lag_ns: LagPart,
     parts: Vec<PartLine<'a>>,
     owners: Vec<Owner<'a>>,
+    shared: Shared,
     unattributed: ByName<{ Reason::ALL.len() }>,
 }
 
@@ -97,6 +99,7 @@ struct Owner<'a> {
     exited: bool,
     bytes: u64,
     share: f64,
+    shared: Shared,
     lag_ns: LagPart,
     files: Vec<File<'a>>,
 }
@@ -126,6 +129,10 @@ impl<'a> From<&'a Flush> for FlushLine<'a> {
                 .iter()
                 .map(|owner| Owner::of(owner, flush.device, flush.written.totals.write))
                 .collect(),
+            shared: Shared::of(Some((
+                flush.written.totals.shared,
+                flush.written.totals.metadata,
+            ))),
             unattributed: ByName::from(Some(&flush.written.totals.unattributed)),
         }
     }
@@ -149,6 +156,7 @@ impl<'a> From<&'a Spike> for SpikeLine<'a> {
             owners: owners
                 .map(|owner| Owner::of(owner, spike.device, all))
                 .collect(),
+            shared: Shared::of(Some((written.totals.shared, written.totals.metadata))),
             unattributed: ByName::from(Some(&written.totals.unattributed)),
         }
     }
@@ -235,6 +243,7 @@ impl<'a> Owner<'a> {
             exited: task.exited,
             bytes: owner.bytes,
             share: owner.bytes as f64 / all.max(1) as f64,
+            shared: Shared::of(Some((owner.shared, owner.metadata))),
             lag_ns: LagPart::from(owner.lag.as_ref()),
             files: owner.files.iter().map(file).collect(),
         }

@@ -6,6 +6,7 @@ pub(crate) mod explain;
 mod flush_line;
 mod form;
 mod ndjson;
+pub(crate) mod reached;
 pub(crate) mod table;
 pub(crate) mod units;
 mod why;

@@ -11,10 +11,10 @@ use super::flush_line::{FlushLine, SpikeLine};
 use crate::{
     escape::is_dangerous,
     sample::{
-        BlockTotals, Group, Loss, Lost, Reason, Sample, System, Task, TaskBlock, Unattributed,
-        nanoseconds, rfc3339,
+        BlockTotals, Group, Loss, Lost, Metadata, Reason, Sample, System, Task, TaskBlock,
+        Unattributed, nanoseconds, rfc3339,
     },
-    view::{By, FIELDS, Row, fields},
+    view::{By, FIELDS, Row, Value, fields},
 };
 
 /// The JSON Schema of every line.
@@ -46,6 +46,7 @@ struct SystemLine {
     block_write_bytes: Option<u64>,
     attributed_write_bytes: Option<u64>,
     shared_write_bytes: Option<u64>,
+    shared: Shared,
     unattributed_write_bytes: Option<u64>,
     unattributed: ByName<{ Reason::ALL.len() }>,
     lost: ByName<{ Loss::ALL.len() }>,
@@ -59,6 +60,24 @@ pub(super) struct ByName<const N: usize>([(&'static str, Option<u64>); N]);
 impl<const N: usize> Serialize for ByName<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0)
+    }
+}
+
+/// Estimated bytes by kind. They add up to the shared bytes.
+pub(super) type Shared = ByName<4>;
+
+impl Shared {
+    /// The kinds of these shared bytes, of which a part is metadata.
+    pub(super) fn of(shared: Option<(u64, Metadata)>) -> Shared {
+        let data = |(shared, metadata): (u64, Metadata)| shared.saturating_sub(metadata.total());
+        let [journal, home, tree] = shared.unwrap_or_default().1.parts();
+        let known = |(name, bytes): (&'static str, u64)| (name, shared.map(|_| bytes));
+        ByName([
+            ("data", shared.map(data)),
+            known(journal),
+            known(home),
+            known(tree),
+        ])
     }
 }
 
@@ -109,7 +128,23 @@ impl Serialize for Counters<'_> {
         let counters = FIELDS
             .iter()
             .filter(|field| field.ndjson == fields::Ndjson::Counter);
-        serializer.collect_map(counters.map(|field| (field.name, field.value(self.0).number())))
+        serializer.collect_map(counters.map(|field| (field.name, figure(field.value(self.0)))))
+    }
+}
+
+/// A counter, or a ratio of two.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Figure {
+    Number(u64),
+    Ratio(f64),
+}
+
+fn figure(value: Value<'_>) -> Option<Figure> {
+    match value {
+        Value::Number(number) => Some(Figure::Number(number)),
+        Value::Ratio(ratio) => Some(Figure::Ratio(ratio)),
+        _ => None,
     }
 }
 
@@ -218,6 +253,7 @@ impl From<&System> for SystemLine {
             block_write_bytes: block(|b| b.write),
             attributed_write_bytes: block(|b| b.attributed),
             shared_write_bytes: block(|b| b.shared),
+            shared: Shared::of(system.block.map(|b| (b.shared, b.metadata))),
             unattributed_write_bytes: block(|b| b.unattributed.in_total()),
             unattributed: ByName::from(unattributed),
             lost: ByName::from(&system.lost),
@@ -298,13 +334,15 @@ mod tests {
     use super::*;
     use crate::golden::{self, lines};
 
-    fn samples() -> [Sample; 6] {
+    fn samples() -> [Sample; 8] {
         let groups = |by| golden::grouped(golden::sample(), by);
         [
             golden::sample(),
             golden::without_ebpf(),
             golden::flushed(),
             golden::spiked(false),
+            golden::journaled(),
+            golden::grouped(golden::journaled(), By::User),
             groups(By::User),
             groups(By::Device),
         ]
@@ -334,7 +372,11 @@ mod tests {
                     .iter()
                     .filter(|field| field.ndjson == fields::Ndjson::Counter)
                 {
-                    complete(line, field.name, field.about);
+                    let number = match field.kind {
+                        fields::Kind::Ratio => "number",
+                        _ => "integer",
+                    };
+                    complete(line, field.name, number, field.about);
                 }
             }
             complete_parts(line);
@@ -350,12 +392,12 @@ mod tests {
         for (name, value) in object {
             if name == "unattributed" && value["properties"].is_object() {
                 for reason in Reason::ALL {
-                    complete(value, reason.name(), reason.sentence());
+                    complete(value, reason.name(), "integer", reason.sentence());
                 }
             }
             if name == "lost" && value["properties"].is_object() {
                 for loss in Loss::ALL {
-                    complete(value, loss.name(), "events that were lost");
+                    complete(value, loss.name(), "integer", "events that were lost");
                 }
             }
             complete_parts(value);
@@ -363,10 +405,10 @@ mod tests {
     }
 
     /// An object has this number, or null.
-    fn complete(object: &mut Value, name: &str, about: &str) {
+    fn complete(object: &mut Value, name: &str, number: &str, about: &str) {
         let properties = object["properties"].as_object_mut().expect("an object");
         if !properties.contains_key(name) {
-            let number = json!({"type": ["integer", "null"], "minimum": 0, "description": about});
+            let number = json!({"type": [number, "null"], "minimum": 0, "description": about});
             properties.insert(name.to_owned(), number);
             object["required"]
                 .as_array_mut()
@@ -401,10 +443,47 @@ mod tests {
     }
 
     #[test]
+    fn estimated_bytes_are_the_sum_of_their_kinds_and_of_the_tasks() {
+        let lines = lines(&golden::journaled());
+        let number = |value: &Value| value.as_u64().expect("a number");
+        let kinds = ["data", "journal", "home", "tree"];
+        let system = &lines[0];
+        let of_kinds = kinds.map(|kind| number(&system["shared"][kind]));
+        assert_eq!(
+            of_kinds.iter().sum::<u64>(),
+            number(&system["shared_write_bytes"])
+        );
+        let sum = |name: &str| -> u64 {
+            let tasks = lines.iter().filter(|line| line["type"] == "task");
+            tasks.map(|task| number(&task[name])).sum()
+        };
+        assert_eq!(
+            sum("block_write_shared_bytes"),
+            of_kinds.iter().sum::<u64>()
+        );
+        for (name, kind) in [("journal", 1), ("home", 2), ("tree", 3)] {
+            assert_ne!(of_kinds[kind], 0, "{name}");
+            assert_eq!(sum(&format!("{name}_bytes")), of_kinds[kind], "{name}");
+        }
+        assert_eq!(sum("metadata_bytes"), of_kinds[1..].iter().sum::<u64>());
+        for (at, kind) in kinds.iter().enumerate() {
+            let flushes = || lines.iter().filter(|line| line["type"] == "flush");
+            let flushed: u64 = flushes().map(|flush| number(&flush["shared"][kind])).sum();
+            assert_eq!(flushed, of_kinds[at], "{kind}");
+            let owners = flushes().flat_map(|flush| flush["owners"].as_array().expect("owners"));
+            let owned: u64 = owners.map(|owner| number(&owner["shared"][kind])).sum();
+            assert_eq!(owned, of_kinds[at], "{kind}");
+        }
+    }
+
+    #[test]
     fn unknown_is_null_and_never_zero() {
         let lines = lines(&golden::without_ebpf());
         assert_eq!(lines[0]["block_write_bytes"], Value::Null);
         assert_eq!(lines[0]["unattributed"]["metadata"], Value::Null);
+        assert_eq!(lines[0]["shared"]["journal"], Value::Null);
+        assert_eq!(lines[1]["metadata_bytes"], Value::Null);
+        assert_eq!(lines[1]["amplification"], Value::Null);
         assert_eq!(lines[1]["lag_ns"]["avg"], Value::Null);
         assert_eq!(lines[1]["blkio_delay_ns"], Value::Null);
     }

@@ -18,6 +18,12 @@ use crate::{
     },
 };
 
+/// Usual columns in the order in which they are left out on a terminal that has no room for
+/// them.
+const DISPENSABLE: [&str; 2] = ["METADATA", "AMPLIF"];
+/// Smallest width of the last column while others are left out.
+const NAME: usize = 14;
+
 /// How the text looks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
@@ -31,6 +37,8 @@ pub struct Text {
     pub quiet: u8,
     /// The columns.
     pub columns: Vec<&'static Field>,
+    /// They are the usual ones, and not chosen: a narrow terminal may lack some of them.
+    pub usual: bool,
     /// The devices that the block totals belong to; `None`: all.
     pub device: Option<String>,
 }
@@ -43,6 +51,7 @@ impl Default for Text {
             time: false,
             quiet: 0,
             columns: fields::columns(false, None),
+            usual: true,
             device: None,
         }
     }
@@ -73,8 +82,9 @@ impl Table {
         self.text.quiet < 3
     }
 
-    /// Formats one interval. The last column is cut if the line would be wider than
-    /// `width`.
+    /// Formats one interval for a terminal of this width, or for a file or pipe. On a
+    /// terminal, some usual columns are left out if there is no room, and the last column is
+    /// cut at the edge.
     pub fn format(&mut self, sample: &Sample, rows: &[Row], width: Option<usize>) -> String {
         let prefix = if self.text.time {
             let time = sample.time.to_zoned_datetime(self.zone.clone());
@@ -97,12 +107,14 @@ impl Table {
             _ => false,
         };
         let width = width.map(|width| width.saturating_sub(prefix.len()));
+        let columns = self.fitting(width);
         if header {
             self.header_printed = true;
-            lines.push(self.line(width, |field, _| field.header.to_owned()));
+            lines.push(line(&columns, width, |field, _| field.header.to_owned()));
         }
         for row in rows {
-            lines.push(self.line(width, |field, last| scale.cell(field, *row, last)));
+            let cell = |field: &Field, last| scale.cell(field, *row, last);
+            lines.push(line(&columns, width, cell));
         }
         lines.iter().fold(String::new(), |mut text, line| {
             let _ = writeln!(text, "{prefix}{}", line.trim_end());
@@ -143,33 +155,57 @@ impl Table {
         lines.extend(notices.map(|notice| format!("! {}", escape(&notice))));
     }
 
-    /// A line with a word for each column. `word` gets the field, and whether it is the
-    /// last one.
-    fn line(&self, width: Option<usize>, word: impl Fn(&Field, bool) -> String) -> String {
-        let Some((last, columns)) = self.text.columns.split_last() else {
-            return String::new();
+    /// The columns that fit.
+    fn fitting(&self, width: Option<usize>) -> Vec<&'static Field> {
+        let mut columns = self.text.columns.clone();
+        let Some(width) = width.filter(|_| self.text.usual) else {
+            return columns;
         };
-        let mut line = String::new();
-        for field in columns {
-            pad(&mut line, field, &word(field, false));
-            line.push(' ');
+        for header in DISPENSABLE {
+            let others = columns.iter().rev().skip(1);
+            let taken: usize = others.map(|field| wide(field) + 1).sum();
+            if taken + NAME <= width {
+                break;
+            }
+            columns.retain(|field| field.header != header);
         }
-        let word = word(last, true);
-        if last.kind != Kind::Word {
-            pad(&mut line, last, &word);
-            return line;
-        }
-        // A line that is too long even so still shows the start of a name.
-        let room = width.map(|width| width.saturating_sub(line.width()).max(last.header.len()));
-        line.push_str(cut(&word, room));
-        line
+        columns
     }
+}
+
+/// A line with a word for each column. `word` gets the field, and whether it is the last
+/// one.
+fn line(
+    columns: &[&'static Field],
+    width: Option<usize>,
+    word: impl Fn(&Field, bool) -> String,
+) -> String {
+    let Some((last, columns)) = columns.split_last() else {
+        return String::new();
+    };
+    let mut line = String::new();
+    for field in columns {
+        pad(&mut line, field, &word(field, false));
+        line.push(' ');
+    }
+    let word = word(last, true);
+    if last.kind != Kind::Word {
+        pad(&mut line, last, &word);
+        return line;
+    }
+    // A line that is too long even so still shows the start of a name.
+    let room = width.map(|width| width.saturating_sub(line.width()).max(last.header.len()));
+    line.push_str(cut(&word, room));
+    line
+}
+
+fn wide(field: &Field) -> usize {
+    field.width.max(field.header.len())
 }
 
 /// Aligns words left and numbers right.
 fn pad(line: &mut String, field: &Field, word: &str) {
-    let width = field.width.max(field.header.len());
-    let padding = " ".repeat(width.saturating_sub(word.width()));
+    let padding = " ".repeat(wide(field).saturating_sub(word.width()));
     if field.kind == Kind::Word {
         line.push_str(word);
         line.push_str(&padding);

@@ -36,6 +36,18 @@ pub fn percent(part: Duration, whole: Duration) -> String {
     format!("{:.2}%", part.as_secs_f64() * 100.0 / whole.as_secs_f64())
 }
 
+/// How many times as much, in at most six columns: `57.8x`, `1234x`, `268kx`.
+pub fn ratio(ratio: f64) -> String {
+    match ratio {
+        // 99.96 would print as 100.0.
+        ..99.95 => format!("{ratio:.1}x"),
+        ..99_999.5 => format!("{ratio:.0}x"),
+        ..999_500.0 => format!("{:.0}kx", ratio / 1e3),
+        ..999.5e6 => format!("{:.0}Mx", ratio / 1e6),
+        _ => format!("{:.0}Gx", ratio / 1e9),
+    }
+}
+
 /// How long something took: `120ms`, `4.8s`, `3m05s`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -63,6 +75,22 @@ mod tests {
             assert_eq!(bytes(n, false), text);
         }
         assert_eq!(bytes(1_048_576.0, true), "1024.00K");
+    }
+
+    #[test]
+    fn a_ratio_takes_six_columns_at_most() {
+        for (n, text) in [
+            (0.0, "0.0x"),
+            (57.8, "57.8x"),
+            (99.96, "100x"),
+            (32768.0, "32768x"),
+            (99_999.7, "100kx"),
+            (999_999.0, "1Mx"),
+            (268_435_456.0, "268Mx"),
+            (12e9, "12Gx"),
+        ] {
+            assert_eq!(ratio(n), text);
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::{
 pub(super) fn why(flush: &Flush, system: &System) -> String {
     match &flush.reason {
         FlushReason::Journal => "the file system's journal commits a transaction".to_owned(),
+        FlushReason::Home => {
+            "metadata is written to its home, which frees room in the file system's log".to_owned()
+        }
         FlushReason::Reclaim => "memory is short: pages are swapped out".to_owned(),
         FlushReason::Direct => "direct: the task writes past the page cache (O_DIRECT)".to_owned(),
         FlushReason::Kthread => "a kernel thread writes for a reason of its own".to_owned(),

@@ -53,6 +53,12 @@ impl TaskBlock {
         self.write_self + self.write_flushed
     }
 
+    /// All bytes written because of the task: those exactly attributed, and those charged to
+    /// it by estimate.
+    pub fn caused(&self) -> u64 {
+        self.write() + self.write_shared
+    }
+
     /// True if any bytes were counted in the interval. Pending pages are a level and do not
     /// count.
     pub fn any(&self) -> bool {

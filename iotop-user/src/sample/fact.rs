@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iotop_common::{Class, FlushId};
 
-use super::{BlockTotals, Lag, Lags, Number, TaskBlock};
+use super::{BlockTotals, Lag, Lags, Metadata, Number, TaskBlock};
 
 /// A file: its device, its inode number, and the bits that distinguish inodes with the
 /// same number (`FactKey::file`).
@@ -49,6 +49,7 @@ impl BlockFact {
     pub fn of_owner(&self) -> TaskBlock {
         let mut block = TaskBlock {
             lag: self.lag,
+            metadata: Metadata::of(self.class, self.bytes),
             ..TaskBlock::default()
         };
         match self.class {
@@ -57,13 +58,10 @@ impl BlockFact {
             Class::Exact if self.owner == self.submitter => block.write_self = self.bytes,
             Class::Exact => block.write_flushed = self.bytes,
             Class::Shared => block.write_shared = self.bytes,
-            Class::Journal => block.metadata.journal = self.bytes,
-            Class::Home => block.metadata.home = self.bytes,
-            Class::Tree => block.metadata.tree = self.bytes,
+            Class::Journal | Class::Home | Class::Tree => block.write_shared = self.bytes,
             // All others have a reason instead of an owner, see `Reason::of`.
             _ => {}
         }
-        block.write_shared += block.metadata.total();
         block
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FlushLag, Number, Run, Task, Written};
+use super::{FlushLag, Metadata, Number, Run, Task, Written};
 
 /// What one submitter wrote to one device in the interval for one reason.
 #[derive(Clone, Debug)]
@@ -28,8 +28,11 @@ pub struct Flush {
 pub enum FlushReason {
     /// A flusher's own reason (`enum wb_reason`), by the kernel's name or number.
     Writeback(Arc<str>),
-    /// A journal thread committed a transaction.
+    /// A transaction was committed: by a thread of jbd2 or btrfs, or a kernel thread wrote to
+    /// the journal's log.
     Journal,
+    /// The kernel thread of xfs wrote logged metadata to its home.
+    Home,
     /// Memory was short: pages were swapped out, or kswapd wrote.
     Reclaim,
     /// A write that bypassed the page cache (`O_DIRECT`).
@@ -48,6 +51,7 @@ impl FlushReason {
         match self {
             FlushReason::Writeback(name) => name,
             FlushReason::Journal => "journal",
+            FlushReason::Home => "home",
             FlushReason::Reclaim => "reclaim",
             FlushReason::Direct => "direct",
             FlushReason::Syscall(name) => name,
@@ -64,6 +68,10 @@ pub struct FlushOwner {
     pub task: Task,
     /// Its bytes.
     pub bytes: u64,
+    /// The part of `bytes` that is charged to it by estimate.
+    pub shared: u64,
+    /// The part of `shared` that is journals and metadata.
+    pub metadata: Metadata,
     /// How long they had been dirty; `None` if it is not known.
     pub lag: Option<FlushLag>,
     /// Its files, most bytes first.

@@ -34,7 +34,7 @@ pub use fact::{BlockFact, FileKey, by_device};
 pub use flush::{Flush, FlushFile, FlushOwner, FlushReason};
 pub use lags::{FlushLag, Lag, Lags};
 pub use lost::{Loss, Lost};
-pub use metadata::Metadata;
+pub use metadata::{Metadata, kind_of_estimate};
 pub use run::{Asker, Run};
 pub use shared::SharedTask;
 pub use spike::{Spike, SpikePart, SpikeRule};

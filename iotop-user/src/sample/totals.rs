@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use iotop_common::Class;
 
-use super::{BlockFact, Reason, Unattributed};
+use super::{BlockFact, Metadata, Reason, Unattributed};
 
 /// Block I/O that the kernel half counted, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct BlockTotals {
     pub attributed: u64,
     /// Part of `write`: charged to an owner by estimate.
     pub shared: u64,
+    /// The part of `shared` that is journals and metadata.
+    pub metadata: Metadata,
     /// The rest of `write`, by reason; also the copies on lower devices, which are not part
     /// of `write`.
     pub unattributed: Unattributed,
@@ -31,6 +33,7 @@ impl Add for BlockTotals {
             write: self.write + other.write,
             attributed: self.attributed + other.attributed,
             shared: self.shared + other.shared,
+            metadata: self.metadata + other.metadata,
             unattributed: self.unattributed + other.unattributed,
         }
     }
@@ -58,6 +61,7 @@ impl BlockTotals {
             }
             (Class::Exact | Class::Direct, Some(_)) => &mut self.attributed,
             (Class::Shared | Class::Journal | Class::Home | Class::Tree, Some(_)) => {
+                self.metadata = self.metadata + Metadata::of(fact.class, fact.bytes);
                 &mut self.shared
             }
             _ => &mut self.unattributed[reason],
@@ -95,6 +99,12 @@ mod tests {
             let totals = BlockTotals::of(&facts);
             let parts = totals.attributed + totals.shared + totals.unattributed.in_total();
             assert_eq!(parts, totals.write);
+            let metadata =
+                [Class::Journal, Class::Home, Class::Tree].map(|class| 1 << class as u32);
+            let metadata = owner.map_or(0, |_| metadata.into_iter().sum());
+            assert_eq!(totals.metadata.total(), metadata);
+            let data = owner.map_or(0, |_| 1 << Class::Shared as u32);
+            assert_eq!(totals.shared, metadata + data, "metadata is a part of it");
             let all: u64 = facts.iter().map(|fact| fact.bytes).sum();
             assert_eq!(
                 totals.read + totals.write + totals.unattributed[Reason::Stacked],

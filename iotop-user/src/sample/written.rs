@@ -44,6 +44,8 @@ impl FlushOwner {
     fn add(&mut self, other: &FlushOwner) {
         self.task = other.task.clone();
         self.bytes += other.bytes;
+        self.shared += other.shared;
+        self.metadata = self.metadata + other.metadata;
         self.lag = sum(self.lag, other.lag);
         let mut by_inode: BTreeMap<(u64, u32), FlushFile> = BTreeMap::new();
         for file in self.files.drain(..).chain(other.files.iter().cloned()) {

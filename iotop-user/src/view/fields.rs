@@ -25,6 +25,8 @@ pub enum Kind {
     Share,
     /// Nanoseconds, printed as a duration.
     Span,
+    /// How many times as much: `57.8x`.
+    Ratio,
 }
 
 /// Which rows have the field.
@@ -164,11 +166,16 @@ fields! {
     Both Bytes Counter "dirtied_bytes" "DIRTIED" 11 "page cache that it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
     Both Level Counter "dirty_pending_bytes" "PENDING" 9 "page cache that it made dirty, not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
     Both Bytes Counter "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages that were dropped, not written" |row| row.block().and_then(|b| b.cancelled).into();
-    Both Bytes Other "caused_bytes" "CAUSED" 11 "written because of it: BLOCK_WRITE + SHARED" |row| block(row, |b| b.write() + b.write_shared);
+    Both Bytes Other "caused_bytes" "CAUSED" 11 "written because of it: BLOCK_WRITE + SHARED" |row| block(row, TaskBlock::caused);
     Both Bytes Counter "block_write_bytes" "BLOCK_WRITE" 11 "written because of it, known exactly: SELF + VIA_KERNEL" |row| block(row, TaskBlock::write);
     Both Bytes Counter "block_write_self_bytes" "SELF" 11 "part of BLOCK_WRITE that it submitted itself" |row| block(row, |b| b.write_self);
     Both Bytes Counter "block_write_flushed_bytes" "VIA_KERNEL" 11 "part of BLOCK_WRITE that other tasks submitted" |row| block(row, |b| b.write_flushed);
     Both Bytes Counter "block_write_shared_bytes" "SHARED" 11 "its share of what can only be estimated" |row| block(row, |b| b.write_shared);
+    Both Bytes Counter "metadata_bytes" "METADATA" 11 "part of SHARED that is journals and metadata: JOURNAL + HOME + TREE" |row| block(row, |b| b.metadata.total());
+    Both Bytes Counter "journal_bytes" "JOURNAL" 11 "its share of what was written to journals" |row| block(row, |b| b.metadata.journal);
+    Both Bytes Counter "home_bytes" "HOME" 11 "its share of metadata that was written to its final place" |row| block(row, |b| b.metadata.home);
+    Both Bytes Counter "tree_bytes" "TREE" 11 "its share of btrfs's trees" |row| block(row, |b| b.metadata.tree);
+    Both Ratio Counter "amplification" "AMPLIF" 6 "CAUSED / BUFFER_WRITE: bytes written for each byte of its write calls" amplification;
     Both Bytes Counter "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
     Both Share Counter "throttled_ns" "THROTTLED" 9 "time the kernel made it sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
     Both Count Counter "throttle_count" "THROTTLES" 9 "number of sleeps that THROTTLED counts" |row| row.block().and_then(|b| b.throttles).into();
@@ -182,6 +189,17 @@ fields! {
 
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
     row.block().map(part).into()
+}
+
+/// Unknown if the row wrote nothing with system calls. Also unknown if its block I/O is only
+/// that of some devices: the kernel does not count system calls for each device.
+fn amplification(row: Row<'_>) -> Value<'_> {
+    let written = row.stats().write_char.filter(|bytes| *bytes != 0);
+    let everywhere = row.block().filter(|block| block.dirtied.is_some());
+    match (everywhere, written) {
+        (Some(block), Some(written)) => Value::Ratio(block.caused() as f64 / written as f64),
+        _ => Value::Unknown,
+    }
 }
 
 fn lag<'a>(row: Row<'a>, part: fn(&Lag) -> Duration) -> Value<'a> {
@@ -204,7 +222,7 @@ pub fn command(task: &Task) -> Cow<'_, str> {
     }
 }
 
-const TASK_COLUMNS: [&str; 13] = [
+const TASK_COLUMNS: [&str; 15] = [
     "TID",
     "PRIO",
     "USER",
@@ -214,12 +232,14 @@ const TASK_COLUMNS: [&str; 13] = [
     "VIA_KERNEL",
     "PENDING",
     "LAG",
+    "METADATA",
+    "AMPLIF",
     "SWAPIN",
     "IO",
     "EXIT",
     "COMMAND",
 ];
-const GROUP_COLUMNS: [&str; 10] = [
+const GROUP_COLUMNS: [&str; 12] = [
     "TASKS",
     "DISK_READ",
     "DISK_WRITE",
@@ -227,13 +247,28 @@ const GROUP_COLUMNS: [&str; 10] = [
     "VIA_KERNEL",
     "PENDING",
     "LAG",
+    "METADATA",
+    "AMPLIF",
     "SWAPIN",
     "IO",
     "NAME",
 ];
 /// Groups of facts have no task counters and no pending pages: those are not counted for each
 /// device or file.
-const FACT_COLUMNS: [&str; 8] = [
+const DEVICE_COLUMNS: [&str; 9] = [
+    "TASKS",
+    "BLOCK_READ",
+    "CAUSED",
+    "VIA_KERNEL",
+    "UNATTRIBUTED",
+    "STACKED",
+    "LAG",
+    "METADATA",
+    "NAME",
+];
+
+/// Journals and metadata have no file.
+const FILE_COLUMNS: [&str; 8] = [
     "TASKS",
     "BLOCK_READ",
     "CAUSED",
@@ -248,8 +283,9 @@ const FACT_COLUMNS: [&str; 8] = [
 pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
     let headers: &[&'static str] = match by {
         None => &TASK_COLUMNS,
-        Some(by) if by.is_of_facts() => &FACT_COLUMNS,
-        Some(_) => &GROUP_COLUMNS,
+        Some(By::Device) => &DEVICE_COLUMNS,
+        Some(By::File) => &FILE_COLUMNS,
+        Some(By::User | By::Cgroup | By::Unit | By::Container) => &GROUP_COLUMNS,
     };
     headers
         .iter()
@@ -320,10 +356,14 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value as Json;
 
+    use iotop_common::Class;
+
     use super::*;
     use crate::{
+        collect::processes::processes,
         golden,
-        sample::{Group, Loss},
+        sample::{Group, Loss, Metadata, Sample},
+        view::{Accumulator, Kept, on_device, sort},
     };
 
     #[test]
@@ -342,7 +382,8 @@ mod tests {
         for (by, count) in [
             (None, TASK_COLUMNS.len()),
             (Some(By::User), GROUP_COLUMNS.len()),
-            (Some(By::File), FACT_COLUMNS.len()),
+            (Some(By::Device), DEVICE_COLUMNS.len()),
+            (Some(By::File), FILE_COLUMNS.len()),
         ] {
             let columns = columns(false, by);
             assert_eq!(columns.len(), count);
@@ -362,6 +403,7 @@ mod tests {
                 let value = match field.value(Row::Task(task)) {
                     Value::Unknown => Json::Null,
                     Value::Number(number) => number.into(),
+                    Value::Ratio(ratio) => ratio.into(),
                     Value::Flag(flag) => flag.into(),
                     Value::Word(word) => word.into_owned().into(),
                 };
@@ -392,6 +434,87 @@ mod tests {
             if !field.is_of(Some(By::User)) {
                 assert_eq!(field.value(Row::Group(&group)), Value::Unknown);
             }
+        }
+    }
+
+    fn amplification(row: Row<'_>) -> Option<f64> {
+        match find("amplif").expect("a field").value(row) {
+            Value::Ratio(ratio) => Some(ratio),
+            Value::Unknown => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The database's threads wrote 1 KiB and 3 KiB, and caused 3 KiB each.
+    fn two_threads() -> Sample {
+        let mut sample = golden::sample();
+        sample.facts.clear();
+        for (task, written) in [(3, 1024), (4, 3072)] {
+            let task = &mut sample.tasks[task];
+            task.stats.write_char = Some(written);
+            task.block = Some(TaskBlock {
+                write_self: 1024,
+                write_shared: 2048,
+                metadata: Metadata::of(Class::Journal, 2048),
+                ..TaskBlock::zero()
+            });
+        }
+        sample
+    }
+
+    #[test]
+    fn the_amplification_of_a_sum_is_the_ratio_of_the_sums() {
+        let sample = two_threads();
+        let of = |sample: &Sample, task: usize| amplification(Row::Task(&sample.tasks[task]));
+        assert_eq!([of(&sample, 3), of(&sample, 4)], [Some(3.0), Some(1.0)]);
+        let mut merged = sample.clone();
+        processes(&mut merged, |_| None);
+        let database = merged.tasks.iter().position(|task| task.pid == 900);
+        assert_eq!(of(&merged, database.expect("there")), Some(1.5));
+        let grouped = golden::grouped(sample.clone(), By::User);
+        let groups = grouped.groups.expect("grouped");
+        let user = |group: &&Group| group.name.as_deref() == Some("postgres");
+        let group = groups.iter().find(user).expect("there");
+        assert_eq!(amplification(Row::Group(group)), Some(1.5));
+        let mut accumulator = Accumulator::new(Kept::None);
+        accumulator.add(&mut sample.clone());
+        let mut later = sample;
+        later.tasks[3].stats.write_char = Some(5120);
+        accumulator.add(&mut later);
+        assert_eq!(of(&later, 3), Some(1.0), "6 KiB of 6 KiB");
+    }
+
+    #[test]
+    fn amplification_is_unknown_without_write_calls_and_on_some_devices_only() {
+        let known = golden::journaled();
+        let ratio = amplification(Row::Task(&known.tasks[3])).expect("known");
+        let caused = known.tasks[3].block.expect("traced").caused();
+        assert_eq!(ratio, caused as f64 / (234.0 * 1024.0));
+        assert_eq!(
+            amplification(Row::Task(&known.tasks[0])),
+            None,
+            "no counters"
+        );
+        assert_eq!(amplification(Row::Task(&known.tasks[4])), None, "no write");
+        let mut of_device = known.clone();
+        on_device(&mut of_device, &[(8, 1)]);
+        for task in &of_device.tasks {
+            assert_eq!(amplification(Row::Task(task)), None, "{}", task.comm);
+        }
+        let groups = golden::grouped(known, By::Device).groups.expect("grouped");
+        for group in &groups {
+            assert_eq!(amplification(Row::Group(group)), None);
+        }
+    }
+
+    #[test]
+    fn rows_are_sorted_by_amplification_with_the_unknown_ones_last() {
+        let sample = two_threads();
+        for (key, order) in [("amplif", [900, 901]), ("+amplification", [901, 900])] {
+            let mut rows = sort::rows(&sample);
+            sort::by_key(&mut rows, &key.parse().expect("a key"));
+            let tids = rows.iter().filter_map(|row| Some(row.task()?.tid));
+            assert_eq!(tids.take(2).collect::<Vec<_>>(), order);
         }
     }
 

@@ -268,7 +268,7 @@ mod tests {
             let written = groups.iter().map(|group| {
                 let block = group.block.expect("traced");
                 let rest = group.unattributed.expect("known");
-                block.write() + block.write_shared + rest.in_total()
+                block.caused() + rest.in_total()
             });
             assert_eq!(written.sum::<u64>(), all, "{by:?}");
             let unnamed = groups.iter().find(|group| group.name.is_none());

@@ -48,26 +48,18 @@ impl<'a> Row<'a> {
 }
 
 /// A field's value in a row, before it is formatted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// The value is not known, or there is none.
     Unknown,
     /// Bytes, nanoseconds, a count or an identifier.
     Number(u64),
+    /// How many times as much one thing is as another; finite.
+    Ratio(f64),
     /// Yes or no.
     Flag(bool),
     /// Text, not escaped.
     Word(Cow<'a, str>),
-}
-
-impl Value<'_> {
-    /// The number, if the value is one.
-    pub fn number(&self) -> Option<u64> {
-        match self {
-            Value::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
 }
 
 impl From<Option<u64>> for Value<'_> {

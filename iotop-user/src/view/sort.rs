@@ -87,6 +87,7 @@ pub fn compare(a: Row, b: Row, sort: &Sort) -> Ordering {
 fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
     let (rising, default) = match (a, b) {
         (Value::Number(a), Value::Number(b)) => (a.cmp(b), Direction::Falling),
+        (Value::Ratio(a), Value::Ratio(b)) => (a.total_cmp(b), Direction::Falling),
         (Value::Flag(a), Value::Flag(b)) => (a.cmp(b), Direction::Falling),
         (Value::Word(a), Value::Word(b)) => (a.cmp(b), Direction::Rising),
         // Not reached: all values of a field are of one kind.
@@ -108,7 +109,7 @@ pub fn weight(row: Row) -> u64 {
     let block = row.block().copied().unwrap_or_default();
     let unattributed = row.group().and_then(|group| group.unattributed);
     let moved = [
-        block.write() + block.write_shared,
+        block.caused(),
         row.stats().write_bytes.unwrap_or(0),
         row.stats().read_bytes.unwrap_or(block.read),
         block.dirty_pending.unwrap_or(0),
