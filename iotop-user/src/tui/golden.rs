@@ -201,6 +201,21 @@ fn the_detail_the_flushes_one_flush_and_the_help() {
 }
 
 #[test]
+fn journals_and_metadata_have_columns_a_row_that_names_them_and_details() {
+    let mut app = app(Settings::default());
+    app.sample(golden::journaled());
+    check("journal", &mut app, (132, 20));
+    for (task, name) in [(3, "journal_owner"), (2, "journal_thread")] {
+        app.selected = Some(RowKey::Task(golden::sample().tasks[task].key()));
+        press(&mut app, "\n");
+        check(name, &mut app, (120, 40));
+        press(&mut app, "\u{1b}");
+    }
+    press(&mut app, "w");
+    check("journal_why", &mut app, USUAL);
+}
+
+#[test]
 fn a_filter_applies_while_it_is_typed_and_esc_restores_the_old_one() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{BOLD, Canvas, DIM, Tone, graph, scrolled};
+use super::{BOLD, Canvas, DIM, Tone, graph, scrolled, wrapped};
 use crate::{
     cli::GroupBy,
     output::{cell::Scale, units},
@@ -26,7 +26,7 @@ pub(super) fn draw(
     let mut lines = Vec::new();
     let row = app.detailed(key);
     who(canvas, key, by, row, &mut lines);
-    now(app, row, &mut lines);
+    now(app, row, usize::from(canvas.area.width), &mut lines);
     lines.push(Line::raw(""));
     last_minute(canvas, app, key, &mut lines);
     scrolled(canvas, app, lines, bottom)
@@ -85,7 +85,7 @@ fn of_task(canvas: &Canvas<'_, '_>, task: &Task, lines: &mut Vec<Line<'static>>)
 }
 
 /// The figures of the last interval that are not 0.
-fn now(app: &App, row: Option<Row<'_>>, lines: &mut Vec<Line<'static>>) {
+fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'static>>) {
     let (Some(row), Some(interval)) = (row, &app.interval) else {
         return;
     };
@@ -101,6 +101,9 @@ fn now(app: &App, row: Option<Row<'_>>, lines: &mut Vec<Line<'static>>) {
         ("submitted by itself", "block_write_self_bytes"),
         ("by others", "block_write_flushed_bytes"),
         ("estimated", "block_write_shared_bytes"),
+        ("journal", "journal_bytes"),
+        ("home", "home_bytes"),
+        ("tree", "tree_bytes"),
         ("for others", "submitted_for_others_bytes"),
         ("dirty, not written yet", "dirty_pending_bytes"),
         ("waits for I/O", "blkio_delay_ns"),
@@ -113,6 +116,11 @@ fn now(app: &App, row: Option<Row<'_>>, lines: &mut Vec<Line<'static>>) {
         };
         let cell = scale.cell(field, row, false);
         if !matches!(cell.as_str(), "-" | "0B/s" | "0B" | "0.00%") {
+            let taken: usize = line.iter().map(Span::width).sum();
+            if taken + words.len() + 1 + cell.len() > width {
+                lines.push(Line::from(std::mem::take(&mut line)));
+                line.push(Span::raw("     "));
+            }
             line.push(Span::raw(format!("{words} ")));
             line.push(Span::styled(format!("{cell}   "), BOLD));
         }
@@ -134,12 +142,6 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
         Span::raw("   read "),
         Span::styled(bytes(detail.read), canvas.tone(Tone::Read).patch(BOLD)),
     ];
-    if detail.shared != 0 {
-        line.push(Span::raw(format!(
-            "   estimated part of the writes {}",
-            bytes(detail.shared)
-        )));
-    }
     if detail.for_others != 0 {
         line.push(Span::raw(format!(
             "   submitted for others {}",
@@ -147,6 +149,12 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
         )));
     }
     lines.push(Line::from(line));
+    if detail.calls.is_some() || detail.reached.shared != 0 {
+        let reached = detail.reached;
+        let text = reached.sentence(detail.calls, app.settings.kilobytes);
+        let text = wrapped(&text, usize::from(canvas.area.width), "  ");
+        lines.extend(text.into_iter().map(Line::raw));
+    }
     if let Some(lag) = &detail.lag {
         let quantile =
             |n: Option<std::time::Duration>| n.map_or(units::UNKNOWN.to_owned(), units::duration);

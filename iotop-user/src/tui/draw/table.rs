@@ -169,14 +169,14 @@ fn figure(
     let text = padded(cell, width, field.is_word());
     let nothing = matches!(
         cell,
-        "-" | "0B/s" | "0B" | "0.00%" | "0.0/s" | "0.00K/s" | "0.00K" | "0"
+        "-" | "0B/s" | "0B" | "0.00%" | "0.0/s" | "0.00K/s" | "0.00K" | "0" | "0.0x"
     );
     // Of an exited task only words and numbers that identify it are dimmed, not what it
     // did.
     let tone = match field.header {
         _ if field.is_word() => style,
         _ if nothing => style.patch(DIM),
-        "CAUSED" | "VIA_KERNEL" | "BLOCK_WRITE" => canvas.tone(Tone::Owned),
+        "CAUSED" | "VIA_KERNEL" | "METADATA" | "BLOCK_WRITE" => canvas.tone(Tone::Owned),
         "UNATTRIBUTED" => canvas.tone(Tone::Nobodys),
         "DISK_READ" | "BLOCK_READ" => canvas.tone(Tone::Read),
         _ if field.kind == Kind::Id => style,

@@ -19,13 +19,15 @@ pub enum Column {
 
 /// Columns in the order in which they are left out if there is no room. HISTORY is the
 /// graph.
-const DISPENSABLE: [&str; 12] = [
+const DISPENSABLE: [&str; 14] = [
     "PRIO",
     "SWAPIN",
     "STACKED",
     "LAG",
     "HISTORY",
     "IO",
+    "METADATA",
+    "AMPLIF",
     "USER",
     "TASKS",
     "DISK_READ",
@@ -56,7 +58,7 @@ impl Known {
     fn has(self, field: &Field) -> bool {
         match field.header {
             "SWAPIN" | "IO" => self.delays,
-            "CAUSED" | "VIA_KERNEL" | "PENDING" | "LAG" => self.blocks,
+            "CAUSED" | "VIA_KERNEL" | "PENDING" | "LAG" | "METADATA" | "AMPLIF" => self.blocks,
             _ => true,
         }
     }
@@ -205,13 +207,31 @@ mod tests {
         let narrow = headers(&settings, 40);
         assert_eq!((narrow[0], narrow.last()), ("TID", Some(&"COMMAND")));
         assert!(narrow.contains(&"CAUSED"), "{narrow:?}");
-        assert_eq!(headers(&settings, 200).len(), 13);
+        assert_eq!(headers(&settings, 200).len(), 15);
         // Unknown columns take no room.
         let nothing = Known {
             delays: false,
             blocks: false,
         };
         assert_eq!(fitting(&settings, nothing, 200).len(), 7);
+    }
+
+    #[test]
+    fn metadata_and_amplification_push_no_column_off_a_terminal_of_80_or_100() {
+        let new = ["METADATA", "AMPLIF"];
+        let without = Settings {
+            hidden: new
+                .map(|name| fields::find(name).expect("a field"))
+                .to_vec(),
+            ..Settings::default()
+        };
+        for width in [80, 100] {
+            let columns = headers(&Settings::default(), width);
+            assert_eq!(columns, headers(&without, width), "{width}");
+        }
+        let has = |width| new.map(|name| headers(&Settings::default(), width).contains(&name));
+        assert_eq!(has(120), [false, true]);
+        assert_eq!(has(132), [true, true]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
-    output::units,
-    sample::{FlushLag, Reason, sum},
+    output::{reached::Reached, units},
+    sample::{FlushLag, Metadata, Reason, kind_of_estimate, sum},
+    view::file_name,
 };
 
 /// Content of the detail page.
@@ -20,10 +21,13 @@ use crate::{
 pub struct Detail {
     /// The time that the figures cover.
     pub span: Duration,
-    /// Bytes written because of the row: those known exactly, and those estimated.
+    /// Bytes written because of the row: those known exactly, those estimated, and on a
+    /// device or in a file those without an owner.
     pub written: u64,
-    /// The estimated part of `written`.
-    pub shared: u64,
+    /// The parts of `written` that have an owner.
+    pub reached: Reached,
+    /// The bytes of its write calls and their number; `None` if they are not known.
+    pub calls: Option<(u64, u64)>,
     /// Bytes read.
     pub read: u64,
     /// Bytes it submitted for others.
@@ -81,6 +85,20 @@ impl Target<'_> {
     }
 }
 
+impl Detail {
+    /// Adds a movement to the part that it belongs to.
+    fn add(&mut self, movement: &Movement) {
+        let part = match (movement.class, &movement.owner) {
+            (Class::Exact | Class::Direct, Some(_)) => &mut self.reached.exact,
+            (class, Some(_)) if kind_of_estimate(class).is_some() => &mut self.reached.shared,
+            _ => return,
+        };
+        *part += movement.bytes;
+        let metadata = Metadata::of(movement.class, movement.bytes);
+        self.reached.metadata = self.reached.metadata + metadata;
+    }
+}
+
 /// Builds the detail of a row.
 pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
     let mut detail = Detail::default();
@@ -98,7 +116,8 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
     for movement in movements.filter(|m| m.class != Class::Stacked) {
         let submitted = movement.submitter.as_deref().is_some_and(|s| target.is(s));
         if target.owns(movement) {
-            files.add(movement.file.as_ref().unwrap_or(&several).clone(), movement);
+            let file = movement.file.as_ref().unwrap_or(&several);
+            files.add(file_and_kind(file, movement), movement);
             devices.add(movement.device_name.clone(), movement);
             if movement.class == Class::Read {
                 detail.read += movement.bytes;
@@ -106,9 +125,7 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
                 detail.written += movement.bytes;
                 submitters.add(name(movement.submitter.as_deref()), movement);
             }
-            if movement.class == Class::Shared {
-                detail.shared += movement.bytes;
-            }
+            detail.add(movement);
             detail.lag = sum(detail.lag, movement.lag.as_ref().map(FlushLag::from));
             // A task row is the only owner of its own bytes.
             if matches!(target.key, RowKey::Group(_)) {
@@ -121,6 +138,11 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
             owners.add(owner(movement), movement);
         }
     }
+    let calls = intervals().flat_map(|interval| &interval.calls);
+    for calls in calls.filter(|calls| target.is(&calls.task)) {
+        let (bytes, number) = detail.calls.unwrap_or_default();
+        detail.calls = Some((bytes + calls.bytes, number + calls.calls));
+    }
     detail.files = files.sorted();
     detail.devices = devices.sorted();
     detail.submitters = submitters.sorted();
@@ -130,7 +152,7 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
 
 fn owner(movement: &Movement) -> Arc<str> {
     match (&movement.owner, movement.class) {
-        (Some(owner), _) => name(Some(owner)),
+        (Some(owner), _) => with_kind(name(Some(owner)), movement),
         (None, Class::Read) => name(movement.submitter.as_deref()),
         (None, class) => {
             let reason = Reason::of(class).unwrap_or(Reason::Unknown);
@@ -148,6 +170,24 @@ fn name(person: Option<&Person>) -> Arc<str> {
             let place = place.map_or(String::new(), |place| format!(" of {place}"));
             format!("{} ({}){place}", person.comm, person.key.tid).into()
         }
+    }
+}
+
+/// Appends the kind of the bytes if they are estimated, so that they are never added up with
+/// exact ones.
+fn with_kind(name: Arc<str>, movement: &Movement) -> Arc<str> {
+    match kind_of_estimate(movement.class) {
+        Some(kind) if movement.owner.is_some() => format!("{name}, ~{kind}").into(),
+        _ => name,
+    }
+}
+
+/// Journals and trees have no file.
+fn file_and_kind(file: &Arc<str>, movement: &Movement) -> Arc<str> {
+    let without_file = file_name(&movement.device_name, 0) == *file;
+    match kind_of_estimate(movement.class) {
+        Some(kind) if without_file => format!("{}, ~{kind}", movement.device_name).into(),
+        _ => with_kind(file.clone(), movement),
     }
 }
 
@@ -183,15 +223,23 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{golden, host::devices::DeviceNames, sample::BlockFact};
+    use crate::{
+        golden,
+        host::devices::DeviceNames,
+        sample::{BlockFact, Sample},
+    };
 
     const MIB: u64 = 1 << 20;
 
     fn of(key: RowKey, by: GroupBy) -> Detail {
+        twice(&golden::sample(), key, by)
+    }
+
+    fn twice(sample: &Sample, key: RowKey, by: GroupBy) -> Detail {
         let mut devices = DeviceNames::new(Path::new("/nonexistent"));
         let mut recent = Recent::default();
-        recent.add(&golden::sample(), &mut devices, false);
-        recent.add(&golden::sample(), &mut devices, false);
+        recent.add(sample, &mut devices, false);
+        recent.add(sample, &mut devices, false);
         detail(&recent, &Target { key: &key, by })
     }
 
@@ -224,6 +272,39 @@ mod tests {
             parts(&jbd2.owners),
             [("no owner: metadata and journals", 81920)]
         );
+    }
+
+    #[test]
+    fn estimated_bytes_are_apart_from_exact_ones_and_named_by_kind() {
+        let sample = golden::journaled();
+        const KIB: u64 = 1024;
+        let key = |task: usize| RowKey::Task(sample.tasks[task].key());
+        let db = twice(&sample, key(3), GroupBy::Thread);
+        assert_eq!(db.calls, Some((2 * (234 << 10), 1600)));
+        assert_eq!(db.reached.exact, 6 * MIB);
+        assert_eq!(db.reached.shared, 2 * (12_300 + 80 + 4 + 32) * KIB);
+        let kinds = db.reached.metadata.parts().map(|(_, bytes)| bytes);
+        assert_eq!(kinds, [12_300, 80, 32].map(|kib| 2 * kib * KIB));
+        assert_eq!(db.written, db.reached.exact + db.reached.shared);
+        let jbd2 = twice(&sample, key(2), GroupBy::Thread);
+        assert_eq!(
+            parts(&jbd2.owners),
+            [
+                ("postgres (900), ~journal", 24_600 * KIB),
+                ("walwriter (901), ~journal", 800 * KIB),
+                ("no owner: metadata and journals", 81920),
+            ]
+        );
+        assert_eq!(jbd2.for_others, 25_400 * KIB);
+        // Its two threads, one of which made no call.
+        let process = twice(&sample, key(3), GroupBy::Process);
+        assert_eq!(process.calls, db.calls);
+        assert_eq!(process.reached.metadata.journal, 25_400 * KIB);
+        let device = RowKey::Group(Some("8:1".into()));
+        let device = twice(&sample, device, GroupBy::Device);
+        assert_eq!(device.calls, None);
+        let owned = device.reached.exact + device.reached.shared;
+        assert_eq!(device.written, owned + 81920);
     }
 
     #[test]

@@ -156,7 +156,7 @@ fn point(row: Row<'_>) -> Point {
     let block = row.block().copied().unwrap_or_default();
     let unattributed = row.group().and_then(|group| group.unattributed);
     Point {
-        caused: block.write() + block.write_shared,
+        caused: block.caused(),
         read: row.stats().read_bytes.unwrap_or(block.read),
         dirtied: row.stats().write_bytes.unwrap_or(0),
         io: row.stats().blkio_delay_ns.unwrap_or(0),

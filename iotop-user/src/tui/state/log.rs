@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::owned::Owned;
 use crate::{
     escape::escape,
     output::{
@@ -151,27 +152,28 @@ fn is_own(flush: &Flush) -> bool {
     })
 }
 
-/// `dd 81%, rsyslogd 12%, metadata 7%`.
+/// `dd 81%, rsyslogd ~12%, (metadata) 7%`. A share with `~` is partly estimated.
 fn owners(written: &Written) -> String {
     let all = written.totals.write.max(1) as f64;
     let none = &written.totals.unattributed;
     let in_total = none.parts().filter(|(reason, _)| reason.is_in_total());
-    let mut parts: HashMap<String, u64> = in_total
-        .map(|(reason, bytes)| (format!("({})", reason.label()), bytes))
+    let mut parts: HashMap<String, Owned> = in_total
+        .map(|(reason, bytes)| (format!("({})", reason.label()), Owned::new(bytes, 0)))
         .collect();
     for owner in &written.owners {
-        *parts.entry(owner.task.comm.to_string()).or_default() += owner.bytes;
+        let owned = parts.entry(owner.task.comm.to_string()).or_default();
+        *owned = *owned + Owned::new(owner.bytes, owner.shared);
     }
-    let mut parts: Vec<(String, f64)> = parts
+    let mut parts: Vec<(String, f64, Owned)> = parts
         .into_iter()
-        .map(|(name, bytes)| (name, 100.0 * bytes as f64 / all))
-        .filter(|(_, percent)| *percent >= 0.5)
+        .map(|(name, owned)| (name, 100.0 * owned.bytes as f64 / all, owned))
+        .filter(|(_, percent, _)| *percent >= 0.5)
         .collect();
-    parts.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+    parts.sort_by(|(a, x, _), (b, y, _)| y.total_cmp(x).then_with(|| a.cmp(b)));
     let parts: Vec<String> = parts
         .iter()
         .take(3)
-        .map(|(name, percent)| format!("{} {percent:.0}%", escape(name)))
+        .map(|(name, percent, owned)| format!("{} {}{percent:.0}%", escape(name), owned.mark()))
         .collect();
     parts.join(", ")
 }

@@ -14,6 +14,7 @@ use super::waited::Waited;
 use crate::{
     cli::GroupBy,
     host::devices::DeviceNames,
+    output::reached::write_calls,
     sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
     view::{By, OnDevice, file_name},
 };
@@ -42,8 +43,21 @@ pub struct Interval {
     pub length: Duration,
     /// What moved.
     pub movements: Vec<Movement>,
+    /// The write calls of the tasks that have to do with block devices.
+    pub calls: Vec<Calls>,
     /// Movements that differed only by file were merged.
     pub folded: bool,
+}
+
+/// What one task wrote with system calls in one interval.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    /// The task.
+    pub task: Arc<Person>,
+    /// Bytes.
+    pub bytes: u64,
+    /// Number of calls.
+    pub calls: u64,
 }
 
 /// A task, with what is needed to tell whose bytes a movement is.
@@ -163,9 +177,22 @@ impl Recent {
                 }),
             });
         }
+        // Most tasks that write only write to pipes and sockets.
+        let tasks = sample.tasks.iter();
+        let tasks = tasks.filter(|task| task.did_io() || task.has_dirty_pages());
+        let calls = tasks.filter_map(|task| match write_calls(task)? {
+            (0, 0) => None,
+            (bytes, calls) => Some(Calls {
+                task: self.person(task),
+                bytes,
+                calls,
+            }),
+        });
+        let calls = calls.collect();
         self.intervals.push_back(Interval {
             length: sample.interval,
             movements,
+            calls,
             folded: false,
         });
         if frozen {

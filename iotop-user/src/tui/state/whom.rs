@@ -9,8 +9,16 @@ use std::{
 use iotop_common::Class;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::recent::{Interval, Person, Recent};
-use crate::{escape::escape, output::units, sample::Task, view::OnDevice};
+use super::{
+    owned::Owned,
+    recent::{Interval, Person, Recent},
+};
+use crate::{
+    escape::escape,
+    output::units,
+    sample::{Task, kind_of_estimate},
+    view::OnDevice,
+};
 
 /// At most this many owners are named.
 const NAMED: usize = 3;
@@ -29,7 +37,7 @@ pub struct Whom {
     /// How long ago that was; `None`: in the interval that is shown.
     ago: Option<Duration>,
     interval: Duration,
-    devices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
+    devices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Owned>>,
 }
 
 impl WhomOf {
@@ -63,7 +71,9 @@ impl WhomOf {
                     .devices
                     .entry(movement.device_name.clone())
                     .or_default();
-                *owners.entry(owner.comm.clone()).or_default() += movement.bytes;
+                let estimated = kind_of_estimate(movement.class).map_or(0, |_| movement.bytes);
+                let owned = owners.entry(owner.comm.clone()).or_default();
+                *owned = *owned + Owned::new(movement.bytes, estimated);
             }
             of.whom.extend(now);
             ago = Some(ago.unwrap_or_default() + interval.length);
@@ -103,7 +113,7 @@ impl Whom {
     }
 
     /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`: the longest text that fits
-    /// in `room` columns. The owners are left out last.
+    /// in `room` columns. The owners are left out last. A share with `~` is partly estimated.
     pub fn text(&self, room: usize, kilobytes: bool) -> String {
         let verb = match (self.kthread, self.ago) {
             (true, None) => "flush",
@@ -117,7 +127,7 @@ impl Whom {
         let ago = ago.unwrap_or_default();
         let all = |rate: bool| {
             let parts = self.devices.iter().map(|(device, owners)| {
-                let bytes: u64 = owners.values().sum();
+                let bytes: u64 = owners.values().map(|owned| owned.bytes).sum();
                 let rate = match rate {
                     true => format!("{} ", self.rate(bytes, kilobytes)),
                     false => String::new(),
@@ -127,9 +137,10 @@ impl Whom {
             format!("{verb} {}", parts.collect::<Vec<_>>().join("; "))
         };
         let owners = |ago: &str| {
-            let mut sums: BTreeMap<Arc<str>, u64> = BTreeMap::new();
-            for (owner, bytes) in self.devices.values().flatten() {
-                *sums.entry(owner.clone()).or_default() += bytes;
+            let mut sums: BTreeMap<Arc<str>, Owned> = BTreeMap::new();
+            for (owner, owned) in self.devices.values().flatten() {
+                let sum = sums.entry(owner.clone()).or_default();
+                *sum = *sum + *owned;
             }
             format!("{ago}-> {}", shares(&sums))
         };
@@ -147,20 +158,20 @@ impl Whom {
     }
 }
 
-fn shares(owners: &BTreeMap<Arc<str>, u64>) -> String {
-    let all: u64 = owners.values().sum();
-    let mut owners: Vec<(&Arc<str>, u64)> = owners.iter().map(|(name, n)| (name, *n)).collect();
-    owners.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+fn shares(owners: &BTreeMap<Arc<str>, Owned>) -> String {
+    let all: u64 = owners.values().map(|owned| owned.bytes).sum();
+    let mut owners: Vec<(&Arc<str>, Owned)> = owners.iter().map(|(name, n)| (name, *n)).collect();
+    owners.sort_by_key(|(_, owned)| std::cmp::Reverse(owned.bytes));
     // Leave out owners with at most 0.5 %.
     let least = all / 200;
-    owners.retain(|(_, bytes)| *bytes > least);
+    owners.retain(|(_, owned)| owned.bytes > least);
     let rest = owners.len().saturating_sub(NAMED);
     let mut parts: Vec<String> = owners
         .into_iter()
         .take(NAMED)
-        .map(|(comm, bytes)| {
-            let percent = 100.0 * bytes as f64 / all.max(1) as f64;
-            format!("{} {percent:.0}%", escape(comm))
+        .map(|(comm, owned)| {
+            let percent = 100.0 * owned.bytes as f64 / all.max(1) as f64;
+            format!("{} {}{percent:.0}%", escape(comm), owned.mark())
         })
         .collect();
     if rest != 0 {
@@ -200,6 +211,20 @@ mod tests {
             let said = said(std::slice::from_ref(&sample), 1, room);
             assert_eq!(said.as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn a_journal_names_whose_changes_it_writes_and_marks_the_estimate() {
+        let sample = [golden::journaled()];
+        assert_eq!(
+            said(&sample, 2, 70).as_deref(),
+            Some("flush 8:1 6.20M/s -> postgres ~97%, walwriter ~3%")
+        );
+        // Nearly all that the flusher wrote on the first device is exact.
+        assert_eq!(
+            said(&sample, 1, 70).as_deref(),
+            Some("flush 8:1 128.04M/s -> dd 100%; 8:2 16.00K/s -> postgres ~100%")
+        );
     }
 
     #[test]
