@@ -81,14 +81,16 @@ fn flush_adds_up(flush: &Line) -> Result<()> {
     )
 }
 
-/// Checks that a device's flushes are what its own counter says, to the byte. The range
-/// begins with the counter as read just inside the trace and ends with the one just
-/// outside of it.
-pub fn flushes_are(report: &Report, device: &str, written: RangeInclusive<u64>) -> Result<()> {
-    let sum = report.written_to(device)?;
+/// Checks that the flushes of a file system's devices are what their own counters say, to
+/// the byte. The range begins with the counters as read just inside the trace and ends
+/// with those just outside of it.
+pub fn flushes_are(report: &Report, devices: &[&str], written: RangeInclusive<u64>) -> Result<()> {
+    let sums = devices.iter().map(|device| report.written_to(device));
+    let sum: u64 = sums.sum::<Result<u64>>()?;
     ensure!(
         written.contains(&sum),
-        "the flushes of {device}: {sum} bytes, not {written:?}"
+        "the flushes of {}: {sum} bytes, not {written:?}",
+        devices.join(" and ")
     );
     Ok(())
 }

@@ -68,6 +68,14 @@ impl DeviceStat {
         })
     }
 
+    /// The bytes of both devices.
+    pub fn and(self, other: DeviceStat) -> DeviceStat {
+        DeviceStat {
+            read: self.read + other.read,
+            written: self.written + other.written,
+        }
+    }
+
     pub fn since(self, before: DeviceStat) -> DeviceStat {
         DeviceStat {
             read: self.read - before.read,

@@ -8,9 +8,11 @@ use std::ffi::CStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +21,7 @@ use super::command::run;
 use super::counters::DeviceStat;
 use super::deadline::Deadline;
 use super::disk::Disk;
+use super::format::Format;
 
 /// The file systems that every case runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,8 +82,25 @@ pub enum On {
     Partition,
     /// dm-crypt on a partition.
     CryptOnPartition,
-    /// A loop device in memory, for an ext4 that also logs data, in a journal of 4 MiB.
-    Journalled,
+    /// A loop device in memory, for a file system that is not made with the defaults.
+    Formatted(Format),
+}
+
+impl On {
+    /// A word for names of directories.
+    fn word(self) -> String {
+        match self {
+            On::Formatted(format) => format.name.to_owned(),
+            _ => format!("{self:?}").to_lowercase(),
+        }
+    }
+
+    fn format(self) -> Format {
+        match self {
+            On::Formatted(format) => format,
+            _ => Format::PLAIN,
+        }
+    }
 }
 
 const MEMORY: &str = "/dev/shm";
@@ -93,9 +113,16 @@ pub struct Device {
     /// The file system on it.
     pub fs: Fs,
     dir: PathBuf,
+    /// The options that it is mounted with.
+    options: String,
+    /// Whether it was mounted at all.
     mounted: bool,
+    /// While a trial has it unmounted, these keep the disks, which would free themselves.
+    unmounted: Mutex<Vec<File>>,
     /// The disk of the file system, followed by the disks below it.
     disks: Vec<Disk>,
+    /// The disk of its journal, or of its second copy.
+    second: Option<Disk>,
     /// The file system of the backing file, if that is not in memory.
     below: Option<Box<Device>>,
 }
@@ -113,43 +140,87 @@ impl Device {
             On::File => Some(Box::new(Device::create(fs)?)),
             _ => None,
         };
-        let dir = format!("iotop-trace-{fs}-{on:?}-{}", process::id()).to_lowercase();
+        let dir = format!("iotop-trace-{fs}-{}-{}", on.word(), process::id());
         let dir = Path::new(MEMORY).join(dir);
         fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let format = on.format();
         let mut device = Device {
             fs,
             dir,
+            options: String::new(),
             mounted: false,
+            unmounted: Mutex::default(),
             disks: Vec::new(),
+            second: None,
             below,
         };
         device.disks = device.disks_on(on, deadline)?;
+        if let Some(size) = format.second_size(SIZE) {
+            device.second = Some(device.attach(Disk::on_file, size, deadline)?);
+        }
+        let second = device.second.as_ref().map(Disk::path);
         let path = device.disks[0].path();
-        // noatime: reading must cause no writes.
-        let (journal, options) = match on {
-            On::Journalled => (["-Jsize=4"].as_slice(), "noatime,data=journal"),
-            _ => ([].as_slice(), "noatime"),
-        };
-        run(fs.mkfs().args(journal).arg(&path), deadline)?;
-        let mut mount = Command::new("mount");
-        mount.args(["-t", fs.name(), "-o", options, &path]);
-        run(mount.arg(&device.dir), deadline)?;
+        for mut mkfs in format.mkfs(fs, &path, second.as_deref()) {
+            run(&mut mkfs, deadline)?;
+        }
+        device.options = format.options(second.as_deref());
+        device.mount(deadline)?;
         device.mounted = true;
-        for disk in &mut device.disks {
+        for disk in device.disks.iter_mut().chain(&mut device.second) {
             disk.free(deadline)?;
         }
         Ok(device)
     }
 
+    fn mount(&self, deadline: Deadline) -> Result<()> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", self.fs.name(), "-o", &self.options]);
+        mount.arg(self.disks[0].path()).arg(&self.dir);
+        run(&mut mount, deadline).map(drop)
+    }
+
+    /// Lets `unmount` unmount it, and keeps its disks until [`Device::mount_again`].
+    pub fn unmounted_by(&self, unmount: impl FnOnce(&str) -> Result<u64>) -> Result<u64> {
+        let nodes = self.disks.iter().chain(&self.second).map(Disk::path);
+        let nodes: io::Result<Vec<File>> = nodes.map(File::open).collect();
+        let nodes = nodes?;
+        let pid = unmount(&self.dir.to_string_lossy())?;
+        *self.keeps() = nodes;
+        Ok(pid)
+    }
+
+    /// Mounts it if a trial has unmounted it.
+    pub fn mount_again(&self, deadline: Deadline) -> Result<()> {
+        let mut keeps = self.keeps();
+        if !keeps.is_empty() {
+            self.mount(deadline)?;
+            keeps.clear();
+        }
+        Ok(())
+    }
+
+    fn keeps(&self) -> MutexGuard<'_, Vec<File>> {
+        let keeps = self.unmounted.lock();
+        keeps.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is mounted now.
+    pub fn is_mounted(&self) -> bool {
+        self.mounted && self.keeps().is_empty()
+    }
+
     fn disks_on(&self, on: On, deadline: Deadline) -> Result<Vec<Disk>> {
-        let whole = || self.attach(Disk::on_file, deadline);
-        let partition = || self.attach(|image, end| Disk::partition(image, SIZE, end), deadline);
+        let whole = || self.attach(Disk::on_file, SIZE, deadline);
+        let partition = || {
+            let disk = |image: &Path, end| Disk::partition(image, SIZE, end);
+            self.attach(disk, SIZE, deadline)
+        };
         let encrypted = |lower: Disk, size| {
             let upper = Disk::encrypted(&lower, size, deadline)?;
             Ok(vec![upper, lower])
         };
         match on {
-            On::Memory | On::File | On::Journalled => Ok(vec![whole()?]),
+            On::Memory | On::File | On::Formatted(_) => Ok(vec![whole()?]),
             On::Partition => Ok(vec![partition()?]),
             On::Crypt => encrypted(whole()?, SIZE),
             On::CryptOnPartition => encrypted(partition()?, SIZE / 2),
@@ -165,11 +236,12 @@ impl Device {
     fn attach(
         &self,
         disk: impl Fn(&Path, Deadline) -> Result<Disk>,
+        size: u64,
         deadline: Deadline,
     ) -> Result<Disk> {
         let place = self.below.as_ref().map_or(&self.dir, |below| &below.dir);
         let image = place.join(IMAGE);
-        File::create_new(&image)?.set_len(SIZE)?;
+        File::create_new(&image)?.set_len(size)?;
         let disk = disk(&image, deadline);
         if self.below.is_none() {
             fs::remove_file(&image)?;
@@ -180,6 +252,12 @@ impl Device {
     /// The device's name.
     pub fn name(&self) -> &str {
         self.disks[0].name()
+    }
+
+    /// The names of the devices that the file system writes to.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let first = std::iter::once(self.name());
+        first.chain(self.second.as_ref().map(Disk::name))
     }
 
     /// The names of the devices below it.
@@ -203,10 +281,15 @@ impl Device {
         &self.dir
     }
 
-    /// The block layer's counters for the device, or for the first device below it if
-    /// there are any: md counts a write again that dm has counted for the same device.
+    /// The block layer's counters for the device and its second one, or for the first
+    /// device below it if there are any: md counts a write again that dm has counted for
+    /// the same device.
     pub fn stat(&self) -> Result<DeviceStat> {
-        DeviceStat::of(self.lower().next().unwrap_or(self.name()))
+        let first = DeviceStat::of(self.lower().next().unwrap_or(self.name()))?;
+        match &self.second {
+            None => Ok(first),
+            Some(second) => Ok(first.and(DeviceStat::of(second.name())?)),
+        }
     }
 }
 
@@ -214,7 +297,7 @@ impl Drop for Device {
     fn drop(&mut self) {
         let deadline = Deadline::after(SETUP);
         let mut problems = Vec::new();
-        if self.mounted {
+        if self.is_mounted() {
             problems.extend(run(Command::new("umount").arg(&self.dir), deadline).err());
         }
         problems.extend(fs::remove_dir(&self.dir).err().map(Into::into));
@@ -222,6 +305,22 @@ impl Drop for Device {
             eprintln!("cleaning up {}: {problem:#}", self.dir.display());
         }
     }
+}
+
+/// Freezes a file system, which writes all that is left to write, and thaws it.
+pub fn settle(dir: &Path) -> Result<()> {
+    // From linux/fs.h.
+    const FIFREEZE: libc::Ioctl = 0xc004_5877u32 as libc::Ioctl;
+    const FITHAW: libc::Ioctl = 0xc004_5878u32 as libc::Ioctl;
+    let dir = File::open(dir)?;
+    for request in [FIFREEZE, FITHAW] {
+        // SAFETY: a file descriptor we hold open; the argument is not used.
+        let done = unsafe { libc::ioctl(dir.as_raw_fd(), request, 0) };
+        if done != 0 {
+            return Err(io::Error::last_os_error()).context("freezing or thawing");
+        }
+    }
+    Ok(())
 }
 
 /// Moves this process, and what it starts, into a new mount namespace.

@@ -6,6 +6,7 @@ pub mod counters;
 pub mod deadline;
 pub mod device;
 pub mod disk;
+pub mod format;
 pub mod fuse;
 pub mod init;
 pub mod mount;

@@ -11,7 +11,7 @@ use super::checks::{conservation, copied, flushes_are, near, owners_are_writers}
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::Deadline;
-use super::device::{Device, Fs};
+use super::device::{Device, Fs, settle};
 use super::ndjson::Report;
 use super::needs::truth_only;
 use super::process::Writer;
@@ -28,7 +28,7 @@ const METADATA: u64 = 4 << 20;
 /// The kernel wrote back before the case was ready. That proves nothing: try again.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel wrote back {0} bytes too early")]
-pub struct Spoiled(u64);
+pub struct Spoiled(pub u64);
 
 /// A running trial.
 pub struct Run<'a> {
@@ -66,6 +66,7 @@ impl<'a> Run<'a> {
     /// Creates an empty directory on a device with nothing left to write.
     pub fn new(device: &'a Device, name: &str) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
+        device.mount_again(deadline)?;
         let dir = device.dir().join("trial");
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
@@ -113,6 +114,19 @@ impl<'a> Run<'a> {
         self.to_end("gt-flush", &work)
     }
 
+    /// Has everything written that is left to write: not only what is dirty, but also
+    /// what is so far only in the journal. Freezing a file system does that.
+    pub fn settle(&self) -> Result<()> {
+        settle(self.device.dir())
+    }
+
+    /// Lets another process, `gt-umount`, unmount the file system. Returns its process
+    /// id. The next run mounts it again.
+    pub fn unmount(&self) -> Result<u64> {
+        let unmount = |dir: &str| self.to_end("gt-umount", &["umount", dir]);
+        self.device.unmounted_by(unmount)
+    }
+
     /// Starts the tracer. All that the case checks happens after this.
     pub fn trace(&mut self) -> Result<()> {
         self.trace_with(&["-d", "0.5"])
@@ -143,12 +157,22 @@ impl<'a> Run<'a> {
 
     /// Whether at least `len` bytes were written since the trace began.
     pub fn has_written(&self, len: u64) -> Result<bool> {
-        Ok(self.device.stat()?.since(self.traced()?.device).written >= len)
+        Ok(self.written()? >= len)
+    }
+
+    /// Bytes that were written since the trace began.
+    pub fn written(&self) -> Result<u64> {
+        Ok(self.device.stat()?.since(self.traced()?.device).written)
     }
 
     /// The device's name.
     pub fn device_name(&self) -> String {
         self.device.name().to_owned()
+    }
+
+    /// The names of all devices that the file system writes to.
+    pub fn device_names(&self) -> Vec<String> {
+        self.device.names().map(str::to_owned).collect()
     }
 
     /// The name of the device that has its backing file.
@@ -164,7 +188,7 @@ impl<'a> Run<'a> {
 
     /// The same with another limit.
     pub fn less_written_than(&self, limit: u64) -> Result<()> {
-        let written = self.device.stat()?.since(self.traced()?.device).written;
+        let written = self.written()?;
         ensure!(written < limit, Spoiled(written));
         Ok(())
     }
@@ -195,7 +219,8 @@ impl<'a> Run<'a> {
         let lower: Vec<&str> = self.device.lower().collect();
         if lower.is_empty() {
             let outer = self.device.stat()?.since(traced.outer_device);
-            flushes_are(&report, self.device.name(), device.written..=outer.written)?;
+            let names: Vec<&str> = self.device.names().collect();
+            flushes_are(&report, &names, device.written..=outer.written)?;
         } else {
             copied(&report, &lower, copies)?;
             owners_are_writers(&report, self.device.name())?;
@@ -208,6 +233,9 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         // The tracer ends first: it may still use what it watches.
         self.traced = None;
+        if !self.device.is_mounted() {
+            return;
+        }
         let removed = run(
             Command::new("rm").arg("-rf").arg(&self.dir),
             Deadline::after(CLEANUP),

@@ -34,6 +34,11 @@ impl Setting {
         Setting::of(Path::new("/proc/sys/kernel").join(name), value)
     }
 
+    /// Changes a setting of all xfs file systems.
+    pub fn xfs(name: &str, value: u64) -> Result<Setting> {
+        Setting::of(Path::new("/proc/sys/fs/xfs").join(name), value)
+    }
+
     /// Changes a setting of a disk's queue; `disk` is its directory in /sys.
     pub fn queue(disk: &Path, name: &str, value: u64) -> Result<Setting> {
         Setting::of(disk.join("queue").join(name), value)

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Group, owner};
 use crate::support::checks::near;
 use crate::support::device::{Fs, On};
+use crate::support::format::DATA_JOURNAL;
 use crate::support::ndjson::{Owner, Report};
 use crate::support::run::Run;
 
@@ -27,7 +28,7 @@ pub const GROUPS: [Group; 2] = [
     Group {
         name: "data_journal",
         fs: Fs::Ext4,
-        on: On::Journalled,
+        on: On::Formatted(DATA_JOURNAL),
         feature: None,
         program: None,
         cases: &[("blocks_logged_and_written_home", journal::logged)],
