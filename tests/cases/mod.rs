@@ -6,6 +6,7 @@ mod blocks;
 pub mod cost;
 mod explained;
 mod flushed_by_others;
+mod journals;
 mod other_ways;
 mod own_submission;
 mod stacked;
@@ -57,6 +58,7 @@ pub fn groups() -> impl Iterator<Item = Group> {
         .into_iter()
         .chain(stacked::GROUPS)
         .chain(blocks::GROUPS)
+        .chain(journals::groups())
 }
 
 /// Every case that runs on each file system, by name.
@@ -123,6 +125,22 @@ const ALL: &[(&str, Case)] = &[
     ("blocks_of_a_crowd", blocks::crowd::bystander),
     ("blocks_rewritten_beside_syncs", blocks::race::beside_syncs),
     ("blocks_appended_beside_syncs", blocks::race::appended),
+    ("journal_of_an_fsync_loop", journals::loads::fsync_loop),
+    ("journal_of_a_database", journals::loads::database),
+    (
+        "journal_synced_by_others",
+        journals::committed::synced_by_others,
+    ),
+    (
+        "journal_committed_after_exit",
+        journals::committed::after_exit,
+    ),
+    (
+        "journal_committed_by_umount",
+        journals::committed::by_umount,
+    ),
+    ("journal_of_two_in_lockstep", journals::ratios::lockstep),
+    ("journal_of_two_storms", journals::ratios::storms),
 ];
 
 /// Runs a case, and repeats it if the kernel's own timing spoilt it.

@@ -3,10 +3,12 @@
 //! Protocol: it takes its name, waits for a line on standard input, does its
 //! work, prints `done`, and lives on until standard input is closed.
 
+mod journaled;
 mod pieces;
 mod random;
 mod syncing;
 mod threads;
+mod turns;
 mod ways;
 
 use std::ffi::CString;
@@ -152,6 +154,36 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             Ok(())
         }
         ["evict", path] => syncing::evict(&File::open(path)?),
+        ["reads", path, milliseconds] => {
+            let time = Duration::from_millis(milliseconds.parse()?);
+            journaled::read_again_and_again(path, time)
+        }
+        // Appends to a file, each of which must be on the disk before the next one.
+        ["fsync_appends", path, count, piece] => {
+            let mut append = journaled::appends(path, piece.parse()?)?;
+            (0..count.parse()?).try_for_each(|_| append())
+        }
+        ["database", dir, count] => journaled::database(Path::new(dir), count.parse()?),
+        ["storm", dir, count, len] => {
+            let mut storm = journaled::Storm::new(dir, len.parse()?);
+            storm.go_on(count.parse()?)
+        }
+        // Two threads by turns: the first one does `more` pieces of work, the second one
+        // one, and so on.
+        ["lockstep", dir, rounds, more, piece] => {
+            let work = |number: usize| {
+                let path = format!("{dir}/{number}");
+                journaled::appends(&path, piece.parse()?)
+            };
+            turns::by_turns(comm, rounds.parse()?, more.parse()?, work)
+        }
+        ["storms", dir, rounds, more] => {
+            let work = |number: usize| {
+                let mut storm = journaled::Storm::new(&format!("{dir}/{number}"), 0);
+                Ok(move || storm.go_on(journaled::STORM_TURN))
+            };
+            turns::by_turns(comm, rounds.parse()?, more.parse()?, work)
+        }
         ["truncate", path, len] => Ok(open(path, 0)?.set_len(len.parse()?)?),
         ["punch", path, offset, len, piece, gap] => {
             let pieces = Pieces::parse([offset, len, piece, gap])?;
@@ -162,6 +194,7 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             syncing::allocate(&open(path, 0)?, pieces, libc::FALLOC_FL_ZERO_RANGE)
         }
         ["sync_file", path] => Ok(open(path, 0)?.sync_all()?),
+        ["sync_directory", path] => Ok(File::open(path)?.sync_all()?),
         ["unlink", path] => Ok(remove_file(path)?),
         ["syncfs", ref paths @ ..] => {
             for path in paths {
@@ -169,6 +202,7 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             }
             Ok(())
         }
+        ["umount", dir] => syncing::unmount(dir),
         ["sync"] => {
             // SAFETY: sync(2) takes nothing and always succeeds.
             unsafe { libc::sync() };

@@ -1,5 +1,6 @@
 //! What a writer does with existing pages: it has them written, keeps or drops them.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -48,6 +49,14 @@ pub fn evict(file: &File) -> Result<()> {
 pub fn syncfs(file: &File) -> Result<()> {
     // SAFETY: a file descriptor we hold open.
     let done = unsafe { libc::syncfs(file.as_raw_fd()) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(())
+}
+
+pub fn unmount(dir: &str) -> Result<()> {
+    let dir = CString::new(dir)?;
+    // SAFETY: `dir` is a NUL-terminated string that outlives the call.
+    let done = unsafe { libc::umount2(dir.as_ptr(), 0) };
     ensure!(done == 0, io::Error::last_os_error());
     Ok(())
 }
