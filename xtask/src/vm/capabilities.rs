@@ -23,7 +23,7 @@ pub struct Capability {
     programs: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 9] = [
     Capability {
         name: "held_back",
         shown: "direct I/O that `io.max` holds back",
@@ -73,6 +73,18 @@ const CAPABILITIES: [Capability; 7] = [
         programs: &[],
     },
     Capability {
+        name: "other_journals",
+        shown: "the same with small, external and no journals, other data modes, mirrors, compression",
+        trials: &["journal_with_"],
+        programs: &[],
+    },
+    Capability {
+        name: "journals",
+        shown: "journals and metadata, shared between the tasks that caused them",
+        trials: &["journal_"],
+        programs: &[],
+    },
+    Capability {
         name: "without",
         shown: "reports what is missing, and the rest works, without",
         trials: &["btf", "capabilities", "kprobes", "cgroup_v2", "lockdown_"],
@@ -81,13 +93,15 @@ const CAPABILITIES: [Capability; 7] = [
 ];
 
 /// Order of the rows in the table.
-const ROWS: [&str; 7] = [
+const ROWS: [&str; 9] = [
     "page_cache",
     "blocks",
     "direct",
     "held_back",
     "pages",
     "explained",
+    "journals",
+    "other_journals",
     "without",
 ];
 
