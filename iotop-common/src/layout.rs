@@ -285,6 +285,12 @@ pub struct Layout {
     pub xfs_inode_i_itemp: u32,
     /// `xfs_inode_log_item.ili_item.li_buf`.
     pub xfs_inode_log_item_li_buf: u32,
+    /// `btrfs_inode.vfs_inode` where `btrfs_inode_new` passes a `btrfs_inode`, else 0.
+    pub btrfs_inode_new_vfs_inode: u32,
+    /// The number of fsync(2).
+    pub sys_fsync: u32,
+    /// The number of fdatasync(2).
+    pub sys_fdatasync: u32,
     /// The number of sync(2).
     pub sys_sync: u32,
     /// The number of syncfs(2).

@@ -84,7 +84,7 @@ pub extern "C" fn metadata_page(page: u64, class: u32, file_system: u32) -> u32 
 /// super block. It is the submitter's, unless the submitter writes what others left.
 #[inline(always)]
 fn never_dirty(file_system: u32, class: Class, submitter: Slot, kthread: bool) -> Charge {
-    let slot = match kthread || is_syncing() {
+    let slot = match kthread || system_call() == SystemCall::Sync {
         true => deal_block(file_system, CLOSED),
         false => submitter,
     };
@@ -153,11 +153,27 @@ fn tag_of(page: u64) -> Option<Slot> {
     tagged(Tag(unsafe { *place }), now())
 }
 
-/// Whether the current task is in a system call that writes what other tasks left.
+/// What the current task's system call writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SystemCall {
+    /// What the task itself changed: fsync(2), fdatasync(2).
+    Fsync,
+    /// What other tasks left: sync(2), syncfs(2), umount2(2).
+    Sync,
+    /// Any other call, or one that is not known.
+    Other,
+}
+
+/// The kind of the current task's system call.
 #[inline(always)]
-pub fn is_syncing() -> bool {
+pub fn system_call() -> SystemCall {
     let call = current_syscall();
-    [layout!(sys_sync), layout!(sys_syncfs), layout!(sys_umount2)]
-        .iter()
-        .any(|number| call == FlushId::syscall(i64::from(*number)))
+    let is = |number: u32| call == FlushId::syscall(i64::from(number));
+    if is(layout!(sys_fsync)) || is(layout!(sys_fdatasync)) {
+        SystemCall::Fsync
+    } else if is(layout!(sys_sync)) || is(layout!(sys_syncfs)) || is(layout!(sys_umount2)) {
+        SystemCall::Sync
+    } else {
+        SystemCall::Other
+    }
 }

@@ -40,9 +40,10 @@ pub enum Program {
     XfsConverted = 28,
     XfsInactivated = 29,
     BtrfsExtentAdded = 30,
+    BtrfsInodeCreated = 31,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 31;
+    pub const COUNT: u32 = 32;
 }

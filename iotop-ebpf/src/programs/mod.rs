@@ -6,7 +6,7 @@
 //! | [`ext4_write_end`]         | `ext4_{da_,,journalled_}write_end`                   |
 //! | [`iomap_iter`]             | `iomap_iter`                                         |
 //! | [`btrfs_set_extent_bit`]   | `btrfs_set_extent_bit`                               |
-//! | [`btrfs_ordered_extent_add`] | `btrfs_ordered_extent_add`                         |
+//! | [`btrfs`]                | `btrfs_inode_new`, `btrfs_ordered_extent_add`        |
 //! | [`block_bio_remap`]        | `block_bio_remap`                                    |
 //! | [`blk_throtl_bio`]         | `__blk_throtl_bio`, `blk_throtl_bio`                 |
 //! | [`block_bio_queue`]        | `block_bio_queue`                                    |
@@ -28,7 +28,7 @@ mod balance_dirty_pages;
 mod blk_throtl_bio;
 mod block_bio_queue;
 mod block_bio_remap;
-mod btrfs_ordered_extent_add;
+mod btrfs;
 mod btrfs_set_extent_bit;
 mod delete_from_page_cache;
 mod ext4_write_end;

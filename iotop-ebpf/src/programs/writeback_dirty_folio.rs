@@ -23,7 +23,7 @@ use crate::{
         journal::{RUNNING, close, deal_block, join_transaction},
         last_dirtier,
         mapping::MappingState,
-        metadata::{is_syncing, tag_pages},
+        metadata::{SystemCall, system_call, tag_pages},
         program::Program,
         retag::{Retag, RetagCounts, retag_page},
         slot::{is_kthread, record_name},
@@ -150,22 +150,26 @@ fn home_changer(current: &Current, kthread: bool, dev: u32) -> Slot {
     }
 }
 
-/// The number of dirtied tree folios after which btrfs's tasks are counted afresh. Its
-/// transactions may last long, and few draws need few tasks.
-const TREE_FOLIOS: u32 = 256;
+/// The number of changes after which btrfs's tasks are counted afresh: its transactions may last
+/// for half a minute.
+const TREE_CHANGES: u32 = 1024;
 
-/// The task that changes a page of a btrfs tree. A kernel thread, or a task that writes what
-/// others left, finishes the work of those who changed trees just before.
+/// The task that changes a page of a btrfs tree. A task in fsync(2) writes a log of its own. Any
+/// other page has many files of many tasks: it is dealt to those who changed trees just before.
 #[inline(always)]
 fn tree_changer(current: &Current, kthread: bool, file_system: u32) -> Slot {
-    if kthread || is_syncing() {
-        return deal_block(file_system, RUNNING);
+    let mut weight = 0;
+    if !kthread && current.has_slot() {
+        let call = system_call();
+        if call == SystemCall::Fsync {
+            return current.slot;
+        }
+        weight = u32::from(call == SystemCall::Other);
     }
-    if current.has_slot() && join_transaction(file_system, RUNNING, current.slot, 1) >= TREE_FOLIOS
-    {
+    if weight != 0 && join_transaction(file_system, RUNNING, current.slot, weight) >= TREE_CHANGES {
         close(file_system);
     }
-    current.slot
+    deal_block(file_system, RUNNING)
 }
 
 #[inline(always)]

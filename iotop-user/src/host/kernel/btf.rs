@@ -209,12 +209,29 @@ impl Btf {
     /// How many arguments a tracepoint passes (its `TP_PROTO`), by the typedef
     /// `btf_trace_<name>`. `None` if this kernel has no such tracepoint.
     pub fn tracepoint_args(&self, name: &str) -> Option<u32> {
+        // The first argument is the probe's own data.
+        self.tracepoint(name)?.vlen.checked_sub(1)
+    }
+
+    /// The struct that the n-th argument of a tracepoint points to.
+    pub fn tracepoint_arg(&self, name: &str, n: usize) -> Option<&str> {
+        let proto = self.tracepoint(name)?;
+        let at = proto.data + (n + 1) * 8 + 4;
+        let arg = self.type_at(at)?;
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(arg);
+        let pointer = self.at(self.resolve(arg)?)?;
+        let of = self.at(self.resolve(pointer.size_or_type)?)?;
+        let is_struct = pointer.kind == KIND_PTR && of.kind == KIND_STRUCT;
+        std::str::from_utf8(self.name_at(of.name).filter(|_| is_struct)?).ok()
+    }
+
+    /// A tracepoint's prototype.
+    fn tracepoint(&self, name: &str) -> Option<Type> {
         let typedef = self.at(self.find(KIND_TYPEDEF, &format!("btf_trace_{name}"))?)?;
         let pointer = self.at(typedef.size_or_type)?;
         let proto = self.at(pointer.size_or_type)?;
-        // The first argument is the probe's own data.
-        (pointer.kind == KIND_PTR && proto.kind == KIND_FUNC_PROTO)
-            .then(|| proto.vlen.checked_sub(1))?
+        (pointer.kind == KIND_PTR && proto.kind == KIND_FUNC_PROTO).then_some(proto)
     }
 
     /// The value of an enumerator in any enum, because some enums have no name.

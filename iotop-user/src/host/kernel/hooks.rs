@@ -232,7 +232,7 @@ const XFS_RECORDS: Kernels = Kernels::WithoutType("xfs_mount");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 47] = [
+const HOOKS: [Hook; 48] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -547,6 +547,14 @@ const HOOKS: [Hook; 47] = [
         retry_of: None,
         purpose: "for which task an xfs worker frees an inode",
         why: "fires in the worker with the inode, before it frees the inode",
+    },
+    Hook {
+        program: "btrfs_inode_new",
+        on: On::FileSystem("btrfs_inode_new"),
+        kernels: Kernels::All,
+        retry_of: None,
+        purpose: "which tasks create files on btrfs",
+        why: "trees have too few pages to tell how much each task changes",
     },
     Hook {
         program: "btrfs_ordered_extent_add",

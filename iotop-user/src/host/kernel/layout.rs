@@ -248,6 +248,12 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         xfs_inode_i_vnode: optional("xfs_inode", "i_vnode"),
         xfs_inode_i_itemp: optional("xfs_inode", "i_itemp"),
         xfs_inode_log_item_li_buf: optional("xfs_inode_log_item", "ili_item.li_buf"),
+        btrfs_inode_new_vfs_inode: match btf.tracepoint_arg("btrfs_inode_new", 0) {
+            Some("btrfs_inode") => member("btrfs_inode", "vfs_inode")?,
+            _ => 0,
+        },
+        sys_fsync: syscalls::FSYNC,
+        sys_fdatasync: syscalls::FDATASYNC,
         sys_sync: syscalls::SYNC,
         sys_syncfs: syscalls::SYNCFS,
         sys_umount2: syscalls::UMOUNT2,

@@ -1,5 +1,8 @@
 //! The system calls in which tasks write data to a device.
 
+/// The system calls that write what the task itself changed.
+pub const FSYNC: u32 = libc::SYS_fsync as u32;
+pub const FDATASYNC: u32 = libc::SYS_fdatasync as u32;
 /// The system calls that write what other tasks left dirty.
 pub const SYNC: u32 = libc::SYS_sync as u32;
 pub const SYNCFS: u32 = libc::SYS_syncfs as u32;
