@@ -26,6 +26,9 @@ const CELLS: usize = 32;
 /// few draws already come out as the weights say.
 const GOLDEN: u32 = 0x9e37_79b9;
 
+/// Below this sum of weights, few joined a transaction.
+const FEW: u64 = 64;
+
 /// A task's part of a share.
 #[repr(C)]
 struct Cell {
@@ -69,7 +72,7 @@ static FILE_SYSTEM_OF: HashMap<u32, u32> = HashMap::with_max_entries(4 * JOURNAL
 pub const fn of_transaction(tid: u32) -> u32 {
     tid & 1
 }
-/// The share of the running transaction.
+/// The share of the running transaction. Where few joined it, it is dealt from the other one.
 pub const RUNNING: u32 = 2;
 /// The share of the transaction before it.
 pub const CLOSED: u32 = 3;
@@ -161,9 +164,15 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
         return SLOT_NONE;
     };
     let index = journal.index(which);
-    let index = match journal.shares[index & 1].total {
-        0 => index ^ 1,
-        _ => index,
+    // A transaction that has just begun says little about who joins it.
+    let least = match which {
+        RUNNING => FEW,
+        _ => 1,
+    };
+    let (this, other) = (&journal.shares[index & 1], &journal.shares[index & 1 ^ 1]);
+    let index = match this.total < least && other.total != 0 {
+        true => index ^ 1,
+        false => index,
     };
     journal.cursor = journal.cursor.wrapping_add(GOLDEN);
     let share = &journal.shares[index & 1];
