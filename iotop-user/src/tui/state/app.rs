@@ -237,6 +237,7 @@ impl App {
         Known {
             delays: system.is_none_or(|system| system.counted.blkio_delay_ns.is_some()),
             blocks: system.is_none_or(|system| system.block.is_some()),
+            everywhere: self.scope.device.is_none(),
         }
     }
 

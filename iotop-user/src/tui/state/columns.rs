@@ -52,13 +52,16 @@ pub struct Known {
     pub delays: bool,
     /// The kernel half reports which task causes writes.
     pub blocks: bool,
+    /// All devices are shown. The kernel does not count write calls for each device.
+    pub everywhere: bool,
 }
 
 impl Known {
     fn has(self, field: &Field) -> bool {
         match field.header {
             "SWAPIN" | "IO" => self.delays,
-            "CAUSED" | "VIA_KERNEL" | "PENDING" | "LAG" | "METADATA" | "AMPLIF" => self.blocks,
+            "CAUSED" | "VIA_KERNEL" | "PENDING" | "LAG" | "METADATA" => self.blocks,
+            "AMPLIF" => self.blocks && self.everywhere,
             _ => true,
         }
     }
@@ -187,6 +190,7 @@ mod tests {
     const ALL: Known = Known {
         delays: true,
         blocks: true,
+        everywhere: true,
     };
 
     fn headers(settings: &Settings, width: u16) -> Vec<&'static str> {
@@ -212,8 +216,17 @@ mod tests {
         let nothing = Known {
             delays: false,
             blocks: false,
+            everywhere: true,
         };
         assert_eq!(fitting(&settings, nothing, 200).len(), 7);
+        let on_a_device = Known {
+            everywhere: false,
+            ..ALL
+        };
+        let shown = fitting(&settings, on_a_device, 200);
+        let amplification = fields::find("AMPLIF").expect("a field");
+        let is_it = |(column, _): &(Column, u16)| *column == Column::Field(amplification);
+        assert!(shown.len() == 14 && !shown.iter().any(is_it));
     }
 
     #[test]
