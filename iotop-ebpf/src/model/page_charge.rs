@@ -66,6 +66,15 @@ pub fn take_tag(page: u64, mapping: u64, keep: bool, now: Tick) -> Option<PageCh
     }
 }
 
+/// Whether the page waits for a bio: its tag is live.
+#[inline(always)]
+pub fn is_waiting(page: u64) -> bool {
+    // SAFETY: a map value of one aligned word.
+    Frame::of(page)
+        .tag()
+        .is_some_and(|place| Tag(unsafe { *place }).is_live())
+}
+
 /// The charge of a page without a tag: it was dirtied before the trace, or migration
 /// moved it. A global function, see the crate documentation.
 #[inline(never)]

@@ -158,18 +158,19 @@ const TREE_CHANGES: u32 = 1024;
 /// other page has many files of many tasks: it is dealt to those who changed trees just before.
 #[inline(always)]
 fn tree_changer(current: &Current, kthread: bool, file_system: u32) -> Slot {
-    let mut weight = 0;
-    if !kthread && current.has_slot() {
-        let call = system_call();
-        if call == SystemCall::Fsync {
-            return current.slot;
-        }
-        weight = u32::from(call == SystemCall::Other);
-    }
-    if weight != 0 && join_transaction(file_system, RUNNING, current.slot, weight) >= TREE_CHANGES {
+    let call = match kthread || !current.has_slot() {
+        true => SystemCall::Sync,
+        false => system_call(),
+    };
+    if call != SystemCall::Sync
+        && join_transaction(file_system, RUNNING, current.slot, 1) >= TREE_CHANGES
+    {
         close(file_system);
     }
-    deal_block(file_system, RUNNING)
+    match call {
+        SystemCall::Fsync => current.slot,
+        _ => deal_block(file_system, RUNNING),
+    }
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@ use crate::{
         known_inode::KnownInode,
         mapping::MappingState,
         metadata::{FIRST, metadata_page, page_without_data},
-        page_charge::take_tag,
+        page_charge::{is_waiting, take_tag},
         page_kind::{
             BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
         },
@@ -107,18 +107,18 @@ pub fn charge_page(
         ))
     };
     let (charge, taken) = match kind {
+        // `submit_bh` leaves the page dirty. The next change then causes no dirty event.
+        RAW if !is_waiting(page.address) => (without_data(RAW), Tag::NONE),
         CACHE | JOURNALLED | RAW => {
             let keep = kind == JOURNALLED && submitter.commits;
             let by_tag = take_tag(page.address, folio.mapping, keep, now())?;
             let is_shared = folio.nr_pages() > 1
                 && MappingState::of(folio.mapping)
                     .is_some_and(|state| state.folios().knows_whole_only());
-            let charge = match by_tag.charge {
-                Charge::METADATA if kind == RAW => without_data(RAW),
-                charge if is_shared => charge.shared(),
-                charge => charge,
-            };
-            (charge, by_tag.taken)
+            match is_shared {
+                true => (by_tag.charge.shared(), by_tag.taken),
+                false => (by_tag.charge, by_tag.taken),
+            }
         }
         METADATA => {
             let Metadata { class, file_system } = last.charged.known.metadata;

@@ -17,7 +17,7 @@ use crate::{
         journal::records_to,
         mapping::MappingState,
         metadata::{FIRST, metadata_page, page_without_data},
-        page_charge::take_tag,
+        page_charge::{is_waiting, take_tag},
         page_kind::{
             BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
         },
@@ -162,12 +162,16 @@ impl Walker {
     fn page_by_tag(&mut self, bytes: u32) -> Option<()> {
         self.end_run();
         let walk = &*self.walk;
+        if walk.kind == RAW && !is_waiting(walk.page) {
+            let charge = self.without_data();
+            self.charge(charge, bytes);
+            return Some(());
+        }
         let (now, keep) = (Tick(walk.now), walk.kind == JOURNALLED && walk.commits != 0);
         let by_tag = take_tag(walk.page, walk.known.mapping, keep, now)?;
-        let charge = match by_tag.charge {
-            Charge::METADATA if walk.kind == RAW => self.without_data(),
-            charge if walk.is_shared != 0 => charge.shared(),
-            charge => charge,
+        let charge = match walk.is_shared {
+            0 => by_tag.charge,
+            _ => by_tag.charge.shared(),
         };
         self.charge(charge, bytes);
         let walk = &mut *self.walk;
