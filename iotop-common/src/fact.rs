@@ -224,11 +224,13 @@ pub enum Lost {
     LimitedBios = 11,
     /// Paths of files that found no room in `FILES`.
     Paths = 12,
+    /// Causes of commits that found no room in the table.
+    Causes = 13,
 }
 
 impl Lost {
     /// The number of counters.
-    pub const COUNT: u32 = 13;
+    pub const COUNT: u32 = 14;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

@@ -297,4 +297,56 @@ pub struct Layout {
     pub sys_syncfs: u32,
     /// The number of umount2(2).
     pub sys_umount2: u32,
+
+    /// `file.f_inode`.
+    pub file_f_inode: u32,
+    /// `super_block.s_fs_info`.
+    pub sb_s_fs_info: u32,
+    /// `ext4_sb_info.s_journal`; 0 where the types of ext4 are not known.
+    pub ext4_sb_journal: u32,
+    /// `ext4_inode_info.vfs_inode`.
+    pub ext4_vfs_inode: u32,
+    /// `ext4_inode_info.i_sync_tid`.
+    pub ext4_sync_tid: u32,
+    /// `ext4_inode_info.i_datasync_tid`.
+    pub ext4_datasync_tid: u32,
+    /// `journal_s.j_commit_sequence`.
+    pub journal_commit_sequence: u32,
+    /// `journal_s.j_running_transaction`.
+    pub journal_running: u32,
+    /// `journal_s.j_committing_transaction`.
+    pub journal_committing: u32,
+    /// `journal_s.j_free`.
+    pub journal_free: u32,
+    /// `journal_s.j_max_transaction_buffers`.
+    pub journal_max_buffers: u32,
+    /// `transaction_s.t_requested`; 0 where the types of jbd2 are not known.
+    pub transaction_requested: u32,
+    /// `transaction_s.t_expires`.
+    pub transaction_expires: u32,
+    /// `transaction_s.t_outstanding_credits`.
+    pub transaction_credits: u32,
+    /// `xfs_mount.m_log`.
+    pub xfs_mount_m_log: u32,
+    /// `xlog.l_mp`, the first field on every kernel so far.
+    pub xlog_l_mp: u32,
+    /// `xlog.l_work`, the periodic work.
+    pub xlog_l_work: u32,
+    /// `task_struct.worker_private`; 0 where it is not known how to find a kworker's work.
+    pub task_worker_private: u32,
+    /// `kthread.data`.
+    pub kthread_data: u32,
+    /// `worker.current_work`.
+    pub worker_current_work: u32,
+    /// `btrfs_fs_info.sb`; 0 where the types of btrfs are not known.
+    pub btrfs_fs_info_sb: u32,
+    /// `btrfs_trans_handle.fs_info` where `btrfs_transaction_commit` passes a handle (7.x),
+    /// else 0.
+    pub btrfs_trans_fs_info: u32,
+    /// `btrfs_trans_handle.transaction`.
+    pub btrfs_trans_transaction: u32,
+    /// `btrfs_transaction.state`.
+    pub btrfs_transaction_state: u32,
+    /// `TRANS_STATE_COMPLETED`.
+    pub btrfs_state_completed: u32,
 }

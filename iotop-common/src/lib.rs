@@ -6,6 +6,7 @@
 
 #![no_std]
 
+pub mod commit;
 pub mod fact;
 pub mod file;
 pub mod flush;
@@ -17,6 +18,7 @@ pub mod tag;
 pub mod task;
 pub mod writing;
 
+pub use commit::{Cause, CauseKey};
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
 pub use file::{FileHead, FileName};
 pub use flush::{FlushId, FlushRun, Flushed};
@@ -32,7 +34,8 @@ mod pod {
     use aya::Pod;
 
     use crate::{
-        Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Owner, TaskRecord, Totals,
+        CauseKey, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Owner, TaskRecord,
+        Totals,
     };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
@@ -55,4 +58,6 @@ mod pod {
     unsafe impl Pod for TaskRecord {}
     // SAFETY: as above.
     unsafe impl Pod for Totals {}
+    // SAFETY: as above.
+    unsafe impl Pod for CauseKey {}
 }

@@ -9,12 +9,13 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Control, EpochPart, Fact, FactKey, FlushRun, Lost, Owner, Seen,
+    CauseKey, Control, EpochPart, Fact, FactKey, FlushRun, Lost, Owner, Seen,
     tag::{SLOTS, TagChunk},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
+const CAUSES: u32 = 2 * 1024;
 /// The number of facts with an inode that a table takes. The rest is reserved for facts
 /// without an inode: the owner stays known, however many files are written.
 pub const FACTS_WITH_INODE: u64 = FACTS as u64 - 1024;
@@ -91,3 +92,12 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 /// tracing programs may use such a map.
 #[map]
 pub static LOWER_DEVICES: HashMap<u32, u8> = HashMap::with_max_entries(8 * 1024, BPF_F_NO_PREALLOC);
+
+/// How often each cause of a commit was seen in even epochs. Few file systems commit in one
+/// interval, each for a few tasks.
+#[map]
+pub static CAUSES_EVEN: HashMap<CauseKey, u64> = HashMap::with_max_entries(CAUSES, 0);
+
+/// The same for odd epochs.
+#[map]
+pub static CAUSES_ODD: HashMap<CauseKey, u64> = HashMap::with_max_entries(CAUSES, 0);

@@ -23,9 +23,9 @@ use crate::{
     host::{devices::DeviceNames, kernel::reasons::Reasons},
     output::{Csv, Explain, Table, Text, ndjson},
     sample::{
-        Asker, BlockFact, BlockTotals, Disk, Lag, Lags, Loss, Lost, Metadata, Number, Reason, Run,
-        Sample, SharedTask, SpikeRule, System, Task, TaskBlock, TaskCounters, TaskKey,
-        Unattributed, by_device, sum,
+        Asker, BlockFact, BlockTotals, Commits, Demand, Disk, FlushReason, Lag, Lags, Loss, Lost,
+        Metadata, Number, Reason, Run, Sample, SharedTask, SpikeRule, System, Task, TaskBlock,
+        TaskCounters, TaskKey, Unattributed, by_device, sum,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -434,7 +434,32 @@ pub fn flushed() -> Sample {
     throttled.throttled_ns = Some(1_200_000_000);
     throttled.throttles = Some(14);
     sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
+    let journal = sample
+        .flushes
+        .iter_mut()
+        .find(|flush| flush.reason == FlushReason::Journal);
+    journal.expect("jbd2's").commits = Some(commits(&sample.tasks));
     sample
+}
+
+/// Commits for which two threads and a `sync` asked.
+fn commits(tasks: &[SharedTask]) -> Commits {
+    let demand = |task, call, count| Demand {
+        task: Some(task),
+        call: Some(call),
+        count,
+    };
+    Commits {
+        commits: Some(412),
+        timer: 3,
+        full: 0,
+        asked: vec![
+            demand(Task::clone(&tasks[3]), "fsync", 500),
+            demand(Task::clone(&tasks[4]), "fsync", 300),
+            demand(task(1300, 1300, "sync"), "sync", 1),
+        ],
+        waited: Vec::new(),
+    }
 }
 
 /// The flushed sample with journals and metadata of the database: jbd2 writes its log, a

@@ -12,11 +12,13 @@
 //! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`]                  |
 //! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
 //! | metadata | [`journal`] deals; [`commit`], [`acts_for`], [`logged`], [`metadata`] find whose |
+//! | commits  | [`cause`] counts what makes a journal commit                          |
 //! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
 
 pub mod acts_for;
 pub mod any_page;
 pub mod bio;
+pub mod cause;
 pub mod charge;
 pub mod commit;
 pub mod control;

@@ -41,9 +41,17 @@ pub enum Program {
     XfsInactivated = 29,
     BtrfsExtentAdded = 30,
     BtrfsInodeCreated = 31,
+    Ext4SyncFileEnter = 32,
+    Ext4SyncFileExit = 33,
+    Ext4SyncFs = 34,
+    Jbd2StartCommit = 35,
+    Jbd2Checkpoint = 36,
+    XfsLogForce = 37,
+    XfsLogGrantSleep = 38,
+    BtrfsTransactionCommit = 39,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 32;
+    pub const COUNT: u32 = 40;
 }

@@ -123,6 +123,7 @@ mod tests {
             },
             lost: [0; Lost::COUNT as usize],
             missed: 0,
+            causes: Vec::new(),
             owners: Vec::new(),
         }
     }

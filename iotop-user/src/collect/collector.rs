@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     Rows, Wanted, attribution,
+    commits::Committed,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, LiveTasks},
     processes::processes,
@@ -31,8 +32,8 @@ use crate::{
     },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     sample::{
-        BlockFact, FileKey, Flush, Loss, Lost, Sample, SharedTask, System, Task, TaskBlock,
-        TaskKey, by_device,
+        BlockFact, Commits, FileKey, Flush, Loss, Lost, Sample, SharedTask, System, Task,
+        TaskBlock, TaskKey, by_device,
     },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -290,13 +291,15 @@ impl Collector {
         };
         let system = self.system(&vmstat, epoch.as_ref(), &interval.rows, &passed, &facts);
         let ebpf = epoch.is_some();
+        let committed = epoch.as_ref().map(|epoch| self.committed(epoch));
+        let committed = committed.unwrap_or_default();
         // Free it now to keep the peak low: it may have thousands of facts, and the next steps
         // need memory too.
         drop(epoch);
         let devices = by_device(&facts);
         let paths = self.paths(&facts);
         let tasks = self.rows(interval, ebpf);
-        let flushes = self.flushes(&facts, &tasks, &paths, moment.both)?;
+        let flushes = self.flushes(&facts, &tasks, &paths, &committed, moment.both)?;
         let (time, length) = (moment.both.time, moment.instant - self.interval_start);
         let spikes = match &mut self.spikes {
             Some(spikes) if self.wanted.flushes => spikes.look(time, length, &devices, &flushes),
@@ -416,6 +419,20 @@ impl Collector {
         }
     }
 
+    /// What made journals commit. Tasks that no longer run are known from their slots.
+    fn committed(&self, epoch: &Epoch) -> Committed {
+        if epoch.causes.is_empty() {
+            return Committed::default();
+        }
+        let owners = epoch.owners.iter().map(|(slot, owner, _)| (*slot, owner));
+        let owners: HashMap<Slot, &Owner> = owners.collect();
+        Committed::of(&epoch.causes, |slot| {
+            let task = tasks::of_owner(owners.get(&slot)?, self.counted);
+            let live = self.live.find(&task.key()).map(|state| state.row());
+            Some(live.unwrap_or(task))
+        })
+    }
+
     /// The paths of the facts' files, as far as they are known.
     fn paths(&mut self, facts: &[BlockFact]) -> HashMap<FileKey, Arc<str>> {
         if !self.wanted.flushes {
@@ -438,6 +455,7 @@ impl Collector {
         facts: &[BlockFact],
         tasks: &[SharedTask],
         paths: &HashMap<FileKey, Arc<str>>,
+        committed: &Committed,
         now: Now,
     ) -> Result<Vec<Flush>, CollectError> {
         let wanted = self.wanted.flushes;
@@ -453,6 +471,8 @@ impl Collector {
             now,
         };
         let mut flushes = self.flush_watch.flushes(runs, context, facts, tasks);
+        let on_devices = self.files.btrfs_on_devices(committed.file_systems());
+        committed.explain(&mut flushes, on_devices);
         for flush in &mut flushes {
             let owners = &mut flush.written.owners;
             for file in owners.iter_mut().flat_map(|owner| &mut owner.files) {
@@ -465,7 +485,12 @@ impl Collector {
             let owners = owners.iter_mut().map(|owner| &mut owner.task);
             let askers = flush.runs.iter_mut().filter_map(|run| run.asker.as_mut());
             let askers = askers.map(|asker| &mut asker.task);
-            for task in owners.chain(&mut flush.submitter).chain(askers) {
+            let committers = flush.commits.iter_mut().flat_map(Commits::tasks_mut);
+            for task in owners
+                .chain(&mut flush.submitter)
+                .chain(askers)
+                .chain(committers)
+            {
                 self.names.fill(task);
             }
         }
@@ -591,6 +616,7 @@ fn lost(epoch: &Epoch) -> Lost {
         (Loss::Flushes, count(LostIndex::Flushes)),
         (Loss::LimitedBios, count(LostIndex::LimitedBios)),
         (Loss::Paths, count(LostIndex::Paths)),
+        (Loss::Causes, count(LostIndex::Causes)),
         (Loss::MissedEvents, epoch.missed),
     ])
 }
@@ -633,6 +659,7 @@ mod tests {
             totals: Default::default(),
             lost: Default::default(),
             missed: 0,
+            causes: Vec::new(),
             owners,
         }
     }

@@ -7,6 +7,7 @@ use std::{
 
 use iotop_common::{Class, FlushId};
 
+use super::commits::is_logged;
 use crate::{
     host::kernel::{reasons::Reasons, syscalls},
     sample::{
@@ -113,6 +114,8 @@ fn flush(key: Key, part: Part<'_>, tasks: &[SharedTask], names: &mut impl LookUp
             lag: lag(&facts),
             owners: owners(&facts, tasks),
         },
+        logged: logged(&facts),
+        commits: None,
     }
 }
 
@@ -176,6 +179,11 @@ fn owners(facts: &[&BlockFact], tasks: &[SharedTask]) -> Vec<FlushOwner> {
         .collect();
     owners.sort_by_key(|owner| (std::cmp::Reverse(owner.bytes), owner.task.tid));
     owners
+}
+
+fn logged(facts: &[&BlockFact]) -> u64 {
+    let logged = facts.iter().filter(|fact| is_logged(fact.class));
+    logged.map(|fact| fact.bytes).sum()
 }
 
 fn inodes(facts: &[&BlockFact]) -> u64 {

@@ -44,6 +44,8 @@ fn with_runs(flush: &Flush, wanted: impl Fn(&&Run) -> bool) -> Option<Flush> {
         runs,
         inodes: 0,
         written: Written::default(),
+        logged: 0,
+        commits: None,
     })
 }
 

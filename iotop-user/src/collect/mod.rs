@@ -3,6 +3,7 @@
 
 pub(crate) mod attribution;
 mod collector;
+pub(crate) mod commits;
 pub(crate) mod flush;
 mod flush_watch;
 mod going_on;

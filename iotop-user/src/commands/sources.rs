@@ -33,7 +33,7 @@ use crate::{
 pub const VMLINUX_BTF: &str = "kernel/btf/vmlinux";
 
 /// The file systems whose types are read, where they are loaded modules (5.11).
-const MODULES: [&str; 3] = ["btrfs", "jbd2", "xfs"];
+const MODULES: [&str; 4] = ["btrfs", "ext4", "jbd2", "xfs"];
 
 /// The sources, and what is missing among them.
 pub struct Opened {

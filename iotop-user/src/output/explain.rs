@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    losses_named,
+    commits, losses_named,
     reached::{Reached, write_calls},
     units,
     why::why,
@@ -123,6 +123,9 @@ impl Explain {
             files => writeln!(text, ", {}", counted(files, "file")),
         };
         let _ = writeln!(text, "  why: {}", why(flush, &sample.system));
+        if let Some(commits) = flush.commits.as_ref().and_then(commits::line) {
+            let _ = writeln!(text, "  {commits}");
+        }
         self.runs(text, &flush.runs);
         charged(text, flush);
         owners(text, &written.owners, written.totals.write);
@@ -303,6 +306,8 @@ pub(crate) fn alike(flushes: &[Flush]) -> Vec<(Flush, usize)> {
         match alike.iter_mut().find(same) {
             Some((known, submitters)) => {
                 known.written.add(&flush.written);
+                known.logged += flush.logged;
+                known.commits = known.commits.take().or_else(|| flush.commits.clone());
                 known.inodes = known.inodes.max(flush.inodes).max(files(known));
                 known.runs.extend(flush.runs.iter().cloned());
                 submitters.insert(submitter);
@@ -459,7 +464,7 @@ fn waited(lag: Option<&FlushLag>) -> String {
     )
 }
 
-fn counted(n: u64, what: &str) -> String {
+pub(super) fn counted(n: u64, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::ndjson::{ByName, Shared};
 use crate::sample::{
-    Asker, Flush, FlushFile, FlushLag, FlushOwner, Number, Reason, Run, Spike, SpikePart, Task,
-    nanoseconds, rfc3339,
+    Asker, Commits, Demand, Flush, FlushFile, FlushLag, FlushOwner, Number, Reason, Run, Spike,
+    SpikePart, Task, nanoseconds, rfc3339,
 };
 
 #[derive(Serialize)]
@@ -17,6 +17,7 @@ pub(super) struct FlushLine<'a> {
     ios: u64,
     inodes: u64,
     runs: Vec<RunPart<'a>>,
+    commits: Option<CommitsPart<'a>>,
     lag_ns: LagPart,
     owners: Vec<Owner<'a>>,
     shared: Shared,
@@ -79,6 +80,22 @@ struct AskerPart<'a> {
 }
 
 #[derive(Serialize)]
+struct CommitsPart<'a> {
+    count: Option<u64>,
+    timer: u64,
+    full: u64,
+    asked: Vec<DemandPart<'a>>,
+    waited: Vec<DemandPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct DemandPart<'a> {
+    task: Option<Submitter<'a>>,
+    call: Option<&'a str>,
+    count: u64,
+}
+
+#[derive(Serialize)]
 struct LagPart {
     avg: Option<u64>,
     p50: Option<u64>,
@@ -122,6 +139,7 @@ impl<'a> From<&'a Flush> for FlushLine<'a> {
             ios: flush.written.bios,
             inodes: flush.inodes,
             runs: flush.runs.iter().map(RunPart::from).collect(),
+            commits: flush.commits.as_ref().map(CommitsPart::from),
             lag_ns: LagPart::from(flush.written.lag.as_ref()),
             owners: flush
                 .written
@@ -197,6 +215,28 @@ impl<'a> From<&'a Asker> for AskerPart<'a> {
         AskerPart {
             task: Submitter::from(&asker.task),
             inferred: asker.inferred,
+        }
+    }
+}
+
+impl<'a> From<&'a Commits> for CommitsPart<'a> {
+    fn from(commits: &'a Commits) -> CommitsPart<'a> {
+        CommitsPart {
+            count: commits.commits,
+            timer: commits.timer,
+            full: commits.full,
+            asked: commits.asked.iter().map(DemandPart::from).collect(),
+            waited: commits.waited.iter().map(DemandPart::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Demand> for DemandPart<'a> {
+    fn from(demand: &'a Demand) -> DemandPart<'a> {
+        DemandPart {
+            task: demand.task.as_ref().map(Submitter::from),
+            call: demand.call,
+            count: demand.count,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Formats samples as text and as machine-readable lines.
 
 pub(crate) mod cell;
+mod commits;
 mod csv;
 pub(crate) mod explain;
 mod flush_line;

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
-use iotop_common::{EpochPart, Fact, FactKey, Lost, Owner, TURNS, Totals, tag::Slot};
+use iotop_common::{CauseKey, EpochPart, Fact, FactKey, Lost, Owner, TURNS, Totals, tag::Slot};
 
 use super::{PageDeltas, Probe, ProbeError, batch, programs, with_map_name};
 
 /// How many facts one call takes out of the kernel.
 const BATCH: usize = 1024;
+/// The same for causes of commits.
+const CAUSES_BATCH: usize = 128;
 
 /// What the kernel half counted in one epoch.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Epoch {
     pub lost: [u64; Lost::COUNT as usize],
     /// Events for which the kernel did not run our program.
     pub missed: u64,
+    /// What made journals commit, and how often. Empty unless flushes are wanted.
+    pub causes: Vec<(CauseKey, u64)>,
     /// Every slot in use, with its owner and what the owner did.
     pub owners: Vec<(Slot, Owner, PageDeltas)>,
 }
@@ -85,7 +89,8 @@ impl Probe {
         self.missed_before = missed;
         let audited = self.audit(&facts, missed_now, now).transpose();
         lost[Lost::Faults as usize] += u64::from(audited.is_err());
-        let owners = self.update_owners(&facts, audited.unwrap_or_default(), now)?;
+        let causes = self.take_causes(ended)?;
+        let owners = self.update_owners(&facts, &causes, audited.unwrap_or_default(), now)?;
         self.attach_late(now)?;
         Ok(Epoch {
             facts,
@@ -93,7 +98,26 @@ impl Probe {
             totals,
             lost,
             missed: missed_now,
+            causes,
             owners,
+        })
+    }
+
+    /// Takes the causes of commits that the ended epoch counted.
+    fn take_causes(&mut self, ended: u32) -> Result<Vec<(CauseKey, u64)>, ProbeError> {
+        if self.control_value.flushes == 0 {
+            return Ok(Vec::new());
+        }
+        batch::drain(&self.causes[ended as usize], CAUSES_BATCH).map_err(|source| {
+            ProbeError::Call {
+                call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
+                map: if ended == 0 {
+                    "CAUSES_EVEN"
+                } else {
+                    "CAUSES_ODD"
+                },
+                source,
+            }
         })
     }
 

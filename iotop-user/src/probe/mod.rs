@@ -25,7 +25,7 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    Class, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Lost, Owner,
+    CauseKey, Class, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Lost, Owner,
     tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
 };
 
@@ -73,6 +73,7 @@ pub struct Probe {
     ebpf: Ebpf,
     control: Array<MapData, Control>,
     facts: [MapData; 2],
+    causes: [MapData; 2],
     /// How many facts each table of `facts` has.
     entered: Array<MapData, u64>,
     parts: PerCpuArray<MapData, EpochPart>,
@@ -151,6 +152,10 @@ impl Probe {
             facts: [
                 take(&mut ebpf, name, "FACTS_EVEN")?,
                 take(&mut ebpf, name, "FACTS_ODD")?,
+            ],
+            causes: [
+                take(&mut ebpf, name, "CAUSES_EVEN")?,
+                take(&mut ebpf, name, "CAUSES_ODD")?,
             ],
             entered: map(&mut ebpf, name, "ENTERED")?,
             parts: map(&mut ebpf, name, "EPOCHS")?,
@@ -272,12 +277,14 @@ impl Probe {
     fn update_owners(
         &mut self,
         facts: &[(FactKey, Fact)],
+        causes: &[(CauseKey, u64)],
         live: Option<Vec<u32>>,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
         let reports = slots::Reports::of(facts);
         let mut owners = Vec::new();
-        let last = self.slots.last.max(reports.last_named);
+        let in_causes = causes.iter().map(|(key, _)| key.slot).max().unwrap_or(0);
+        let last = self.slots.last.max(reports.last_named).max(in_causes);
         self.owners.reach(last).map_err(not_mapped)?;
         for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot), last) {
             let seen = self.slots.look(slot, &owner, reports.of_slot(slot), now);

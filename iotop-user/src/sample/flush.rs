@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FlushLag, Metadata, Number, Run, Task, Written};
+use super::{Commits, FlushLag, Metadata, Number, Run, Task, Written};
 
 /// What one submitter wrote to one device in the interval for one reason.
 #[derive(Clone, Debug)]
@@ -21,6 +21,11 @@ pub struct Flush {
     pub inodes: u64,
     /// The bytes and their owners.
     pub written: Written,
+    /// Of these, bytes of a journal's log or of a btrfs tree.
+    pub logged: u64,
+    /// What made the file system commit in the interval, if its log or trees were written;
+    /// `None` for other flushes, and if it is not known.
+    pub commits: Option<Commits>,
 }
 
 /// Why bytes were written.

@@ -30,6 +30,8 @@ pub enum Loss {
     LimitedBios,
     /// Paths of files that were not reported. A path is reported when its file is next seen.
     Paths,
+    /// Causes of commits that found no room in the table.
+    Causes,
     /// Events for which the kernel did not run one of our programs, because it was already
     /// running on that CPU.
     MissedEvents,
@@ -37,7 +39,7 @@ pub enum Loss {
 
 impl Loss {
     /// All losses, in the order of the exports.
-    pub const ALL: [Loss; 11] = [
+    pub const ALL: [Loss; 12] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
         Loss::Facts,
@@ -48,6 +50,7 @@ impl Loss {
         Loss::Flushes,
         Loss::LimitedBios,
         Loss::Paths,
+        Loss::Causes,
         Loss::MissedEvents,
     ];
 
@@ -64,6 +67,7 @@ impl Loss {
             Loss::Flushes => "flushes",
             Loss::LimitedBios => "limited_bios",
             Loss::Paths => "paths",
+            Loss::Causes => "causes",
             Loss::MissedEvents => "missed_events",
         }
     }

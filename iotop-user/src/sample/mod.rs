@@ -5,6 +5,7 @@
 //! interval, or totals since the start once [`crate::view::Accumulator`] has added them up.
 
 mod block;
+mod commits;
 mod counters;
 mod disk;
 mod fact;
@@ -28,6 +29,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 pub use block::TaskBlock;
+pub use commits::{Commits, Demand};
 pub use counters::TaskCounters;
 pub use disk::Disk;
 pub use fact::{BlockFact, FileKey, by_device};

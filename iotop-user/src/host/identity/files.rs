@@ -96,6 +96,19 @@ impl Files {
         }
     }
 
+    /// The number of the btrfs on each device, up to date for these file systems.
+    pub fn btrfs_on_devices(
+        &mut self,
+        mut file_systems: impl Iterator<Item = Number>,
+    ) -> &HashMap<Number, Number> {
+        let is_new = |fs: Number| fs.0 == 0 && !self.on_devices.values().any(|known| *known == fs);
+        if file_systems.any(is_new) {
+            let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
+            self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);
+        }
+        &self.on_devices
+    }
+
     fn begin_batch(&mut self) -> Mounts {
         let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
         self.on_devices = btrfs::on_devices(&self.sys_root, &mounts);

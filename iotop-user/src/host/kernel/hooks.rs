@@ -229,10 +229,12 @@ const OLD_THROTTLE: &str = "blk_throtl_bio";
 const JOURNAL: Kernels = Kernels::WithType("journal_s", "j_fs_dev");
 const XFS: Kernels = Kernels::WithType("xfs_mount", "m_super");
 const XFS_RECORDS: Kernels = Kernels::WithoutType("xfs_mount");
+const EXT4: Kernels = Kernels::WithType("ext4_sb_info", "s_journal");
+const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 48] = [
+const HOOKS: [Hook; 58] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -587,6 +589,86 @@ const HOOKS: [Hook; 48] = [
         retry_of: None,
         purpose: "for which task an xfs worker converts extents, without its types",
         why: "the kernel has no types of the module xfs; the record has the device and the inode's number",
+    },
+    Hook {
+        program: "ext4_sync_file_enter",
+        on: On::FileSystem("ext4_sync_file_enter"),
+        kernels: EXT4,
+        retry_of: None,
+        purpose: "which fsync begins on ext4",
+        why: "fires in the task that calls fsync, before the file is written",
+    },
+    Hook {
+        program: "ext4_sync_file_exit",
+        on: On::FileSystem("ext4_sync_file_exit"),
+        kernels: EXT4,
+        retry_of: None,
+        purpose: "which tasks make ext4 commit by fsync",
+        why: "fires in that task when its transaction is committed",
+    },
+    Hook {
+        program: "ext4_sync_fs",
+        on: On::FileSystem("ext4_sync_fs"),
+        kernels: EXT4,
+        retry_of: None,
+        purpose: "which tasks make ext4 commit by sync",
+        why: "fires in a task that calls sync or syncfs, or unmounts",
+    },
+    Hook {
+        program: "jbd2_start_commit",
+        on: On::FileSystem("jbd2_start_commit"),
+        kernels: JOURNAL,
+        retry_of: None,
+        purpose: "how often jbd2 commits, by its timer or because a transaction is full",
+        why: "fires once for each transaction, which knows whether a task asked for its commit",
+    },
+    Hook {
+        program: "jbd2_checkpoint",
+        on: On::FileSystem("jbd2_checkpoint"),
+        kernels: JOURNAL,
+        retry_of: None,
+        purpose: "which tasks wait because the log of jbd2 is full",
+        why: "fires in a task that finds no room in the log",
+    },
+    Hook {
+        program: "xfs_log_force",
+        on: On::FileSystem("xfs_log_force"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "which tasks force the log of xfs",
+        why: "fires in the task that forces the log, and in the kworker that does it periodically",
+    },
+    Hook {
+        program: "xfs_log_grant_sleep",
+        on: On::FileSystem("xfs_log_grant_sleep"),
+        kernels: XFS,
+        retry_of: None,
+        purpose: "which tasks wait because the log of xfs is full",
+        why: "fires in a task that finds no room in the log",
+    },
+    Hook {
+        program: "btrfs_transaction_commit",
+        on: On::FileSystem("btrfs_transaction_commit"),
+        kernels: BTRFS_FS,
+        retry_of: None,
+        purpose: "which tasks commit a transaction of btrfs",
+        why: "fires in the task that has committed",
+    },
+    Hook {
+        program: "xfs_log_forced",
+        on: On::Record("xfs", "xfs_log_force"),
+        kernels: XFS_RECORDS,
+        retry_of: None,
+        purpose: "which tasks force the log of xfs, without its types",
+        why: "the kernel has no types of the module xfs; the record has the device",
+    },
+    Hook {
+        program: "xfs_log_slept",
+        on: On::Record("xfs", "xfs_log_grant_sleep"),
+        kernels: XFS_RECORDS,
+        retry_of: None,
+        purpose: "which tasks wait because the log of xfs is full, without its types",
+        why: "the kernel has no types of the module xfs; the record has the device",
     },
     Hook {
         program: "bio_submitted",

@@ -35,6 +35,9 @@ pub enum LayoutError {
     Tracepoint(&'static str),
 }
 
+/// The event of a commit of btrfs. Since 7.x it passes a handle, before the `btrfs_fs_info`.
+const BTRFS_COMMIT: &str = "btrfs_transaction_commit";
+
 /// What the layout depends on besides BTF.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
@@ -257,6 +260,35 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         sys_sync: syscalls::SYNC,
         sys_syncfs: syscalls::SYNCFS,
         sys_umount2: syscalls::UMOUNT2,
+
+        file_f_inode: optional("file", "f_inode"),
+        sb_s_fs_info: optional("super_block", "s_fs_info"),
+        ext4_sb_journal: optional("ext4_sb_info", "s_journal"),
+        ext4_vfs_inode: optional("ext4_inode_info", "vfs_inode"),
+        ext4_sync_tid: optional("ext4_inode_info", "i_sync_tid"),
+        ext4_datasync_tid: optional("ext4_inode_info", "i_datasync_tid"),
+        journal_commit_sequence: optional("journal_s", "j_commit_sequence"),
+        journal_running: optional("journal_s", "j_running_transaction"),
+        journal_committing: optional("journal_s", "j_committing_transaction"),
+        journal_free: optional("journal_s", "j_free"),
+        journal_max_buffers: optional("journal_s", "j_max_transaction_buffers"),
+        transaction_requested: optional("transaction_s", "t_requested"),
+        transaction_expires: optional("transaction_s", "t_expires"),
+        transaction_credits: optional("transaction_s", "t_outstanding_credits"),
+        xfs_mount_m_log: optional("xfs_mount", "m_log"),
+        xlog_l_mp: optional("xlog", "l_mp"),
+        xlog_l_work: optional("xlog", "l_work"),
+        task_worker_private: optional("task_struct", "worker_private"),
+        kthread_data: optional("kthread", "data"),
+        worker_current_work: optional("worker", "current_work"),
+        btrfs_fs_info_sb: optional("btrfs_fs_info", "sb"),
+        btrfs_trans_fs_info: match btf.tracepoint_takes(BTRFS_COMMIT, "btrfs_trans_handle") {
+            true => optional("btrfs_trans_handle", "fs_info"),
+            false => 0,
+        },
+        btrfs_trans_transaction: optional("btrfs_trans_handle", "transaction"),
+        btrfs_transaction_state: optional("btrfs_transaction", "state"),
+        btrfs_state_completed: btf.enumerator("TRANS_STATE_COMPLETED").unwrap_or(0),
     };
     if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));
@@ -285,7 +317,43 @@ fn drop_incomplete(mut layout: Layout) -> Layout {
     clear_unless_all(&mut l.wb_memcg_css, &cgroup);
     clear_unless_all(&mut l.task_cgroups, &cgroup);
     clear_unless_all(&mut l.task_cgroups, &[l.css_set_dfl_cgrp]);
+    drop_unknown_causes(l);
     layout
+}
+
+/// Drops what makes a file system commit if a field is missing that tells it.
+fn drop_unknown_causes(l: &mut Layout) {
+    let journal = [
+        l.journal_j_dev,
+        l.journal_j_fs_dev,
+        l.journal_commit_sequence,
+        l.journal_running,
+        l.journal_committing,
+        l.journal_free,
+        l.journal_max_buffers,
+        l.transaction_expires,
+        l.transaction_credits,
+    ];
+    clear_unless_all(&mut l.transaction_requested, &journal);
+    let ext4 = [
+        l.file_f_inode,
+        l.sb_s_fs_info,
+        l.ext4_vfs_inode,
+        l.ext4_sync_tid,
+        l.ext4_datasync_tid,
+    ];
+    clear_unless_all(&mut l.ext4_sb_journal, &ext4);
+    let worker = [
+        l.kthread_data,
+        l.worker_current_work,
+        l.xfs_mount_m_log,
+        l.xlog_l_work,
+    ];
+    clear_unless_all(&mut l.task_worker_private, &worker);
+    let handle = [l.btrfs_trans_transaction, l.btrfs_transaction_state];
+    if l.btrfs_trans_fs_info != 0 && (handle.contains(&0) || l.btrfs_state_completed == 0) {
+        l.btrfs_fs_info_sb = 0;
+    }
 }
 
 fn clear_unless_all(field: &mut u32, others: &[u32]) {
