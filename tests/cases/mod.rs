@@ -3,6 +3,7 @@
 
 mod at_the_same_time;
 mod blocks;
+mod commits;
 pub mod cost;
 mod explained;
 mod flushed_by_others;
@@ -104,6 +105,8 @@ const ALL: &[(&str, Case)] = &[
     ("explained_links_and_mounts", explained::links_and_mounts),
     ("explained_mixed_load", explained::mixed),
     ("explained_spike", explained::spike),
+    ("explained_commits_by_fsync", commits::by_fsync),
+    ("explained_commits_by_timer", commits::by_timer),
     (
         "blocks_first_of_sixteen_and_the_rest",
         blocks::one_folio::first_and_rest,
