@@ -51,8 +51,10 @@ pub fn lockstep_compressed(run: Run<'_>) -> Result<()> {
         "the case is wrong: {} bytes of {data} are not compressed",
         two.books.all
     );
+    // Each append is an extent. The longer file's log has more of them: with sizes that do not
+    // depend on chance, an append of the first task costs 8 % more than one of the second.
     let [more, less] = two.owners.map(|owner| owner.written + owner.shared);
-    ratio("exact and shared", more, less, 0.05)
+    ratio("exact and shared", more, less, 0.12)
 }
 
 /// Two tasks after their work.
