@@ -118,7 +118,7 @@ fn attach_one(ebpf: &mut Ebpf, object: &str, hook: &Hook) -> Result<Attached, Pr
         }
         .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),
         Found::Record(found) => match hook.on {
-            On::Record(category, name) => found.attach(category, name).map(|_| ()),
+            On::Record(name) => found.attach("xfs", name).map(|_| ()),
             _ => Ok(()),
         }
         .and_then(|()| Ok((found.info()?, found.fd()?.as_fd().try_clone_to_owned()?))),

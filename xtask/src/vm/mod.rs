@@ -10,7 +10,7 @@ mod initramfs;
 mod kernel_log;
 pub mod kernels;
 mod machine;
-mod modules;
+pub mod modules;
 mod outcome;
 #[path = "../../../tests/support/plan.rs"]
 mod plan;

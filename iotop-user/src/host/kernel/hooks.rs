@@ -37,8 +37,9 @@ pub enum On {
     /// A tracepoint of a file system, by its name. If the file system is a module, it exists
     /// only while the module is loaded.
     FileSystem(&'static str),
-    /// The same, with the fields of the tracepoint's record instead of its arguments.
-    Record(&'static str, &'static str),
+    /// A tracepoint of xfs, by its name, with the fields of its record instead of its
+    /// arguments.
+    Record(&'static str),
     /// Nothing: we run it over all tasks (`iter/task`).
     TaskIterator,
     /// Nothing: we run it on demand, and it returns an answer.
@@ -68,7 +69,7 @@ impl On {
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            On::Tracepoint(name) | On::FileSystem(name) | On::Record(_, name) => f.pad(name),
+            On::Tracepoint(name) | On::FileSystem(name) | On::Record(name) => f.pad(name),
             On::TaskIterator => f.pad("iter/task"),
             On::Asked => f.pad("on demand"),
             On::Entry(name) => f.pad(&format!("fentry/{name}")),
@@ -568,7 +569,7 @@ const HOOKS: [Hook; 58] = [
     },
     Hook {
         program: "xfs_committed",
-        on: On::Record("xfs", "xfs_trans_commit"),
+        on: On::Record("xfs_trans_commit"),
         kernels: XFS_RECORDS,
         retry_of: None,
         purpose: "which tasks change metadata on xfs, without its types",
@@ -576,7 +577,7 @@ const HOOKS: [Hook; 58] = [
     },
     Hook {
         program: "xfs_size_set",
-        on: On::Record("xfs", "xfs_setfilesize"),
+        on: On::Record("xfs_setfilesize"),
         kernels: XFS_RECORDS,
         retry_of: None,
         purpose: "for which task an xfs worker changes a file's size, without its types",
@@ -584,7 +585,7 @@ const HOOKS: [Hook; 58] = [
     },
     Hook {
         program: "xfs_converted",
-        on: On::Record("xfs", "xfs_unwritten_convert"),
+        on: On::Record("xfs_unwritten_convert"),
         kernels: XFS_RECORDS,
         retry_of: None,
         purpose: "for which task an xfs worker converts extents, without its types",
@@ -656,7 +657,7 @@ const HOOKS: [Hook; 58] = [
     },
     Hook {
         program: "xfs_log_forced",
-        on: On::Record("xfs", "xfs_log_force"),
+        on: On::Record("xfs_log_force"),
         kernels: XFS_RECORDS,
         retry_of: None,
         purpose: "which tasks force the log of xfs, without its types",
@@ -664,7 +665,7 @@ const HOOKS: [Hook; 58] = [
     },
     Hook {
         program: "xfs_log_slept",
-        on: On::Record("xfs", "xfs_log_grant_sleep"),
+        on: On::Record("xfs_log_grant_sleep"),
         kernels: XFS_RECORDS,
         retry_of: None,
         purpose: "which tasks wait because the log of xfs is full, without its types",

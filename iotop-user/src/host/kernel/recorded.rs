@@ -29,6 +29,8 @@ const KERNELS: &str = "IOTOP_TRACE_KERNELS";
 struct Kernel {
     version: (u32, u32),
     btf: Vec<u8>,
+    /// The BTF of its modules.
+    modules: Vec<Vec<u8>>,
 }
 
 /// Everything that the program derives from BTF.
@@ -40,7 +42,8 @@ struct Answers {
 }
 
 impl Kernel {
-    /// Reads a file that is named by the version, such as `6.12.btf`.
+    /// Reads a file that is named by the version, such as `6.12.btf`, and those of modules
+    /// beside it, such as `6.12.xfs`.
     fn read(path: &Path) -> Kernel {
         let name = path.file_stem().and_then(|name| name.to_str());
         let numbers = name.and_then(|name| name.split_once('.'));
@@ -48,6 +51,10 @@ impl Kernel {
         Kernel {
             version: (major.parse().expect("major"), minor.parse().expect("minor")),
             btf: fs::read(path).expect("read"),
+            modules: ["btrfs", "xfs"]
+                .iter()
+                .filter_map(|module| fs::read(path.with_extension(module)).ok())
+                .collect(),
         }
     }
 
@@ -57,6 +64,7 @@ impl Kernel {
         Some(Kernel {
             version: settings.version()?,
             btf: fs::read("/sys/kernel/btf/vmlinux").ok()?,
+            modules: Vec::new(),
         })
     }
 
@@ -65,7 +73,11 @@ impl Kernel {
     }
 
     fn types(&self) -> Btf {
-        Btf::parse(self.btf.clone()).expect("well-formed")
+        let mut types = Btf::parse(self.btf.clone()).expect("well-formed");
+        for module in &self.modules {
+            types.add_module(module).expect("well-formed");
+        }
+        types
     }
 
     fn answers(&self) -> Answers {
@@ -93,6 +105,7 @@ impl Kernel {
         self.answers_of(&types);
         Kernel {
             btf: types.reduced(),
+            modules: Vec::new(),
             ..*self
         }
     }
@@ -105,7 +118,11 @@ impl Kernel {
             let found = btf.windows(whole.len()).position(|part| *part == whole);
             btf[found.expect(name) + 1] = b'~';
         }
-        Kernel { btf, ..*self }
+        Kernel {
+            btf,
+            modules: Vec::new(),
+            ..*self
+        }
     }
 
     fn layout(&self) -> Layout {

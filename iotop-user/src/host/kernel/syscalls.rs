@@ -1,11 +1,14 @@
 //! The system calls in which tasks write data to a device.
 
-/// The system calls that write what the task itself changed.
+/// The number of fsync(2). It writes what the task itself changed, as fdatasync does.
 pub const FSYNC: u32 = libc::SYS_fsync as u32;
+/// The number of fdatasync(2).
 pub const FDATASYNC: u32 = libc::SYS_fdatasync as u32;
-/// The system calls that write what other tasks left dirty.
+/// The number of sync(2). It writes what other tasks left dirty, as the next two do.
 pub const SYNC: u32 = libc::SYS_sync as u32;
+/// The number of syncfs(2).
 pub const SYNCFS: u32 = libc::SYS_syncfs as u32;
+/// The number of umount2(2).
 pub const UMOUNT2: u32 = libc::SYS_umount2 as u32;
 
 /// The name of a system call that can make a task submit writes. `None` for any other one.
