@@ -104,7 +104,9 @@ pub fn by_fsync(mut run: Run<'_>) -> Result<()> {
     let told = format!(
         "{fsyncs} fsyncs, {syncs} syncs, {overwrites} of overwrites, {count} commits: {commits:?}"
     );
-    ensure!(overwrites == 0, "{told}");
+    // xfs may have changed the inode in the first of them: its log was then forced.
+    let most = u64::from(fs == Fs::Xfs);
+    ensure!(overwrites <= most, "{told}");
     match fs {
         Fs::Ext4 => {
             // The last fsync may end in the interval after its commit.
