@@ -10,6 +10,7 @@ pub mod commit;
 pub mod fact;
 pub mod file;
 pub mod flush;
+pub mod journal;
 pub mod layout;
 pub mod mapping;
 pub mod owner;
@@ -58,6 +59,8 @@ mod pod {
     unsafe impl Pod for TaskRecord {}
     // SAFETY: as above.
     unsafe impl Pod for Totals {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::journal::Journal {}
     // SAFETY: as above.
     unsafe impl Pod for CauseKey {}
 }

@@ -9,7 +9,10 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
-use iotop_common::tag::{SLOT_NONE, Slot};
+use iotop_common::{
+    journal::{CELLS, JOURNALS, Journal},
+    tag::{SLOT_NONE, Slot},
+};
 
 use super::tenant::Tenant;
 use crate::{
@@ -18,41 +21,12 @@ use crate::{
     maps::OWNERS,
 };
 
-/// The number of file systems.
-const JOURNALS: u32 = 128;
-/// The number of tasks that a share tells apart.
-const CELLS: usize = 32;
 /// 2^32 divided by the golden ratio. Multiples of it, modulo 2^32, are spread evenly, so that
 /// few draws already come out as the weights say.
 const GOLDEN: u32 = 0x9e37_79b9;
 
 /// Below this sum of weights, few joined a transaction.
 const FEW: u64 = 64;
-
-/// A task's part of a share.
-#[repr(C)]
-struct Cell {
-    tenant: Tenant,
-    weight: u32,
-}
-
-/// The tasks that joined a transaction.
-#[repr(C)]
-struct Share {
-    /// The sum of the weights.
-    total: u64,
-    cells: [Cell; CELLS],
-}
-
-/// The running transaction of a file system, and the one before.
-#[repr(C)]
-struct Journal {
-    shares: [Share; 2],
-    /// The running transaction's share.
-    running: u32,
-    /// Where the last draw was.
-    cursor: u32,
-}
 
 /// The journals, by the device of the file system (`super_block.s_dev`).
 #[map]
@@ -77,15 +51,14 @@ pub const RUNNING: u32 = 2;
 /// The share of the transaction before it.
 pub const CLOSED: u32 = 3;
 
-impl Journal {
-    #[inline(always)]
-    fn index(&self, which: u32) -> usize {
-        (match which {
-            RUNNING => self.running,
-            CLOSED => self.running ^ 1,
-            which => which,
-        } & 1) as usize
-    }
+/// The index of a share.
+#[inline(always)]
+fn share_index(journal: &Journal, which: u32) -> usize {
+    (match which {
+        RUNNING => journal.running,
+        CLOSED => journal.running ^ 1,
+        which => which,
+    } & 1) as usize
 }
 
 #[inline(always)]
@@ -138,15 +111,15 @@ fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
             find(dev)?
         }
     };
-    let index = journal.index(which);
+    let index = share_index(journal, which);
     let share = &mut journal.shares[index & 1];
     let cell = &mut share.cells[(slot.wrapping_mul(GOLDEN) >> 27) as usize & (CELLS - 1)];
-    if cell.tenant != tenant {
+    if cell.tenant != tenant.0 {
         // Two tasks share a cell. It names one of them, drawn by what each changed.
         let all = cell.weight.wrapping_add(weight).max(1);
         // SAFETY: a helper without arguments.
         if cell.weight == 0 || unsafe { bpf_get_prandom_u32() } % all < weight {
-            cell.tenant = tenant;
+            cell.tenant = tenant.0;
         }
     }
     add_u32(&raw mut cell.weight, weight);
@@ -163,7 +136,7 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
     let Some(journal) = find(dev) else {
         return SLOT_NONE;
     };
-    let index = journal.index(which);
+    let index = share_index(journal, which);
     // A transaction that has just begun says little about who joins it.
     let least = match which {
         RUNNING => FEW,
@@ -181,7 +154,7 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
         let weight = u64::from(cell.weight);
         if left < weight {
             // If the drawn slot has another tenant, the next task gets the block.
-            if let Some(slot) = cell.tenant.slot() {
+            if let Some(slot) = Tenant(cell.tenant).slot() {
                 return slot;
             }
             left = 0;
@@ -196,7 +169,7 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
 #[inline(always)]
 pub fn empty(dev: u32, which: u32) -> Option<()> {
     let journal = find(dev)?;
-    let index = journal.index(which);
+    let index = share_index(journal, which);
     clear(&mut journal.shares[index & 1]);
     journal.running = index as u32;
     Some(())

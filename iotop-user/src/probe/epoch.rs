@@ -92,6 +92,7 @@ impl Probe {
         let causes = self.take_causes(ended)?;
         let owners = self.update_owners(&facts, &causes, audited.unwrap_or_default(), now)?;
         self.attach_late(now)?;
+        self.journals.make_room(now)?;
         Ok(Epoch {
             facts,
             tick: self.tick,

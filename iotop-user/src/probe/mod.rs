@@ -7,6 +7,7 @@ mod epoch;
 mod error;
 mod flushes;
 mod grace;
+mod journals;
 mod mapped;
 mod owners;
 mod plain;
@@ -37,6 +38,7 @@ pub use slots::PageDeltas;
 use crate::host::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use audit::Audit;
 use grace::Grace;
+use journals::Journals;
 use owners::Owners;
 use plain::plain;
 use programs::PAGES_WAITING;
@@ -86,6 +88,7 @@ pub struct Probe {
     files: RingBuf<MapData>,
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
+    journals: Journals,
     counted: Counted,
     tags: MapData,
     slots: Slots,
@@ -168,6 +171,7 @@ impl Probe {
             files: map(&mut ebpf, name, "FILES")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
+            journals: Journals::new(map(&mut ebpf, name, "JOURNAL_OF")?, now),
             counted: Counted::by_layout(&layout),
             tags,
             slots: Slots::new(),

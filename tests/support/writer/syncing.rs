@@ -4,12 +4,16 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use super::PAGE;
 use super::pieces::{Pieces, fill};
+
+/// How long a file system may still be in use when its writers have exited.
+const STILL_IN_USE: Duration = Duration::from_secs(5);
 
 /// Writes pieces of 64 KiB, each of which must be on the disk before the next one.
 pub fn commits(file: &File, len: u64) -> Result<()> {
@@ -53,12 +57,23 @@ pub fn syncfs(file: &File) -> Result<()> {
     Ok(())
 }
 
+/// Unmounts, as soon as nothing uses the file system. A writer that has just exited may still
+/// have a file open: the kernel closes it a little later.
 pub fn unmount(dir: &str) -> Result<()> {
     let dir = CString::new(dir)?;
-    // SAFETY: `dir` is a NUL-terminated string that outlives the call.
-    let done = unsafe { libc::umount2(dir.as_ptr(), 0) };
-    ensure!(done == 0, io::Error::last_os_error());
-    Ok(())
+    let begin = Instant::now();
+    loop {
+        // SAFETY: `dir` is a NUL-terminated string that outlives the call.
+        if unsafe { libc::umount2(dir.as_ptr(), 0) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        let in_use = error.raw_os_error() == Some(libc::EBUSY);
+        if !in_use || begin.elapsed() > STILL_IN_USE {
+            return Err(error.into());
+        }
+        sleep(Duration::from_millis(50));
+    }
 }
 
 /// Syncs the file and its file system alternately for this long.
