@@ -35,6 +35,10 @@ pub struct Journal {
     pub running: u32,
     /// Where the last draw was.
     pub cursor: u32,
+    /// When a task joined last, on the tags' clock.
+    pub joined: u32,
+    /// When the share before the running one was closed.
+    pub closed: u32,
 }
 
-const _: () = assert!(size_of::<Journal>() == 2 * (8 + 8 * CELLS) + 8);
+const _: () = assert!(size_of::<Journal>() == 2 * (8 + 8 * CELLS) + 16);

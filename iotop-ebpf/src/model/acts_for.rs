@@ -16,6 +16,8 @@ use crate::kernel::clock::now;
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Work {
+    /// The thread itself: its slot may get another one.
+    kthread: Tenant,
     /// The task that it works for.
     tenant: Tenant,
     /// The device of the file system (`super_block.s_dev`).
@@ -36,9 +38,10 @@ static WORK_OF: LruHashMap<u32, Work> = LruHashMap::with_max_entries(1024, 0);
 /// with this device. `None`: it is not known for which task.
 #[inline(always)]
 pub fn record(kthread: &Current, dev: u32, slot: Option<Slot>) {
-    match slot.and_then(Tenant::of) {
-        Some(tenant) => {
+    match slot.and_then(Tenant::of).zip(Tenant::of(kthread.slot)) {
+        Some((tenant, this)) => {
             let work = Work {
+                kthread: this,
                 tenant,
                 dev,
                 since: now().0,
@@ -55,9 +58,10 @@ pub fn record(kthread: &Current, dev: u32, slot: Option<Slot>) {
 /// device. The same worker may work on another file system for another task.
 #[inline(always)]
 pub fn task_of(kthread: Slot, dev: u32) -> Option<Slot> {
-    // SAFETY: a copy of three words, which only the thread itself writes.
+    // SAFETY: a copy of a few words, which only the thread itself writes.
     let work = unsafe { WORK_OF.get(kthread) }.copied()?;
-    match work.dev == dev && now().0.wrapping_sub(work.since) <= TICKS {
+    let same = work.dev == dev && Some(work.kthread) == Tenant::of(kthread);
+    match same && now().0.wrapping_sub(work.since) <= TICKS {
         true => work.tenant.slot(),
         false => None,
     }

@@ -34,6 +34,7 @@ impl Charge {
     pub fn metadata(slot: Slot, class: u32) -> Charge {
         match slot {
             SLOT_NONE => Charge::METADATA,
+            SLOT_OVERFLOW => Charge::to(slot, Class::Overflow),
             slot => Charge(slot | class << 16),
         }
     }

@@ -81,6 +81,12 @@ impl Folio {
         nr_folio_pages(self.head, self.flags)
     }
 
+    /// Whether `PG_dirty` is set.
+    #[inline(always)]
+    pub fn is_dirty(&self) -> bool {
+        self.flags >> layout!(pg_dirty) & 1 != 0
+    }
+
     /// Whether `PG_writeback` is set. File systems set it on every page-cache page
     /// before they put the page into a bio.
     #[inline(always)]

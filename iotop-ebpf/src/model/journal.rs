@@ -10,8 +10,9 @@ use aya_ebpf::{
     maps::{Array, HashMap},
 };
 use iotop_common::{
+    Owner, Tick,
     journal::{CELLS, JOURNALS, Journal},
-    tag::{SLOT_NONE, Slot},
+    tag::{METADATA_ANSWERS_TICKS, SLOT_NONE, Slot},
 };
 
 use super::tenant::Tenant;
@@ -24,6 +25,14 @@ use crate::{
 /// 2^32 divided by the golden ratio. Multiples of it, modulo 2^32, are spread evenly, so that
 /// few draws already come out as the weights say.
 const GOLDEN: u32 = 0x9e37_79b9;
+
+/// For how many ticks after the last change a file system counts as mounted: two minutes or
+/// more. No event tells that it is unmounted.
+const MOUNTED_TICKS: u32 = 9000;
+
+/// A share stays closed for at least this long, a quarter of a second, unless about as much was
+/// changed since: a checkpoint of xfs's log is written in many bios.
+const CLOSED_TICKS: u32 = 16;
 
 /// Below this sum of weights, few joined a transaction.
 const FEW: u64 = 64;
@@ -67,16 +76,16 @@ fn find(dev: u32) -> Option<&'static mut Journal> {
     Some(unsafe { &mut *JOURNAL_OF.get_ptr_mut(dev)? })
 }
 
-/// Whether tasks were seen joining transactions of the file system on this device.
+/// Whether tasks join transactions of a file system on this device.
 #[inline(always)]
 pub fn exists(dev: u32) -> bool {
-    JOURNAL_OF.get_ptr(dev).is_some()
+    find(dev).is_some_and(|journal| now().0.wrapping_sub(journal.joined) <= MOUNTED_TICKS)
 }
 
 /// Records which file system writes to a device.
 #[inline(always)]
 pub fn records_to(dev: u32, file_system: u32) {
-    if dev != file_system && file_system_of(dev) != file_system {
+    if file_system_of(dev) != file_system {
         let _ = FILE_SYSTEM_OF.insert(dev, file_system, u64::from(BPF_ANY));
     }
 }
@@ -84,6 +93,10 @@ pub fn records_to(dev: u32, file_system: u32) {
 /// The device by which the journal of the file system on this device is found.
 #[inline(always)]
 pub fn file_system_of(dev: u32) -> u32 {
+    // A device may get another file system, with a journal of its own.
+    if exists(dev) {
+        return dev;
+    }
     // SAFETY: a copy of one word.
     unsafe { FILE_SYSTEM_OF.get(dev) }.copied().unwrap_or(dev)
 }
@@ -100,8 +113,10 @@ pub extern "C" fn join_transaction(dev: u32, which: u32, slot: u32, weight: u32)
 fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
     let tenant = Tenant::of(slot)?;
     let owner = OWNERS.get_ptr_mut(slot)?;
+    let now = now();
     // SAFETY: a map value of aligned fields. 0 says that the task never joined.
-    unsafe { (*owner).joined = now().0 as u16 | 1 };
+    unsafe { (*owner).joined = now.0 as u16 | 1 };
+    keep_tenancy(owner, now);
     let journal = match find(dev) {
         Some(journal) => journal,
         None => {
@@ -112,6 +127,7 @@ fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
         }
     };
     let index = share_index(journal, which);
+    journal.joined = now.0;
     let share = &mut journal.shares[index & 1];
     let cell = &mut share.cells[(slot.wrapping_mul(GOLDEN) >> 27) as usize & (CELLS - 1)];
     if cell.tenant != tenant.0 {
@@ -127,8 +143,22 @@ fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
     Some(share.total as u32)
 }
 
-/// Draws the owner of a block from those who joined a transaction; of the other share where
-/// nobody did. `SLOT_NONE` where nobody is known. A global function, see the crate
+/// Keeps a long tenancy from looking short when the tags' clock wraps.
+#[inline(always)]
+fn keep_tenancy(owner: *mut Owner, now: Tick) {
+    const LONG: u32 = 1 << 14;
+    const { assert!(LONG > METADATA_ANSWERS_TICKS) };
+    // SAFETY: a map value of aligned fields.
+    unsafe {
+        let tenancy = now.0.wrapping_sub(u32::from((*owner).assigned)) & 0xffff;
+        if tenancy > LONG {
+            (*owner).assigned = now.0.wrapping_sub(LONG) as u16;
+        }
+    }
+}
+
+/// Draws the owner of a block from those who joined a transaction. Where nobody joined the
+/// running or the closed one, it is drawn from the other. `SLOT_NONE` where nobody is known. A global function, see the crate
 /// documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -137,10 +167,12 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
         return SLOT_NONE;
     };
     let index = share_index(journal, which);
-    // A transaction that has just begun says little about who joins it.
+    // A transaction that has just begun says little about who joins it. A transaction of jbd2
+    // has its own number: only those who joined it pay.
     let least = match which {
         RUNNING => FEW,
-        _ => 1,
+        CLOSED => 1,
+        _ => 0,
     };
     let (this, other) = (&journal.shares[index & 1], &journal.shares[index & 1 ^ 1]);
     let index = match this.total < least && other.total != 0 {
@@ -150,16 +182,20 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
     journal.cursor = journal.cursor.wrapping_add(GOLDEN);
     let share = &journal.shares[index & 1];
     let mut left = u64::from(journal.cursor) * (share.total & u64::from(u32::MAX)) >> 32;
-    for cell in &share.cells {
+    // If the drawn slot has another tenant, the next task gets the block: in the second round
+    // the first one that is left.
+    for n in 0..2 * CELLS {
+        let cell = &share.cells[n & (CELLS - 1)];
         let weight = u64::from(cell.weight);
-        if left < weight {
-            // If the drawn slot has another tenant, the next task gets the block.
-            if let Some(slot) = Tenant(cell.tenant).slot() {
-                return slot;
-            }
-            left = 0;
-        } else {
+        if left >= weight && n < CELLS {
             left -= weight;
+            continue;
+        }
+        left = 0;
+        if weight != 0
+            && let Some(slot) = Tenant(cell.tenant).slot()
+        {
+            return slot;
         }
     }
     SLOT_NONE
@@ -175,15 +211,20 @@ pub fn empty(dev: u32, which: u32) -> Option<()> {
     Some(())
 }
 
-/// Closes the running transaction, if a task joined it: the next one begins.
+/// Closes the running transaction, if tasks joined it: the next one begins.
 #[inline(always)]
 pub fn close(dev: u32) -> Option<()> {
     let journal = find(dev)?;
     let running = journal.running & 1;
-    if journal.shares[running as usize & 1].total != 0 {
-        let next = running ^ 1;
+    let next = running ^ 1;
+    let joined = journal.shares[running as usize & 1].total;
+    let before = journal.shares[next as usize & 1].total;
+    let now = now().0;
+    let just_closed = now.wrapping_sub(journal.closed) <= CLOSED_TICKS;
+    if joined != 0 && !(just_closed && joined * 8 < before) {
         clear(&mut journal.shares[next as usize & 1]);
         journal.running = next;
+        journal.closed = now;
     }
     Some(())
 }

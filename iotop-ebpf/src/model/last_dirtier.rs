@@ -7,6 +7,7 @@ use iotop_common::{
 };
 
 use super::{
+    acts_for,
     charge::Charge,
     control::control,
     inode::{Inode, TypedInode},
@@ -78,9 +79,13 @@ impl Dirtied {
         if let Some(known) = known {
             had_dirty_pages &= known.had_dirty_pages;
             told = known.told;
-            // A kernel thread that redirties a page is not its dirtier.
+            // A flusher that redirties a page is not its dirtier. Other kernel threads are: a
+            // loop device's, nfsd.
             // SAFETY: as above.
-            if unsafe { is_kthread(owner) } && is_tenant(known) {
+            if unsafe { is_kthread(owner) }
+                && is_tenant(known)
+                && acts_for::task_of(slot, self.key.dev).is_some()
+            {
                 (slot, generation) = (known.slot, known.generation);
             }
         }

@@ -101,6 +101,8 @@ pub const IDLE: u32 = 1 << 5;
 pub const FIRST: u32 = 1 << 6;
 /// The submitter is a kernel thread.
 pub const KTHREAD: u32 = 1 << 7;
+/// The page's folio is dirty.
+pub const DIRTY: u32 = 1 << 8;
 
 /// The charge of a page that carries no file data, in a bio to the device `dev`. `kind` is the
 /// page's kind and the bits above; `private` is `bio.bi_private`. A global function, see the
@@ -117,10 +119,11 @@ pub extern "C" fn page_without_data(
     let kthread = kind & KTHREAD != 0;
     let charge = match kind & KIND {
         LOG => Charge::metadata(commit::deal(submitter), Class::Journal as u32),
-        BUFFER => match tag_of(page) {
-            Some(slot) => Charge::metadata(slot, Class::Home as u32),
-            None => never_dirty(file_system_of(dev), Class::Journal, submitter, kthread),
-        },
+        // A checkpoint leaves the page dirty.
+        BUFFER if kind & DIRTY != 0 => {
+            Charge(metadata_page(page, Class::Home as u32, file_system_of(dev)))
+        }
+        BUFFER => never_dirty(file_system_of(dev), Class::Journal, submitter, kthread),
         RAW => never_dirty(file_system_of(dev), Class::Home, submitter, kthread),
         _ if kind & META == 0 => match task_of(submitter, file_system_of(dev)) {
             Some(slot) => Charge::to(slot, Class::Shared),
@@ -143,14 +146,6 @@ pub extern "C" fn page_without_data(
         }
     };
     charge.0
-}
-
-/// The task that the tag of a block of metadata names.
-#[inline(always)]
-fn tag_of(page: u64) -> Option<Slot> {
-    let place = Frame::of(page).tag()?;
-    // SAFETY: a map value of one aligned word.
-    tagged(Tag(unsafe { *place }), now())
 }
 
 /// What the current task's system call writes.

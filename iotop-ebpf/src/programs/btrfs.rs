@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
-    kernel::{layout::layout, memory::read},
+    kernel::{constants::BTRFS_SUPER_MAGIC, layout::layout, memory::read},
     model::{
         acts_for,
         current::with_own_slot,
@@ -28,6 +28,10 @@ fn created(inode: u64) -> Option<()> {
     let current = with_own_slot(Program::BtrfsInodeCreated)?;
     let inode = inode + u64::from(layout!(btrfs_inode_new_vfs_inode));
     let sb = read::<u64>(inode, layout!(inode_i_sb))?;
+    // The event may pass a struct whose type is not known: a module that was loaded late.
+    if read::<u64>(sb, layout!(sb_s_magic))? != BTRFS_SUPER_MAGIC {
+        return None;
+    }
     let dev = read::<u32>(sb, layout!(sb_s_dev))?;
     join_transaction(dev, RUNNING, current.slot, 1);
     Some(())

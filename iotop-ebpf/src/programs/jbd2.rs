@@ -7,7 +7,7 @@ use crate::{
     model::{
         acts_for::changer,
         commit,
-        current::current,
+        current::with_own_slot,
         journal::{empty, join_transaction, of_transaction, records_to},
         program::Program,
     },
@@ -39,7 +39,7 @@ pub fn jbd2_commit_flushing(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
-    let current = current(Program::CommitBegun)?;
+    let current = with_own_slot(Program::CommitBegun)?;
     let fs_dev = read::<u64>(journal, layout!(journal_j_fs_dev))?;
     let dev = read::<u32>(fs_dev, layout!(bdev_bd_dev))?;
     let log = read::<u64>(journal, layout!(journal_j_dev))?;
@@ -55,7 +55,7 @@ fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
 /// Fires in the same task when the transaction is on the disk. `(journal, transaction)`.
 #[raw_tracepoint]
 pub fn jbd2_end_commit(_: RawTracePointContext) -> i32 {
-    if let Some(current) = current(Program::CommitEnded) {
+    if let Some(current) = with_own_slot(Program::CommitEnded) {
         commit::end(&current);
     }
     0

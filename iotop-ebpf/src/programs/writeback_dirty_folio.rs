@@ -59,7 +59,9 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     let folio = folio.address(&raw mut last.scratch);
     let inode = TypedInode::of(mapping);
     let mapping = mapping.address(&raw mut last.scratch);
-    if last.mapping != mapping {
+    // A block device may have got a file system.
+    let may_have_changed = kthread && last.mapping_kind == MAPPING_BDEV;
+    if last.mapping != mapping || may_have_changed {
         last.mapping_kind = inode.mapping_kind();
         last.mapping = mapping;
         if matches!(last.mapping_kind, MAPPING_DATA | MAPPING_WHOLE_FOLIOS) {

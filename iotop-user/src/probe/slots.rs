@@ -152,7 +152,7 @@ pub struct Slots {
     records: Vec<Record>,
     /// The highest slot that was ever seen in use.
     pub last: Slot,
-    /// How many slots are not free.
+    /// How many slots are in use.
     taken: usize,
 }
 
@@ -182,7 +182,7 @@ impl Slots {
         let record = &mut self.records[slot as usize];
         self.last = self.last.max(slot);
         if record.generation != owner.generation {
-            self.taken += usize::from(matches!(record.state, State::Free));
+            self.taken += usize::from(!matches!(record.state, State::InUse));
             *record = Record::new(State::InUse, owner.generation, now);
         } else if matches!(record.state, State::Free) {
             return None;
@@ -219,7 +219,7 @@ impl Slots {
         }
         let crowded = self.taken > CROWDED;
         let step = record.step(owner, changed || pending != 0, crowded, now);
-        self.taken -= usize::from(step == Step::Free);
+        self.taken -= usize::from(step == Step::Retire);
         Some((deltas, step))
     }
 

@@ -14,7 +14,7 @@ use crate::{
         journal::{CLOSED, deal_block, records_to},
         known_inode::KnownInode,
         mapping::MappingState,
-        metadata::{FIRST, metadata_page, page_without_data},
+        metadata::{DIRTY, FIRST, metadata_page, page_without_data},
         page_charge::{is_waiting, take_tag},
         page_kind::{
             BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
@@ -96,7 +96,8 @@ pub fn charge_page(
         kind = while_committing(kind);
     }
     let without_data = |kind| {
-        let bits = kind | bio.bits(submitter.kthread) | FIRST;
+        let dirty = if folio.is_dirty() { DIRTY } else { 0 };
+        let bits = kind | bio.bits(submitter.kthread) | FIRST | dirty;
         let (page, private) = (page.address, bio.private);
         Charge(page_without_data(
             page,

@@ -56,7 +56,10 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
         return None;
     }
     let control = control();
-    let submitter = submitter_of(&current, bio, size, &control);
+    let mut submitter = submitter_of(&current, bio, size, &control);
+    // A task that needs memory for its commit may swap.
+    submitter.commits &= opf & layout!(req_swap) == 0;
+    let submitter = submitter;
     let dev = match submitter.partition {
         0 => device(bio),
         partition => partition,

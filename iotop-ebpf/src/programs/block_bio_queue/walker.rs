@@ -16,7 +16,7 @@ use crate::{
         inode::Metadata,
         journal::records_to,
         mapping::MappingState,
-        metadata::{FIRST, metadata_page, page_without_data},
+        metadata::{DIRTY, FIRST, metadata_page, page_without_data},
         page_charge::{is_waiting, take_tag},
         page_kind::{
             BUFFER, CACHE, JOURNALLED, LOG, METADATA, OTHER, RAW, page_kind, while_committing,
@@ -200,7 +200,7 @@ impl Walker {
     #[inline(always)]
     fn deal_piece(&mut self) {
         let walk = &mut *self.walk;
-        let page = (1 << layout!(page_shift)) - walk.offset;
+        let page = ((1 << layout!(page_shift)) - walk.offset).min(walk.bvec_left);
         let charge = match walk.kind {
             METADATA => {
                 walk.piece_left = page;
@@ -291,6 +291,10 @@ impl Walker {
         let passed = ((walk.page - folio.head) >> layout!(page_struct_shift)) as u32;
         walk.folio_left = folio.nr_pages().saturating_sub(passed).max(1);
         walk.kind = page_kind(&folio, &mut walk.known)?;
+        walk.bits &= !DIRTY;
+        if folio.is_dirty() {
+            walk.bits |= DIRTY;
+        }
         if walk.commits != 0 {
             walk.kind = while_committing(walk.kind);
         }
@@ -309,7 +313,9 @@ impl Walker {
         walk.is_shared = u32::from(is_shared);
         if walk.kind != CACHE {
             self.end_run();
-        } else if walk.for_a_flusher != 0 {
+        }
+        let walk = &mut *self.walk;
+        if walk.for_a_flusher != 0 && matches!(walk.kind, CACHE | METADATA) {
             walk.for_a_flusher = 0;
             if let Some((worker, flush)) = flushed::flusher_of(&walk.known) {
                 walk.submitter = worker;
