@@ -234,20 +234,6 @@ impl Btf {
         (pointer.kind == KIND_PTR && proto.kind == KIND_FUNC_PROTO).then_some(proto)
     }
 
-    /// True if a tracepoint's first argument is a pointer to this struct.
-    pub fn tracepoint_takes(&self, name: &str, of: &str) -> bool {
-        let found = || {
-            let typedef = self.at(self.find(KIND_TYPEDEF, &format!("btf_trace_{name}"))?)?;
-            let proto = self.at(self.at(typedef.size_or_type)?.size_or_type)?;
-            // The parameters are names and types. The first one is the probe's own data.
-            let argument = self.at(self.resolve(self.type_at(proto.data + 8 + 4)?)?)?;
-            let struct_id = self.resolve(argument.size_or_type)?;
-            (proto.kind == KIND_FUNC_PROTO && proto.vlen > 1 && argument.kind == KIND_PTR)
-                .then(|| self.composite(of) == Some(struct_id))
-        };
-        found().unwrap_or(false)
-    }
-
     /// The value of an enumerator in any enum, because some enums have no name.
     pub fn enumerator(&self, name: &str) -> Option<u32> {
         for id in 1..self.types.len() as u32 {

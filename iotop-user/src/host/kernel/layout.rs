@@ -282,9 +282,9 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         kthread_data: optional("kthread", "data"),
         worker_current_work: optional("worker", "current_work"),
         btrfs_fs_info_sb: optional("btrfs_fs_info", "sb"),
-        btrfs_trans_fs_info: match btf.tracepoint_takes(BTRFS_COMMIT, "btrfs_trans_handle") {
-            true => optional("btrfs_trans_handle", "fs_info"),
-            false => 0,
+        btrfs_trans_fs_info: match btf.tracepoint_arg(BTRFS_COMMIT, 0) {
+            Some("btrfs_trans_handle") => optional("btrfs_trans_handle", "fs_info"),
+            _ => 0,
         },
         btrfs_trans_transaction: optional("btrfs_trans_handle", "transaction"),
         btrfs_transaction_state: optional("btrfs_transaction", "state"),
