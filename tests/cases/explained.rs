@@ -12,7 +12,7 @@ use crate::support::checks::near;
 use crate::support::deadline::slower;
 use crate::support::device::Fs;
 use crate::support::mount::Mount;
-use crate::support::ndjson::Part;
+use crate::support::ndjson::{Part, data_of};
 use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
@@ -427,11 +427,9 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
         }
         let owners = spike.owners()?;
         let ours = |owner: &&Value| owner["comm"] == "gt-spike" && owner["pid"] == pid;
-        let bytes = owners
-            .iter()
-            .filter(ours)
-            .filter_map(|owner| owner["bytes"].as_u64());
-        sum += bytes.sum::<u64>();
+        for owner in owners.iter().filter(ours) {
+            sum += data_of(owner)?;
+        }
     }
     // On a slow machine, some intervals may be below even that.
     match emulated() {

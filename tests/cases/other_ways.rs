@@ -43,7 +43,7 @@ pub fn reader_first(mut run: Run<'_>) -> Result<()> {
     let reader = owner(&report, "gt-reader", reader)?;
     near("read by gt-reader", reader.read, len)?;
     ensure!(
-        reader.written == 0 && reader.shared == 0 && reader.dirtied == 0,
+        reader.written == 0 && reader.estimated() == 0 && reader.dirtied == 0,
         "the reader is charged with writes: {reader:?}"
     );
     let writer = owner(&report, "gt-writer", writer)?;

@@ -288,7 +288,7 @@ fn mapped(mut run: Run<'_>) -> Result<()> {
     near("written for the server", server.written, len)?;
     let client = owner(&report, "gt-client", client)?;
     near("dirtied by the client", client.dirtied, len)?;
-    let nothing = client.written + client.shared + client.cancelled + client.pending == 0;
+    let nothing = client.written + client.estimated() + client.cancelled + client.pending == 0;
     ensure!(nothing, "the client is charged: {client:?}");
     Ok(())
 }
@@ -305,7 +305,7 @@ fn serve(run: &Run<'_>) -> Result<(Server, String)> {
 
 fn owns_nothing(report: &Report, client: u64) -> Result<()> {
     let client = owner(report, "gt-client", client)?;
-    let nothing = client.written + client.shared + client.dirtied == 0;
+    let nothing = client.written + client.estimated() + client.dirtied == 0;
     ensure!(nothing, "the client is charged: {client:?}");
     Ok(())
 }

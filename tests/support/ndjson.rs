@@ -82,8 +82,9 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// The bytes of its data, without journals and metadata.
     pub fn bytes(&self) -> Result<u64> {
-        self.owner["bytes"].as_u64().context("no bytes")
+        data_of(self.owner)
     }
 
     /// The bytes of all parts.
@@ -94,6 +95,15 @@ impl<'a> Part<'a> {
     pub fn runs(&self) -> Result<&'a Vec<Value>> {
         self.flush.field("runs")?.as_array().context("no runs")
     }
+}
+
+/// The bytes of an owner of a flush or spike that are data, exact and by estimate.
+pub fn data_of(owner: &Value) -> Result<u64> {
+    let mut bytes = owner["bytes"].as_u64().context("no bytes")?;
+    for kind in ["journal", "home", "tree"] {
+        bytes -= owner["shared"][kind].as_u64().context("no kind")?;
+    }
+    Ok(bytes)
 }
 
 /// One interval's lines.
@@ -202,12 +212,17 @@ impl Report {
     }
 
     /// A process's bytes in the flushes, by the path of the file, or by its inode if it
-    /// has no path.
+    /// has no path. Journals have no inode, and metadata has that of its device: both are
+    /// left out.
     pub fn files(&self, comm: &str, pid: u64) -> Result<BTreeMap<String, u64>> {
         let mut files = BTreeMap::new();
         for part in self.parts(comm, pid)? {
             for file in part.owner["files"].as_array().context("no files")? {
                 let path = file["path"].as_str().map(str::to_owned);
+                let of_device = |path: &String| path.starts_with("/dev/loop");
+                if file["ino"] == 0 || path.as_ref().is_some_and(of_device) {
+                    continue;
+                }
                 let name = path.unwrap_or_else(|| format!("inode {}", file["ino"]));
                 *files.entry(name).or_default() += file["bytes"].as_u64().context("bytes")?;
             }
@@ -264,12 +279,20 @@ pub struct Owner {
     pub written: u64,
     pub written_self: u64,
     pub written_flushed: u64,
+    /// Data by estimate.
     pub shared: u64,
+    /// Journals and metadata.
+    pub metadata: u64,
     /// As the last line said.
     pub pending: u64,
 }
 
 impl Owner {
+    /// What was written because of it and can only be estimated.
+    pub fn estimated(&self) -> u64 {
+        self.shared + self.metadata
+    }
+
     fn add(&mut self, line: &Line) -> Result<()> {
         self.tids.insert(line.number("tid")?);
         self.exited |= line.flag("exited")?;
@@ -279,7 +302,9 @@ impl Owner {
         self.written += line.number("block_write_bytes")?;
         self.written_self += line.number("block_write_self_bytes")?;
         self.written_flushed += line.number("block_write_flushed_bytes")?;
-        self.shared += line.number("block_write_shared_bytes")?;
+        let metadata = line.number("metadata_bytes")?;
+        self.shared += line.number("block_write_shared_bytes")? - metadata;
+        self.metadata += metadata;
         self.pending = line.number("dirty_pending_bytes")?;
         Ok(())
     }

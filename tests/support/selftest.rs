@@ -212,7 +212,7 @@ fn owners() -> Result<()> {
     let owners = report.owners()?;
     let owner = owners.get(&("w", 7)).context("no owner w")?;
     ensure!(owner.written == 20 * MIB && owner.written_flushed == 12 * MIB);
-    ensure!(owner.shared == 2 * MIB && owner.exited && owner.pending == 0);
+    ensure!(owner.shared == 0 && owner.metadata == 2 * MIB && owner.exited && owner.pending == 0);
     ensure!(owner.tids.iter().eq([&8]));
     ensure!(report.pending("w")? == 0 && report.pending("v")? == 0);
     ensure!(report.unattributed_on("dm-0", "metadata")? == 2 * MIB);

@@ -28,7 +28,7 @@ static QUEUED: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(256, 0);
 /// The run under construction, for each CPU and each program. A run is too large for
 /// the stack.
 #[map]
-static NEW_RUN: PerCpuArray<FlushRun> = PerCpuArray::with_max_entries(Program::COUNT, 0);
+static NEW_RUN: PerCpuArray<FlushRun> = PerCpuArray::with_max_entries(Program::WITH_PATHS, 0);
 
 /// Records that the current task asks for a flush: it queued a work item.
 #[inline(always)]

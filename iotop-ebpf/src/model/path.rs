@@ -38,7 +38,7 @@ pub fn send_if_new(alias: u64, key: &InodeKey, told: u32, program: u32) -> u32 {
 
 /// The path under construction, for each CPU and each program that sends paths.
 #[map]
-static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(Program::COUNT, 0);
+static NAME_OF: PerCpuArray<FileName> = PerCpuArray::with_max_entries(Program::WITH_PATHS, 0);
 
 /// The directory whose path was sent last, and when.
 #[repr(C)]
@@ -51,7 +51,7 @@ struct LastDir {
 /// The last directory, for each CPU and each program that sends paths. Most files that
 /// are written one after the other lie in one directory.
 #[map]
-static LAST_DIR: PerCpuArray<LastDir> = PerCpuArray::with_max_entries(Program::COUNT, 0);
+static LAST_DIR: PerCpuArray<LastDir> = PerCpuArray::with_max_entries(Program::WITH_PATHS, 0);
 
 /// Sends a path: walks from the inode's first dentry up to the root. Names may change
 /// during the walk, so the path is at best the one of this moment. Returns 0 where the

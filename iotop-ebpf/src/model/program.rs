@@ -54,4 +54,7 @@ pub enum Program {
 impl Program {
     /// The number of programs.
     pub const COUNT: u32 = 40;
+    /// The number of those that may send a file's path or begin a flusher's run. They come
+    /// first.
+    pub const WITH_PATHS: u32 = 20;
 }

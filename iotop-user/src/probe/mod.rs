@@ -50,6 +50,8 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
 /// For at least this long, pages may still be dirty from before the trace. The kernel
 /// writes them within twice `vm.dirty_expire_centisecs`, which counts if it is longer.
 const OLD_PAGES_AT_LEAST: Duration = Duration::from_secs(60);
+/// The size of a map that this kernel's programs do not use.
+const UNUSED: u32 = 128;
 /// How often to look for a file system whose module was not loaded.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -135,6 +137,11 @@ impl Probe {
         } = kernel;
         memory::lift_lock_limit();
         let chunks = (layout.tag_mask / TAGS_PER_CHUNK).saturating_add(1);
+        // xfs's objects are known by address where its types are known, else by number.
+        let unused = match layout.xfs_mount_m_super {
+            0 => "LOGGED",
+            _ => "NUMBERED",
+        };
         let btf = aya::Btf::from_sys_fs().map_err(ProbeError::Btf)?;
         let mut ebpf = EbpfLoader::new()
             .btf(None)
@@ -143,6 +150,7 @@ impl Probe {
             .override_global("LAYOUT", &layout, true)
             .map_max_entries("TAGS", chunks)
             .map_max_entries("SEEN", layout.seen_mask.saturating_add(1))
+            .map_max_entries(unused, UNUSED)
             .load(object)
             .map_err(|source| error::load(name, source))?;
         init_log(&mut ebpf);

@@ -47,7 +47,7 @@ pub fn synced_by_others(mut run: Run<'_>) -> Result<()> {
     books.hardly_belong_to("gt-umount", umount)?;
     let reader = books.owner("gt-reader", reader)?;
     ensure!(
-        reader.written == 0 && reader.shared == 0 && reader.dirtied == 0,
+        reader.written == 0 && reader.estimated() == 0 && reader.dirtied == 0,
         "the reader is charged with writes: {reader:?}"
     );
     Ok(())
@@ -165,7 +165,7 @@ pub fn after_its_slot_is_reused(mut run: Run<'_>) -> Result<()> {
     for (number, pid) in pids.into_iter().enumerate() {
         let owner = books.owner(&format!("gt-new{number}"), pid)?;
         ensure!(
-            owner.written == len && owner.shared == 0,
+            owner.written == len && owner.estimated() == 0,
             "gt-new{number} wrote {len} bytes elsewhere, and is charged with more: {owner:?}"
         );
     }

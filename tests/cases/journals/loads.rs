@@ -54,7 +54,7 @@ pub fn database(mut run: Run<'_>) -> Result<()> {
     books.belong_to(&[("gt-database", pid)], most_of_a_loop(fs))?;
     let owner = books.owner("gt-database", pid)?;
     ensure!(
-        owner.written >= data && owner.shared > 0,
+        owner.written >= data && owner.estimated() > 0,
         "not {data} bytes exact and some shared: {owner:?}"
     );
     Ok(())

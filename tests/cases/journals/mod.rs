@@ -98,7 +98,7 @@ impl Books {
     /// Bytes that were written because of it, exact and shared.
     fn caused(&self, comm: &str, pid: u64) -> Result<u64> {
         let owner = self.owner(comm, pid)?;
-        Ok(owner.written + owner.shared)
+        Ok(owner.written + owner.estimated())
     }
 
     /// Checks that at least this part of all bytes belongs to these tasks, and of what is
@@ -108,7 +108,7 @@ impl Books {
         for &(comm, pid) in tasks {
             let owner = self.owner(comm, pid)?;
             exact += owner.written;
-            shared += owner.shared;
+            shared += owner.estimated();
         }
         let rest = self.all.checked_sub(exact + shared);
         let rest = rest.with_context(|| format!("more than all {} bytes", self.all))? as f64;

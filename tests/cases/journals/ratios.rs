@@ -21,7 +21,7 @@ pub fn lockstep(run: Run<'_>) -> Result<()> {
         return Ok(());
     };
     let [more, less] = &two.owners;
-    ratio("shared", more.shared, less.shared, 0.05)?;
+    ratio("shared", more.estimated(), less.estimated(), 0.05)?;
     for (owner, appends) in [(more, MORE * two.rounds), (less, two.rounds)] {
         let data = data_of(appends, PIECE);
         near("exact", owner.written, data).with_context(|| format!("{owner:?}"))?;
@@ -35,7 +35,7 @@ pub fn lockstep_in_all(run: Run<'_>) -> Result<()> {
     let Some(two) = appends(run, fewer(100), PIECE)? else {
         return Ok(());
     };
-    let [more, less] = two.owners.map(|owner| owner.written + owner.shared);
+    let [more, less] = two.owners.map(|owner| owner.written + owner.estimated());
     ratio("exact and shared", more, less, 0.05)
 }
 
@@ -53,7 +53,7 @@ pub fn lockstep_compressed(run: Run<'_>) -> Result<()> {
     );
     // Each append is an extent. The longer file's log has more of them: with sizes that do not
     // depend on chance, an append of the first task costs 8 % more than one of the second.
-    let [more, less] = two.owners.map(|owner| owner.written + owner.shared);
+    let [more, less] = two.owners.map(|owner| owner.written + owner.estimated());
     ratio("exact and shared", more, less, 0.12)
 }
 
@@ -111,7 +111,7 @@ pub fn storms(mut run: Run<'_>) -> Result<()> {
     let both = [("gt-storm0", pid), ("gt-storm1", pid)];
     books.belong_to(&both, MOST)?;
     let [more, less] = both.map(|(comm, pid)| books.owner(comm, pid));
-    ratio("shared", more?.shared, less?.shared, 0.15)
+    ratio("shared", more?.estimated(), less?.estimated(), 0.15)
 }
 
 fn ratio(what: &str, more: u64, less: u64, slack: f64) -> Result<()> {
