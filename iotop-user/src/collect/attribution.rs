@@ -20,13 +20,18 @@ pub fn charge(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task])
         };
         let owner = task_of.get(&key.owner).copied();
         let submitter = task_of.get(&key.submitter).copied();
+        // The inode of btrfs's trees is no file.
+        let (ino, file) = match class {
+            Class::Tree => (0, 0),
+            _ => (key.ino, key.file),
+        };
         let fact = BlockFact {
             owner,
             submitter,
             device: major_minor(key.dev),
-            ino: key.ino,
+            ino,
             class,
-            file: key.file,
+            file,
             flush: FlushId(key.flush),
             bytes: fact.bytes,
             bios: fact.bios.into(),
@@ -177,6 +182,18 @@ mod tests {
         assert_eq!(t.unattributed[Reason::Overflow], 7);
         assert_eq!(t.attributed + t.shared + t.unattributed.in_total(), t.write);
         assert_eq!(t.unattributed[Reason::Stacked], 1000);
+    }
+
+    /// Regression: an owner's files on btrfs had one without a name, `inode 1`.
+    #[test]
+    fn the_pages_of_trees_are_no_file() {
+        let (task_of, mut tasks) = tasks();
+        let facts = vec![
+            fact(DD, KWORKER, Class::Tree, 4096),
+            fact(DD, KWORKER, Class::Exact, 4096),
+        ];
+        let facts = charge(&epoch(facts, 8192, 0), &task_of, &mut tasks);
+        assert_eq!((facts[0].ino, facts[1].ino), (0, 12));
     }
 
     #[test]
