@@ -87,7 +87,12 @@ impl<'a> Part<'a> {
         data_of(self.owner)
     }
 
-    /// The bytes of all parts.
+    /// All bytes.
+    pub fn all_bytes(&self) -> Result<u64> {
+        self.owner["bytes"].as_u64().context("no bytes")
+    }
+
+    /// The bytes of the data of all parts.
     pub fn sum(parts: &[Part<'_>]) -> Result<u64> {
         parts.iter().map(Part::bytes).sum()
     }
