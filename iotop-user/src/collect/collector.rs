@@ -387,7 +387,7 @@ impl Collector {
                 },
             });
             let row = &mut interval.rows[place];
-            self.rename(row, owner);
+            self.rename(row, owner, deltas.dirtied != 0);
             // After execve a thread has its exited leader's identity: it is alive.
             row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
             let block = row.block.get_or_insert_with(TaskBlock::zero);
@@ -400,8 +400,9 @@ impl Collector {
     /// Gives a row its task's current name. The name in the row may be out of date: the task
     /// may have changed it after the pass, and the pass skips exiting tasks. If the name in
     /// the slot differs, the current one is in /proc; after an exit it is in the slot, where
-    /// `sched_process_exit` put it.
-    fn rename(&self, row: &mut Task, owner: &Owner) {
+    /// `sched_process_exit` put it. A task may exit just after its slot was read: the slot has
+    /// the name that the task had when it `dirtied` a file.
+    fn rename(&self, row: &mut Task, owner: &Owner, dirtied: bool) {
         let in_slot = live::comm(&owner.comm);
         // /proc adds to a kworker's name what it is working on.
         if row.comm == in_slot || row.kthread {
@@ -414,7 +415,7 @@ impl Collector {
         let is_same_task = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
         if let Some(stat) = thread.stat(&self.sources.proc_root).filter(is_same_task) {
             row.comm = stat.comm.into();
-        } else if owner.flags & OWNER_EXITED != 0 {
+        } else if dirtied || owner.flags & OWNER_EXITED != 0 {
             row.comm = in_slot;
         }
     }
@@ -725,8 +726,9 @@ mod tests {
             |in_pass, in_slot, start, flags| row(in_pass, in_slot, start, flags).comm.to_string();
         assert_eq!(comm("before", "during", now, 0), stat.comm);
         assert_eq!(comm("before", "before", now, 0), "before");
-        // The tid was reused: /proc has another task.
-        assert_eq!(comm("before", "during", 1, 0), "before");
+        // It exited just after its slot was read, and /proc has another task or none: the slot
+        // has the name that it dirtied pages under.
+        assert_eq!(comm("before", "during", 1, 0), "during");
         assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
         // A thread has called execve: the old leader has exited, the process is alive.
         let row = row("before", "its leader", now, OWNER_EXITED);
