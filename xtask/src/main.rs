@@ -9,6 +9,7 @@ mod debian;
 mod elf;
 mod mirror;
 mod object;
+mod page;
 mod privilege;
 mod process;
 mod record_btf;

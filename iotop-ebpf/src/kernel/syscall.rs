@@ -35,3 +35,28 @@ fn syscall_on_stack() -> Option<FlushId> {
     let regs = top - u64::from(layout!(regs_size));
     Some(FlushId::syscall(read(regs, layout!(regs_syscall))?))
 }
+
+/// What the current task's system call writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SystemCall {
+    /// What the task itself changed: fsync(2), fdatasync(2).
+    Fsync,
+    /// What other tasks left: sync(2), syncfs(2), umount2(2).
+    Sync,
+    /// Any other call, or one that is not known.
+    Other,
+}
+
+/// The kind of the current task's system call.
+#[inline(always)]
+pub fn system_call() -> SystemCall {
+    let call = current_syscall();
+    let is = |number: u32| call == FlushId::syscall(i64::from(number));
+    if is(layout!(sys_fsync)) || is(layout!(sys_fdatasync)) {
+        SystemCall::Fsync
+    } else if is(layout!(sys_sync)) || is(layout!(sys_syncfs)) || is(layout!(sys_umount2)) {
+        SystemCall::Sync
+    } else {
+        SystemCall::Other
+    }
+}

@@ -26,8 +26,8 @@ struct Work {
     since: u32,
 }
 
-/// The number of ticks after which the work counts as done: no event tells of its end. 7 to
-/// 10 s; a flusher turns to an inode anew about once a second.
+/// The number of ticks after which the work counts as done, because no event tells of its end:
+/// 7 to 10 s. A flusher returns to a large inode about once a second.
 const TICKS: u32 = 512;
 
 /// The work of each kernel thread, by its slot.

@@ -1,10 +1,12 @@
 //! Inodes: their numbers, and what kind of mapping they have.
 
-use iotop_common::{Class, InodeKey};
+use iotop_common::{
+    Class, InodeKey,
+    owner::{MAPPING_BTREE, MAPPING_HOME},
+};
 
-use super::{journal, mapping_kind::mapping_kind};
+use super::mapping_kind::{mapping_kind, metadata_kind};
 use crate::kernel::{
-    constants::{BDEVFS_MAGIC, BTRFS_BTREE_INODE, BTRFS_SUPER_MAGIC},
     layout::layout,
     memory::{read, try_read},
     typed::Typed,
@@ -33,21 +35,17 @@ impl Metadata {
         rdev: impl Fn() -> Option<u32>,
         dev: impl Fn() -> Option<u32>,
     ) -> Option<Metadata> {
-        if magic == BDEVFS_MAGIC {
-            let rdev = rdev()?;
-            if journal::exists(rdev) {
-                return Some(Metadata {
-                    class: Class::Home as u32,
-                    file_system: rdev,
-                });
-            }
-        } else if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
-            return Some(Metadata {
+        Some(match metadata_kind(magic, ino, &rdev)? {
+            MAPPING_HOME => Metadata {
+                class: Class::Home as u32,
+                file_system: rdev()?,
+            },
+            MAPPING_BTREE => Metadata {
                 class: Class::Tree as u32,
                 file_system: dev()?,
-            });
-        }
-        Some(Metadata::NONE)
+            },
+            _ => Metadata::NONE,
+        })
     }
 }
 
@@ -109,6 +107,13 @@ impl Inode {
             read(fs_type, layout!(fs_type_fs_flags))
         };
         mapping_kind(magic, || self.ino(), || self.rdev(), flags)
+    }
+
+    /// Its file system's magic number.
+    #[inline(always)]
+    pub fn magic(self) -> Option<u64> {
+        let sb = read::<u64>(self.0, layout!(inode_i_sb))?;
+        read(sb, layout!(sb_s_magic))
     }
 
     /// `inode.i_rdev`.

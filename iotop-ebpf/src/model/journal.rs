@@ -55,6 +55,7 @@ static FILE_SYSTEM_OF: HashMap<u32, u32> = HashMap::with_max_entries(4 * JOURNAL
 pub const fn of_transaction(tid: u32) -> u32 {
     tid & 1
 }
+
 /// The share of the running transaction. Where few joined it, it is dealt from the other one.
 pub const RUNNING: u32 = 2;
 /// The share of the transaction before it.
@@ -101,8 +102,8 @@ pub fn file_system_of(dev: u32) -> u32 {
     unsafe { FILE_SYSTEM_OF.get(dev) }.copied().unwrap_or(dev)
 }
 
-/// The task of `slot` joins a transaction with a weight. Returns the sum of all weights. A global function, see the crate
-/// documentation.
+/// The task of `slot` joins a transaction with a weight. Returns the sum of all weights. A
+/// global function, see the crate documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn join_transaction(dev: u32, which: u32, slot: u32, weight: u32) -> u32 {
@@ -158,8 +159,8 @@ fn keep_tenancy(owner: *mut Owner, now: Tick) {
 }
 
 /// Draws the owner of a block from those who joined a transaction. Where nobody joined the
-/// running or the closed one, it is drawn from the other. `SLOT_NONE` where nobody is known. A global function, see the crate
-/// documentation.
+/// running or the closed one, it is drawn from the other. `SLOT_NONE` where no task is known. A
+/// global function, see the crate documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {

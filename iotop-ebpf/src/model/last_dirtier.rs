@@ -30,8 +30,7 @@ pub fn record(inode: Inode, slot: Slot, owner: *const Owner, program: u32) -> Op
         key: inode.key()?,
         alias: inode.alias()?,
         had_dirty_pages: inode.has_dirty_pages(),
-        // Only kernels with iomap's events get here, and those know xfs's types.
-        is_on_xfs: false,
+        is_numbered: are_numbered() && inode.magic()? == XFS_SUPER_MAGIC,
     };
     dirtied.record(slot, owner, program)
 }
@@ -51,9 +50,15 @@ pub fn record_typed(
         key: inode.key(address),
         alias: inode.alias(scratch),
         had_dirty_pages: inode.has_dirty_pages(address),
-        is_on_xfs: inode.magic() == XFS_SUPER_MAGIC,
+        is_numbered: are_numbered() && inode.magic() == XFS_SUPER_MAGIC,
     };
     dirtied.record(slot, owner, program);
+}
+
+/// Whether xfs's inodes are looked up by number: its types are not known.
+#[inline(always)]
+fn are_numbered() -> bool {
+    layout!(xfs_mount_m_super) == 0
 }
 
 /// An inode that becomes dirty.
@@ -63,7 +68,8 @@ struct Dirtied {
     alias: u64,
     /// Whether pages were dirty before.
     had_dirty_pages: bool,
-    is_on_xfs: bool,
+    /// Whether its last dirtier is looked up by number too.
+    is_numbered: bool,
 }
 
 impl Dirtied {
@@ -89,7 +95,7 @@ impl Dirtied {
                 (slot, generation) = (known.slot, known.generation);
             }
         }
-        if layout!(xfs_trans_t_mountp) == 0 && self.is_on_xfs {
+        if self.is_numbered {
             numbered::record(&self.key, slot);
         }
         if control().flushes != 0 {

@@ -23,6 +23,27 @@ pub fn mapping_kind(
     rdev: impl Fn() -> Option<u32>,
     flags: impl Fn() -> Option<u32>,
 ) -> Option<u32> {
+    match metadata_kind(magic, ino, rdev)? {
+        0 => {}
+        kind => return Some(kind),
+    }
+    if flags()? & FS_REQUIRES_DEV == 0 {
+        return Some(MAPPING_NO_BLOCK);
+    }
+    Some(match tells_ranges(magic) {
+        true => MAPPING_DATA,
+        false => MAPPING_WHOLE_FOLIOS,
+    })
+}
+
+/// The kind of a mapping that is no file's: a block device's, or that of btrfs's trees; 0 for a
+/// file's.
+#[inline(always)]
+pub fn metadata_kind(
+    magic: u64,
+    ino: impl Fn() -> Option<u64>,
+    rdev: impl Fn() -> Option<u32>,
+) -> Option<u32> {
     if magic == BDEVFS_MAGIC {
         return Some(match journal::exists(rdev()?) {
             true => MAPPING_HOME,
@@ -32,13 +53,7 @@ pub fn mapping_kind(
     if magic == BTRFS_SUPER_MAGIC && ino()? == BTRFS_BTREE_INODE {
         return Some(MAPPING_BTREE);
     }
-    if flags()? & FS_REQUIRES_DEV == 0 {
-        return Some(MAPPING_NO_BLOCK);
-    }
-    Some(match tells_ranges(magic) {
-        true => MAPPING_DATA,
-        false => MAPPING_WHOLE_FOLIOS,
-    })
+    Some(0)
 }
 
 /// True if events of a file system tell which pages of a large folio a task writes, or

@@ -5,7 +5,7 @@
 //! without making its page clean.
 
 use iotop_common::{
-    Class, FlushId, Tag, Tick,
+    Class, Tag, Tick,
     tag::{METADATA_ANSWERS_TICKS, SLOT_FIRST, SLOT_METADATA, SLOT_NONE, Slot},
 };
 
@@ -20,7 +20,10 @@ use super::{
     page_kind::{BUFFER, LOG, RAW},
 };
 use crate::{
-    kernel::{clock::now, layout::layout, syscall::current_syscall},
+    kernel::{
+        clock::now,
+        syscall::{SystemCall, system_call},
+    },
     maps::OWNERS,
 };
 
@@ -146,29 +149,4 @@ pub extern "C" fn page_without_data(
         }
     };
     charge.0
-}
-
-/// What the current task's system call writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SystemCall {
-    /// What the task itself changed: fsync(2), fdatasync(2).
-    Fsync,
-    /// What other tasks left: sync(2), syncfs(2), umount2(2).
-    Sync,
-    /// Any other call, or one that is not known.
-    Other,
-}
-
-/// The kind of the current task's system call.
-#[inline(always)]
-pub fn system_call() -> SystemCall {
-    let call = current_syscall();
-    let is = |number: u32| call == FlushId::syscall(i64::from(number));
-    if is(layout!(sys_fsync)) || is(layout!(sys_fdatasync)) {
-        SystemCall::Fsync
-    } else if is(layout!(sys_sync)) || is(layout!(sys_syncfs)) || is(layout!(sys_umount2)) {
-        SystemCall::Sync
-    } else {
-        SystemCall::Other
-    }
 }

@@ -13,7 +13,13 @@ use iotop_common::{
 
 use crate::{
     counters::{add, lose},
-    kernel::{clock::now, layout::layout, memory::read, typed::Typed},
+    kernel::{
+        clock::now,
+        layout::layout,
+        memory::read,
+        syscall::{SystemCall, system_call},
+        typed::Typed,
+    },
     model::{
         acts_for, any_page, commit,
         current::{Current, current},
@@ -23,7 +29,7 @@ use crate::{
         journal::{RUNNING, close, deal_block, join_transaction},
         last_dirtier,
         mapping::MappingState,
-        metadata::{SystemCall, system_call, tag_pages},
+        metadata::tag_pages,
         program::Program,
         retag::{Retag, RetagCounts, retag_page},
         slot::{is_kthread, record_name},

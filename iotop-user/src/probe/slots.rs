@@ -401,6 +401,36 @@ mod tests {
         assert_eq!(slots.look(SLOT, &owner, QUIET, at(7000)), None);
     }
 
+    /// Its metadata may still wait in the journal, and then for its home.
+    #[test]
+    fn an_exited_task_that_joined_a_transaction_keeps_its_slot_unless_slots_run_short() {
+        let start = Instant::now();
+        let owner = Owner {
+            generation: 1,
+            flags: OWNER_EXITED,
+            joined: 1,
+            ..Owner::default()
+        };
+        let step = |slots: &mut Slots, seconds| {
+            let at = start + Duration::from_secs(seconds);
+            slots.look(SLOT, &owner, QUIET, at).map(|(_, step)| step)
+        };
+        let mut slots = Slots::new();
+        slots.look(SLOT, &owner, NAMED, start);
+        assert_eq!(step(&mut slots, 59), Some(Step::Keep));
+        assert_eq!(step(&mut slots, 60), Some(Step::Retire));
+
+        let mut slots = Slots::new();
+        for other in 0..=CROWDED as u32 {
+            slots.look(SLOT + other, &owner, NAMED, start);
+        }
+        assert_eq!(step(&mut slots, 1), Some(Step::Retire));
+        // Now half of the slots are in use, and the others keep theirs.
+        let at = start + Duration::from_secs(1);
+        let next = slots.look(SLOT + 1, &owner, QUIET, at);
+        assert_eq!(next.map(|(_, step)| step), Some(Step::Keep));
+    }
+
     #[test]
     fn the_next_owner_of_a_slot_starts_from_zero() {
         let start = Instant::now();

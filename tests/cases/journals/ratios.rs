@@ -1,5 +1,5 @@
-//! Two tasks, of which one does three times as much as the other at every moment. Only
-//! so their shares of one journal have a true ratio.
+//! Two tasks in lockstep: one does three times as much as the other. Only then do their
+//! shares of one journal have a true ratio.
 
 use std::fs;
 

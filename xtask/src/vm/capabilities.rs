@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::outcome::Outcome;
 use super::record::Proven;
+use crate::page::Place;
 
 /// What the trials of one kind prove.
 pub struct Capability {
@@ -215,21 +216,11 @@ fn thousands(number: u64) -> String {
 /// The page that has the table.
 pub const PAGE: &str = "docs/kernels.md";
 
-/// Where the table stands in that page.
-const BEGIN: &str = "<!-- made by `cargo xtask vm --record` -->\n";
-const END: &str = "<!-- end -->\n";
-
-/// The page with this table in place of the one it has.
-pub fn put(page: &str, table: &str) -> Result<String> {
-    let (before, rest) = page
-        .split_once(BEGIN)
-        .with_context(|| format!("{PAGE} has no place for the table"))?;
-    let (_, behind) = rest
-        .split_once(END)
-        .with_context(|| format!("the table in {PAGE} does not end"))?;
-    ensure!(!behind.contains(BEGIN), "{PAGE} has two tables");
-    Ok(format!("{before}{BEGIN}{table}{END}{behind}"))
-}
+/// The table's place in that page.
+pub const PLACE: Place = Place {
+    page: PAGE,
+    begin: "<!-- made by `cargo xtask vm --record` -->\n",
+};
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +228,8 @@ mod tests {
 
     use super::super::outcome::Trial;
     use super::super::record;
+    use anyhow::ensure;
+
     use super::*;
     use crate::workspace;
 
@@ -244,7 +237,7 @@ mod tests {
     fn the_page_has_the_table_of_the_record() -> Result<()> {
         let path = workspace::root().join(PAGE);
         let page = std::fs::read_to_string(&path)?;
-        let made = put(&page, &table(&record::read()?))?;
+        let made = PLACE.put(&page, &table(&record::read()?))?;
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &made)?;
             return Ok(());

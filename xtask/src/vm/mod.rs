@@ -192,7 +192,7 @@ fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)]) -> Result<()> {
     let page = fs::read_to_string(&path)?;
     fs::write(
         &path,
-        capabilities::put(&page, &capabilities::table(&record))?,
+        capabilities::PLACE.put(&page, &capabilities::table(&record))?,
     )?;
     Ok(())
 }

@@ -401,7 +401,8 @@ const HOOKS: [Hook; 58] = [
         on: On::Tracepoint("writeback_single_inode_start"),
         kernels: Kernels::All,
         retry_of: None,
-        purpose: "for which flusher btrfs's checksum workers submit bios",
+        purpose: "for which task a flusher allocates blocks, and for which flusher btrfs's workers \
+                  submit bios",
         why: "fires in the flusher with the inode, before its pages are under writeback",
     },
     Hook {

@@ -4,22 +4,24 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::report::Report;
 use super::table;
+use crate::page::Place;
 use crate::workspace;
 
 const PAGE: &str = "docs/coverage.md";
 const RECORD: &str = "tests/coverage.json";
 
-/// Where the table stands in the page.
-const BEGIN: &str = "<!-- made by `cargo xtask bench coverage --record` -->\n";
-const END: &str = "<!-- end -->\n";
+const PLACE: Place = Place {
+    page: PAGE,
+    begin: "<!-- made by `cargo xtask bench coverage --record` -->\n",
+};
 
 pub fn record(report: &Report) -> Result<()> {
     write(RECORD, &(serde_json::to_string_pretty(report)? + "\n"))?;
-    write(PAGE, &put(&read(PAGE)?, &table::markdown(report))?)
+    write(PAGE, &PLACE.put(&read(PAGE)?, &table::markdown(report))?)
 }
 
 fn file(name: &str) -> PathBuf {
@@ -36,26 +38,16 @@ fn write(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The page with this table in place of the one it has.
-fn put(page: &str, table: &str) -> Result<String> {
-    let (before, rest) = page
-        .split_once(BEGIN)
-        .with_context(|| format!("{PAGE} has no place for the table"))?;
-    let (_, behind) = rest
-        .split_once(END)
-        .with_context(|| format!("the table in {PAGE} does not end"))?;
-    ensure!(!behind.contains(BEGIN), "{PAGE} has two tables");
-    Ok(format!("{before}{BEGIN}{table}{END}{behind}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use anyhow::ensure;
+
     use super::*;
 
     #[test]
     fn the_page_has_the_table_of_the_record() -> Result<()> {
         let page = read(PAGE)?;
-        let made = put(
+        let made = PLACE.put(
             &page,
             &table::markdown(&serde_json::from_str(&read(RECORD)?)?),
         )?;
