@@ -74,6 +74,12 @@ impl Charge {
         }
     }
 
+    /// Whether it is metadata without an owner.
+    #[inline(always)]
+    pub fn is_metadata(self) -> bool {
+        self.class() == Class::Metadata as u32
+    }
+
     /// The owner's slot; `SLOT_NONE` where the owner is not a task.
     #[inline(always)]
     pub fn owner(self) -> Slot {

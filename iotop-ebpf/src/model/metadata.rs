@@ -83,13 +83,20 @@ pub extern "C" fn metadata_page(page: u64, class: u32, file_system: u32) -> u32 
     Charge::metadata(deal_block(file_system, CLOSED), class).0
 }
 
-/// The charge of a block of a block device that was never dirty: the log of a fast commit, a
-/// super block. It is the submitter's, unless the submitter writes what others left.
+/// The charge of a block of a block device whose tag does not tell who changed it: the log of a
+/// fast commit, a super block, a block that was written before and whose page stayed dirty. It
+/// is the submitter's or that of the task that a kernel thread works for. If neither is
+/// known, or if the submitter writes what others left, it is dealt.
 #[inline(always)]
-fn never_dirty(file_system: u32, class: Class, submitter: Slot, kthread: bool) -> Charge {
-    let slot = match kthread || system_call() == SystemCall::Sync {
-        true => deal_block(file_system, CLOSED),
-        false => submitter,
+fn by_submitter(file_system: u32, class: Class, submitter: Slot, kthread: bool) -> Charge {
+    let changer = match kthread {
+        true => task_of(submitter, file_system),
+        false if system_call() == SystemCall::Sync => None,
+        false => Some(submitter),
+    };
+    let slot = match changer {
+        Some(slot) => slot,
+        None => deal_block(file_system, CLOSED),
     };
     Charge::metadata(slot, class as u32)
 }
@@ -126,8 +133,8 @@ pub extern "C" fn page_without_data(
         BUFFER if kind & DIRTY != 0 => {
             Charge(metadata_page(page, Class::Home as u32, file_system_of(dev)))
         }
-        BUFFER => never_dirty(file_system_of(dev), Class::Journal, submitter, kthread),
-        RAW => never_dirty(file_system_of(dev), Class::Home, submitter, kthread),
+        BUFFER => by_submitter(file_system_of(dev), Class::Journal, submitter, kthread),
+        RAW => by_submitter(file_system_of(dev), Class::Home, submitter, kthread),
         _ if kind & META == 0 => match task_of(submitter, file_system_of(dev)) {
             Some(slot) => Charge::to(slot, Class::Shared),
             None => Charge::UNKNOWN,

@@ -116,10 +116,13 @@ pub fn charge_page(
             let is_shared = folio.nr_pages() > 1
                 && MappingState::of(folio.mapping)
                     .is_some_and(|state| state.folios().knows_whole_only());
-            match is_shared {
-                true => (by_tag.charge.shared(), by_tag.taken),
-                false => (by_tag.charge, by_tag.taken),
-            }
+            let charge = match is_shared {
+                true => by_tag.charge.shared(),
+                // A kernel thread made it dirty.
+                false if kind == RAW && by_tag.charge.is_metadata() => without_data(RAW),
+                false => by_tag.charge,
+            };
+            (charge, by_tag.taken)
         }
         METADATA => {
             let Metadata { class, file_system } = last.charged.known.metadata;

@@ -169,9 +169,11 @@ impl Walker {
         }
         let (now, keep) = (Tick(walk.now), walk.kind == JOURNALLED && walk.commits != 0);
         let by_tag = take_tag(walk.page, walk.known.mapping, keep, now)?;
-        let charge = match walk.is_shared {
-            0 => by_tag.charge,
-            _ => by_tag.charge.shared(),
+        let charge = match walk.is_shared != 0 {
+            true => by_tag.charge.shared(),
+            // A kernel thread made it dirty.
+            false if walk.kind == RAW && by_tag.charge.is_metadata() => self.without_data(),
+            false => by_tag.charge,
         };
         self.charge(charge, bytes);
         let walk = &mut *self.walk;
