@@ -6,16 +6,17 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::command::run;
 use super::counters::DeviceStat;
@@ -105,6 +106,8 @@ impl On {
 
 const MEMORY: &str = "/dev/shm";
 const IMAGE: &str = "image";
+/// The directory of a trial's files.
+pub const TRIAL: &str = "trial";
 const SIZE: u64 = 1 << 30;
 const SETUP: Duration = Duration::from_secs(30);
 
@@ -197,6 +200,27 @@ impl Device {
             keeps.clear();
         }
         Ok(())
+    }
+
+    /// Makes another file system on the second disk of one that a trial has unmounted, and
+    /// mounts it in its place. The trial has to unmount it.
+    pub fn mount_another(&self, fs: Fs, deadline: Deadline) -> Result<()> {
+        let second = self
+            .second
+            .as_ref()
+            .context("there is no second disk")?
+            .path();
+        // mkfs.xfs has the disk itself write zeros. That is among the disk's writes, and no page
+        // is in it.
+        let image = self.dir.join(IMAGE);
+        File::create_new(&image)?.set_len(SIZE)?;
+        let made = run(fs.mkfs().arg(&image), deadline).and_then(|_| replace(&second, &image));
+        fs::remove_file(&image)?;
+        made?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", fs.name(), "-o", "noatime", &second]);
+        run(mount.arg(&self.dir), deadline)?;
+        fs::create_dir(self.dir.join(TRIAL)).context("creating the trial's directory")
     }
 
     fn keeps(&self) -> MutexGuard<'_, Vec<File>> {
@@ -321,6 +345,34 @@ pub fn settle(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Discards what a disk has, and copies the data of a file with holes to it.
+fn replace(disk: &str, image: &Path) -> Result<()> {
+    // From linux/fs.h.
+    const BLKDISCARD: libc::Ioctl = 0x1277;
+    let (image, disk) = (
+        File::open(image)?,
+        OpenOptions::new().write(true).open(disk)?,
+    );
+    let all = [0, SIZE];
+    // SAFETY: a file descriptor we hold open, and two numbers that live until the call returns.
+    let done = unsafe { libc::ioctl(disk.as_raw_fd(), BLKDISCARD, &raw const all) };
+    ensure!(done == 0, io::Error::last_os_error());
+    let mut at = 0;
+    // SAFETY: takes a file descriptor we hold open and numbers.
+    let seek = |to, whence| unsafe { libc::lseek(image.as_raw_fd(), to, whence) };
+    loop {
+        let data = seek(at, libc::SEEK_DATA);
+        // ENXIO: there is no more data.
+        let Ok(start) = u64::try_from(data) else {
+            return Ok(disk.sync_all()?);
+        };
+        at = seek(data, libc::SEEK_HOLE);
+        let mut bytes = vec![0; usize::try_from(at - data)?];
+        image.read_exact_at(&mut bytes, start)?;
+        disk.write_all_at(&bytes, start)?;
+    }
 }
 
 /// Moves this process, and what it starts, into a new mount namespace.

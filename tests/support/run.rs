@@ -11,7 +11,7 @@ use super::checks::{conservation, copied, flushes_are, near, owners_are_writers}
 use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::Deadline;
-use super::device::{Device, Fs, settle};
+use super::device::{Device, Fs, TRIAL, settle};
 use super::ndjson::Report;
 use super::needs::truth_only;
 use super::process::Writer;
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
     pub fn new(device: &'a Device, name: &str) -> Result<Run<'a>> {
         let deadline = Deadline::after(LIMIT);
         device.mount_again(deadline)?;
-        let dir = device.dir().join("trial");
+        let dir = device.dir().join(TRIAL);
         run(Command::new("rm").arg("-rf").arg(&dir), deadline)?;
         run(Command::new("mkdir").arg(&dir), deadline)?;
         let run = Run {
@@ -125,6 +125,18 @@ impl<'a> Run<'a> {
     pub fn unmount(&self) -> Result<u64> {
         let unmount = |dir: &str| self.to_end("gt-umount", &["umount", dir]);
         self.device.unmounted_by(unmount)
+    }
+
+    /// The same, and then makes and mounts another file system on its second disk.
+    pub fn unmount_for_another(&self, fs: Fs) -> Result<()> {
+        self.unmount()?;
+        self.device.mount_another(fs, self.deadline)
+    }
+
+    /// Lets another process, `gt-umount`, unmount that one.
+    pub fn unmount_the_other(&self) -> Result<u64> {
+        let dir = self.device.dir().to_string_lossy();
+        self.to_end("gt-umount", &["umount", &dir])
     }
 
     /// Starts the tracer. All that the case checks happens after this.

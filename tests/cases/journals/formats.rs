@@ -2,6 +2,7 @@
 
 use super::super::{Case, Group};
 use super::committed::{after_its_slot_is_reused, by_timer, synced_by_others};
+use super::loads::on_a_disk_used_before;
 use super::ratios::{lockstep, lockstep_compressed, lockstep_in_all};
 use crate::support::device::{Fs, On};
 use crate::support::format::{DATA_JOURNAL, Format, Second};
@@ -134,6 +135,12 @@ const FORMATS: &[(Fs, Format, Cases)] = &[
             ("journal_with_raid1_two_in_lockstep", lockstep_in_all),
             ("journal_with_raid1_synced_by_others", synced_by_others),
         ],
+    ),
+    // The trial leaves another file system, so it is the only one.
+    (
+        Fs::Btrfs,
+        beside("used_before", Second::Copy),
+        &[("journal_of_a_disk_used_before", on_a_disk_used_before)],
     ),
     (
         Fs::Btrfs,

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{fewer, finish, most_of_a_loop, trace};
+use super::{MOST, fewer, finish, most_of_a_loop, trace};
 use crate::support::checks::near;
+use crate::support::device::Fs;
 use crate::support::run::Run;
 
 const PAGE: u64 = 4096;
@@ -36,6 +37,31 @@ pub fn fsync_loop(mut run: Run<'_>) -> Result<()> {
     let owner = books.owner("gt-append", pid)?;
     near("exact", owner.written, data_of(count, PIECE))
         .with_context(|| format!("gt-append: {owner:?}"))
+}
+
+/// A disk of a btrfs that later has an xfs has that one's log: its blocks belong to the task
+/// that waits for them, and not to one that wrote to the btrfs.
+pub fn on_a_disk_used_before(mut run: Run<'_>) -> Result<()> {
+    let (count, piece) = (fewer(200).to_string(), PIECE.to_string());
+    trace(&mut run)?;
+    let before = run.file("before");
+    run.to_end("gt-before", &["fsync_appends", &before, &count, &piece])?;
+    run.unmount_for_another(Fs::Xfs)?;
+    let made = run.written()?;
+    let after = run.file("after");
+    let pid = run.to_end("gt-after", &["fsync_appends", &after, &count, &piece])?;
+    run.unmount_the_other()?;
+    let written = run.written()? - made;
+    let Some(books) = finish(run, written)? else {
+        return Ok(());
+    };
+    let caused = books.caused("gt-after", pid)?;
+    ensure!(
+        caused as f64 >= MOST * written as f64 && caused <= written,
+        "of {written} bytes of the xfs, {caused} are those of gt-after:{}",
+        books.told()?
+    );
+    Ok(())
 }
 
 /// A database with a rollback journal owns what its transactions make the file system
