@@ -12,42 +12,6 @@ use crate::{build_ebpf, debian, privilege, process, setup, vm, workspace};
 /// Tells the tests that a missing privilege or kernel feature is a failure.
 pub const REQUIRE_EBPF: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 
-/// What the virtual machines leave out to save time; `cargo xtask vm` runs all of it. Emulation is
-/// slow, and most of a case's time goes into the verifier.
-const LEFT_OUT: [&str; 8] = [
-    // Why data is written: on ext4, and there only what the kernel half tells.
-    "xfs::explained",
-    "btrfs::explained",
-    "explained_deleted_file",
-    "explained_fifty_files",
-    "explained_links_and_mounts",
-    "explained_mixed_load",
-    "explained_two_units",
-    // What lies on dm-crypt: ext4 does.
-    "foreign_sync_on_",
-];
-
-/// Of the cases about journals four run on each file system: the fsync loop, a foreign sync, and
-/// two tasks with 3:1.
-const LEFT_OUT_OF_JOURNALS: [&str; 3] = ["journal_with_", "journal_of_a_", "journal_committed_"];
-
-/// Cases in which xfs and btrfs do as ext4 does: they run on ext4.
-const LEFT_TO_EXT4: [&str; 13] = [
-    "blocks_beside_some_dirty_before_the_trace",
-    "blocks_first_of_sixteen_and_the_rest",
-    "blocks_of_a_crowd",
-    "blocks_of_four_backends",
-    "blocks_of_many_files",
-    "direct_io_held_back_by_io_max",
-    "dirty_before_the_trace",
-    "processes_that_live_for_milliseconds",
-    "reader_before_writer",
-    "second_writer_overwrites_dirty_pages",
-    "threads_of_one_process",
-    "two_writers_share_one_file",
-    "two_writers_three_to_one",
-];
-
 #[derive(clap::Args)]
 pub struct Options {
     /// Only this machine's kernel, no virtual machines
@@ -101,15 +65,6 @@ fn tests() -> Command {
     tests
 }
 
-/// Parts of the names of the cases that the virtual machines leave out.
-pub fn left_out() -> impl Iterator<Item = String> {
-    let everywhere = LEFT_OUT.into_iter().chain(LEFT_OUT_OF_JOURNALS);
-    let of = |fs: &'static str| LEFT_TO_EXT4.map(move |case| format!("{fs}::{case}"));
-    everywhere
-        .map(str::to_owned)
-        .chain(["xfs", "btrfs"].into_iter().flat_map(of))
-}
-
 fn other_kernels(options: &Options) -> Result<()> {
     if options.no_vm {
         return Ok(());
@@ -120,12 +75,7 @@ fn other_kernels(options: &Options) -> Result<()> {
         );
         return Ok(());
     }
-    let mut filter = options.filter.clone();
-    if !options.every_case {
-        let skip = |name| ["--skip".to_owned(), name];
-        filter.extend(left_out().flat_map(skip));
-    }
-    vm::run(&vm::Options::all(filter))
+    vm::run(&vm::Options::all(&options.filter, options.every_case))
 }
 
 /// The variable that holds the words that cargo puts before what it runs.

@@ -15,6 +15,7 @@ mod outcome;
 #[path = "../../../tests/support/plan.rs"]
 mod plan;
 mod record;
+mod selection;
 pub mod suite;
 mod table;
 
@@ -74,13 +75,18 @@ pub struct Options {
     /// Arguments of the tests, such as a part of their names, after `--`
     #[arg(last = true)]
     filter: Vec<String>,
+    /// Leave out what [`selection`] does
+    #[arg(skip)]
+    selected: bool,
 }
 
 impl Options {
-    /// The whole matrix, with these arguments of the tests.
-    pub fn all(filter: Vec<String>) -> Options {
+    /// The whole matrix, with these arguments of the tests. Without any, and if not every case
+    /// is wanted, each kernel runs a selection.
+    pub fn all(filter: &[String], every_case: bool) -> Options {
         Options {
-            filter,
+            filter: filter.to_vec(),
+            selected: filter.is_empty() && !every_case,
             ..Options::default()
         }
     }
@@ -104,21 +110,22 @@ pub fn run(options: &Options) -> Result<()> {
         chosen => chosen.to_vec(),
     };
     let built = build::build()?;
+    let trials = here::trials(&built)?;
     if options.is_whole() {
-        let trials = here::trials(&built)?;
         for trial in &trials {
             capabilities::proven_by(trial)?;
-        }
-        for part in test::left_out() {
-            let is_a_trials = trials.iter().any(|trial| trial.contains(&part));
-            ensure!(is_a_trials, "no case has a name with {part:?} to leave out");
         }
     }
     let common = initramfs::common(&built)?;
     let mut machines = VecDeque::new();
     let mut outcomes = Vec::new();
     for kernel in kernels {
-        match prepare(kernel, &built, &common, options) {
+        let left_out = match options.selected {
+            true => selection::left_out(&trials, kernel)?,
+            false => Vec::new(),
+        };
+        let commands = commands(&built, options, left_out);
+        match prepare(kernel, commands, &common, options) {
             Ok((unpacked, machine)) => machines.push_back((kernel, unpacked, machine)),
             Err(error) => outcomes.push((kernel.name, failed("-", &error))),
         }
@@ -221,7 +228,7 @@ fn program(name: &str) -> Result<PathBuf> {
 /// Fetches a kernel and makes its archive.
 fn prepare(
     kernel: Kernel,
-    built: &Built,
+    commands: Vec<Vec<String>>,
     common: &initramfs::Common,
     options: &Options,
 ) -> Result<(Unpacked, Machine)> {
@@ -231,7 +238,7 @@ fn prepare(
         modules: modules.iter().map(initramfs::module_path).collect(),
         settings: SETTINGS.map(owned).into(),
         environment: environment(),
-        commands: commands(built, options),
+        commands,
     };
     let dir = logs();
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -277,7 +284,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 
 /// What the guest runs: first the doctor, for its facts, because the last tests leave a
 /// machine without eBPF; then the tests or the doctor.
-fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
+fn commands(built: &Built, options: &Options, left_out: Vec<String>) -> Vec<Vec<String>> {
     let program = built.program.to_string_lossy();
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let asked_for = match options.doctor {
@@ -285,6 +292,11 @@ fn commands(built: &Built, options: &Options) -> Vec<Vec<String>> {
         false => {
             let mut test: Vec<String> = words(&[initramfs::INIT, "--format", "json"]);
             test.extend(options.filter.iter().cloned());
+            if !left_out.is_empty() {
+                test.push("--exact".to_owned());
+                let skip = |name| ["--skip".to_owned(), name];
+                test.extend(left_out.into_iter().flat_map(skip));
+            }
             test
         }
     };
