@@ -157,6 +157,21 @@ pub fn of(outcome: &Outcome, facts: &Value) -> Result<BTreeMap<String, Vec<Strin
         .collect())
 }
 
+/// The capabilities of which a run tried all of these trials.
+pub fn all_tried(outcome: &Outcome, trials: &[String]) -> Result<BTreeSet<&'static str>> {
+    let ran: BTreeSet<&str> = outcome.trials.iter().map(|one| one.name.as_str()).collect();
+    let (mut all, mut not_all) = (BTreeSet::new(), BTreeSet::new());
+    for trial in trials {
+        if let Some(capability) = proven_by(trial)? {
+            match ran.contains(trial.as_str()) {
+                true => all.insert(capability.name),
+                false => not_all.insert(capability.name),
+            };
+        }
+    }
+    Ok(&all - &not_all)
+}
+
 /// Order of the groups in a cell; others follow.
 const ORDER: [&str; 3] = ["ext4", "xfs", "btrfs"];
 

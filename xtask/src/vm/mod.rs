@@ -66,8 +66,9 @@ pub struct Options {
     #[arg(long)]
     doctor: bool,
     /// Run every case, on this machine too, and record what each kernel without a
-    /// failure can do, in tests/kernels.json and docs/kernels.md
-    #[arg(long, conflicts_with_all = ["doctor", "append", "filter"])]
+    /// failure can do, in tests/kernels.json and docs/kernels.md; with a part of names,
+    /// only what all such cases prove
+    #[arg(long, conflicts_with_all = ["doctor", "append"])]
     record: bool,
     /// Add arguments to the kernel's command line
     #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
@@ -169,7 +170,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     print!("{}", table::of(&outcomes));
     if options.record {
-        keep(recorded, &outcomes)?;
+        keep(recorded, &outcomes, &trials)?;
     }
     ensure!(
         outcomes.iter().all(|(_, outcome)| outcome.is_good()),
@@ -193,10 +194,11 @@ fn version(text: &str) -> Vec<u32> {
 
 /// Records what was proved, and puts it into the table of docs/kernels.md. A kernel
 /// with a failure keeps its old record.
-fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)]) -> Result<()> {
+fn keep(mut record: Vec<Proven>, outcomes: &[(&str, Outcome)], trials: &[String]) -> Result<()> {
     for (kernel, outcome) in outcomes.iter().filter(|(_, outcome)| outcome.is_good()) {
-        record.retain(|one| one.kernel != *kernel);
-        record.push(Proven::by(kernel, outcome)?);
+        let at = record.iter().position(|one| one.kernel == *kernel);
+        let before = at.map(|at| record.remove(at));
+        record.push(Proven::by(kernel, outcome, trials, before)?);
     }
     record.sort_by_key(|one| version(&one.version));
     record::write(&record)?;

@@ -38,20 +38,37 @@ pub struct Proven {
 }
 
 impl Proven {
-    /// What a run without a failure proved.
-    pub fn by(kernel: &str, outcome: &Outcome) -> Result<Proven> {
+    /// What a run without a failure proved. Of a capability of which it did not run all of
+    /// `trials`, and of costs that it did not measure, the record is as `before`.
+    pub fn by(
+        kernel: &str,
+        outcome: &Outcome,
+        trials: &[String],
+        before: Option<Proven>,
+    ) -> Result<Proven> {
         ensure!(outcome.is_good(), "{kernel}: only a good run is recorded");
         let facts = facts(outcome)?;
-        let means = outcome.cost.as_object().into_iter().flatten();
-        Ok(Proven {
+        let mut proven = Proven {
             kernel: kernel.to_owned(),
             version: outcome.version.clone(),
-            capabilities: capabilities::of(outcome, &facts)?,
             verified_instructions: instructions(&facts),
-            mean_ns: means
-                .filter_map(|(name, cost)| Some((name.clone(), cost["mean_ns"].as_u64()?)))
-                .collect(),
-        })
+            ..before.unwrap_or_default()
+        };
+        let new = capabilities::of(outcome, &facts)?;
+        for name in capabilities::all_tried(outcome, trials)? {
+            match new.get(name) {
+                Some(groups) => _ = proven.capabilities.insert(name.to_owned(), groups.clone()),
+                None => _ = proven.capabilities.remove(name),
+            }
+        }
+        let means = outcome.cost.as_object().into_iter().flatten();
+        let means =
+            means.filter_map(|(name, cost)| Some((name.clone(), cost["mean_ns"].as_u64()?)));
+        let means: BTreeMap<_, _> = means.collect();
+        if !means.is_empty() {
+            proven.mean_ns = means;
+        }
+        Ok(proven)
     }
 }
 
@@ -145,6 +162,36 @@ mod tests {
 
     fn instructions_of(count: u64) -> BTreeMap<String, Option<u64>> {
         BTreeMap::from([("bio_submitted".to_owned(), Some(count))])
+    }
+
+    #[test]
+    fn a_run_of_some_cases_records_what_it_tried_as_a_whole() -> Result<()> {
+        let trials = [
+            "ext4::journal_x",
+            "xfs::journal_x",
+            "ext4::direct_io",
+            "xfs::direct_io",
+        ];
+        let trials = trials.map(str::to_owned);
+        let tried = &trials[..3];
+        let doctor = outcome(7).doctor;
+        let mut outcome = Outcome::of_this_machine("6.1.7");
+        outcome.doctor = doctor;
+        for name in tried {
+            outcome.line(&json!({"type": "test", "event": "ok", "name": name}).to_string());
+        }
+        outcome.ended_with(0);
+        let mut before = record(5).remove(0);
+        let direct = ("direct".to_owned(), vec!["btrfs".to_owned()]);
+        before.capabilities = BTreeMap::from([direct.clone()]);
+        before.mean_ns = BTreeMap::from([("block_bio_queue".to_owned(), 3)]);
+        let after = Proven::by("6.1", &outcome, &trials, Some(before))?;
+        let journals = ["ext4", "xfs"].map(str::to_owned).to_vec();
+        let expected = BTreeMap::from([direct, ("journals".to_owned(), journals)]);
+        assert_eq!(after.capabilities, expected);
+        assert_eq!(after.verified_instructions, instructions_of(7));
+        assert_eq!(after.mean_ns["block_bio_queue"], 3);
+        Ok(())
     }
 
     #[test]
