@@ -25,6 +25,8 @@ pub struct Machine {
     /// Where the doctor's facts about this kernel are kept.
     pub facts: PathBuf,
     pub limit: Duration,
+    /// Its nice value.
+    pub nice: i32,
 }
 
 /// How it ended.
@@ -55,9 +57,6 @@ const QEMU: [&str; 16] = [
     "-no-reboot",
     "-nodefaults",
 ];
-
-/// The lowest priority beside other processes.
-const NICE: i32 = 19;
 
 /// A kernel that panics reboots at once, which ends QEMU. The limits are high, because
 /// an emulated CPU may stall for longer than a lock-up takes on a real one.
@@ -110,12 +109,13 @@ impl Machine {
             .arg("-serial")
             .arg(format!("file:{}", self.kernel_log.display()));
         command.args(["-serial", "stdio"]);
+        let nice = self.nice;
         // SAFETY: both calls are safe between fork and exec. QEMU ends with the thread
         // that starts it, which lives until the machine is off, and it gets only what
         // other processes leave of the CPUs.
         unsafe {
-            command.pre_exec(|| {
-                let nice = libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+            command.pre_exec(move || {
+                let nice = libc::setpriority(libc::PRIO_PROCESS, 0, nice);
                 match nice | libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
                     0 => Ok(()),
                     _ => Err(io::Error::last_os_error()),

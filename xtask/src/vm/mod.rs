@@ -253,6 +253,7 @@ fn prepare(
         kernel_log: file("kernel.log"),
         facts: file("doctor.json"),
         limit: LIMIT,
+        nice: kernel.nice,
     };
     fs::write(&machine.initramfs, initramfs::of(common, &modules, &plan)?)?;
     Ok((unpacked, machine))
