@@ -288,6 +288,8 @@ pub struct Owner {
     pub shared: u64,
     /// Journals and metadata.
     pub metadata: u64,
+    /// The part of the metadata that was written to its final place.
+    pub home: u64,
     /// As the last line said.
     pub pending: u64,
 }
@@ -310,6 +312,7 @@ impl Owner {
         let metadata = line.number("metadata_bytes")?;
         self.shared += line.number("block_write_shared_bytes")? - metadata;
         self.metadata += metadata;
+        self.home += line.number("home_bytes")?;
         self.pending = line.number("dirty_pending_bytes")?;
         Ok(())
     }
