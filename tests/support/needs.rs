@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -29,6 +30,15 @@ pub fn required() -> bool {
 
 pub fn truth_only() -> bool {
     env::var_os(TRUTH_ONLY).is_some()
+}
+
+/// Whether the kernel has the types of a module, if it is one (since 5.11).
+pub fn has_types_of(module: &str) -> bool {
+    let is_module = Path::new("/sys/module")
+        .join(module)
+        .join("initstate")
+        .exists();
+    !is_module || Path::new("/sys/kernel/btf").join(module).exists()
 }
 
 /// Whether the machine is emulated. Its device is no slower than its writers, and its

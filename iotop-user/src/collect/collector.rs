@@ -26,7 +26,7 @@ use crate::{
     host::{
         devices::{self, DeviceNames, Looked},
         disks::Disks,
-        identity::{Files, Names, Stat, Thread},
+        identity::{Files, Mounts, Names, Stat, Thread},
         kernel::{clock, counted::Counted, memory, sysctls, uevents::BlockEvents},
         vmstat::Vmstat,
     },
@@ -349,6 +349,14 @@ impl Collector {
             }
         })?;
         probe.set_lower_devices(&lower)?;
+        let mounts = Mounts::read(&self.sources.proc_root).unwrap_or_default();
+        for (file_system, log) in mounts.external_logs() {
+            if let Some(log) = devices::number_of_node(log) {
+                let [log, file_system] =
+                    [log, file_system].map(|(major, minor)| devices::kernel_dev(major, minor));
+                probe.set_external_log(log, file_system)?;
+            }
+        }
         self.looked.since(begin);
         Ok(())
     }

@@ -144,7 +144,8 @@ pub fn find<'a>(devices: &'a [Device], text: &str) -> Option<&'a Device> {
         .find(|device| number.map_or(device.name == name, |number| device.number == number))
 }
 
-fn number_of_node(path: &str) -> Option<Number> {
+/// The number of the block device with this path.
+pub fn number_of_node(path: &str) -> Option<Number> {
     let node = fs::metadata(path).ok().filter(|_| path.starts_with('/'))?;
     let number = || (libc::major(node.rdev()), libc::minor(node.rdev()));
     node.file_type().is_block_device().then(number)

@@ -85,6 +85,7 @@ pub struct Probe {
     slot_of: BpfHashMap<MapData, u32, u32>,
     free: Stack<MapData, u32>,
     lower_devices: BpfHashMap<MapData, u32, u8>,
+    file_system_of: BpfHashMap<MapData, u32, u32>,
     owners: Owners,
     exits: RingBuf<MapData>,
     files: RingBuf<MapData>,
@@ -174,6 +175,7 @@ impl Probe {
             slot_of: map(&mut ebpf, name, "SLOT_OF")?,
             free: map(&mut ebpf, name, "FREE")?,
             lower_devices: map(&mut ebpf, name, "LOWER_DEVICES")?,
+            file_system_of: map(&mut ebpf, name, "FILE_SYSTEM_OF")?,
             owners: Owners::new(owners).map_err(not_mapped)?,
             exits: map(&mut ebpf, name, "EXITS")?,
             files: map(&mut ebpf, name, "FILES")?,
@@ -246,6 +248,17 @@ impl Probe {
         }
         self.control_value.lower_devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         with_map_name("CONTROL", self.control.set(0, self.control_value, 0))
+    }
+
+    /// Tells the kernel half that a device has the log of a file system on another one. Where
+    /// xfs's types are known, the kernel half knows it by itself.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn set_external_log(&mut self, log: u32, file_system: u32) -> Result<(), ProbeError> {
+        let map = &mut self.file_system_of;
+        with_map_name("FILE_SYSTEM_OF", map.insert(log, file_system, 0))
     }
 
     /// Calls `take` for every file that was reported since the last call, with its names

@@ -16,6 +16,8 @@ struct Mount {
     fs_type: String,
     /// What is mounted: for most file systems, a device's path.
     source: String,
+    /// The file system's own options, with commas between them.
+    options: String,
 }
 
 /// All mounts of our mount namespace.
@@ -60,6 +62,18 @@ impl Mounts {
     }
 }
 
+impl Mounts {
+    /// The device number of each xfs that has its log on another device, and that one's path.
+    pub fn external_logs(&self) -> impl Iterator<Item = ((u32, u32), &str)> {
+        let of_xfs = self.0.iter().filter(|mount| mount.fs_type == "xfs");
+        of_xfs.filter_map(|mount| {
+            let mut options = mount.options.split(',');
+            let log = options.find_map(|option| option.strip_prefix("logdev="))?;
+            Some((mount.dev, log))
+        })
+    }
+}
+
 /// The rest of a path below a root.
 fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(root.trim_end_matches('/'))?;
@@ -78,6 +92,7 @@ fn mount(line: &str) -> Option<Mount> {
         point: unescaped(point),
         fs_type: fields.next()?.to_owned(),
         source: unescaped(fields.next()?),
+        options: unescaped(fields.next().unwrap_or_default()),
     })
 }
 
@@ -128,6 +143,16 @@ mod tests {
         let mounts = Mounts::parse(MOUNTS);
         let xfs: Vec<_> = mounts.of_type("xfs").collect();
         assert_eq!(xfs, [((8, 2), "/dev/sda2"), ((8, 2), "/dev/sda2")]);
+    }
+
+    #[test]
+    fn the_log_of_an_xfs_may_be_on_another_device() {
+        let mounts = Mounts::parse(
+            "30 22 8:2 / /a rw shared:1 - xfs /dev/sda2 rw,attr2,logdev=/dev/sdb\\0401,noquota\n\
+             31 22 8:3 / /b rw - xfs /dev/sda3 rw,noquota\n",
+        );
+        let logs: Vec<_> = mounts.external_logs().collect();
+        assert_eq!(logs, [((8, 2), "/dev/sdb 1")]);
     }
 
     #[test]
