@@ -361,7 +361,7 @@ fn replace(disk: &str, image: &Path) -> Result<()> {
     ensure!(done == 0, io::Error::last_os_error());
     let mut at = 0;
     // SAFETY: takes a file descriptor we hold open and numbers.
-    let seek = |to, whence| unsafe { libc::lseek(image.as_raw_fd(), to, whence) };
+    let seek = |from, whence| unsafe { libc::lseek(image.as_raw_fd(), from, whence) };
     loop {
         let data = seek(at, libc::SEEK_DATA);
         // ENXIO: there is no more data.

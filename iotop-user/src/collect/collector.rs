@@ -354,7 +354,7 @@ impl Collector {
             if let Some(log) = devices::number_of_node(log) {
                 let [log, file_system] =
                     [log, file_system].map(|(major, minor)| devices::kernel_dev(major, minor));
-                probe.set_external_log(log, file_system)?;
+                probe.set_external_log(log, file_system);
             }
         }
         self.looked.since(begin);

@@ -251,14 +251,10 @@ impl Probe {
     }
 
     /// Tells the kernel half that a device has the log of a file system on another one. Where
-    /// xfs's types are known, the kernel half knows it by itself.
-    ///
-    /// # Errors
-    ///
-    /// A map call failed.
-    pub fn set_external_log(&mut self, log: u32, file_system: u32) -> Result<(), ProbeError> {
-        let map = &mut self.file_system_of;
-        with_map_name("FILE_SYSTEM_OF", map.insert(log, file_system, 0))
+    /// xfs's types are known, the kernel half knows it by itself. If the table is full, the log's
+    /// blocks stay without an owner, as if this had not been called.
+    pub fn set_external_log(&mut self, log: u32, file_system: u32) {
+        let _ = self.file_system_of.insert(log, file_system, 0);
     }
 
     /// Calls `take` for every file that was reported since the last call, with its names

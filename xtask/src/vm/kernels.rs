@@ -12,6 +12,7 @@ pub struct Kernel {
     pub nice: i32,
 }
 
+/// The lowest priority.
 const NICE: i32 = 19;
 
 /// From the oldest to the newest.

@@ -42,7 +42,7 @@ use suite::Unpacked;
 const AT_ONCE: usize = 4;
 /// Machines at a time if the run time of programs is measured.
 const AT_ONCE_MEASURED: usize = 2;
-/// How long one machine may run: the newest kernel takes this long for every case.
+/// How long one machine may run. On a slow host the newest kernel takes an hour for every case.
 const LIMIT: Duration = Duration::from_secs(75 * 60);
 /// The factor for the tests' time limits: emulation is slow, and the machines share CPUs.
 const SLOWER: &str = "8";
@@ -76,7 +76,7 @@ pub struct Options {
     /// Arguments of the tests, such as a part of their names, after `--`
     #[arg(last = true)]
     filter: Vec<String>,
-    /// Leave out what [`selection`] does
+    /// Leave out the cases that [`selection`] leaves out
     #[arg(skip)]
     selected: bool,
 }
