@@ -66,7 +66,7 @@ fn task(seq: u64) -> Value {
         "block_read_bytes": 0, "dirtied_bytes": 10 * MIB, "dirty_pending_bytes": 2 - seq,
         "cancelled_dirty_bytes": 0, "block_write_bytes": 10 * MIB,
         "block_write_self_bytes": 4 * MIB, "block_write_flushed_bytes": 6 * MIB,
-        "block_write_shared_bytes": MIB, "metadata_bytes": MIB,
+        "block_write_shared_bytes": MIB, "metadata_bytes": MIB, "home_bytes": 0,
     })
 }
 
