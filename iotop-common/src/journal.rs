@@ -23,6 +23,9 @@ pub struct Share {
     pub total: u64,
     /// The tasks.
     pub cells: [Cell; CELLS],
+    /// The cell of the task that joined first, where a draw begins: often it is the only one.
+    pub first: u32,
+    _pad: u32,
 }
 
 /// The value of `JOURNAL_OF`: the running transaction of a file system, and the one before.
@@ -41,4 +44,4 @@ pub struct Journal {
     pub closed: u32,
 }
 
-const _: () = assert!(size_of::<Journal>() == 2 * (8 + 8 * CELLS) + 16);
+const _: () = assert!(size_of::<Journal>() == 2 * (8 + 8 * CELLS + 8) + 16);

@@ -1,11 +1,7 @@
 //! What makes a file system's journal commit: counts the causes while the user half wants
 //! flushes.
 
-use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST},
-    macros::map,
-    maps::LruHashMap,
-};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use iotop_common::{Cause, CauseKey, FlushId, Lost};
 
 use super::{
@@ -19,46 +15,6 @@ use crate::{
     kernel::syscall::current_syscall,
     maps::{CAUSES_EVEN, CAUSES_ODD},
 };
-
-/// What a task did last with a journal, see [`remember`].
-#[map]
-static LAST_SEEN: LruHashMap<TaskAndJournal, u64> = LruHashMap::with_max_entries(2 * 1024, 0);
-
-/// A task and a journal: ext4's `journal_s`, or xfs's `xfs_mount`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct TaskAndJournal {
-    journal: u64,
-    slot: u64,
-}
-
-impl TaskAndJournal {
-    #[inline(always)]
-    pub fn of(task: &Current, journal: u64) -> TaskAndJournal {
-        TaskAndJournal {
-            journal,
-            slot: task.slot.into(),
-        }
-    }
-
-    /// Keeps a number until the task's next event.
-    #[inline(always)]
-    pub fn remember(&self, value: u64) {
-        let _ = LAST_SEEN.insert(self, value, u64::from(BPF_ANY));
-    }
-
-    /// The number that was kept.
-    #[inline(always)]
-    pub fn remembered(&self) -> Option<u64> {
-        // SAFETY: a copy of one word.
-        unsafe { LAST_SEEN.get(self) }.copied()
-    }
-
-    #[inline(always)]
-    pub fn forget(&self) {
-        let _ = LAST_SEEN.remove(self);
-    }
-}
 
 /// A file system and the device with its log, as in [`CauseKey`].
 #[derive(Clone, Copy)]

@@ -130,7 +130,11 @@ fn join(dev: u32, which: u32, slot: Slot, weight: u32) -> Option<u32> {
     let index = share_index(journal, which);
     journal.joined = now.0;
     let share = &mut journal.shares[index & 1];
-    let cell = &mut share.cells[(slot.wrapping_mul(GOLDEN) >> 27) as usize & (CELLS - 1)];
+    let at = slot.wrapping_mul(GOLDEN) >> 27;
+    if share.total == 0 {
+        share.first = at;
+    }
+    let cell = &mut share.cells[at as usize & (CELLS - 1)];
     if cell.tenant != tenant.0 {
         // Two tasks share a cell. It names one of them, drawn by what each changed.
         let all = cell.weight.wrapping_add(weight).max(1);
@@ -186,7 +190,7 @@ pub extern "C" fn deal_block(dev: u32, which: u32) -> u32 {
     // If the drawn slot has another tenant, the next task gets the block: in the second round
     // the first one that is left.
     for n in 0..2 * CELLS {
-        let cell = &share.cells[n & (CELLS - 1)];
+        let cell = &share.cells[(share.first as usize).wrapping_add(n) & (CELLS - 1)];
         let weight = u64::from(cell.weight);
         if left >= weight && n < CELLS {
             left -= weight;

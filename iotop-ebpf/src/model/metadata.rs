@@ -86,9 +86,16 @@ pub extern "C" fn metadata_page(page: u64, class: u32, file_system: u32) -> u32 
 /// The charge of a block of a block device whose tag does not tell who changed it: the log of a
 /// fast commit, a super block, a block that was written before and whose page stayed dirty. It
 /// is the submitter's or that of the task that a kernel thread works for. If neither is
-/// known, or if the submitter writes what others left, it is dealt.
+/// known, or if the submitter writes what others left, it is dealt. Without a journal, it is
+/// the task's that changed the page before.
 #[inline(always)]
-fn by_submitter(file_system: u32, class: Class, submitter: Slot, kthread: bool) -> Charge {
+fn by_submitter(
+    page: u64,
+    file_system: u32,
+    class: Class,
+    submitter: Slot,
+    kthread: bool,
+) -> Charge {
     let changer = match kthread {
         true => task_of(submitter, file_system),
         false if system_call() == SystemCall::Sync => None,
@@ -96,9 +103,20 @@ fn by_submitter(file_system: u32, class: Class, submitter: Slot, kthread: bool) 
     };
     let slot = match changer {
         Some(slot) => slot,
-        None => deal_block(file_system, CLOSED),
+        None => match deal_block(file_system, CLOSED) {
+            SLOT_NONE => changed_before(page).unwrap_or(SLOT_NONE),
+            slot => slot,
+        },
     };
     Charge::metadata(slot, class as u32)
+}
+
+/// The task that the tag of a page names.
+#[inline(always)]
+fn changed_before(page: u64) -> Option<Slot> {
+    let place = Frame::of(page).tag()?;
+    // SAFETY: a map value of one aligned word.
+    tagged(Tag(unsafe { *place }), now())
 }
 
 /// The bits of a page's kind. Above them, in the argument of [`page_without_data`], are these.
@@ -133,8 +151,8 @@ pub extern "C" fn page_without_data(
         BUFFER if kind & DIRTY != 0 => {
             Charge(metadata_page(page, Class::Home as u32, file_system_of(dev)))
         }
-        BUFFER => by_submitter(file_system_of(dev), Class::Journal, submitter, kthread),
-        RAW => by_submitter(file_system_of(dev), Class::Home, submitter, kthread),
+        BUFFER => by_submitter(page, file_system_of(dev), Class::Journal, submitter, kthread),
+        RAW => by_submitter(page, file_system_of(dev), Class::Home, submitter, kthread),
         _ if kind & META == 0 => match task_of(submitter, file_system_of(dev)) {
             Some(slot) => Charge::to(slot, Class::Shared),
             None => Charge::UNKNOWN,

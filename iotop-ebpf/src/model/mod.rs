@@ -12,11 +12,12 @@
 //! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`]                  |
 //! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
 //! | metadata | [`journal`] deals; [`commit`], [`acts_for`], [`logged`], [`metadata`] find whose |
-//! | commits  | [`cause`] counts what makes a journal commit                          |
+//! | commits  | [`cause`] counts what makes a journal commit; [`at_journal`] for what a task began |
 //! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
 
 pub mod acts_for;
 pub mod any_page;
+pub mod at_journal;
 pub mod bio;
 pub mod cause;
 pub mod charge;

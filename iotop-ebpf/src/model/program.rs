@@ -44,16 +44,15 @@ pub enum Program {
     Ext4SyncFileEnter = 32,
     Ext4SyncFileExit = 33,
     Ext4SyncFs = 34,
-    Jbd2StartCommit = 35,
-    Jbd2Checkpoint = 36,
-    XfsLogForce = 37,
-    XfsLogGrantSleep = 38,
-    BtrfsTransactionCommit = 39,
+    Jbd2Checkpoint = 35,
+    XfsLogForce = 36,
+    XfsLogGrantSleep = 37,
+    BtrfsTransactionCommit = 38,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 40;
+    pub const COUNT: u32 = 39;
     /// The number of those that may send a file's path or begin a flusher's run. They come
     /// first.
     pub const WITH_PATHS: u32 = 20;

@@ -17,15 +17,17 @@ use crate::{
         memory::{read, try_read},
     },
     model::{
-        cause::{Journal, TaskAndJournal, count, count_of, task},
+        at_journal::{recall, remember, remembered},
+        cause::{Journal, count, count_of, task},
+        control::control,
         current::Current,
         program::Program,
         slot::is_kthread,
     },
 };
 
-/// In [`TaskAndJournal::remember`]: an fsync that is a datasync. The lower half is the
-/// journal's `j_commit_sequence`.
+/// What an fsync remembers: that it is a datasync. The lower half is the journal's
+/// `j_commit_sequence`.
 const DATASYNC: u64 = 1 << 32;
 /// A handle rarely reserves more blocks than this (`jbd2_journal_start`).
 const HANDLE_BLOCKS: u32 = 128;
@@ -44,7 +46,7 @@ fn fsync_begins(file: u64, datasync: u64) -> Option<()> {
     let journal = ext4_journal(read::<u64>(inode, layout!(inode_i_sb))?)?;
     let committed = read::<u32>(journal, layout!(journal_commit_sequence))?;
     let datasync = if datasync as u32 == 0 { 0 } else { DATASYNC };
-    TaskAndJournal::of(&task, journal).remember(datasync | u64::from(committed));
+    remember(task.slot, journal, datasync | u64::from(committed));
     Some(())
 }
 
@@ -62,9 +64,7 @@ fn fsync_ends(inode: u64) -> Option<()> {
     let task = task(Program::Ext4SyncFileExit)?;
     let sb = read::<u64>(inode, layout!(inode_i_sb))?;
     let journal = ext4_journal(sb)?;
-    let known = TaskAndJournal::of(&task, journal);
-    let begun = known.remembered()?;
-    known.forget();
+    let begun = recall(task.slot, journal)?;
     let tid_at = match begun & DATASYNC {
         0 => layout!(ext4_sync_tid),
         _ => layout!(ext4_datasync_tid),
@@ -99,13 +99,11 @@ fn sync(sb: u64, wait: u64) -> Option<()> {
     let task = task(Program::Ext4SyncFs)?;
     let journal = ext4_journal(sb)?;
     let running = read::<u64>(journal, layout!(journal_running))?;
-    let known = TaskAndJournal::of(&task, journal);
     if wait as u32 == 0 {
-        known.remember(u64::from(running != 0));
+        remember(task.slot, journal, u64::from(running != 0));
         return Some(());
     }
-    let asked_before = known.remembered().is_some_and(|ran| ran != 0);
-    known.forget();
+    let asked_before = recall(task.slot, journal).is_some_and(|ran| ran != 0);
     if asked_before || running != 0 {
         count_of(&task, jbd2(journal)?, Cause::Asked);
     }
@@ -125,32 +123,28 @@ fn ext4_journal(sb: u64) -> Option<u64> {
 
 /// The devices of a journal of jbd2.
 #[inline(always)]
-fn jbd2(journal: u64) -> Option<Journal> {
-    let device = |at: u32| {
-        let bdev = read::<u64>(journal, at)?;
-        read::<u32>(bdev, layout!(bdev_bd_dev))
+pub(super) fn jbd2(journal: u64) -> Option<Journal> {
+    let fs_dev = read::<u64>(journal, layout!(journal_j_fs_dev))?;
+    let log_dev = read::<u64>(journal, layout!(journal_j_dev))?;
+    let dev = read::<u32>(fs_dev, layout!(bdev_bd_dev))?;
+    let log = match log_dev == fs_dev {
+        true => dev,
+        false => read::<u32>(log_dev, layout!(bdev_bd_dev))?,
     };
-    Some(Journal {
-        dev: device(layout!(journal_j_fs_dev))?,
-        log: device(layout!(journal_j_dev))?,
-    })
+    Some(Journal { dev, log })
 }
 
-/// Fires when jbd2 begins to commit a transaction, in its thread, and in the task that
-/// unmounts for the last one. `(journal, transaction)`.
-#[raw_tracepoint]
-pub fn jbd2_start_commit(ctx: RawTracePointContext) -> i32 {
-    commit(ctx.arg(0), ctx.arg(1));
-    0
-}
-
+/// Counts why jbd2 begins to commit a transaction, if the user half wants flushes.
 #[inline(always)]
-fn commit(journal: u64, transaction: u64) -> Option<()> {
-    let task = task(Program::Jbd2StartCommit)?;
-    if layout!(transaction_requested) == 0 {
+pub(super) fn commit_begins(
+    task: &Current,
+    journal: u64,
+    transaction: u64,
+    devices: Journal,
+) -> Option<()> {
+    if control().flushes == 0 || layout!(transaction_requested) == 0 {
         return None;
     }
-    let devices = jbd2(journal)?;
     count(devices, Cause::Commit);
     // 0 until a task asks for the commit (`__jbd2_log_start_commit`).
     let requested = read::<u64>(transaction, layout!(transaction_requested))?;
@@ -158,7 +152,7 @@ fn commit(journal: u64, transaction: u64) -> Option<()> {
         // SAFETY: an element of `OWNERS`.
         match unsafe { is_kthread(task.owner) } {
             true => count(devices, Cause::Timer),
-            false => count_of(&task, devices, Cause::Asked),
+            false => count_of(task, devices, Cause::Asked),
         }
         return Some(());
     }
@@ -240,10 +234,9 @@ fn force(mount: u64, sequence: u64) -> Option<()> {
 /// Whether the event belongs to one that was counted.
 #[inline(always)]
 fn is_counted(task: &Current, mount: u64, sequence: u64) -> bool {
-    let known = TaskAndJournal::of(task, mount);
-    let same = known.remembered() == Some(sequence);
+    let same = remembered(task.slot, mount) == Some(sequence);
     if !same {
-        known.remember(sequence);
+        remember(task.slot, mount, sequence);
     }
     same
 }

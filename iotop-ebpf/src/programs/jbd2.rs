@@ -2,6 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
+use super::commits::{self, jbd2};
 use crate::{
     kernel::{layout::layout, memory::read},
     model::{
@@ -29,10 +30,11 @@ pub fn jbd2_handle_stats(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Fires in the task that commits a transaction, when no task can join it any more.
-/// `(journal, transaction)`.
+/// Fires when jbd2 begins to commit a transaction, in its thread, and in the task that
+/// unmounts for the last one. Tasks may still end what they do within the transaction: jbd2
+/// waits for them before it submits anything. `(journal, transaction)`.
 #[raw_tracepoint]
-pub fn jbd2_commit_flushing(ctx: RawTracePointContext) -> i32 {
+pub fn jbd2_start_commit(ctx: RawTracePointContext) -> i32 {
     commit_begins(ctx.arg(0), ctx.arg(1));
     0
 }
@@ -40,16 +42,15 @@ pub fn jbd2_commit_flushing(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
     let current = with_own_slot(Program::CommitBegun)?;
-    let fs_dev = read::<u64>(journal, layout!(journal_j_fs_dev))?;
-    let dev = read::<u32>(fs_dev, layout!(bdev_bd_dev))?;
-    let log = read::<u64>(journal, layout!(journal_j_dev))?;
-    if log != fs_dev {
-        records_to(read::<u32>(log, layout!(bdev_bd_dev))?, dev);
+    let devices = jbd2(journal)?;
+    if devices.log != devices.dev {
+        records_to(devices.log, devices.dev);
     }
     let tid = read::<u32>(transaction, layout!(transaction_t_tid))?;
-    commit::begin(&current, dev, tid);
+    commit::begin(&current, journal, devices.dev, tid);
     // The next transaction has not begun.
-    empty(dev, of_transaction(tid.wrapping_add(1)))
+    empty(devices.dev, of_transaction(tid.wrapping_add(1)));
+    commits::commit_begins(&current, journal, transaction, devices)
 }
 
 /// Fires in the same task when the transaction is on the disk. `(journal, transaction)`.

@@ -6,7 +6,7 @@
 //! | [`ext4_write_end`]         | `ext4_{da_,,journalled_}write_end`                   |
 //! | [`iomap_iter`]             | `iomap_iter`                                         |
 //! | [`btrfs_set_extent_bit`]   | `btrfs_set_extent_bit`                               |
-//! | [`btrfs`]                | `btrfs_inode_new`, `btrfs_ordered_extent_add`        |
+//! | [`btrfs`]                  | `btrfs_inode_new`, `btrfs_ordered_extent_add`        |
 //! | [`block_bio_remap`]        | `block_bio_remap`                                    |
 //! | [`blk_throtl_bio`]         | `__blk_throtl_bio`, `blk_throtl_bio`                 |
 //! | [`block_bio_queue`]        | `block_bio_queue`                                    |
@@ -16,7 +16,7 @@
 //! | [`writeback_work`]         | `writeback_{queue,start,written,pages_written}`      |
 //! | [`writeback_single_inode`] | `writeback_single_inode_start`                       |
 //! | [`balance_dirty_pages`]    | `balance_dirty_pages`                                |
-//! | [`jbd2`]                 | `jbd2_{handle_stats,commit_flushing,end_commit}`     |
+//! | [`jbd2`]                   | `jbd2_{handle_stats,start_commit,end_commit}`        |
 //! | [`xfs`]                  | `xfs_trans_commit`, `xfs_buf_item_{pin,ordered}`, `xfs_inode_pin`, |
 //! |                          | `xfs_{setfilesize,unwritten_convert,inode_inactivating}` |
 //! | [`xfs_by_number`]        | `xfs_{trans_commit,setfilesize,unwritten_convert}` before 5.11 |

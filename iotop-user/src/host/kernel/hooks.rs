@@ -235,7 +235,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 58] = [
+const HOOKS: [Hook; 57] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -481,12 +481,12 @@ const HOOKS: [Hook; 58] = [
         why: "fires in the task when it has changed metadata, with the number of blocks",
     },
     Hook {
-        program: "jbd2_commit_flushing",
-        on: On::FileSystem("jbd2_commit_flushing"),
+        program: "jbd2_start_commit",
+        on: On::FileSystem("jbd2_start_commit"),
         kernels: JOURNAL,
         retry_of: None,
-        purpose: "which task commits a transaction of ext4's journal",
-        why: "fires when no task can join the transaction any more, and before its log is written",
+        purpose: "which task commits a transaction of ext4's journal, and why",
+        why: "fires once for each transaction, before its log is written",
     },
     Hook {
         program: "jbd2_end_commit",
@@ -494,7 +494,7 @@ const HOOKS: [Hook; 58] = [
         kernels: JOURNAL,
         retry_of: None,
         purpose: "when a transaction of ext4's journal is committed",
-        why: "fires in the same task as jbd2_commit_flushing",
+        why: "fires in the same task as jbd2_start_commit",
     },
     Hook {
         program: "xfs_trans_commit",
@@ -615,14 +615,6 @@ const HOOKS: [Hook; 58] = [
         retry_of: None,
         purpose: "which tasks make ext4 commit by sync",
         why: "fires in a task that calls sync or syncfs, or unmounts",
-    },
-    Hook {
-        program: "jbd2_start_commit",
-        on: On::FileSystem("jbd2_start_commit"),
-        kernels: JOURNAL,
-        retry_of: None,
-        purpose: "how often jbd2 commits, by its timer or because a transaction is full",
-        why: "fires once for each transaction, which knows whether a task asked for its commit",
     },
     Hook {
         program: "jbd2_checkpoint",
