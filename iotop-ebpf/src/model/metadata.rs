@@ -151,7 +151,13 @@ pub extern "C" fn page_without_data(
         BUFFER if kind & DIRTY != 0 => {
             Charge(metadata_page(page, Class::Home as u32, file_system_of(dev)))
         }
-        BUFFER => by_submitter(page, file_system_of(dev), Class::Journal, submitter, kthread),
+        BUFFER => by_submitter(
+            page,
+            file_system_of(dev),
+            Class::Journal,
+            submitter,
+            kthread,
+        ),
         RAW => by_submitter(page, file_system_of(dev), Class::Home, submitter, kthread),
         _ if kind & META == 0 => match task_of(submitter, file_system_of(dev)) {
             Some(slot) => Charge::to(slot, Class::Shared),
