@@ -82,6 +82,10 @@ const CASES: &[(&str, Case)] = &[
         identity::reused_tid,
     ),
     (
+        "a_chosen_process_is_not_replaced_by_the_next_one_with_its_number",
+        identity::chosen,
+    ),
+    (
         "a_tid_reused_inside_one_interval_is_two_tasks",
         identity::reused_at_once,
     ),

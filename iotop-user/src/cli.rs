@@ -63,6 +63,9 @@ struct Options {
     #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
     delay: Option<Duration>,
     /// Only these processes, with all their threads (PID,PID for several)
+    ///
+    /// PID may also be the number of a thread. A process that gets the number of one that has
+    /// ended is not shown.
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
     /// Only the tasks of these users, by name or number (USER,USER for several)

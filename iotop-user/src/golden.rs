@@ -221,6 +221,7 @@ pub fn sample() -> Sample {
             .into(),
         devices: by_device(&facts),
         exited: Vec::new(),
+        ended: Vec::new(),
         facts,
         paths: HashMap::from([(((8, 1), 12, 0), "/srv/x".into())]),
         disks: vec![Disk {

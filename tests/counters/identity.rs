@@ -59,6 +59,39 @@ pub fn reused_tid(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A process that gets the number of a chosen one is not shown, and a message says that the
+/// chosen one has ended.
+pub fn chosen(stage: &Stage<'_>) -> Result<()> {
+    for options in [&["-d", "0.2"][..], &["-d", "0.2", "--no-ebpf"]] {
+        let [old, new] = ["old", "new"].map(|name| stage.file(name));
+        let mib = MIB.to_string();
+        let mut actor = stage.actor(
+            "c-nursery",
+            &[
+                &["fork", "c-old", "any", "write", &old, "0", &mib],
+                &["reap"],
+                &["fork", "c-new", "last", "write", &new, "0", &mib],
+            ],
+        )?;
+        let first = tid(&stage.step(&mut actor)?, "c-old")?;
+        let number = first.to_string();
+        let tracer = Tracer::start(&[options, &["-p", &number]].concat())?;
+        intervals(1, SHORT);
+        stage.step(&mut actor)?;
+        sleep(Duration::from_millis(50));
+        let second = tid(&stage.step(&mut actor)?, "c-new")?;
+        ensure!(first == second, "the case is wrong: {first} and {second}");
+        intervals(2, SHORT);
+        let (report, said) = tracer.stop_and_tell("chosen")?;
+        let rows = report.0.iter().flat_map(|interval| &interval.tasks);
+        let names: BTreeSet<&str> = rows.map(|line| line.text("comm")).collect::<Result<_>>()?;
+        ensure!(names == BTreeSet::from(["c-old"]), "{options:?}: {names:?}");
+        let message = format!("process {number} has ended");
+        ensure!(said.contains(&message), "{options:?}: {said:?}");
+    }
+    Ok(())
+}
+
 /// Both tasks start and exit before the tracer looks.
 pub fn reused_at_once(stage: &Stage<'_>) -> Result<()> {
     let [old, new] = ["old", "new"].map(|name| stage.file(name));

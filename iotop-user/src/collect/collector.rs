@@ -12,7 +12,7 @@ use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    Rows, Wanted, attribution,
+    Chosen, Rows, Wanted, attribution,
     commits::Committed,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, LiveTasks},
@@ -79,6 +79,8 @@ pub enum CollectError {
 pub struct Collector {
     sources: Sources,
     wanted: Wanted,
+    /// The processes of `wanted.pids`.
+    chosen: Vec<Chosen>,
     names: Names,
     device_names: DeviceNames,
     /// With `wanted.processes`: the last sample's processes whose leader has exited, by pid.
@@ -144,12 +146,14 @@ impl Collector {
             self_cpu: None,
             looked: Looked::default(),
             sources,
+            chosen: Vec::new(),
             wanted: Wanted::default(),
         };
         collector.first_look()?;
         // Tables that grew have freed their smaller buffers: give that memory back.
         memory::return_free();
-        collector.wanted = collector.with_pids(wanted);
+        collector.chosen = collector.choose(&wanted.pids);
+        collector.wanted = wanted;
         Ok(collector)
     }
 
@@ -163,13 +167,14 @@ impl Collector {
         Ok(())
     }
 
-    /// Replaces each wanted tid by the pid of its process.
-    fn with_pids(&self, wanted: Wanted) -> Wanted {
-        let process = |tid: &u32| self.live.by_tid(*tid).map_or(*tid, |state| state.pid);
-        Wanted {
-            pids: wanted.pids.iter().map(process).collect(),
-            ..wanted
-        }
+    /// The processes that have these numbers now, or a thread with one of them.
+    pub fn choose(&self, numbers: &[u32]) -> Vec<Chosen> {
+        let choose = |number: &u32| {
+            let mut chosen = Chosen::new(*number);
+            chosen.find_live(&self.live);
+            chosen
+        };
+        numbers.iter().map(choose).collect()
     }
 
     /// Changes which tasks are worth a row from the next sample on.
@@ -312,6 +317,7 @@ impl Collector {
             system,
             tasks,
             exited: Vec::new(),
+            ended: Vec::new(),
             facts,
             devices,
             paths,
@@ -518,8 +524,14 @@ impl Collector {
     }
 
     /// Keeps only what is wanted. The system's totals remain those of the whole machine.
-    fn select(&self, sample: &mut Sample) {
-        select::of_wanted(sample, &self.wanted);
+    fn select(&mut self, sample: &mut Sample) {
+        for chosen in &mut self.chosen {
+            chosen.look(sample.tasks.iter().map(|task| &**task));
+            if chosen.look_live(&self.live) {
+                sample.ended.push(chosen.pid);
+            }
+        }
+        select::of_wanted(sample, &self.chosen, &self.wanted.uids);
         if self.wanted.processes {
             processes(sample, |pid| match self.live.by_tid(pid) {
                 Some(state) if state.pid == pid => Some(state.row()),

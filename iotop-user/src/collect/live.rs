@@ -176,6 +176,11 @@ impl LiveTasks {
         Some(self.by_id.get(&id)?.state(id))
     }
 
+    /// The states of all live tasks.
+    pub fn states(&self) -> impl Iterator<Item = TaskState> {
+        self.by_id.iter().map(|(id, known)| known.state(*id))
+    }
+
     /// The shared row of each task that has no row in the interval. `block` is the block I/O
     /// of an idle task: all 0, or `None` without eBPF.
     pub fn idle_rows(

@@ -2,6 +2,7 @@
 //! interval.
 
 pub(crate) mod attribution;
+mod chosen;
 mod collector;
 pub(crate) mod commits;
 pub(crate) mod flush;
@@ -18,6 +19,7 @@ mod wanted;
 
 use std::time::Duration;
 
+pub use chosen::Chosen;
 pub use collector::{CollectError, Collector, Sources};
 pub use wanted::{Rows, Wanted};
 

@@ -1,16 +1,15 @@
 //! Drops the tasks that are not wanted from a sample.
 
-use super::{Rows, Wanted};
+use super::{Chosen, Rows};
 use crate::sample::{Sample, Task};
 
-/// Keeps only the tasks of the wanted processes and users. The system's totals remain those
-/// of the whole machine.
-pub fn of_wanted(sample: &mut Sample, wanted: &Wanted) {
-    let Wanted { pids, uids, .. } = wanted;
-    if pids.is_empty() && uids.is_empty() {
+/// Keeps only the tasks of the chosen processes and users; of all, if none is chosen. The
+/// system's totals remain those of the whole machine.
+pub fn of_wanted(sample: &mut Sample, chosen: &[Chosen], uids: &[u32]) {
+    if chosen.is_empty() && uids.is_empty() {
         return;
     }
-    let by_pid = |task: &Task| pids.is_empty() || pids.contains(&task.pid);
+    let by_pid = |task: &Task| chosen.is_empty() || chosen.iter().any(|one| one.has(task));
     let by_user = |task: &Task| uids.is_empty() || task.uid.is_some_and(|uid| uids.contains(&uid));
     sample.keep_tasks(|task| by_pid(task) && by_user(task));
 }

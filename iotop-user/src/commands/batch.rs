@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     cli::Batch,
     collect::{Collector, GATHER},
-    output::{Explain, Form, Table, is_closed_pipe, losses_named, say},
+    output::{Explain, Form, Table, is_closed_pipe, losses_named, process_ended, say},
     sample::Sample,
     view::{Viewer, sort},
 };
@@ -91,19 +91,22 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A message about what the interval lost, if the form has no place for it.
-    fn loss_message(&self, sample: &Sample) -> Option<String> {
-        let lost = losses_named(&sample.system.lost).filter(|_| !self.form.tells_losses())?;
-        let seq = sample.seq;
-        Some(format!(
-            "lost in interval {seq}: {lost}; its figures are incomplete"
-        ))
+    /// Messages about the interval for which the form has no place.
+    fn messages(&self, sample: &Sample) -> Vec<String> {
+        let ended = sample.ended.iter().filter(|_| !self.form.tells_ends());
+        let mut messages: Vec<String> = ended.map(|pid| process_ended(*pid)).collect();
+        let lost = losses_named(&sample.system.lost).filter(|_| !self.form.tells_losses());
+        messages.extend(lost.map(|lost| {
+            let seq = sample.seq;
+            format!("lost in interval {seq}: {lost}; its figures are incomplete")
+        }));
+        messages
     }
 
     /// Writes all lines at once, so that a reader never sees half of a line.
     fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
-        if let Some(lost) = self.loss_message(&sample) {
-            say(&lost);
+        for message in self.messages(&sample) {
+            say(&message);
         }
         let sample = self.viewer.of(sample);
         let mut rows = sort::rows(&sample);
@@ -130,8 +133,9 @@ mod tests {
         sample::Loss,
     };
 
-    /// What is printed for an interval with losses, and the message beside it.
-    fn printed(args: &[&str]) -> (String, Option<String>) {
+    /// What is printed for an interval with losses in which process 900 ends, and the messages
+    /// beside it.
+    fn printed(args: &[&str]) -> (String, Vec<String>) {
         let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
         let config = cli.resolve(|_| None, |_| false, Vec::new, false);
         let Action::Batch(batch) = config.expect("resolved").action else {
@@ -139,8 +143,9 @@ mod tests {
         };
         let mut sample = golden::sample();
         sample.system.lost[Loss::Facts] = Some(3);
+        sample.ended.push(900);
         let mut printer = Printer::new(&batch, Vec::new());
-        let said = printer.loss_message(&sample);
+        let said = printer.messages(&sample);
         let mut out = Vec::new();
         printer.print(sample, false, &mut out).expect("printed");
         (String::from_utf8(out).expect("text"), said)
@@ -156,14 +161,28 @@ mod tests {
         ] {
             let (text, said) = printed(args);
             assert!(text.contains("ost: facts 3;"), "{args:?}: {text}");
-            assert_eq!(said, None, "{args:?}");
+            assert!(!said.concat().contains("facts"), "{args:?}: {said:?}");
         }
         let (text, _) = printed(&["--export", "ndjson"]);
         assert!(text.contains(r#""facts":3"#), "{text}");
         for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
             let (_, said) = printed(args);
-            let said = said.expect("no place for it in the lines");
-            assert!(said.contains("facts 3"), "{args:?}: {said}");
+            assert!(said.concat().contains("facts 3"), "{args:?}: {said:?}");
         }
+    }
+
+    #[test]
+    fn every_form_says_that_a_chosen_process_has_ended() {
+        for args in [&["-b"][..], &["-b", "-qq"]] {
+            let (text, said) = printed(args);
+            assert!(text.contains("! process 900 has ended"), "{args:?}: {text}");
+            assert!(!said.concat().contains("900"), "{args:?}: {said:?}");
+        }
+        for format in ["csv", "ndjson"] {
+            let (_, said) = printed(&["--export", format]);
+            assert!(said.concat().contains("process 900 has ended"), "{said:?}");
+        }
+        let (_, said) = printed(&["-b", "-qqq"]);
+        assert!(said.concat().contains("process 900 has ended"), "{said:?}");
     }
 }

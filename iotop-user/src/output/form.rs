@@ -54,6 +54,11 @@ pub trait Form {
         true
     }
 
+    /// Whether its lines say that a chosen process has ended.
+    fn tells_ends(&self) -> bool {
+        false
+    }
+
     /// Whether it is for people. If so, rows that moved most come first unless the user
     /// sorts.
     fn is_for_people(&self) -> bool {
@@ -107,6 +112,10 @@ impl Form for Table {
     }
 
     fn tells_losses(&self) -> bool {
+        self.has_totals()
+    }
+
+    fn tells_ends(&self) -> bool {
         self.has_totals()
     }
 

@@ -18,7 +18,7 @@ pub use csv::Csv;
 pub use explain::Explain;
 pub use form::{Export, Form};
 pub use ndjson::{SCHEMA, ndjson};
-pub use table::{Table, Text, losses_named};
+pub use table::{Table, Text, losses_named, process_ended};
 
 /// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {

@@ -150,6 +150,12 @@ impl Table {
             reasons.unwrap_or_default(),
         ));
         lines.extend(losses(system));
+        lines.extend(
+            sample
+                .ended
+                .iter()
+                .map(|pid| format!("! {}", process_ended(*pid))),
+        );
         // Notices hold for the whole run, so they are printed once.
         let notices = self.notices.drain(..);
         lines.extend(notices.map(|notice| format!("! {}", escape(&notice))));
@@ -251,6 +257,11 @@ pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
 fn losses(system: &System) -> Option<String> {
     let lost = losses_named(&system.lost)?;
     Some(format!("! Lost: {lost}; the figures below are incomplete"))
+}
+
+/// The message that a process which the user chose by number has ended.
+pub fn process_ended(pid: u32) -> String {
+    format!("process {pid} has ended; another one that gets its number is not shown")
 }
 
 /// What was lost, if anything: `facts 3, tags 1`.

@@ -66,6 +66,8 @@ pub struct Sample {
     pub tasks: Vec<SharedTask>,
     /// Tasks that exited in the interval, also those without I/O.
     pub exited: Vec<TaskKey>,
+    /// Processes that the user chose by number, and of which the last thread has exited.
+    pub ended: Vec<u32>,
     /// Bytes of each (owner, submitter, device, inode, class) in the interval. Facts of
     /// owners that are not in `tasks` are left out.
     pub facts: Vec<BlockFact>,

@@ -603,3 +603,23 @@ fn the_io_max_notice_is_shown_only_while_a_limit_holds_back() {
     app.io_max.holds_back = false;
     assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("! who handed over"));
 }
+
+#[test]
+fn a_chosen_process_that_has_ended_is_reported_and_its_successor_is_not_shown() {
+    let mut app = app(Settings::default());
+    app.sample(golden::sample());
+    press(&mut app, "f901\n");
+    assert_eq!(selected(&app), Some(900));
+    let mut second = golden::sample();
+    let postgres = second.tasks[3].key();
+    second.exited = vec![postgres];
+    second.tasks[3].start_boottime += 1_000_000_000;
+    second.tasks[4].start_boottime += 1_000_000_000;
+    second.seq = 2;
+    // It wrote in the last minute.
+    app.settings.exited = false;
+    app.sample(second);
+    let message = app.message.as_deref().unwrap_or_default();
+    assert!(message.starts_with("process 900 has ended"), "{message}");
+    assert_eq!(selected(&app), None);
+}

@@ -93,7 +93,7 @@ pub async fn run(
 ) -> Result<()> {
     let theme = Theme::new(settings.colors, settings.characters);
     let scope = Scope {
-        pids: live.pids,
+        pids: collector.choose(&live.pids),
         uids: live.uids,
         filter: live.filter,
         device: live.device,

@@ -128,7 +128,11 @@ fn kept(view: &View) -> Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::select::of_wanted, golden, view::OnDevice};
+    use crate::{
+        collect::{Chosen, select::of_wanted},
+        golden,
+        view::OnDevice,
+    };
 
     fn last_shown(view: &View, samples: usize) -> Sample {
         let wanted = Wanted::default();
@@ -196,7 +200,7 @@ mod tests {
         };
         let mut viewer = Viewer::new(&wanted, &view, Path::new("/nonexistent"));
         let mut sample = golden::sample();
-        of_wanted(&mut sample, &wanted);
+        of_wanted(&mut sample, &[Chosen::started(900, 0)], &[]);
         let sample = viewer.of(sample);
         assert_eq!(sample.tasks.len(), 2);
         let block = sample.system.block.expect("traced");

@@ -89,7 +89,10 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let said = [
         (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
         only.then(|| "only active".to_owned()),
-        (!scope.pids.is_empty()).then(|| format!("PID {:?}", scope.pids)),
+        (!scope.pids.is_empty()).then(|| {
+            let pids: Vec<u32> = scope.pids.iter().map(|one| one.pid).collect();
+            format!("PID {pids:?}")
+        }),
         (!scope.uids.is_empty()).then(|| format!("UID {:?}", scope.uids)),
         scope
             .filter

@@ -104,7 +104,7 @@ impl App {
                 self.ask(Asked::Users, names.join(", "));
             }
             Action::Pids => {
-                let pids: Vec<String> = self.scope.pids.iter().map(u32::to_string).collect();
+                let pids: Vec<String> = self.scope.pids.iter().map(|p| p.pid.to_string()).collect();
                 self.ask(Asked::Pids, pids.join(", "));
             }
             Action::Device => {

@@ -4,9 +4,10 @@ use std::{fs, io, path::Path};
 
 use crate::{
     cli::{self, GroupBy},
+    collect::Chosen,
     host::{
         devices,
-        identity::{self, Stat, priority},
+        identity::{self, Stat, Thread, priority},
         kernel::clock,
     },
     tui::{
@@ -46,11 +47,12 @@ impl App {
                 self.rescope(|scope| scope.uids = uids);
             }
             Asked::Pids => {
-                let pid = |word: &String| {
-                    word.parse()
-                        .map_err(|_| format!("{word:?} is not a process number"))
+                let chosen = |word: &String| match word.parse() {
+                    Ok(pid) => Ok(self.chosen(pid)),
+                    Err(_) => Err(format!("{word:?} is not a process number")),
                 };
-                let pids = prompt.words().iter().map(pid).collect::<Result<_, _>>()?;
+                let words = prompt.words();
+                let pids = words.iter().map(chosen).collect::<Result<_, _>>()?;
                 self.rescope(|scope| scope.pids = pids);
             }
             Asked::Device => {
@@ -66,6 +68,22 @@ impl App {
             Asked::Priority => self.set_priority(&prompt.text)?,
         }
         Ok(None)
+    }
+
+    /// The process that has this number now. The interval may lack it while only active tasks
+    /// are asked for.
+    fn chosen(&self, pid: u32) -> Chosen {
+        let mut chosen = Chosen::new(pid);
+        if let Some(interval) = &self.interval {
+            chosen.follow(interval);
+        }
+        let in_proc = || Thread { pid, tid: pid }.stat("/proc".as_ref());
+        match chosen.start() {
+            None if self.machine.own_pids => in_proc().map_or(chosen, |stat| {
+                Chosen::started(pid, stat.start_ticks * clock::TICK_NS)
+            }),
+            _ => chosen,
+        }
     }
 
     fn set_priority(&mut self, text: &str) -> Result<(), String> {

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     host::{Notice, devices::DeviceNames, io_max::IoMax},
+    output::process_ended,
     sample::{Lost, Sample, Task},
     tui::sampler::Request,
     view::{Accumulator, Kept, Row, sort},
@@ -178,6 +179,9 @@ impl App {
     /// Adds an interval. A frozen screen does not change.
     pub fn sample(&mut self, sample: Sample) {
         self.lost = self.lost + sample.system.lost;
+        for pid in self.scope.follow(&sample) {
+            self.say(process_ended(pid));
+        }
         if self.machine.notices.iter().any(Notice::is_about_io_max) {
             let busy = sample.tasks.iter().filter(|task| task.did_io());
             self.io_max

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
-    collect::{Wanted, processes::processes, select::of_wanted},
+    collect::{Chosen, processes::processes, select::of_wanted},
     host::devices::DeviceNames,
     sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
     view::{By, Filter, OnDevice, Row, Steps, sort},
@@ -70,13 +70,24 @@ impl RowKey {
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Only these processes; empty: all.
-    pub pids: Vec<u32>,
+    pub pids: Vec<Chosen>,
     /// Only these users' tasks; empty: all.
     pub uids: Vec<u32>,
     /// Only tasks whose command matches.
     pub filter: Option<Filter>,
     /// Only these devices' I/O.
     pub device: Option<OnDevice>,
+}
+
+impl Scope {
+    /// Follows the chosen processes through an interval. Returns those that ended in it.
+    pub fn follow(&mut self, sample: &Sample) -> Vec<u32> {
+        let ended = self.pids.iter_mut().filter_map(|chosen| {
+            let ended = chosen.follow(sample);
+            ended.then_some(chosen.pid)
+        });
+        ended.collect()
+    }
 }
 
 /// The rows of a screen.
@@ -238,12 +249,7 @@ impl Show<'_> {
             }
         }
         if !pids.is_empty() || !uids.is_empty() {
-            let wanted = Wanted {
-                pids: pids.iter().map(|pid| process(all, *pid)).collect(),
-                uids: uids.clone(),
-                ..Wanted::default()
-            };
-            of_wanted(Arc::make_mut(&mut sample), &wanted);
+            of_wanted(Arc::make_mut(&mut sample), pids, uids);
         }
         if group_by == GroupBy::Process {
             let leader = |pid| {
@@ -360,13 +366,6 @@ impl Show<'_> {
     }
 }
 
-/// The PID of the process that a TID belongs to, if it is in the sample; else the
-/// number itself.
-fn process(sample: &Sample, pid: u32) -> u32 {
-    let thread = sample.tasks.iter().find(|task| task.tid == pid);
-    thread.map_or(pid, |task| task.pid)
-}
-
 /// Which rows to ask the collector for, so that these settings can be applied to its
 /// samples.
 pub fn wanted_rows(settings: &Settings) -> crate::collect::Rows {
@@ -435,10 +434,11 @@ mod tests {
         };
         assert_eq!(tids(&only, &Scope::default()), [1200, 77, 900, 901, 666]);
         // A TID selects the whole process.
-        let scope = Scope {
-            pids: vec![901],
+        let mut scope = Scope {
+            pids: vec![Chosen::new(901)],
             ..Scope::default()
         };
+        scope.follow(&golden::sample());
         assert_eq!(tids(&all, &scope), [900, 901]);
         let filter = Scope {
             filter: "^dd$".parse().ok(),
