@@ -82,10 +82,11 @@ struct Options {
     filter: Option<Filter>,
     /// Only the I/O of DEV: sda, /dev/sda or 8:0 (DEV,DEV for several)
     ///
-    /// A disk includes its partitions. The block figures of the tasks and of the Attributed line
-    /// are those of the device, and tasks without any are left out. The task counters (DISK_READ,
-    /// DISK_WRITE, SWAPIN, IO and others) and the Total and Actual lines cannot be split by device:
-    /// they stay those of all devices. PENDING, DIRTIED and DROPPED are unknown.
+    /// A disk includes its partitions. DEV is looked up again in each interval. The block
+    /// figures of the tasks and of the Attributed line are those of the device, and tasks without
+    /// any are left out. The task counters (DISK_READ, DISK_WRITE, SWAPIN, IO and others) and the
+    /// Total and Actual lines cannot be split by device: they stay those of all devices. PENDING,
+    /// DIRTIED and DROPPED are unknown.
     #[arg(long, value_name = "DEV", value_delimiter = ',')]
     device: Vec<String>,
     /// Group the lines; `process` is the same as -P

@@ -15,7 +15,7 @@ use iotop_trace::{
     collect::Collector,
     commands::{batch, doctor, sources},
     host::{
-        devices, identity,
+        identity,
         kernel::{capabilities, memory},
     },
     output::{is_closed_pipe, say},
@@ -37,11 +37,10 @@ fn main() -> ExitCode {
         }
     };
     let exists = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
-    let block_devices = || devices::list(Path::new("/sys")).unwrap_or_default();
     let config = match cli.resolve(
         identity::uid,
         exists,
-        block_devices,
+        Path::new("/sys"),
         io::stdout().is_terminal(),
     ) {
         Ok(config) => config,

@@ -1,12 +1,12 @@
 //! Turns a [`Cli`] into a [`Config`]: looks up names and refuses options that
 //! contradict each other.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{Action, Batch, Cli, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
 use crate::{
     collect::{Rows, Wanted},
-    host::devices::{self, Device},
+    host::devices,
     output::{Export, Text},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
@@ -68,8 +68,8 @@ pub enum UsageError {
 
 impl Cli {
     /// Resolves names. `uid` returns a user's number, `exists` whether a process or
-    /// thread runs, and `devices` the block devices. `terminal` is true if standard
-    /// output is a terminal.
+    /// thread runs. Block devices are looked up below `sys_root`. `terminal` is true if
+    /// standard output is a terminal.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Cli {
         self,
         uid: impl Fn(&str) -> Option<u32>,
         exists: impl Fn(u32) -> bool,
-        devices: impl Fn() -> Vec<Device>,
+        sys_root: &Path,
         terminal: bool,
     ) -> Result<Config, UsageError> {
         let options = self.options;
@@ -105,7 +105,7 @@ impl Cli {
         check_explain(&options)?;
         let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
         check_fields(&options, grouping)?;
-        let device = on_device(&options.device, devices)?;
+        let device = on_device(&options.device, sys_root)?;
         let spikes = SpikeRule {
             factor: options.spike_factor,
             floor: options.spike_floor * MIB,
@@ -241,33 +241,22 @@ fn check_fields(options: &Options, grouping: GroupBy) -> Result<(), UsageError> 
 /// # Errors
 ///
 /// One of them does not exist.
-pub fn on_device(
-    wanted: &[String],
-    devices: impl Fn() -> Vec<Device>,
-) -> Result<Option<OnDevice>, UsageError> {
+pub fn on_device(wanted: &[String], sys_root: &Path) -> Result<Option<OnDevice>, UsageError> {
     if wanted.is_empty() {
         return Ok(None);
     }
-    let devices = devices();
-    let mut names: Vec<&str> = Vec::new();
-    let mut numbers = Vec::new();
-    for text in wanted {
-        let Some(device) = devices::find(&devices, text) else {
-            let known = devices
-                .iter()
-                .map(|device| format!("{} ({}:{})", device.name, device.number.0, device.number.1));
-            return Err(UsageError::NoDevice {
-                device: text.clone(),
+    match OnDevice::find(sys_root, wanted) {
+        Ok(device) => Ok(Some(device)),
+        Err(device) => {
+            let known = devices::list(sys_root).unwrap_or_default().into_iter();
+            let known =
+                known.map(|one| format!("{} ({}:{})", one.name, one.number.0, one.number.1));
+            Err(UsageError::NoDevice {
+                device,
                 known: known.collect::<Vec<_>>().join(", "),
-            });
-        };
-        names.push(&device.name);
-        numbers.extend(devices::with_partitions(&devices, device));
+            })
+        }
     }
-    Ok(Some(OnDevice {
-        name: names.join(", "),
-        numbers,
-    }))
 }
 
 /// Which tasks the collector has to return. `-o` keeps a task if any value that is
@@ -290,27 +279,34 @@ fn rows(options: &Options, by: Option<By>) -> Rows {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
 
-    fn devices() -> Vec<Device> {
-        let device = |name: &str, number, disk| Device {
-            name: name.to_owned(),
-            number,
-            disk,
-        };
-        vec![
-            device("sda", (8, 0), None),
-            device("sda1", (8, 1), Some((8, 0))),
-            device("sdb", (8, 16), None),
-        ]
+    /// A /sys with sda, its partition sda1, and sdb.
+    fn sys() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for (device, number) in [("sda", "8:0"), ("sda/sda1", "8:1"), ("sdb", "8:16")] {
+            let name = device.rsplit('/').next().unwrap_or(device);
+            let real = root.path().join("devices").join(device);
+            fs::create_dir_all(&real).expect("made");
+            fs::write(real.join("dev"), number).expect("written");
+            for link in [format!("class/block/{name}"), format!("dev/block/{number}")] {
+                let link = root.path().join(link);
+                fs::create_dir_all(link.parent().expect("a directory")).expect("made");
+                symlink(&real, link).expect("linked");
+            }
+        }
+        fs::write(root.path().join("devices/sda/sda1/partition"), "1").expect("written");
+        root
     }
 
     fn resolve(args: &[&str]) -> Result<Result<Config, UsageError>, clap::Error> {
         let cli = Cli::try_parse_from([&["iotop-trace"], args].concat())?;
         let uid = |name: &str| (name == "root").then_some(0).or(name.parse().ok());
-        Ok(cli.resolve(uid, |pid| pid < 100, devices, false))
+        Ok(cli.resolve(uid, |pid| pid < 100, sys().path(), false))
     }
 
     #[test]
@@ -325,7 +321,7 @@ mod tests {
             (&["--export", "csv"], false),
         ] {
             let cli = Cli::try_parse_from([&["iotop-trace"], args].concat()).expect("parsed");
-            let config = cli.resolve(|_| None, |_| true, devices, true);
+            let config = cli.resolve(|_| None, |_| true, sys().path(), true);
             let action = config.expect("resolved").action;
             assert_eq!(matches!(action, Action::Live(_)), is_live, "{args:?}");
         }

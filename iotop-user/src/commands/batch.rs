@@ -137,7 +137,7 @@ mod tests {
     /// beside it.
     fn printed(args: &[&str]) -> (String, Vec<String>) {
         let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
-        let config = cli.resolve(|_| None, |_| false, Vec::new, false);
+        let config = cli.resolve(|_| None, |_| false, "/nonexistent".as_ref(), false);
         let Action::Batch(batch) = config.expect("resolved").action else {
             panic!("no batch");
         };

@@ -93,15 +93,15 @@ pub fn parse_number(text: &str) -> Option<Number> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// A disk, a partition or a virtual device.
+/// A disk, a partition or a virtual device, as it is named and numbered now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// The name in /sys/class/block.
     pub name: String,
     /// Its own number.
     pub number: Number,
-    /// The disk, if this is a partition.
-    pub disk: Option<Number>,
+    /// The numbers of its partitions.
+    pub partitions: Vec<Number>,
 }
 
 /// All block devices that have a number.
@@ -110,38 +110,53 @@ pub struct Device {
 ///
 /// `class/block` can't be listed. Devices that vanish meanwhile are skipped.
 pub fn list(sys_root: &Path) -> io::Result<Vec<Device>> {
-    let read = |path: PathBuf| fs::read_to_string(path).ok();
-    let mut devices = Vec::new();
-    for entry in fs::read_dir(sys_root.join("class/block"))? {
-        let entry = entry?;
-        let path = entry.path();
-        let Some(number) = read(path.join("dev")).and_then(|text| parse_number(&text)) else {
-            continue;
-        };
-        // The directory of a partition lies in the directory of its disk.
-        let disk = path
-            .join("partition")
-            .exists()
-            .then(|| read(path.join("../dev")))
-            .flatten();
-        devices.push(Device {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            number,
-            disk: disk.and_then(|text| parse_number(&text)),
-        });
-    }
+    let entries = fs::read_dir(sys_root.join("class/block"))?;
+    let mut devices: Vec<Device> = entries
+        .filter_map(|entry| device(&entry.ok()?.path()))
+        .collect();
     devices.sort_by_key(|device| device.number);
     Ok(devices)
 }
 
 /// Finds a device by its name (`sda`), by a path (`/dev/sda`, or any other path of a block
 /// device) or by its number (`8:0`).
-pub fn find<'a>(devices: &'a [Device], text: &str) -> Option<&'a Device> {
-    let number = parse_number(text).or_else(|| number_of_node(text));
-    let name = text.strip_prefix("/dev/").unwrap_or(text);
-    devices
-        .iter()
-        .find(|device| number.map_or(device.name == name, |number| device.number == number))
+pub fn find(sys_root: &Path, text: &str) -> Option<Device> {
+    let directory = match parse_number(text).or_else(|| number_of_node(text)) {
+        Some(number) => of_number(sys_root, number),
+        None => sys_root
+            .join("class/block")
+            .join(text.strip_prefix("/dev/").unwrap_or(text)),
+    };
+    device(&directory)
+}
+
+/// Whether any device has this number now.
+pub fn is_taken(sys_root: &Path, number: Number) -> bool {
+    of_number(sys_root, number).exists()
+}
+
+fn of_number(sys_root: &Path, (major, minor): Number) -> PathBuf {
+    sys_root.join(format!("dev/block/{major}:{minor}"))
+}
+
+/// The device of a directory. The directories of its partitions lie in it.
+fn device(directory: &Path) -> Option<Device> {
+    let directory = fs::canonicalize(directory).ok()?;
+    let number = |directory: &Path| {
+        let text = fs::read_to_string(directory.join("dev")).ok()?;
+        parse_number(&text)
+    };
+    let partition = |entry: fs::DirEntry| {
+        let path = entry.path();
+        let is_one = entry.file_type().ok()?.is_dir() && path.join("partition").exists();
+        is_one.then(|| number(&path)).flatten()
+    };
+    let entries = fs::read_dir(&directory).ok()?;
+    Some(Device {
+        name: directory.file_name()?.to_string_lossy().into_owned(),
+        number: number(&directory)?,
+        partitions: entries.filter_map(|entry| partition(entry.ok()?)).collect(),
+    })
 }
 
 /// The number of the block device with this path.
@@ -149,15 +164,6 @@ pub fn number_of_node(path: &str) -> Option<Number> {
     let node = fs::metadata(path).ok().filter(|_| path.starts_with('/'))?;
     let number = || (libc::major(node.rdev()), libc::minor(node.rdev()));
     node.file_type().is_block_device().then(number)
-}
-
-/// The device's number and those of its partitions.
-pub fn with_partitions(devices: &[Device], device: &Device) -> Vec<Number> {
-    devices
-        .iter()
-        .filter(|other| other.number == device.number || other.disk == Some(device.number))
-        .map(|other| other.number)
-        .collect()
 }
 
 /// How long a device's name is cached. Another device may get its number.
@@ -192,9 +198,8 @@ impl DeviceNames {
         name
     }
 
-    fn look_up(&self, (major, minor): Number) -> Option<Arc<str>> {
-        let link = format!("dev/block/{major}:{minor}");
-        let device = fs::read_link(self.sys_root.join(link)).ok()?;
+    fn look_up(&self, number: Number) -> Option<Arc<str>> {
+        let device = fs::read_link(of_number(&self.sys_root, number)).ok()?;
         Some(device.file_name()?.to_string_lossy().into())
     }
 }
@@ -221,6 +226,7 @@ mod tests {
         fs::write(sda.join("sda1/partition"), "1\n")?;
         symlink("../../devices/sda", class.join("sda"))?;
         symlink("../../devices/sda/sda1", class.join("sda1"))?;
+        symlink("../../devices/sda", root.path().join("dev/block/8:0"))?;
         symlink("../../devices/sda/sda1", root.path().join("dev/block/8:1"))?;
         Ok(root)
     }
@@ -228,17 +234,18 @@ mod tests {
     #[test]
     fn a_disk_is_found_by_name_node_and_number_and_has_its_partitions() -> io::Result<()> {
         let root = sys()?;
-        let devices = list(root.path())?;
-        assert_eq!(devices.len(), 2);
+        let names = list(root.path())?.into_iter().map(|device| device.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["sda", "sda1"]);
         for text in ["sda", "/dev/sda", "8:0"] {
-            let sda = find(&devices, text).expect(text);
-            assert_eq!(with_partitions(&devices, sda), [(8, 0), (8, 1)]);
+            let sda = find(root.path(), text).expect(text);
+            assert_eq!((sda.number, &*sda.partitions), ((8, 0), &[(8, 1)][..]));
         }
-        let sda1 = find(&devices, "sda1").expect("there");
-        assert_eq!(with_partitions(&devices, sda1), [(8, 1)]);
-        for text in ["sdb", "", "/dev/", "/dev/null", "8:2", "nvme0c0n1"] {
-            assert_eq!(find(&devices, text), None, "{text}");
+        let sda1 = find(root.path(), "sda1").expect("there");
+        assert_eq!((sda1.number, sda1.partitions.len()), ((8, 1), 0));
+        for text in ["sdb", "", "/dev/", "/dev/null", "8:2", "nvme0c0n1", ".."] {
+            assert_eq!(find(root.path(), text), None, "{text}");
         }
+        assert!(is_taken(root.path(), (8, 1)) && !is_taken(root.path(), (8, 2)));
         Ok(())
     }
 

@@ -1,24 +1,68 @@
 //! Keeps only some devices' I/O (`--device`).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
-use crate::sample::{BlockTotals, Number, Sample, TaskBlock};
+use crate::{
+    host::devices::{self, Device},
+    sample::{BlockTotals, Number, Sample, TaskBlock},
+};
+
+/// The devices whose I/O is shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OnDevice {
+    /// As the user named them.
+    pub wanted: Vec<String>,
+    /// Their names, for messages and headers.
+    pub name: String,
+    /// Their numbers and those of their partitions.
+    pub numbers: Vec<Number>,
+}
+
+impl OnDevice {
+    /// The devices that the user named.
+    ///
+    /// # Errors
+    ///
+    /// The name of a device that does not exist.
+    pub fn find(sys_root: &Path, wanted: &[String]) -> Result<OnDevice, String> {
+        let missing = |text: &&String| devices::find(sys_root, text).is_none();
+        if let Some(text) = wanted.iter().find(missing) {
+            return Err(text.clone());
+        }
+        let mut found = OnDevice {
+            wanted: wanted.to_vec(),
+            ..OnDevice::default()
+        };
+        found.look(sys_root);
+        Ok(found)
+    }
+
+    /// Looks the devices up again: a disk may have another partition now, or another number
+    /// after it was plugged in again. The number of a device that is gone stays until another
+    /// device has it, because its last bytes are still to be shown.
+    pub fn look(&mut self, sys_root: &Path) {
+        let find = |text: &String| devices::find(sys_root, text);
+        let found: Vec<Device> = self.wanted.iter().filter_map(find).collect();
+        if found.len() == self.wanted.len() && !found.is_empty() {
+            let names: Vec<&str> = found.iter().map(|device| &*device.name).collect();
+            self.name = names.join(", ");
+        }
+        let numbers = found.iter().flat_map(|device| {
+            let partitions = device.partitions.iter();
+            [&device.number].into_iter().chain(partitions).copied()
+        });
+        self.numbers
+            .retain(|number| !devices::is_taken(sys_root, *number));
+        self.numbers.extend(numbers);
+    }
+}
 
 /// Keeps only the I/O of these devices: in facts, flushes and spikes, in the tasks' block I/O
 /// and in the system's. How much a task dirtied for a device is not known. Tasks without I/O
 /// on these devices are dropped.
 pub fn on_device(sample: &mut Sample, devices: &[Number]) {
-    sample.facts.retain(|fact| devices.contains(&fact.device));
-    sample
-        .flushes
-        .retain(|flush| devices.contains(&flush.device));
-    sample
-        .spikes
-        .retain(|spike| devices.contains(&spike.device));
+    keep_on(sample, devices);
     let known = sample.system.block.is_some();
-    sample
-        .devices
-        .retain(|(device, _)| devices.contains(device));
     let sum = |sum: BlockTotals, (_, totals): &(Number, BlockTotals)| sum + *totals;
     let totals = sample.devices.iter().fold(BlockTotals::default(), sum);
     sample.system.block = known.then_some(totals);
@@ -39,10 +83,126 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample.retain_tasks(&keep);
 }
 
+/// Keeps only the facts, flushes, spikes and totals of these devices.
+pub(super) fn keep_on(sample: &mut Sample, devices: &[Number]) {
+    let wanted = |device: &Number| devices.contains(device);
+    sample.facts.retain(|fact| wanted(&fact.device));
+    sample.flushes.retain(|flush| wanted(&flush.device));
+    sample.spikes.retain(|spike| wanted(&spike.device));
+    sample.devices.retain(|(device, _)| wanted(device));
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::{golden, sample::by_device};
+    use crate::{
+        collect::Wanted,
+        golden,
+        sample::by_device,
+        view::{View, Viewer},
+    };
+
+    /// Below /sys: disks, each with its number, and its partitions with theirs.
+    struct Sys(tempfile::TempDir);
+
+    impl Sys {
+        fn new() -> Sys {
+            Sys(tempfile::tempdir().expect("a directory"))
+        }
+
+        fn plug(&self, name: &str, number: &str) {
+            for directory in [format!("class/block/{name}"), format!("dev/block/{number}")] {
+                let directory = self.0.path().join(directory);
+                fs::create_dir_all(&directory).expect("made");
+                fs::write(directory.join("dev"), number).expect("written");
+            }
+        }
+
+        fn add_partition(&self, disk: &str, name: &str, number: &str) {
+            self.plug(&format!("{disk}/{name}"), number);
+            let partition = format!("class/block/{disk}/{name}/partition");
+            fs::write(self.0.path().join(partition), "1").expect("written");
+        }
+
+        fn unplug(&self, name: &str, number: &str) {
+            for directory in [format!("class/block/{name}"), format!("dev/block/{number}")] {
+                fs::remove_dir_all(self.0.path().join(directory)).expect("removed");
+            }
+        }
+
+        fn device(&self) -> OnDevice {
+            OnDevice::find(self.0.path(), &["sdx".to_owned()]).expect("there")
+        }
+    }
+
+    /// An interval in which all that moved was on this device.
+    fn moved_on(device: Number) -> Sample {
+        let mut sample = golden::sample();
+        for fact in &mut sample.facts {
+            fact.device = device;
+        }
+        sample.devices = by_device(&sample.facts);
+        sample
+    }
+
+    fn written(sample: &Sample) -> u64 {
+        sample.system.block.expect("traced").write
+    }
+
+    #[test]
+    fn a_partition_that_comes_later_is_part_of_its_disk() {
+        let sys = Sys::new();
+        sys.plug("sdx", "8:0");
+        let view = View {
+            device: Some(sys.device()),
+            ..View::default()
+        };
+        let wanted = Wanted::default();
+        let mut viewer = Viewer::new(&wanted, &view, sys.0.path());
+        assert_eq!(written(&viewer.of(moved_on((259, 7)))), 0, "another disk's");
+        sys.add_partition("sdx", "sdx1", "259:7");
+        let sample = viewer.of(moved_on((259, 7)));
+        assert_eq!(written(&sample), written(&golden::sample()));
+        assert!(!sample.tasks.is_empty());
+    }
+
+    #[test]
+    fn a_disk_that_is_plugged_in_again_is_the_same_disk() {
+        let sys = Sys::new();
+        sys.plug("sdx", "8:0");
+        let mut device = sys.device();
+        sys.unplug("sdx", "8:0");
+        device.look(sys.0.path());
+        assert_eq!(device.numbers, [(8, 0)], "its last bytes");
+        sys.plug("sdx", "8:16");
+        device.look(sys.0.path());
+        assert_eq!(device.numbers, [(8, 0), (8, 16)]);
+        sys.plug("sdy", "8:0");
+        device.look(sys.0.path());
+        assert_eq!((&*device.numbers, &*device.name), (&[(8, 16)][..], "sdx"));
+    }
+
+    #[test]
+    fn totals_have_what_was_on_the_disk_when_it_was_written() {
+        let sys = Sys::new();
+        sys.plug("sdx", "8:0");
+        let view = View {
+            device: Some(sys.device()),
+            accumulated: true,
+            ..View::default()
+        };
+        let wanted = Wanted::default();
+        let mut viewer = Viewer::new(&wanted, &view, sys.0.path());
+        let once = written(&golden::sample());
+        assert_eq!(written(&viewer.of(moved_on((8, 0)))), once);
+        sys.unplug("sdx", "8:0");
+        sys.plug("sdy", "8:0");
+        sys.plug("sdx", "8:16");
+        assert_eq!(written(&viewer.of(moved_on((8, 0)))), once, "sdy's");
+        assert_eq!(written(&viewer.of(moved_on((8, 16)))), 2 * once);
+    }
 
     #[test]
     fn a_device_has_its_own_bytes_and_no_others() {

@@ -8,7 +8,7 @@ mod group;
 mod row;
 pub mod sort;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     collect::Wanted,
@@ -17,7 +17,8 @@ use crate::{
 };
 
 pub use accumulate::{Accumulator, Kept};
-pub use device::on_device;
+use device::keep_on;
+pub use device::{OnDevice, on_device};
 pub use fields::{FIELDS, Field};
 pub use filter::Filter;
 pub(crate) use group::file_name;
@@ -38,22 +39,15 @@ pub struct View {
     pub accumulated: bool,
 }
 
-/// The devices whose I/O is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OnDevice {
-    /// Their names, for messages and headers.
-    pub name: String,
-    /// Their numbers and those of their partitions.
-    pub numbers: Vec<Number>,
-}
-
 /// Turns each interval's sample into the sample that is shown.
 #[derive(Debug)]
 pub struct Viewer<'a> {
     wanted: &'a Wanted,
     view: &'a View,
+    device: Option<OnDevice>,
     accumulator: Option<Accumulator>,
     names: DeviceNames,
+    sys_root: PathBuf,
 }
 
 impl<'a> Viewer<'a> {
@@ -62,20 +56,34 @@ impl<'a> Viewer<'a> {
         Viewer {
             wanted,
             view,
+            device: view.device.clone(),
             accumulator: view.accumulated.then(|| Accumulator::new(kept(view))),
             names: DeviceNames::new(sys_root),
+            sys_root: sys_root.to_owned(),
         }
     }
 
     /// The sample as it is shown.
     pub fn of(&mut self, mut sample: Sample) -> Sample {
+        let mut devices = self.device.as_mut().map(|device| {
+            device.look(&self.sys_root);
+            device.numbers.clone()
+        });
         if let Some(accumulator) = &mut self.accumulator {
+            // Devices come and go, and so do their numbers. The sum must have what was on
+            // these devices when it happened.
+            if let Some(devices) = &devices {
+                keep_on(&mut sample, devices);
+            }
             accumulator.add(&mut sample);
+            if let Some(devices) = &mut devices {
+                devices.extend(sample.devices.iter().map(|(device, _)| *device));
+            }
         }
         let Wanted { pids, uids, .. } = self.wanted;
         let whole = pids.is_empty() && uids.is_empty() && self.view.filter.is_none();
         let steps = Steps {
-            device: self.view.device.as_ref(),
+            devices: devices.as_deref(),
             filter: self.view.filter.as_ref(),
             by: self.view.by,
         };
@@ -88,7 +96,7 @@ impl<'a> Viewer<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
     /// Show only these devices' I/O.
-    pub device: Option<&'a OnDevice>,
+    pub devices: Option<&'a [Number]>,
     /// Show only tasks whose command matches.
     pub filter: Option<&'a Filter>,
     /// Show groups instead of tasks.
@@ -98,14 +106,14 @@ pub struct Steps<'a> {
 impl Steps<'_> {
     /// True if there is any step.
     pub fn any(&self) -> bool {
-        self.device.is_some() || self.filter.is_some() || self.by.is_some()
+        self.devices.is_some() || self.filter.is_some() || self.by.is_some()
     }
 
     /// Takes the steps. `whole` says that no task is left out, neither by the filter nor
     /// before: groups then contain bytes without an owner too.
     pub fn apply(&self, sample: &mut Sample, whole: bool, names: &mut DeviceNames) {
-        if let Some(device) = self.device {
-            on_device(sample, &device.numbers);
+        if let Some(devices) = self.devices {
+            on_device(sample, devices);
         }
         if let Some(filter) = self.filter {
             filter.apply(sample);
@@ -178,6 +186,7 @@ mod tests {
             device: Some(OnDevice {
                 name: "sda".to_owned(),
                 numbers: vec![(8, 1)],
+                ..OnDevice::default()
             }),
             ..accumulated(None)
         };
@@ -195,6 +204,7 @@ mod tests {
             device: Some(OnDevice {
                 name: "sda".to_owned(),
                 numbers: vec![(8, 1)],
+                ..OnDevice::default()
             }),
             ..View::default()
         };

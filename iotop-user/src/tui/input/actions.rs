@@ -111,7 +111,7 @@ impl App {
                 let device = self.scope.device.as_ref();
                 self.ask(
                     Asked::Device,
-                    device.map_or(String::new(), |d| d.name.clone()),
+                    device.map_or(String::new(), |device| device.wanted.join(", ")),
                 );
             }
             Action::Delay => self.ask(Asked::Delay, String::new()),

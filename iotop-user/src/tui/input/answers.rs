@@ -6,7 +6,6 @@ use crate::{
     cli::{self, GroupBy},
     collect::Chosen,
     host::{
-        devices,
         identity::{self, Stat, Thread, priority},
         kernel::clock,
     },
@@ -56,8 +55,8 @@ impl App {
                 self.rescope(|scope| scope.pids = pids);
             }
             Asked::Device => {
-                let devices = || devices::list(Path::new("/sys")).unwrap_or_default();
-                let device = cli::on_device(&prompt.words(), devices).map_err(|e| e.to_string())?;
+                let device = cli::on_device(&prompt.words(), Path::new("/sys"));
+                let device = device.map_err(|error| error.to_string())?;
                 self.rescope(|scope| scope.device = device);
             }
             Asked::Delay => {

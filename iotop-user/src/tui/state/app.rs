@@ -179,6 +179,9 @@ impl App {
     /// Adds an interval. A frozen screen does not change.
     pub fn sample(&mut self, sample: Sample) {
         self.lost = self.lost + sample.system.lost;
+        if let Some(device) = &mut self.scope.device {
+            device.look(Path::new("/sys"));
+        }
         for pid in self.scope.follow(&sample) {
             self.say(process_ended(pid));
         }

@@ -266,7 +266,7 @@ impl Show<'_> {
             self.only(Arc::make_mut(&mut sample));
         }
         let steps = Steps {
-            device: self.scope.device.as_ref(),
+            devices: self.scope.device.as_ref().map(|device| &device.numbers[..]),
             filter: filter.as_ref(),
             by,
         };
