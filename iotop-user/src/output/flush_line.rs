@@ -2,16 +2,21 @@
 
 use serde::Serialize;
 
-use super::ndjson::{ByName, Shared};
+use super::{
+    ndjson::{ByName, Shared},
+    why::why,
+};
 use crate::sample::{
     Asker, Commits, Demand, Flush, FlushFile, FlushLag, FlushOwner, Number, Reason, Run, Spike,
-    SpikePart, Task, nanoseconds, rfc3339,
+    SpikePart, System, Task, nanoseconds, rfc3339,
 };
 
 #[derive(Serialize)]
 pub(super) struct FlushLine<'a> {
     device: Device<'a>,
+    device_name: &'a str,
     reason: &'a str,
+    why: String,
     submitter: Option<Submitter<'a>>,
     bytes: u64,
     ios: u64,
@@ -27,6 +32,7 @@ pub(super) struct FlushLine<'a> {
 #[derive(Serialize)]
 pub(super) struct SpikeLine<'a> {
     device: Device<'a>,
+    device_name: &'a str,
     start: String,
     end: String,
     bytes: u64,
@@ -129,11 +135,13 @@ struct File<'a> {
     bytes: u64,
 }
 
-impl<'a> From<&'a Flush> for FlushLine<'a> {
-    fn from(flush: &'a Flush) -> FlushLine<'a> {
+impl<'a> FlushLine<'a> {
+    pub(super) fn of(flush: &'a Flush, system: &System) -> FlushLine<'a> {
         FlushLine {
             device: Device::of(flush.device, &flush.device_name),
+            device_name: &flush.device_name,
             reason: flush.reason.name(),
+            why: why(flush, system),
             submitter: flush.submitter.as_ref().map(Submitter::from),
             bytes: flush.written.totals.write,
             ios: flush.written.bios,
@@ -163,6 +171,7 @@ impl<'a> From<&'a Spike> for SpikeLine<'a> {
         let owners = written.owners.iter();
         SpikeLine {
             device: Device::of(spike.device, &spike.device_name),
+            device_name: &spike.device_name,
             start: rfc3339(spike.start),
             end: rfc3339(spike.end),
             bytes: all,

@@ -1,7 +1,7 @@
 //! NDJSON, version 1: one JSON object per line. The schema that ships with the program
 //! is `schema/ndjson-v1.schema.json`.
 
-use std::{io, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use bytes::{BufMut as _, BytesMut};
 use serde::{Serialize, Serializer};
@@ -96,8 +96,10 @@ struct TaskLine<'a> {
     start_time: Option<String>,
     comm: &'a str,
     cmdline: Option<&'a str>,
+    command: Cow<'a, str>,
     user: Option<&'a str>,
     uid: Option<u32>,
+    prio: Option<&'a str>,
     cgroup: Option<&'a str>,
     unit: Option<&'a str>,
     container: Option<&'a str>,
@@ -112,6 +114,8 @@ struct TaskLine<'a> {
 struct GroupLine<'a> {
     by: Option<&'static str>,
     name: Option<&'a str>,
+    command: Option<&'a str>,
+    prio: Option<&'a str>,
     tasks: u64,
     #[serde(flatten)]
     counters: Counters<'a>,
@@ -181,7 +185,8 @@ pub fn ndjson(
         }
     }
     for flush in &sample.flushes {
-        line(sample, &time, "flush", FlushLine::from(flush), buffer)?;
+        let flush = FlushLine::of(flush, &sample.system);
+        line(sample, &time, "flush", flush, buffer)?;
     }
     for spike in sample.spikes.iter().filter(|spike| !spike.open) {
         line(sample, &time, "spike", SpikeLine::from(spike), buffer)?;
@@ -288,8 +293,10 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             start_time: task.start_time.map(rfc3339),
             comm: &task.comm,
             cmdline: task.cmdline.as_deref(),
+            command: fields::command(task),
             user: task.user.as_deref(),
             uid: task.uid,
+            prio: task.prio.as_deref(),
             cgroup: task.cgroup.as_deref(),
             unit: task.unit.as_deref(),
             container: task.container.as_deref(),
@@ -307,6 +314,9 @@ impl GroupLine<'_> {
         GroupLine {
             by: by.map(By::name),
             name: group.name.as_deref(),
+            // Of several tasks there is not one.
+            command: None,
+            prio: None,
             tasks: group.tasks,
             counters: Counters(Row::Group(group)),
             lag_ns: LagPart::from(group.block.as_ref()),
@@ -473,6 +483,34 @@ mod tests {
             let owners = flushes().flat_map(|flush| flush["owners"].as_array().expect("owners"));
             let owned: u64 = owners.map(|owner| number(&owner["shared"][kind])).sum();
             assert_eq!(owned, of_kinds[at], "{kind}");
+        }
+    }
+
+    /// `lag_ns` and `unattributed` are objects.
+    #[test]
+    fn every_line_has_what_the_screen_shows() {
+        let in_objects = ["lag_avg", "lag_max", "stacked_write_bytes"];
+        for by in [None, Some(By::User), Some(By::Device), Some(By::File)] {
+            let sample = match by {
+                Some(by) => golden::grouped(golden::journaled(), by),
+                None => golden::journaled(),
+            };
+            let shown = fields::columns(false, by)
+                .into_iter()
+                .map(|field| field.name);
+            let names: Vec<&str> = shown.chain(["caused_bytes", "prio", "command"]).collect();
+            let is_row = |line: &&Value| line["type"] == "task" || line["type"] == "group";
+            for line in lines(&sample).iter().filter(is_row) {
+                for name in names.iter().filter(|name| !in_objects.contains(name)) {
+                    assert!(line.get(name).is_some(), "{name} in {line}");
+                }
+            }
+        }
+        let lines = lines(&golden::flushed());
+        for flush in lines.iter().filter(|line| line["type"] == "flush") {
+            assert_eq!(flush["device_name"], flush["device"]["name"]);
+            let why = flush["why"].as_str().expect("a sentence");
+            assert!(why.contains(' '), "{why}");
         }
     }
 

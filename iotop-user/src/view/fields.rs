@@ -166,7 +166,7 @@ fields! {
     Both Bytes Counter "dirtied_bytes" "DIRTIED" 11 "page cache that it made dirty" |row| row.block().and_then(|b| b.dirtied).into();
     Both Level Counter "dirty_pending_bytes" "PENDING" 9 "page cache that it made dirty, not written yet" |row| row.block().and_then(|b| b.dirty_pending).into();
     Both Bytes Counter "cancelled_dirty_bytes" "DROPPED" 11 "its dirty pages that were dropped, not written" |row| row.block().and_then(|b| b.cancelled).into();
-    Both Bytes Other "caused_bytes" "CAUSED" 11 "written because of it: BLOCK_WRITE + SHARED" |row| block(row, TaskBlock::caused);
+    Both Bytes Counter "caused_bytes" "CAUSED" 11 "written because of it: BLOCK_WRITE + SHARED" |row| block(row, TaskBlock::caused);
     Both Bytes Counter "block_write_bytes" "BLOCK_WRITE" 11 "written because of it, known exactly: SELF + VIA_KERNEL" |row| block(row, TaskBlock::write);
     Both Bytes Counter "block_write_self_bytes" "SELF" 11 "part of BLOCK_WRITE that it submitted itself" |row| block(row, |b| b.write_self);
     Both Bytes Counter "block_write_flushed_bytes" "VIA_KERNEL" 11 "part of BLOCK_WRITE that other tasks submitted" |row| block(row, |b| b.write_flushed);
