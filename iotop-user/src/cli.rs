@@ -53,7 +53,7 @@ struct Options {
     only: bool,
     /// Print text, one block an interval, instead of the live view
     ///
-    /// -t and -q imply it, and so does a standard output that is not a terminal.
+    /// -t, -q, --top and --final imply it, and so does a standard output that is not a terminal.
     #[arg(short, long)]
     batch: bool,
     /// Number of intervals before it ends [default: until ^C]
@@ -99,14 +99,30 @@ struct Options {
     /// Without it, text starts with the lines that moved most. Unknown values come last.
     #[arg(short, long, value_name = "KEY", allow_hyphen_values = true)]
     sort: Option<Sort>,
-    /// Columns of the text and of --export csv: FIELD,FIELD
+    /// Print only the NUM first rows of each interval: the largest, or the first by --sort
+    ///
+    /// Totals still have all rows.
+    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
+    /// Columns of the text and of --export csv: FIELD,FIELD; `help` explains the fields
     ///
     /// The last column may hold spaces. Names in other columns have _ instead.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = fields::find)]
-    fields: Vec<&'static Field>,
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = column)]
+    fields: Vec<Column>,
     /// Show totals since the start instead of rates
     #[arg(short, long)]
     accumulated: bool,
+    /// With -a: print once, at the end, instead of in each interval
+    ///
+    /// NDJSON then has no `flush` lines, because they belong to their interval.
+    #[arg(long = "final", requires = "accumulated")]
+    at_end: bool,
+    /// Show full command lines
+    ///
+    /// Text does not cut them at the edge of a terminal. The live view shows command lines even if
+    /// the configuration file has names.
+    #[arg(short = 'c', long)]
+    fullcmdline: bool,
     /// Show kilobytes instead of a fitting unit
     #[arg(short, long)]
     kilobytes: bool,
@@ -135,6 +151,15 @@ struct Options {
     /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
+    /// Print the JSON Schema of the lines of --export ndjson and end
+    #[arg(long)]
+    schema: bool,
+    /// Start the live view with the page of this process
+    #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "group_by"])]
+    detail: Option<u32>,
+    /// End with status 1 if it can't be known who caused the writes, because eBPF can't be used
+    #[arg(long, conflicts_with = "no_ebpf")]
+    require_ebpf: bool,
     /// Do not use eBPF: show only the task counters and /proc/vmstat
     #[arg(long, global = true)]
     no_ebpf: bool,
@@ -206,6 +231,22 @@ pub enum DoctorFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// A value of `--fields`.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    /// Print what the fields mean.
+    Help,
+    /// A column.
+    Field(&'static Field),
+}
+
+fn column(text: &str) -> Result<Column, fields::NoField> {
+    match text.trim() {
+        help if help.eq_ignore_ascii_case("help") => Ok(Column::Help),
+        name => fields::find(name).map(Column::Field),
+    }
 }
 
 /// Bytes in a MiB.

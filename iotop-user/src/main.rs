@@ -61,8 +61,17 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<ExitCode> {
     match config.action {
         Action::Doctor(format) => examine(&config.ebpf, format),
+        Action::Print(text) => print(&text),
         Action::Live(live) => show(&config.ebpf, *live),
         Action::Batch(batch) => sample(&config.ebpf, &batch),
+    }
+}
+
+fn print(text: &str) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if !is_closed_pipe(&error) => Err(error).context("writing to standard output"),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -91,7 +100,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let wanted = tui::wanted(&settings, &live);
-        let opened = sources::open(ebpf, wanted.flushes).context("the kernel half")?;
+        let opened = sources::open(ebpf, wanted.flushes).context(without(ebpf))?;
         // CAP_SYS_NICE is for the I/O priority of other users' tasks.
         capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
             .context("dropping capabilities")?;
@@ -107,6 +116,14 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is missing if the sources can't be opened.
+fn without(ebpf: &Ebpf) -> &'static str {
+    match ebpf {
+        Ebpf::Required => "no attribution, and --require-ebpf wants it",
+        _ => "the kernel half",
+    }
+}
+
 /// aya-log reads its ring buffer in a task, so there must be a runtime before the
 /// kernel half is attached.
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -118,7 +135,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     runtime()?.block_on(async {
-        let opened = sources::open(ebpf, batch.wanted.flushes).context("the kernel half")?;
+        let opened = sources::open(ebpf, batch.wanted.flushes).context(without(ebpf))?;
         capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
         // The notice about io.max is a permanent limit of this kernel. Only doctor and
         // the live view report it.

@@ -1,12 +1,14 @@
 //! What the exports and groupings really print.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use iotop_trace::output::SCHEMA;
+use iotop_trace::view::FIELDS;
 use serde_json::Value;
 
 use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
@@ -62,6 +64,88 @@ fn real_csv_has_the_header_once_and_as_many_values_on_every_line() -> Result<()>
             "a second header"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn the_schema_and_the_fields_are_printed_and_nothing_else() -> Result<()> {
+    let output = run(&["--schema"])?;
+    ensure!(output.status.success() && output.stderr.is_empty());
+    ensure!(output.stdout == SCHEMA.as_bytes(), "another schema");
+    for args in [&["--fields", "help"][..], &["--fields", "tid,HELP", "-b"]] {
+        let output = run(args)?;
+        ensure!(output.status.success() && output.stderr.is_empty());
+        let text = String::from_utf8(output.stdout)?;
+        ensure!(text.lines().count() == FIELDS.len(), "{text}");
+        for (field, line) in FIELDS.iter().zip(text.lines()) {
+            for word in [field.name, field.header, field.about] {
+                ensure!(line.contains(word), "no {word:?} in {line:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn top_leaves_the_first_rows_of_each_interval() -> Result<()> {
+    let run = |args: &[&str]| {
+        let output = run(&[&["-d", "0.1", "-n", "2", "--top", "2"], args].concat())?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        anyhow::Ok(output)
+    };
+    let lines = json_lines(&run(&["--export", "ndjson", "-s", "+tid"])?)?;
+    for seq in [1, 2] {
+        let rows = lines.iter().filter(|line| line["seq"] == seq);
+        let tids: Vec<_> = rows.filter_map(|line| line["tid"].as_u64()).collect();
+        ensure!(tids.len() == 2 && tids[0] < tids[1], "{tids:?}");
+        ensure!(
+            lines
+                .iter()
+                .any(|line| line["seq"] == seq && line["type"] == "system")
+        );
+    }
+    let csv = run(&["--export", "csv", "--fields", "tid"])?;
+    ensure!(String::from_utf8(csv.stdout)?.lines().count() == 1 + 2 * 2);
+    let text = run(&["-qqq", "--fields", "tid"])?;
+    ensure!(String::from_utf8(text.stdout)?.lines().count() == 2 * 2);
+    Ok(())
+}
+
+#[test]
+fn final_prints_the_totals_once_at_the_end() -> Result<()> {
+    let run = |args: &[&str]| {
+        let output = run(&[&["-d", "0.1", "-n", "3", "-a"], args].concat())?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        anyhow::Ok(output)
+    };
+    let seqs = |output: &Output| -> Result<BTreeSet<u64>> {
+        let lines = json_lines(output)?;
+        ensure!(
+            lines
+                .iter()
+                .all(|line| line["interval_s"].as_f64() > Some(0.0))
+        );
+        Ok(lines
+            .iter()
+            .filter_map(|line| line["seq"].as_u64())
+            .collect())
+    };
+    let each = run(&["--export", "ndjson"])?;
+    ensure!(
+        seqs(&each)? == BTreeSet::from([1, 2, 3]),
+        "-a in each interval"
+    );
+    let once = run(&["--export", "ndjson", "--final"])?;
+    ensure!(seqs(&once)? == BTreeSet::from([3]), "{:?}", seqs(&once)?);
+    let lines = json_lines(&once)?;
+    ensure!(lines.iter().all(|line| line["type"] != "flush"));
+    ensure!(
+        lines[0]["interval_s"].as_f64() > Some(0.25),
+        "not since the start: {}",
+        lines[0]
+    );
+    let text = String::from_utf8(run(&["--final"])?.stdout)?;
+    ensure!(text.matches("Total DISK READ").count() == 1, "{text}");
     Ok(())
 }
 

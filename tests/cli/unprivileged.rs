@@ -53,6 +53,19 @@ fn without_ebpf_an_unprivileged_user_gets_the_rest() -> Result<()> {
 }
 
 #[test]
+fn an_unprivileged_user_who_requires_ebpf_gets_an_error_and_no_lines() -> Result<()> {
+    let (_dir, mut command) = as_nobody()?;
+    let output = soon().output(command.args(NDJSON).args(["-n", "1", "--require-ebpf"]))?;
+    let said = complaint(&output);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(output.stdout.is_empty(), "lines without attribution");
+    for word in ["--require-ebpf", "CAP_BPF"] {
+        ensure!(said.contains(word), "no {word} in {said:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn an_unprivileged_user_is_told_which_capability_is_missing() -> Result<()> {
     let (_dir, mut command) = as_nobody()?;
     let output = soon().output(command.args(NDJSON).args(["-n", "1"]))?;

@@ -67,6 +67,17 @@ fn wrong_usage_says_what_to_do() -> Result<()> {
         (&["--explain-writeback", "--export", "csv"], "leave one"),
         (&["--explain-writeback", "--filter", "x"], "leave one"),
         (&["--explain-writeback", "-a"], "leave one"),
+        (&["--fields", "nonsense"], "--fields help"),
+        (&["--top", "0"], "0"),
+        (&["--final"], "--accumulated"),
+        (&["--explain-writeback", "--top", "3"], "leave one"),
+        (
+            &["--explain-writeback", "--export", "ndjson", "-a", "--final"],
+            "leave one",
+        ),
+        (&["--require-ebpf", "--no-ebpf"], "--no-ebpf"),
+        (&["--detail", "1"], "-p prints a process"),
+        (&["--detail", "1", "--group-by", "user"], "--group-by"),
         (&["--device", "no-such-disk"], "there are"),
         (&["--device", "/dev/null"], "8:0"),
     ] {

@@ -28,6 +28,8 @@ pub enum Action {
     Batch(Box<Batch>),
     /// Report on the kernel.
     Doctor(DoctorFormat),
+    /// Print this text.
+    Print(String),
 }
 
 /// Where the kernel half comes from.
@@ -35,8 +37,10 @@ pub enum Action {
 pub enum Ebpf {
     /// Do not use it.
     Off,
-    /// The built-in object.
+    /// The built-in object, if it can be used.
     BuiltIn,
+    /// The built-in object. It is an error if it can't be used.
+    Required,
     /// An object in a file.
     File(PathBuf),
 }
@@ -68,8 +72,12 @@ pub struct Live {
     pub filter: Option<Filter>,
     /// Only these devices' I/O.
     pub device: Option<OnDevice>,
+    /// Command lines instead of names.
+    pub command_line: bool,
     /// Start with the page of flushes and spikes.
     pub explain: bool,
+    /// Start with the page of this process.
+    pub detail: Option<u32>,
     /// What a spike is.
     pub spikes: SpikeRule,
 }
@@ -87,6 +95,10 @@ pub struct Batch {
     pub view: View,
     /// `None`: text starts with what moved most, and exports keep the collector's order.
     pub sort: Option<Sort>,
+    /// Print only this many rows of each interval.
+    pub top: Option<usize>,
+    /// Print once, at the end.
+    pub at_end: bool,
     /// The chosen fields; `None`: the usual ones.
     pub fields: Option<Vec<&'static Field>>,
     /// `None`: text.

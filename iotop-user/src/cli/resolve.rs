@@ -3,11 +3,11 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Action, Batch, Cli, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
+use super::{Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
 use crate::{
     collect::{Rows, Wanted},
     host::devices,
-    output::{Export, Text},
+    output::{Export, SCHEMA, Text},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
 };
@@ -22,7 +22,9 @@ pub enum UsageError {
     #[error("there is no user {0:?} on this machine (-u takes a name or a number)")]
     NoUser(String),
     /// `-p` with a process that does not exist.
-    #[error("there is no process {0} (-p takes the number of a running process or thread)")]
+    #[error(
+        "there is no process {0} (-p and --detail take the number of a running process or thread)"
+    )]
     NoProcess(u32),
     /// `--device` with a device that does not exist.
     #[error(
@@ -49,6 +51,11 @@ pub enum UsageError {
         "--explain-writeback shows flushes and no tasks: it does not go with {0}; leave one of them out"
     )]
     Explain(&'static str),
+    /// `--detail` without the live view.
+    #[error(
+        "--detail opens a page of the live view: it needs a terminal, and does not go with -b, -t, -q, --top, --final and --export; -p prints a process"
+    )]
+    NoPage,
     /// `--fields` with NDJSON, which always has every field.
     #[error(
         "--fields is for text and --export csv: NDJSON lines always hold every field; leave it out, or use --export csv"
@@ -85,15 +92,23 @@ impl Cli {
         let ebpf = match options.ebpf_object {
             _ if options.no_ebpf => Ebpf::Off,
             Some(ref file) => Ebpf::File(file.clone()),
+            None if options.require_ebpf => Ebpf::Required,
             None => Ebpf::BuiltIn,
         };
+        if let Some(text) = asked_for(&options) {
+            return Ok(Config {
+                action: Action::Print(text),
+                ebpf,
+            });
+        }
         if let Some(CommandCli::Doctor { format }) = self.command {
             return Ok(Config {
                 action: Action::Doctor(format),
                 ebpf,
             });
         }
-        if let Some(gone) = options.pid.iter().find(|pid| !exists(**pid)) {
+        let mut pids = options.pid.iter().chain(&options.detail);
+        if let Some(gone) = pids.find(|pid| !exists(**pid)) {
             return Err(UsageError::NoProcess(*gone));
         }
         let uids = options
@@ -104,15 +119,20 @@ impl Cli {
         let grouping = grouping(&options)?;
         check_explain(&options)?;
         let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
-        check_fields(&options, grouping)?;
+        let columns = columns(&options);
+        check_fields(&options, &columns, grouping)?;
         let device = on_device(&options.device, sys_root)?;
         let spikes = SpikeRule {
             factor: options.spike_factor,
             floor: options.spike_floor * MIB,
         };
-        let in_lines = options.batch || options.time || options.quiet != 0;
+        let in_lines = options.batch
+            || options.time
+            || options.quiet != 0
+            || options.top.is_some()
+            || options.at_end;
         if terminal && !in_lines && options.export.is_none() {
-            let given = options.processes || options.group_by.is_some();
+            let given = options.processes || options.group_by.is_some() || options.detail.is_some();
             let live = Live {
                 delay: options.delay,
                 iterations: options.iter,
@@ -121,12 +141,14 @@ impl Cli {
                 accumulated: options.accumulated,
                 kilobytes: options.kilobytes,
                 sort: options.sort,
-                columns: options.fields,
+                columns,
                 pids: options.pid,
                 uids,
                 filter: options.filter,
                 device,
+                command_line: options.fullcmdline,
                 explain: options.explain_writeback,
+                detail: options.detail,
                 spikes,
             };
             return Ok(Config {
@@ -134,19 +156,22 @@ impl Cli {
                 ebpf,
             });
         }
+        if options.detail.is_some() {
+            return Err(UsageError::NoPage);
+        }
         let wanted = Wanted {
-            rows: rows(&options, by),
+            rows: rows(&options, &columns, by),
             pids: options.pid,
             uids,
             processes,
             leaders: false,
             // Files have their paths with them.
             flushes: options.explain_writeback
-                || options.export == Some(Export::Ndjson)
+                || options.export == Some(Export::Ndjson) && !options.at_end
                 || by == Some(By::File),
             spikes: options.explain_writeback.then_some(spikes),
         };
-        let fields = (!options.fields.is_empty()).then_some(options.fields);
+        let fields = (!columns.is_empty()).then_some(columns);
         let batch = Batch {
             delay: options.delay.unwrap_or(DELAY),
             iterations: options.iter,
@@ -154,6 +179,8 @@ impl Cli {
             export: options.export,
             explain: options.explain_writeback,
             only_spikes: options.only,
+            top: options.top.map(|rows| rows as usize),
+            at_end: options.at_end,
             text: Text {
                 accumulated: options.accumulated,
                 kilobytes: options.kilobytes,
@@ -163,6 +190,7 @@ impl Cli {
                     .clone()
                     .unwrap_or_else(|| fields::columns(processes, by)),
                 usual: fields.is_none(),
+                full_lines: options.fullcmdline,
                 device: device.as_ref().map(|device| device.name.clone()),
             },
             fields,
@@ -181,8 +209,29 @@ impl Cli {
     }
 }
 
+/// The text that options ask for which print something and end.
+fn asked_for(options: &Options) -> Option<String> {
+    let is_help = |column: &Column| matches!(column, Column::Help);
+    if options.schema {
+        Some(SCHEMA.to_owned())
+    } else {
+        let help = options.fields.iter().any(is_help);
+        help.then(fields::help)
+    }
+}
+
+/// The chosen columns; empty if none were chosen.
+fn columns(options: &Options) -> Vec<&'static Field> {
+    let field = |column: &Column| match column {
+        Column::Field(field) => Some(*field),
+        Column::Help => None,
+    };
+    options.fields.iter().filter_map(field).collect()
+}
+
 fn grouping(options: &Options) -> Result<GroupBy, UsageError> {
-    let grouping = match (options.group_by, options.processes) {
+    let processes = options.processes || options.detail.is_some();
+    let grouping = match (options.group_by, processes) {
         (Some(GroupBy::Process) | None, true) => GroupBy::Process,
         (Some(other), true) => return Err(UsageError::TwoGroupings(other.name())),
         (grouping, false) => grouping.unwrap_or(GroupBy::Thread),
@@ -208,6 +257,8 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
         (options.group_by.is_some(), "--group-by"),
         (!options.fields.is_empty(), "--fields"),
         (options.sort.is_some(), "--sort"),
+        (options.top.is_some() && options.export.is_none(), "--top"),
+        (options.at_end, "--final"),
         // In text. NDJSON has tasks beside the flushes.
         (options.accumulated && options.export.is_none(), "-a"),
     ];
@@ -220,13 +271,17 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
     }
 }
 
-fn check_fields(options: &Options, grouping: GroupBy) -> Result<(), UsageError> {
-    if options.export == Some(Export::Ndjson) && !options.fields.is_empty() {
+fn check_fields(
+    options: &Options,
+    columns: &[&'static Field],
+    grouping: GroupBy,
+) -> Result<(), UsageError> {
+    if options.export == Some(Export::Ndjson) && !columns.is_empty() {
         return Err(UsageError::FieldsOfNdjson);
     }
     let key = options.sort.iter().map(|sort| sort.field);
     let foreign = |field: &&Field| !field.is_of(grouping.by());
-    match options.fields.iter().copied().chain(key).find(foreign) {
+    match columns.iter().copied().chain(key).find(foreign) {
         None => Ok(()),
         Some(field) => Err(UsageError::NotOfRows {
             field: field.name,
@@ -262,15 +317,15 @@ pub fn on_device(wanted: &[String], sys_root: &Path) -> Result<Option<OnDevice>,
 /// Which tasks the collector has to return. `-o` keeps a task if any value that is
 /// printed is not 0. If rows are devices or files, or are chosen by device, a task
 /// without block I/O is in no row.
-fn rows(options: &Options, by: Option<By>) -> Rows {
+fn rows(options: &Options, columns: &[&'static Field], by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
-    let all_fields = options.fields.is_empty() && options.export.is_some();
+    let all_fields = columns.is_empty() && options.export.is_some();
     let no_rows = options.explain_writeback && options.export.is_none();
     if by_fact || no_rows {
         Rows::Disk
     } else if !options.only {
         Rows::All
-    } else if all_fields || options.fields.iter().any(|field| field.is_beyond_disk()) {
+    } else if all_fields || columns.iter().any(|field| field.is_beyond_disk()) {
         Rows::Any
     } else {
         Rows::Disk

@@ -109,12 +109,16 @@ impl<'a> Printer<'a> {
             say(&message);
         }
         let sample = self.viewer.of(sample);
-        let mut rows = sort::rows(&sample);
-        match &self.batch.sort {
-            Some(sort) => sort::by_key(&mut rows, sort),
-            None if self.form.is_for_people() => sort::by_weight(&mut rows),
-            None => {}
+        if self.batch.at_end && !last {
+            return Ok(());
         }
+        let mut rows = sort::rows(&sample);
+        match (&self.batch.sort, self.batch.top) {
+            (Some(sort), _) => sort::by_key(&mut rows, sort),
+            (None, None) if !self.form.is_for_people() => {}
+            (None, _) => sort::by_weight(&mut rows),
+        }
+        rows.truncate(self.batch.top.unwrap_or(usize::MAX));
         let mut buffer = BytesMut::new();
         self.form.print(&sample, &rows, last, &mut buffer)?;
         out.write_all(&buffer)?;
@@ -168,6 +172,23 @@ mod tests {
         for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
             let (_, said) = printed(args);
             assert!(said.concat().contains("facts 3"), "{args:?}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn top_takes_the_largest_rows_in_every_form() {
+        let lines = |args: &[&str]| {
+            let (text, _) = printed(args);
+            let rows = text
+                .lines()
+                .filter(|line| line.contains("/srv/x") || line.contains("900"));
+            rows.count()
+        };
+        for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
+            let all = printed(args).0.lines().count();
+            let (text, _) = printed(&[args, &["--top", "2"]].concat());
+            assert_eq!(text.lines().count(), all - 4, "{text}");
+            assert_eq!(lines(&[args, &["--top", "2"]].concat()), 2, "{text}");
         }
     }
 

@@ -92,18 +92,18 @@ pub enum NoKernelHalf {
 
 /// Opens every source. `flushes` turns on flushes and paths in the kernel half. If the
 /// kernel half can't be used, that is a notice and the rest is opened, unless the user
-/// named its file.
+/// named its file or requires it.
 ///
 /// # Errors
 ///
-/// The kernel half that the user named can't be used.
+/// The kernel half that the user named or requires can't be used.
 pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
     let settings = Sysctls::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
     let probe = match (attach(ebpf, &proc_root, &sys_root, flushes), ebpf) {
         (Ok(probe), _) => Some(probe),
-        (Err(error), Ebpf::File(_)) => return Err(error),
+        (Err(error), Ebpf::File(_) | Ebpf::Required) => return Err(error),
         (Err(error), _) => {
             notices.push(Notice::NoEbpf(with_causes(&error)));
             None
@@ -190,7 +190,7 @@ pub fn attach(
 ) -> Result<Probe, NoKernelHalf> {
     let (object, name) = match ebpf {
         Ebpf::Off => return Err(NoKernelHalf::Off),
-        Ebpf::BuiltIn => (OBJECT.to_vec(), "the built-in object".to_owned()),
+        Ebpf::BuiltIn | Ebpf::Required => (OBJECT.to_vec(), "the built-in object".to_owned()),
         Ebpf::File(path) => {
             let object = fs::read(path).map_err(|source| NoKernelHalf::Object {
                 path: path.clone(),

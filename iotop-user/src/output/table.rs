@@ -39,6 +39,8 @@ pub struct Text {
     pub columns: Vec<&'static Field>,
     /// They are the usual ones, and not chosen: a narrow terminal may lack some of them.
     pub usual: bool,
+    /// Command lines are not cut at the edge of a terminal.
+    pub full_lines: bool,
     /// The devices that the block totals belong to; `None`: all.
     pub device: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Default for Text {
             quiet: 0,
             columns: fields::columns(false, None),
             usual: true,
+            full_lines: false,
             device: None,
         }
     }
@@ -108,6 +111,7 @@ impl Table {
         };
         let width = width.map(|width| width.saturating_sub(prefix.len()));
         let columns = self.fitting(width);
+        let width = width.filter(|_| !self.text.full_lines);
         if header {
             self.header_printed = true;
             lines.push(line(&columns, width, |field, _| field.header.to_owned()));

@@ -56,9 +56,11 @@ pub fn with_options(settings: Settings, live: &Live) -> Settings {
             .delay
             .map_or(settings.delay, |delay| delay.as_secs_f64()),
         group_by: by.unwrap_or(settings.group_by),
-        only: live.only || settings.only,
+        // The page of a process that does nothing needs its row.
+        only: live.only || settings.only && live.detail.is_none(),
         figures,
         kilobytes: live.kilobytes || settings.kilobytes,
+        command_line: live.command_line || settings.command_line,
         sort: live.sort.clone().or(settings.sort),
         columns: match live.columns.is_empty() {
             true => settings.columns,

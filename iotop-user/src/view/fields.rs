@@ -311,7 +311,7 @@ pub fn all(by: Option<By>) -> Vec<&'static Field> {
 
 /// The name of a field that does not exist.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no field {0:?}; there are {names}", names = names(FIELDS))]
+#[error("there is no field {0:?}; there are {names} (--fields help explains them)", names = names(FIELDS))]
 pub struct NoField(String);
 
 /// The field with this name or header. Upper and lower case are equal.
@@ -332,7 +332,7 @@ pub fn names(fields: impl IntoIterator<Item = &'static Field>) -> String {
     names.join(", ")
 }
 
-/// The list of fields in `--help`, one per line.
+/// The list of fields in `--help` and of `--fields help`, one per line.
 pub fn help() -> String {
     let mut text = String::new();
     for field in FIELDS {
