@@ -42,6 +42,10 @@ const CASES: &[(&str, Case)] = &[
         "a_writers_detail_has_its_file_and_its_submitter",
         bulk::detail,
     ),
+    (
+        "the_live_view_starts_with_the_page_of_a_process",
+        bulk::process,
+    ),
     ("the_flushes_are_listed_and_opened", bulk::why),
     ("a_hostile_name_does_not_move_the_cursor", bulk::hostile),
     ("keys_sort_filter_group_and_freeze", keys::all),

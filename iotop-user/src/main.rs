@@ -11,7 +11,7 @@ use caps::Capability;
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live},
+    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, UsageError},
     collect::Collector,
     commands::{batch, doctor, sources},
     host::{
@@ -85,6 +85,17 @@ fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
     }
 }
 
+/// The message that one of these processes does not exist. The command line was checked against
+/// /proc, which may hide processes or have changed.
+fn missing(collector: &Collector, pids: &[u32]) -> Option<UsageError> {
+    let chosen = collector.choose(pids);
+    let missing = pids
+        .iter()
+        .zip(chosen)
+        .find(|(_, chosen)| chosen.start().is_none());
+    missing.map(|(pid, _)| UsageError::NoProcess(*pid))
+}
+
 fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     // Not for batch output: it keeps little, and would map its buffers again in each
     // interval.
@@ -111,9 +122,14 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
         };
         let collector =
             Collector::new(opened.sources, wanted).context("reading the kernel's counters")?;
-        tui::run(collector, live, settings, machine).await
-    })?;
-    Ok(ExitCode::SUCCESS)
+        let pids: Vec<u32> = live.pids.iter().chain(&live.detail).copied().collect();
+        if let Some(error) = missing(&collector, &pids) {
+            say(&error.to_string());
+            return Ok(ExitCode::from(USAGE));
+        }
+        tui::run(collector, live, settings, machine).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// What is missing if the sources can't be opened.
@@ -149,8 +165,12 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
         }
         let collector = Collector::new(opened.sources, batch.wanted.clone())
             .context("reading the kernel's counters")?;
+        if let Some(error) = missing(&collector, &batch.wanted.pids) {
+            say(&error.to_string());
+            return Ok(ExitCode::from(USAGE));
+        }
         let mut out = io::stdout().lock();
-        batch::run(collector, batch, notices, &mut out).await
-    })?;
-    Ok(ExitCode::SUCCESS)
+        batch::run(collector, batch, notices, &mut out).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::stage::{MIB, Stage, line};
+use super::support::process::Writer;
 
 const SIZE: (u16, u16) = (170, 40);
 
@@ -53,6 +54,24 @@ pub fn detail(stage: &Stage) -> Result<()> {
     ensure!(line(&text, &["48.0", stage.device()]).is_some(), "{text}");
     terminal.keys("\x1b")?;
     terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
+    Ok(())
+}
+
+/// `--detail PID` shows a process at once, also one that does nothing.
+pub fn process(stage: &Stage) -> Result<()> {
+    let file = stage.file("image");
+    let mut writer = Writer::start("lv-one", &["write", &file, "0", "8388608"])?;
+    let pid = writer.pid().to_string();
+    let mut terminal = stage.start(&["-d", "0.5", "--detail", &pid], SIZE)?;
+    let title = format!("lv-one (PID {pid})");
+    terminal.wait_for("its page", |text| text.contains(&title))?;
+    writer.go()?;
+    writer.done(stage.deadline)?;
+    stage.flush("lv-flush")?;
+    terminal.wait_for("its file", |text| line(text, &["8.00M", &file]).is_some())?;
+    terminal.keys("\x1b")?;
+    terminal.wait_for("the table", |text| text.contains("by process"))?;
+    writer.exit(stage.deadline)?;
     Ok(())
 }
 

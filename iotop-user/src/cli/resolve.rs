@@ -374,6 +374,10 @@ mod tests {
             (&["-t"], false),
             (&["-q"], false),
             (&["--export", "csv"], false),
+            (&["--top", "5"], false),
+            (&["-a", "--final"], false),
+            (&["-a", "-c"], true),
+            (&["--detail", "7"], true),
         ] {
             let cli = Cli::try_parse_from([&["iotop-trace"], args].concat()).expect("parsed");
             let config = cli.resolve(|_| None, |_| true, sys().path(), true);
@@ -517,6 +521,40 @@ mod tests {
         assert_eq!(nobody, Err(UsageError::NoUser("nosuch".to_owned())));
         let gone = resolve(&["-p", "100"]).expect("parsed");
         assert_eq!(gone, Err(UsageError::NoProcess(100)));
+    }
+
+    fn live(args: &[&str]) -> Result<Live, UsageError> {
+        let cli = Cli::try_parse_from([&["iotop-trace"], args].concat()).expect("parsed");
+        let config = cli.resolve(|_| None, |pid| pid < 100, sys().path(), true)?;
+        match config.action {
+            Action::Live(live) => Ok(*live),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_page_of_a_process_has_rows_by_process() {
+        let live_view = live(&["--detail", "7", "--sort", "pid"]).expect("resolved");
+        assert_eq!(live_view.detail, Some(7));
+        assert_eq!(live_view.group_by, Some(GroupBy::Process));
+        assert_eq!(live(&["--detail", "100"]), Err(UsageError::NoProcess(100)));
+        let in_lines = resolve(&["--detail", "7", "-b"]).expect("parsed");
+        assert_eq!(in_lines, Err(UsageError::NoPage));
+    }
+
+    #[test]
+    fn the_totals_at_the_end_have_no_flushes() {
+        let flushes = |args: &[&str]| batch(args).wanted.flushes;
+        assert!(flushes(&["-a", "--export", "ndjson"]));
+        assert!(!flushes(&["-a", "--export", "ndjson", "--final"]));
+        assert!(flushes(&["-a", "--final", "--group-by", "file"]));
+    }
+
+    #[test]
+    fn required_ebpf_is_not_just_wanted() {
+        let ebpf = |args: &[&str]| resolve(args).expect("parsed").expect("resolved").ebpf;
+        assert_eq!(ebpf(&[]), Ebpf::BuiltIn);
+        assert_eq!(ebpf(&["--require-ebpf"]), Ebpf::Required);
     }
 
     #[test]

@@ -45,12 +45,9 @@ impl Chosen {
 
     /// Finds the process among the live tasks.
     pub(super) fn find_live(&mut self, live: &LiveTasks) {
-        let Some(task) = live.by_tid(self.pid) else {
-            return;
-        };
-        self.pid = task.pid;
         // The leader, which started first, may have exited before its threads.
-        let threads = live.states().filter(|thread| thread.pid == task.pid);
+        self.pid = live.by_tid(self.pid).map_or(self.pid, |task| task.pid);
+        let threads = live.states().filter(|thread| thread.pid == self.pid);
         self.start = threads.map(|thread| thread.start_boottime).min();
     }
 
@@ -191,6 +188,10 @@ mod tests {
         let mut chosen = found(8, &[(7, 7, 10), (7, 8, 20)]);
         assert_eq!((chosen.pid, chosen.start()), (7, Some(10 * SECOND)));
         assert!(!chosen.look_live(&live(&[(7, 8, 20)])), "its leader exited");
+        assert!(
+            found(7, &[(7, 8, 20)]).has(&task(7, 8, 20)),
+            "before the start"
+        );
         // The number of the process is now that of another process's thread.
         assert!(chosen.look_live(&live(&[(5, 5, 1), (5, 7, 30)])));
     }

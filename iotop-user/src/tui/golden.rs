@@ -20,7 +20,14 @@ use super::{
         settings::{Colors, Settings},
     },
 };
-use crate::{cli::GroupBy, collect::Rows, escape::escape, golden, host::Notice, sample::Loss};
+use crate::{
+    cli::GroupBy,
+    collect::{Chosen, Rows},
+    escape::escape,
+    golden,
+    host::Notice,
+    sample::Loss,
+};
 
 const PLAIN: Theme = Theme {
     colors: Colors::None,
@@ -622,4 +629,25 @@ fn a_chosen_process_that_has_ended_is_reported_and_its_successor_is_not_shown() 
     let message = app.message.as_deref().unwrap_or_default();
     assert!(message.starts_with("process 900 has ended"), "{message}");
     assert_eq!(selected(&app), None);
+}
+
+#[test]
+fn the_view_starts_with_the_page_of_a_process() {
+    let mut app = app(Settings {
+        group_by: GroupBy::Process,
+        ..Settings::default()
+    });
+    let postgres = golden::sample().tasks[3].start_boottime;
+    app.open_process(&Chosen::started(900, postgres));
+    let first = |app: &mut App| text(&buffer(app, PLAIN, USUAL));
+    let before = first(&mut app);
+    assert!(
+        before.contains("PID 900") && !before.contains("gone"),
+        "{before}"
+    );
+    app.sample(golden::sample());
+    let page = first(&mut app);
+    assert!(page.contains("postgres (PID 900)"), "{page}");
+    press(&mut app, "\u{1b}");
+    assert_eq!(selected(&app), Some(900));
 }

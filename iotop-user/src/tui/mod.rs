@@ -101,6 +101,9 @@ pub async fn run(
         device: live.device,
     };
     let mut app = App::new(settings, scope, machine, TimeZone::system());
+    for process in collector.choose(live.detail.as_slice()) {
+        app.open_process(&process);
+    }
     if live.explain {
         app.open(Page::Log);
     }

@@ -25,7 +25,11 @@ pub(super) fn draw(
 ) -> Places {
     let mut lines = Vec::new();
     let row = app.detailed(key);
-    who(canvas, key, by, row, &mut lines);
+    match (key, &app.interval) {
+        // The program started with this page.
+        (RowKey::Task(key), None) => lines.push(Line::styled(format!("PID {}", key.tid), BOLD)),
+        _ => who(canvas, key, by, row, &mut lines),
+    }
     now(app, row, usize::from(canvas.area.width), &mut lines);
     lines.push(Line::raw(""));
     last_minute(canvas, app, key, &mut lines);

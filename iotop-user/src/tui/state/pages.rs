@@ -4,7 +4,7 @@ use super::{
     app::App,
     rows::{RowKey, Shown},
 };
-use crate::cli::GroupBy;
+use crate::{cli::GroupBy, collect::Chosen, sample::TaskKey};
 
 /// What is on the screen.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,19 @@ impl App {
     pub fn open(&mut self, page: Page) {
         self.places.push(Place { page, at: 0 });
         self.look_closer();
+    }
+
+    /// Opens the page of a process.
+    pub fn open_process(&mut self, process: &Chosen) {
+        let Some(start_boottime) = process.start() else {
+            return;
+        };
+        let key = RowKey::Task(TaskKey {
+            tid: process.pid,
+            start_boottime,
+        });
+        self.selected = Some(key.clone());
+        self.open(Page::Detail(key, GroupBy::Process));
     }
 
     /// Index of the selected row.
