@@ -15,12 +15,19 @@ use iotop_trace::{
     collect::Collector,
     commands::{batch, doctor, sources},
     host::{
-        identity,
-        kernel::{capabilities, memory},
+        hidepid, identity,
+        kernel::{
+            capabilities::{self, Capabilities},
+            memory,
+            sysctls::Sysctls,
+        },
     },
     output::{is_closed_pipe, say},
     tui::{self, Settings, Surroundings},
 };
+
+const PROC: &str = "/proc";
+const SYS: &str = "/sys";
 
 /// Exit status of a failure at run time.
 const FAILED: u8 = 1;
@@ -36,11 +43,11 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    let exists = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+    let exists = |pid| hidepid::exists(Path::new(PROC), pid);
     let config = match cli.resolve(
         identity::uid,
         exists,
-        Path::new("/sys"),
+        Path::new(SYS),
         io::stdout().is_terminal(),
     ) {
         Ok(config) => config,
@@ -85,15 +92,24 @@ fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
     }
 }
 
-/// The message that one of these processes does not exist. The command line was checked against
-/// /proc, which may hide processes or have changed.
+/// The error that one of these processes is not known to any source: it has just ended, /proc
+/// hides it, or the source has other numbers.
 fn missing(collector: &Collector, pids: &[u32]) -> Option<UsageError> {
     let chosen = collector.choose(pids);
-    let missing = pids
-        .iter()
-        .zip(chosen)
-        .find(|(_, chosen)| chosen.start().is_none());
-    missing.map(|(pid, _)| UsageError::NoProcess(*pid))
+    let mut missing = pids.iter().zip(chosen);
+    let (pid, _) = missing.find(|(_, chosen)| chosen.start().is_none())?;
+    let (pid, proc_root) = (*pid, Path::new(PROC));
+    let why = match collector.probe() {
+        Some(_) => {
+            let settings = Sysctls::read(proc_root, Path::new(SYS));
+            let other_numbers = settings.first_pid_namespace == Some(false);
+            other_numbers.then_some(UsageError::OtherNumber(pid))
+        }
+        None => hidepid::hiding(proc_root, &Capabilities::effective())
+            .map(|hidepid| UsageError::Hidden { pid, hidepid }),
+    };
+    let exists = hidepid::exists(proc_root, pid);
+    Some(why.filter(|_| exists).unwrap_or(UsageError::NoProcess(pid)))
 }
 
 fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {

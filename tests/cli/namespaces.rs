@@ -33,6 +33,27 @@ fn counters_are_known_in_a_network_namespace() -> Result<()> {
     own_row(&["--net"])
 }
 
+/// The kernel half has the host's numbers: it must not show the host's process.
+#[test]
+fn a_number_of_a_pid_namespace_is_not_taken_for_one_of_the_host() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: a namespace of its own needs root");
+        return Ok(());
+    }
+    for (more, status, word) in [(&[][..], 2, "child pid namespace"), (&["--no-ebpf"], 0, "")] {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(BINARY);
+        command.args(NDJSON).args(["-n", "1", "-p", "1"]).args(more);
+        let output = soon().output(&mut command)?;
+        let said = complaint(&output);
+        ensure!(output.status.code() == Some(status), "{more:?}: {said}");
+        ensure!(said.contains(word), "{more:?}: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn counters_are_known_in_a_pid_namespace() -> Result<()> {
     own_row(&["--pid", "--fork", "--mount-proc"])

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use super::{Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
 use crate::{
     collect::{Rows, Wanted},
-    host::devices,
+    host::{devices, hidepid},
     output::{Export, SCHEMA, Text},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
@@ -26,6 +26,22 @@ pub enum UsageError {
         "there is no process {0} (-p and --detail take the number of a running process or thread)"
     )]
     NoProcess(u32),
+    /// `-p` with a process that no source shows.
+    #[error(
+        "process {pid} can't be shown: /proc hides it ({hidepid}), and without eBPF nothing else lists it; {}",
+        hidepid::way_out(hidepid)
+    )]
+    Hidden {
+        /// Its number.
+        pid: u32,
+        /// The option of /proc that hides it.
+        hidepid: String,
+    },
+    /// `-p` in a child pid namespace, where the kernel half has the numbers of the host.
+    #[error(
+        "process {0} can't be found: this is a child pid namespace, and eBPF has the host's numbers; use --no-ebpf, or run iotop-trace on the host"
+    )]
+    OtherNumber(u32),
     /// `--device` with a device that does not exist.
     #[error(
         "there is no block device {device:?} (--device takes sda, /dev/sda or 8:0); there are {known}"

@@ -10,7 +10,7 @@ use std::{
 use caps::Capability;
 use serde::Serialize;
 
-use super::sources::{VMLINUX_BTF, attach, without};
+use super::sources::{VMLINUX_BTF, attach, hidden_processes, without};
 use crate::{
     causes::with_causes,
     cli::{DoctorFormat, Ebpf},
@@ -137,6 +137,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         (Err(_), Ok(_)) => Counted::by_proc(proc_root, &settings),
         (Err(_), Err(_)) => Counted::NONE,
     };
+    missing.extend(hidden_processes(proc_root, attached.is_ok()).map(|one| one.to_string()));
     if attached.is_ok() || taskstats.is_ok() {
         missing.extend(counted.unknown().map(str::to_owned));
     }

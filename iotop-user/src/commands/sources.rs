@@ -10,7 +10,7 @@ use crate::{
     cli::Ebpf,
     collect::Sources,
     host::{
-        Notice,
+        Notice, hidepid,
         kernel::{
             btf::{Btf, BtfError},
             capabilities::Capabilities,
@@ -139,6 +139,7 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     if probe.is_some() && settings.first_pid_namespace == Some(false) {
         notices.push(Notice::OwnPidNamespace);
     }
+    notices.extend(hidden_processes(&proc_root, probe.is_some()));
     notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
     let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
     memory::return_free();
@@ -154,6 +155,15 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
         },
         notices,
         own_pids: settings.first_pid_namespace != Some(false),
+    })
+}
+
+/// The notice that /proc hides processes. `ebpf` says that the kernel half lists them.
+pub fn hidden_processes(proc_root: &Path, ebpf: bool) -> Option<Notice> {
+    let hidepid = hidepid::hiding(proc_root, &Capabilities::effective())?;
+    Some(Notice::HiddenProcesses {
+        hidepid,
+        listed: ebpf,
     })
 }
 

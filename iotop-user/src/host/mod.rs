@@ -2,6 +2,7 @@
 
 pub mod devices;
 pub(crate) mod disks;
+pub mod hidepid;
 pub mod identity;
 pub mod io_max;
 pub mod kernel;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hidepid;
+
 /// Something that iotop-trace can't report on this machine, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -17,6 +19,13 @@ pub enum Notice {
     DelaysOff,
     /// This process is not in the initial pid namespace.
     OwnPidNamespace,
+    /// /proc hides other users' processes.
+    HiddenProcesses {
+        /// The mount option that hides them.
+        hidepid: String,
+        /// The kernel half lists them nevertheless.
+        listed: bool,
+    },
     /// The kernel refused an optional program. The text says what is unknown without it.
     Refused(String),
     /// The kernel refused the programs that report which task submitted a bio that a cgroup's
@@ -56,6 +65,17 @@ impl fmt::Display for Notice {
                 "iotop-trace runs in a child pid namespace: TIDs are those of the host, and tasks \
                  outside the namespace appear only when they write or exit",
             ),
+            Notice::HiddenProcesses { hidepid, listed } => {
+                let unknown = match listed {
+                    true => "their command lines and I/O priorities are unknown",
+                    false => "they are not listed",
+                };
+                let way_out = hidepid::way_out(hidepid);
+                write!(
+                    f,
+                    "/proc hides other users' processes ({hidepid}), so {unknown}; {way_out}"
+                )
+            }
             Notice::Refused(words) | Notice::IoMaxUnseen(words) => f.write_str(words),
         }
     }
