@@ -6,6 +6,8 @@
 
 #[path = "counters/actor.rs"]
 mod actor;
+#[path = "counters/files.rs"]
+mod files;
 #[path = "counters/fork.rs"]
 mod fork;
 #[path = "counters/identity.rs"]
@@ -92,6 +94,14 @@ const CASES: &[(&str, Case)] = &[
     (
         "exec_from_another_thread_counts_nothing_twice",
         identity::exec_from_a_thread,
+    ),
+    (
+        "a_file_below_a_mount_is_not_called_deleted",
+        files::file_below_a_mount,
+    ),
+    (
+        "a_mount_that_hangs_above_a_written_file_stops_nothing",
+        files::file_below_a_mount_that_hangs,
     ),
     (
         "iterator_netlink_and_proc_agree_on_a_live_task",

@@ -454,14 +454,14 @@ impl Collector {
             return HashMap::new();
         }
         let files: HashSet<FileKey> = facts.iter().map(BlockFact::file_key).collect();
-        let path = |(device, ino, file)| {
-            let path = self.files.path(device, ino, file).or_else(|| {
-                let is_device = ino == devices::own_inode(device);
-                is_device.then(|| format!("/dev/{}", self.device_names.name(device)).into())
-            })?;
-            Some(((device, ino, file), path))
-        };
-        files.into_iter().filter_map(path).collect()
+        let mut paths = self.files.paths(files.iter().copied());
+        for (device, ino, file) in files {
+            if ino == devices::own_inode(device) {
+                let path = || format!("/dev/{}", self.device_names.name(device)).into();
+                paths.entry((device, ino, file)).or_insert_with(path);
+            }
+        }
+        paths
     }
 
     /// The interval's flushes, with the names of their tasks, files and cgroups.

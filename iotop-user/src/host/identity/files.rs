@@ -2,8 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,8 +11,15 @@ use iotop_common::{
     file::{NAME, SIBLING, WHOLE},
 };
 
-use super::{Mounts, btrfs};
-use crate::{host::devices::major_minor, sample::Number};
+use super::{
+    Mounts, btrfs,
+    lookup::{Found, LookUps},
+    mounts::MountId,
+};
+use crate::{
+    host::devices::major_minor,
+    sample::{FileKey, Number},
+};
 
 /// How many paths are kept at least: as many as the kernel half remembers inodes. It reports
 /// an inode that it remembers only once, so these paths must not be forgotten first.
@@ -46,6 +51,7 @@ pub struct Files {
     uses: u64,
     /// btrfs: the number of the file system on each device, by the device's number.
     on_devices: HashMap<Number, Number>,
+    look_ups: LookUps,
 }
 
 /// `super_block.s_dev`, `inode.i_ino`, and what distinguishes inodes with the same number
@@ -55,6 +61,8 @@ type File = (Number, u64, u32);
 #[derive(Debug)]
 struct Known {
     path: Arc<str>,
+    /// The mount that showed it there.
+    mount: MountId,
     /// `Files::uses` at the last use.
     used: u64,
 }
@@ -70,6 +78,7 @@ impl Files {
             batch: 0,
             uses: 0,
             on_devices: HashMap::new(),
+            look_ups: LookUps::default(),
         }
     }
 
@@ -131,25 +140,50 @@ impl Files {
         self.paths.retain(|_, known| known.used >= *oldest_kept);
     }
 
-    /// The path of a file that was written to this device. It is marked if the file was
-    /// deleted or replaced. A path that is not known exactly is not checked.
-    pub fn path(&mut self, device: Number, ino: u64, file: u32) -> Option<Arc<str>> {
+    /// The paths of these files, as far as they are known. A path is marked if its file was
+    /// deleted or replaced. It is not checked if it is not known exactly, or if it leads to
+    /// another mount now: that one hides the file, and its server may not answer.
+    pub fn paths(
+        &mut self,
+        files: impl IntoIterator<Item = FileKey>,
+    ) -> HashMap<FileKey, Arc<str>> {
+        let known = files.into_iter();
+        let mut paths: HashMap<FileKey, Arc<str>> = HashMap::new();
+        let (mut checked, mut at): (Vec<FileKey>, Vec<Arc<str>>) = Default::default();
+        let mut mounts = None;
+        for key in known {
+            let Some((path, mount)) = self.known(key) else {
+                continue;
+            };
+            let mounts =
+                mounts.get_or_insert_with(|| Mounts::read(&self.proc_root).unwrap_or_default());
+            // A name was cut off, or invalid UTF-8 in it was replaced: there is no such path.
+            let is_exact = !path.contains([ELLIPSIS, char::REPLACEMENT_CHARACTER]);
+            if is_exact && mounts.reached(&path) == Some(mount) {
+                checked.push(key);
+                at.push(path.clone());
+            }
+            paths.insert(key, path);
+        }
+        let found = self.look_ups.find(&at);
+        for ((key, path), found) in checked.into_iter().zip(at).zip(found) {
+            let mark = match found {
+                Found::Nothing => "deleted",
+                Found::Inode(ino) if ino != key.1 => "replaced",
+                _ => continue,
+            };
+            paths.insert(key, format!("{path} ({mark})").into());
+        }
+        paths
+    }
+
+    /// The path of a file that was written to this device, and its mount.
+    fn known(&mut self, (device, ino, file): FileKey) -> Option<(Arc<str>, MountId)> {
         let fs = self.on_devices.get(&device).unwrap_or(&device);
         let known = self.paths.get_mut(&(*fs, ino, file))?;
         self.uses += 1;
         known.used = self.uses;
-        let path = &known.path;
-        // A name was cut off, or invalid UTF-8 in it was replaced: there is no such path.
-        if path.contains([ELLIPSIS, char::REPLACEMENT_CHARACTER]) {
-            return Some(path.clone());
-        }
-        match fs::symlink_metadata(&**path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Some(format!("{path} (deleted)").into())
-            }
-            Ok(found) if found.ino() != ino => Some(format!("{path} (replaced)").into()),
-            _ => Some(path.clone()),
-        }
+        Some((known.path.clone(), known.mount))
     }
 }
 
@@ -167,7 +201,7 @@ impl Told<'_> {
         let mounts = mounts.get_or_insert_with(|| files.begin_batch());
         let dev = major_minor(head.dev);
         let inside = files.inside(head, names);
-        let Some(path) = inside.and_then(|inside| mounts.path(dev, &inside)) else {
+        let Some((mount, path)) = inside.and_then(|inside| mounts.path(dev, &inside)) else {
             return;
         };
         if files.paths.len() >= MAX_PATHS {
@@ -176,6 +210,7 @@ impl Told<'_> {
         files.uses += 1;
         let known = Known {
             path: path.into(),
+            mount,
             used: files.uses,
         };
         files.paths.insert((dev, head.ino, head.file), known);
@@ -201,6 +236,8 @@ fn joined(head: &FileHead, names: &[u8], dir: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::MetadataExt as _};
+
     use iotop_common::file::CUT;
 
     use super::*;
@@ -237,6 +274,10 @@ mod tests {
         files.inside(head, names)
     }
 
+    fn path(files: &mut Files, key: FileKey) -> Option<String> {
+        files.paths([key]).remove(&key).map(|path| path.to_string())
+    }
+
     /// A proc tree whose only mount is this directory.
     fn files(directory: &Path) -> Files {
         let line = format!("1 0 8:1 / {} rw - ext4 x rw\n", directory.display());
@@ -259,18 +300,36 @@ mod tests {
                 record(&["log"], ino + 1, (8, 1)),
             ],
         );
-        let mut path = |ino| files.path((8, 1), ino, 9).map(|path| path.to_string());
+        let mut path = |ino| path(&mut files, ((8, 1), ino, 9));
         let plain = place.display().to_string();
         assert_eq!(path(ino).as_ref(), Some(&plain));
         assert_eq!(path(ino + 1), Some(format!("{plain} (replaced)")));
         fs::remove_file(&place).expect("removed");
         assert_eq!(path(ino), Some(format!("{plain} (deleted)")));
         assert_eq!(path(99), None);
-        assert_eq!(files.path((8, 1), ino, 8), None);
+        assert_eq!(super::tests::path(&mut files, ((8, 1), ino, 8)), None);
         let long = "n".repeat(NAME - 1);
         add(&mut files, &[record(&[&long], 7, (8, 1))]);
-        let path = files.path((8, 1), 7, 9);
+        let path = super::tests::path(&mut files, ((8, 1), 7, 9));
         assert!(path.is_some_and(|path| path.ends_with(ELLIPSIS)));
+    }
+
+    #[test]
+    fn a_file_below_a_mount_is_neither_deleted_nor_looked_up() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut files = files(root.path());
+        add(&mut files, &[record(&["logs", "app"], 5, (8, 1))]);
+        let plain = root.path().join("logs/app").display().to_string();
+        let key = ((8, 1), 5, 9);
+        assert_eq!(path(&mut files, key), Some(format!("{plain} (deleted)")));
+        let mountinfo = root.path().join("self/mountinfo");
+        let alone = fs::read_to_string(&mountinfo).expect("there");
+        let above = format!("2 1 0:50 / {}/logs rw - fuse x rw\n", root.path().display());
+        fs::write(&mountinfo, alone + &above).expect("written");
+        assert_eq!(path(&mut files, key).as_ref(), Some(&plain));
+        // The file system is mounted nowhere any more.
+        fs::write(&mountinfo, "").expect("written");
+        assert_eq!(path(&mut files, key), Some(plain));
     }
 
     #[test]
@@ -282,7 +341,10 @@ mod tests {
             let inodes = thousand * 1000..(thousand + 1) * 1000;
             let spool: Vec<_> = inodes.map(|ino| record(&["spool"], ino, (8, 1))).collect();
             add(&mut files, &spool);
-            assert!(files.path((8, 1), 1, 9).is_some(), "after {thousand}000");
+            assert!(
+                path(&mut files, ((8, 1), 1, 9)).is_some(),
+                "after {thousand}000"
+            );
         }
         assert!(files.paths.len() <= MAX_PATHS);
     }
@@ -297,7 +359,7 @@ mod tests {
         fs::write(&place, "x").expect("written");
         let ino = fs::metadata(&place).expect("there").ino();
         add(&mut files, &[record(&[name], ino, (8, 1))]);
-        let path = files.path((8, 1), ino, 9).expect("known");
+        let path = path(&mut files, ((8, 1), ino, 9)).expect("known");
         assert!(path.ends_with("/caf\u{fffd}"), "{path}");
     }
 

@@ -4,6 +4,7 @@ mod btrfs;
 mod cgroup;
 mod container;
 mod files;
+mod lookup;
 mod mounts;
 mod names;
 pub mod priority;

@@ -3,9 +3,16 @@
 
 use std::{fs, io, path::Path};
 
+/// `mount.mnt_id`.
+pub type MountId = u32;
+
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
+    /// Unique among all mounts.
+    id: MountId,
+    /// The mount that this one is mounted on.
+    parent: MountId,
     /// `super_block.s_dev`.
     dev: (u32, u32),
     /// The directory of the file system that is mounted. `/` is the whole file system.
@@ -41,16 +48,43 @@ impl Mounts {
         Mounts(text.lines().filter_map(mount).collect())
     }
 
-    /// Translates a path inside a file system to a path in our mount namespace. If several
-    /// mounts show it, the one that shows most of the file system is used, and the first of
-    /// several such.
-    pub fn path(&self, dev: (u32, u32), inside: &str) -> Option<String> {
+    /// Translates a path inside a file system to a path in our mount namespace, and names the
+    /// mount that shows it. If several mounts show it, the one that shows most of the file
+    /// system is used, and the first of several such. A mount that is hidden there by another
+    /// one is the last choice.
+    pub fn path(&self, dev: (u32, u32), inside: &str) -> Option<(MountId, String)> {
         let mounts = self.0.iter().filter(|mount| mount.dev == dev);
-        let (mount, rest) = mounts
+        let mut shown: Vec<(&Mount, &str)> = mounts
             .filter_map(|mount| Some((mount, below(&mount.root, inside)?)))
-            .min_by_key(|(mount, _)| mount.root.len())?;
-        let point = mount.point.trim_end_matches('/');
-        Some(format!("{point}{rest}"))
+            .collect();
+        shown.sort_by_key(|(mount, _)| mount.root.len());
+        let path = |(mount, rest): (&Mount, &str)| {
+            let point = mount.point.trim_end_matches('/');
+            (mount.id, format!("{point}{rest}"))
+        };
+        let mut paths = shown.iter().map(|shown| path(*shown));
+        let visible = paths.find(|(id, path)| self.reached(path) == Some(*id));
+        visible.or_else(|| shown.first().map(|shown| path(*shown)))
+    }
+
+    /// The mount that the kernel gets to if it follows a path without symbolic links.
+    pub fn reached(&self, path: &str) -> Option<MountId> {
+        let covers = |mount: &&Mount| {
+            let rest = path.strip_prefix(mount.point.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let mut on_the_way: Vec<&Mount> = self.0.iter().filter(covers).collect();
+        on_the_way.sort_by_key(|mount| mount.point.len());
+        let is_listed = |id| on_the_way.iter().any(|mount| mount.id == id);
+        // The parent of our root is itself, or in another mount namespace.
+        let is_first = |mount: &&&Mount| mount.parent == mount.id || !is_listed(mount.parent);
+        let mut at = *on_the_way.iter().find(is_first)?;
+        // A mount on top of another one at the same place has it as parent.
+        let is_next = |at: &Mount, mount: &Mount| mount.parent == at.id && mount.id != at.id;
+        while let Some(next) = on_the_way.iter().find(|mount| is_next(at, mount)) {
+            at = next;
+        }
+        Some(at.id)
     }
 }
 
@@ -81,12 +115,15 @@ fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
 }
 
 fn mount(line: &str) -> Option<Mount> {
-    let mut fields = line.split(' ').skip(2);
+    let mut fields = line.split(' ');
+    let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let (major, minor) = fields.next()?.split_once(':')?;
     let (root, point) = (fields.next()?, fields.next()?);
     // Skips the mount's options and any number of optional fields.
     let mut fields = fields.skip_while(|field| *field != "-").skip(1);
     Some(Mount {
+        id,
+        parent,
         dev: (major.parse().ok()?, minor.parse().ok()?),
         root: unescaped(root),
         point: unescaped(point),
@@ -132,10 +169,44 @@ mod tests {
     #[test]
     fn a_path_goes_through_the_mount_that_shows_most() {
         let mounts = Mounts::parse(MOUNTS);
-        let path = |dev, inside| mounts.path(dev, inside);
-        assert_eq!(path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
-        assert_eq!(path((8, 2), "/data/x").as_deref(), Some("/mnt/all/data/x"));
-        assert_eq!(path((8, 3), "/only/this/x").as_deref(), Some("/bind/x"));
+        let path = |dev, inside| mounts.path(dev, inside).expect("shown");
+        assert_eq!(path((8, 1), "/etc/x"), (22, "/etc/x".to_owned()));
+        assert_eq!(path((8, 2), "/data/x"), (31, "/mnt/all/data/x".to_owned()));
+        assert_eq!(path((8, 3), "/only/this/x"), (32, "/bind/x".to_owned()));
+    }
+
+    #[test]
+    fn a_mount_hides_what_lies_below_it() {
+        let mounts = Mounts::parse(
+            "1 1 0:2 / / rw - rootfs none rw\n\
+             22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+             30 22 8:2 / /srv/a rw - ext4 /dev/sda2 rw\n\
+             31 22 0:40 / /srv rw - tmpfs none rw\n\
+             32 31 8:3 / /srv/b rw - ext4 /dev/sda3 rw\n\
+             33 32 0:41 / /srv/b rw - fuse none rw\n\
+             34 22 8:3 /x /x rw - ext4 /dev/sda3 rw\n",
+        );
+        let reached = |path| mounts.reached(path).expect("a root");
+        assert_eq!(reached("/etc/x"), 22);
+        assert_eq!(reached("/srvx/y"), 22);
+        assert_eq!(reached("/srv/a/x"), 31, "not the mount below /srv");
+        assert_eq!(reached("/srv/b/x"), 33, "not the mount under the last one");
+        // What is hidden has the same path as before; what is shown elsewhere is found there.
+        let hidden = mounts.path((8, 2), "/f").expect("mounted");
+        assert_eq!(hidden, (30, "/srv/a/f".to_owned()));
+        let elsewhere = mounts.path((8, 3), "/x/f").expect("mounted");
+        assert_eq!(elsewhere, (34, "/x/f".to_owned()));
+    }
+
+    #[test]
+    fn below_a_changed_root_the_first_mount_has_a_parent_that_is_not_listed() {
+        let mounts = Mounts::parse(
+            "40 22 8:1 / /data rw - ext4 /dev/sda1 rw\n\
+             41 40 8:2 / /data/x rw - ext4 /dev/sda2 rw\n",
+        );
+        assert_eq!(mounts.reached("/data/x/f"), Some(41));
+        assert_eq!(mounts.reached("/data/f"), Some(40));
+        assert_eq!(mounts.reached("/etc"), None);
     }
 
     #[test]
@@ -162,7 +233,8 @@ mod tests {
         let text = b"40 22 0:50 / /home/u/\xff rw - fuse x rw\n22 1 8:1 / / rw - ext4 x rw\n";
         fs::write(root.path().join("self/mountinfo"), text).expect("written");
         let mounts = Mounts::read(root.path()).expect("readable");
-        assert_eq!(mounts.path((8, 1), "/etc/x").as_deref(), Some("/etc/x"));
+        let path = mounts.path((8, 1), "/etc/x").map(|(_, path)| path);
+        assert_eq!(path.as_deref(), Some("/etc/x"));
     }
 
     #[test]
