@@ -7,7 +7,8 @@ const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 const IOPRIO_CLASS_SHIFT: libc::c_long = 13;
 
 /// A thread's priority: `be/4`, `rt/0` or `idle`. `None` if the thread is gone. A thread
-/// without a priority of its own gets one from its nice value (block/ioprio.c).
+/// without a priority of its own gets one from its scheduling policy and nice value
+/// (`task_nice_ioclass` and `task_nice_ioprio` of include/linux/ioprio.h).
 pub fn of(tid: u32) -> Option<String> {
     // SAFETY: ioprio_get takes plain numbers.
     let value = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) };
@@ -19,7 +20,13 @@ pub fn of(tid: u32) -> Option<String> {
         1 => format!("rt/{level}"),
         2 => format!("be/{level}"),
         3 => "idle".to_owned(),
-        _ => format!("be/{}", by_nice(tid)?),
+        _ => match policy(tid)? {
+            libc::SCHED_IDLE => "idle".to_owned(),
+            libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE => {
+                format!("rt/{}", by_nice(tid)?)
+            }
+            _ => format!("be/{}", by_nice(tid)?),
+        },
     })
 }
 
@@ -94,6 +101,14 @@ pub fn set(tid: u32, priority: Priority) -> io::Result<()> {
     }
 }
 
+/// A thread's scheduling policy (sched_getscheduler(2)).
+fn policy(tid: u32) -> Option<libc::c_int> {
+    // SAFETY: sched_getscheduler takes a plain number.
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, tid) };
+    let policy = libc::c_int::try_from(policy).ok()?;
+    (policy >= 0).then_some(policy & !libc::SCHED_RESET_ON_FORK)
+}
+
 fn by_nice(tid: u32) -> Option<libc::c_long> {
     // SAFETY: getpriority takes plain numbers. The system call itself returns 20 - nice, so
     // the result is negative only on failure (getpriority(2)).
@@ -130,5 +145,35 @@ mod tests {
         assert_eq!(first.as_deref(), Some("be/6"));
         assert_eq!(second.as_deref(), Some("idle"));
         assert!(set(u32::MAX >> 1, Priority::Idle).is_err());
+    }
+
+    /// Sets the policy of a new thread, and returns the priority that follows from it.
+    fn of_policy(policy: libc::c_int, level: libc::c_int) -> Option<String> {
+        let thread = std::thread::spawn(move || {
+            let param = libc::sched_param {
+                sched_priority: level,
+            };
+            // SAFETY: the pointer is to our own parameters, and 0 is this thread.
+            let set =
+                unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const param) };
+            // SAFETY: gettid takes nothing and can't fail.
+            (set == 0).then(|| of(unsafe { libc::gettid() } as u32))?
+        });
+        thread.join().expect("ended")
+    }
+
+    #[test]
+    fn a_thread_without_a_priority_has_that_of_its_scheduling_class() {
+        assert_eq!(of_policy(libc::SCHED_IDLE, 0).as_deref(), Some("idle"));
+        // SAFETY: gettid takes nothing and can't fail.
+        let level = by_nice(unsafe { libc::gettid() } as u32).expect("our own");
+        let batch = of_policy(libc::SCHED_BATCH, 0).expect("its own");
+        assert_eq!(batch, format!("be/{level}"));
+        // This needs a privilege.
+        for policy in [libc::SCHED_FIFO, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK] {
+            if let Some(priority) = of_policy(policy, 10) {
+                assert_eq!(priority, format!("rt/{level}"));
+            }
+        }
     }
 }
