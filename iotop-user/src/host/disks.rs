@@ -28,7 +28,8 @@ impl Disks {
     }
 
     /// What each disk did since the last look, in the kernel's order. A disk that was never
-    /// used is left out. A new disk is reported with its counters so far.
+    /// used is left out. A new disk is reported with its counters so far, and so is one that
+    /// has taken another's place: its counters began again.
     ///
     /// # Errors
     ///
@@ -39,7 +40,7 @@ impl Disks {
         let mut seen = HashMap::new();
         for now in text.lines().filter_map(parse) {
             let before = self.before.get(&now.number);
-            let known = before.is_some_and(|before| before.name == now.name);
+            let known = before.is_some_and(|before| now.has_grown_from(before));
             if !known && !self.is_disk(&now.name) {
                 continue;
             }
@@ -65,6 +66,13 @@ impl Disks {
     }
 }
 
+impl Disk {
+    /// True if these may be later counters of the same disk. `busy` may wrap around.
+    fn has_grown_from(&self, before: &Disk) -> bool {
+        self.name == before.name && self.read >= before.read && self.write >= before.write
+    }
+}
+
 /// The unit of these counters, whatever the size of the disk's sectors.
 const SECTOR: u64 = 512;
 
@@ -86,15 +94,20 @@ mod tests {
     use super::*;
 
     const FIRST: &str = "   8       0 sda 10 0 80 5 20 0 160 9 0 300 14 0 0 0 0 0 0\n   8       1 sda1 9 0 72 5 20 0 160 9 0 300 14\n   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0\nshort 1\n";
+    const REPLACED: &str = "   8       0 sda 1 0 8 5 20 0 16 9 0 40 14 0 0 0 0 0 0\n";
     const SECOND: &str = "   8       0 sda 10 0 80 5 20 0 168 9 0 800 14 0 0 0 0 0 0\n   8       1 sda1 9 0 72 5 20 0 168 9 0 800 14\n";
 
     #[test]
-    fn disks_report_their_growth_and_partitions_are_left_out() {
+    fn disks_report_their_growth_since_they_are_there_and_partitions_are_left_out() {
         let root = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(root.path().join("block/sda")).expect("made");
         let mut disks = Disks::new(root.path(), root.path());
         assert!(disks.look().is_err());
-        for (text, busy, written) in [(FIRST, 300, 160 * 512), (SECOND, 500, 8 * 512)] {
+        for (text, busy, written) in [
+            (FIRST, 300, 160 * 512),
+            (SECOND, 500, 8 * 512),
+            (REPLACED, 40, 16 * 512),
+        ] {
             fs::write(root.path().join("diskstats"), text).expect("written");
             let found = disks.look().expect("read");
             let [disk] = &found[..] else {
