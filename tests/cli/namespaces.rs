@@ -1,6 +1,6 @@
-//! Task counters in namespaces that taskstats does not reach.
+//! Task counters and names in namespaces.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -57,4 +57,54 @@ fn a_number_of_a_pid_namespace_is_not_taken_for_one_of_the_host() -> Result<()> 
 #[test]
 fn counters_are_known_in_a_pid_namespace() -> Result<()> {
     own_row(&["--pid", "--fork", "--mount-proc"])
+}
+
+/// What is shown of a task outside and inside of a time namespace.
+#[test]
+fn a_time_namespace_changes_no_name_and_no_start_time() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: a namespace of its own needs root");
+        return Ok(());
+    }
+    let mut writer = Command::new("sh")
+        .args(["-c", "while sleep 0.05; do :; done"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let pid = writer.id().to_string();
+    let shown = |program: &[&str], options: &[&str]| -> Result<String> {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(options);
+        let fields = ["-b", "-n", "1", "-d", "0.3", "-qqq", "-p", &pid];
+        let output = soon().output(
+            command
+                .args(fields)
+                .args(["--fields", "tid,prio,start_time,exited,cmdline"]),
+        )?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let inside = [
+        "unshare",
+        "-T",
+        "--boottime",
+        "86400",
+        "--monotonic",
+        "86400",
+        "--fork",
+        BINARY,
+    ];
+    let compared = || -> Result<()> {
+        for options in [&[][..], &["--no-ebpf"]] {
+            let outside = shown(&[BINARY], options)?;
+            ensure!(outside.contains("sh -c while"), "{outside}");
+            let inside = shown(&inside, options)?;
+            ensure!(inside == outside, "{options:?}: {inside} not {outside}");
+        }
+        Ok(())
+    };
+    let compared = compared();
+    writer.kill()?;
+    writer.wait()?;
+    compared
 }

@@ -105,7 +105,7 @@ impl Chosen {
     /// A process that started at this time has the number.
     fn see(&mut self, start: u64) {
         // /proc has whole ticks, the kernel half nanoseconds.
-        let tick = |start: u64| start / clock::TICK_NS;
+        let tick = clock::ticks;
         let is_later = self.start.is_some_and(|first| tick(start) > tick(first));
         if is_later && self.next.is_none_or(|next| start < next) {
             self.next = Some(start);

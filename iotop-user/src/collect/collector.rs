@@ -426,7 +426,7 @@ impl Collector {
             pid: row.pid,
             tid: row.tid,
         };
-        let is_same_task = |stat: &Stat| stat.start_ticks == row.start_boottime / clock::TICK_NS;
+        let is_same_task = |stat: &Stat| stat.start_ticks == clock::ticks(row.start_boottime);
         if let Some(stat) = thread.stat(&self.sources.proc_root).filter(is_same_task) {
             row.comm = stat.comm.into();
         } else if dirtied || owner.flags & OWNER_EXITED != 0 {
@@ -721,7 +721,7 @@ mod tests {
         let pid = std::process::id();
         let this_process = Thread { pid, tid: pid };
         let stat = this_process.stat("/proc".as_ref()).expect("a live process");
-        let now = stat.start_ticks * clock::TICK_NS;
+        let now = clock::of_ticks(stat.start_ticks);
         let mut row = |in_pass: &str, in_slot: &str, start_boottime, flags| {
             let state = TaskState {
                 tid: pid,
@@ -765,7 +765,7 @@ mod tests {
         let state = TaskState {
             tid: pid,
             pid,
-            start_boottime: stat.start_ticks * clock::TICK_NS,
+            start_boottime: clock::of_ticks(stat.start_ticks),
             comm: name("before"),
             ..TaskState::default()
         };

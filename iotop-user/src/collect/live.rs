@@ -221,7 +221,7 @@ impl LiveTasks {
             return false;
         };
         let key = state.key();
-        state.start_boottime >= began / clock::TICK_NS * clock::TICK_NS
+        state.start_boottime >= clock::of_ticks(clock::ticks(began))
             || self.find(&key).is_some()
             || interval.find(&key).is_some()
     }

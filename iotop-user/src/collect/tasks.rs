@@ -108,7 +108,7 @@ fn list_pass(
             Some(_) => counters.get(&thread.tid).copied(),
             None => Some(task_io::read(&directory)),
         };
-        let start_boottime = stat.start_ticks * clock::TICK_NS;
+        let start_boottime = clock::of_ticks(stat.start_ticks);
         seen.insert(thread.tid, start_boottime);
         // Its exit record has its last counters. It has arrived or will arrive soon.
         if stat.exiting && sources.exits.is_some() {

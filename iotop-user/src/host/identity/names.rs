@@ -60,7 +60,7 @@ impl Names {
     /// Starts without names.
     pub fn new(proc_root: &Path, sys_root: &Path) -> Names {
         Names {
-            boot: boot_time(proc_root),
+            boot: clock::boot_time(),
             proc_root: proc_root.to_owned(),
             users: Users::default(),
             cgroups: Cgroups::new(sys_root),
@@ -115,6 +115,7 @@ impl Names {
     pub fn keep(&mut self, wanted: impl Fn(&TaskKey) -> bool) {
         self.known.retain(|key, _| wanted(key));
         self.processes.clear();
+        self.follow_clock();
         self.cgroups.look_again();
         self.named.retain(|named| Arc::strong_count(named) > 1);
         self.strings.retain(|string| Arc::strong_count(string) > 1);
@@ -148,7 +149,7 @@ impl Names {
     /// namespaces. A live thread must therefore have the same start time, and the process of
     /// an exited thread must not be younger than the thread.
     fn is_of_process(&self, task: &Task) -> bool {
-        let started = task.start_boottime / clock::TICK_NS;
+        let started = clock::ticks(task.start_boottime);
         let stat = |tid| Thread { pid: task.pid, tid }.stat(&self.proc_root);
         if task.exited {
             task.tid != task.pid && stat(task.pid).is_some_and(|s| s.start_ticks <= started)
@@ -178,11 +179,21 @@ impl Names {
         self.processes.entry(task.pid).or_insert_with(look).clone()
     }
 
-    /// When a task started. It is off by as much as the clock was set since boot.
+    /// When a task started: exact to the tick, which is all that /proc tells.
     fn start_time(&self, start_boottime: u64) -> Option<Timestamp> {
-        let ticks = start_boottime / clock::TICK_NS * clock::TICK_NS;
-        let since_boot = SignedDuration::from_nanos(i64::try_from(ticks).ok()?);
+        let whole_ticks = clock::of_ticks(clock::ticks(start_boottime));
+        let since_boot = SignedDuration::from_nanos(i64::try_from(whole_ticks).ok()?);
         self.boot?.checked_add(since_boot).ok()
+    }
+
+    /// Takes the time of boot again if the clock on the wall was set.
+    fn follow_clock(&mut self) {
+        let now = clock::boot_time();
+        let tick = SignedDuration::from_nanos(clock::TICK_NS as i64);
+        let was_set = |(now, then): (Timestamp, Timestamp)| now.duration_since(then).abs() > tick;
+        if now.zip(self.boot).is_none_or(was_set) {
+            self.boot = now;
+        }
     }
 }
 
@@ -212,13 +223,6 @@ fn shared_copy<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) ->
             new
         }
     }
-}
-
-/// The time of boot: `btime` of /proc/stat, in whole seconds.
-fn boot_time(proc_root: &Path) -> Option<Timestamp> {
-    let text = fs::read_to_string(proc_root.join("stat")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("btime "))?;
-    Timestamp::from_second(line.trim().parse().ok()?).ok()
 }
 
 /// How many bytes of a command line are read. A process may declare all its memory to be
@@ -257,7 +261,6 @@ mod tests {
         /// Process 7 with the threads 7 and 8, started 2.5 and 3 s after boot.
         fn new() -> FakeProc {
             let root = tempfile::tempdir().expect("a directory");
-            fs::write(root.path().join("stat"), "cpu 1\nbtime 1000\n").expect("written");
             let fake = FakeProc(root);
             fake.thread(7, "sh", 250);
             fake.thread(8, "worker", 300);
@@ -279,7 +282,9 @@ mod tests {
         }
 
         fn names(&self) -> Names {
-            Names::new(self.0.path(), self.0.path())
+            let mut names = Names::new(self.0.path(), self.0.path());
+            names.boot = Timestamp::from_second(1000).ok();
+            names
         }
     }
 
@@ -287,7 +292,7 @@ mod tests {
         Task {
             pid: 7,
             tid,
-            start_boottime: start_ticks * clock::TICK_NS + 12345,
+            start_boottime: clock::of_ticks(start_ticks) + 12345,
             uid: Some(0),
             comm: comm.into(),
             ..Task::default()
@@ -356,6 +361,25 @@ mod tests {
         fake.write("7/cmdline", "dd\0if=x\0");
         let task = filled(&mut names, task(7, "dd", 250));
         assert_eq!(task.cmdline.as_deref(), Some("dd if=x"));
+    }
+
+    #[test]
+    fn start_times_follow_the_clock_when_it_is_set() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        names.keep(|_| true);
+        let boot = clock::boot_time().expect("a time");
+        let start = names.start_time(clock::of_ticks(300)).expect("a time");
+        let since_boot = start.duration_since(boot) - SignedDuration::from_secs(3);
+        assert!(
+            since_boot.abs() <= SignedDuration::from_millis(20),
+            "{since_boot}"
+        );
+        // The difference of two clocks is not always the same. That alone moves nothing.
+        let known = boot.checked_sub(SignedDuration::from_millis(3)).ok();
+        names.boot = known;
+        names.keep(|_| true);
+        assert_eq!(names.boot, known);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl App {
         let in_proc = || Thread { pid, tid: pid }.stat("/proc".as_ref());
         match chosen.start() {
             None if self.machine.own_pids => in_proc().map_or(chosen, |stat| {
-                Chosen::started(pid, stat.start_ticks * clock::TICK_NS)
+                Chosen::started(pid, clock::of_ticks(stat.start_ticks))
             }),
             _ => chosen,
         }
@@ -153,7 +153,7 @@ impl App {
 fn set_if_same_task(tid: u32, start_boottime: u64, priority: priority::Priority) -> io::Result<()> {
     let stat = fs::read(format!("/proc/{tid}/stat"))?;
     let stat = Stat::parse(&stat).map_err(io::Error::other)?;
-    let ticks = start_boottime / clock::TICK_NS;
+    let ticks = clock::ticks(start_boottime);
     if stat.start_ticks.abs_diff(ticks) > 1 {
         return Err(io::Error::other(
             "it is gone, and another task has its number now",
