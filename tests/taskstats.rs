@@ -82,7 +82,7 @@ fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
             counters.write_char == Some(expected),
             "{expected}: {counters:?}"
         );
-        ensure!(stats.comm().as_deref() == Some("head"), "{stats:?}");
+        ensure!(stats.comm() == Some(&b"head"[..]), "{stats:?}");
         ensure!(stats.ppid == Some(std::process::id()), "{stats:?}");
         ensure!(stats.tgid.is_none_or(|tgid| tgid == *tid), "{stats:?}");
     }

@@ -428,7 +428,7 @@ impl Collector {
         };
         let is_same_task = |stat: &Stat| stat.start_ticks == clock::ticks(row.start_boottime);
         if let Some(stat) = thread.stat(&self.sources.proc_root).filter(is_same_task) {
-            row.comm = stat.comm.into();
+            row.comm = String::from_utf8_lossy(&stat.comm).into();
         } else if dirtied || owner.flags & OWNER_EXITED != 0 {
             row.comm = in_slot;
         }
@@ -744,7 +744,8 @@ mod tests {
         };
         let mut comm =
             |in_pass, in_slot, start, flags| row(in_pass, in_slot, start, flags).comm.to_string();
-        assert_eq!(comm("before", "during", now, 0), stat.comm);
+        let own = String::from_utf8_lossy(&stat.comm);
+        assert_eq!(comm("before", "during", now, 0), own);
         assert_eq!(comm("before", "before", now, 0), "before");
         // It exited just after its slot was read, and /proc has another task or none: the slot
         // has the name that it dirtied pages under.
@@ -752,7 +753,7 @@ mod tests {
         assert_eq!(comm("before", "at its end", 1, OWNER_EXITED), "at its end");
         // A thread has called execve: the old leader has exited, the process is alive.
         let row = row("before", "its leader", now, OWNER_EXITED);
-        assert_eq!((&*row.comm, row.exited), (&*stat.comm, false));
+        assert_eq!((&*row.comm, row.exited), (&*own, false));
     }
 
     /// The row has the old name if the task is renamed between the pass and its next write.
@@ -780,7 +781,7 @@ mod tests {
         };
         collector.add_owners(&mut interval, &epoch_with(vec![wrote(3, owner)]), 0);
         let comms: Vec<&str> = interval.rows.iter().map(|row| &*row.comm).collect();
-        assert_eq!(comms, [&*stat.comm]);
+        assert_eq!(comms, [String::from_utf8_lossy(&stat.comm)]);
     }
 
     #[test]

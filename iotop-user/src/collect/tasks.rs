@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     host::{
-        identity,
+        identity::{self, kthread},
         kernel::{clock, counted::Counted},
         task_io,
     },
@@ -126,7 +126,10 @@ fn list_pass(
                 ppid: Some(stat.ppid),
                 uid: thread.uid(&sources.proc_root),
                 cgroup_id: None,
-                comm: comm(&stat.comm),
+                comm: comm(match stat.kthread {
+                    true => kthread::lasting(&stat.comm),
+                    false => &stat.comm,
+                }),
                 kthread: stat.kthread,
                 counters,
             },
@@ -179,17 +182,17 @@ fn last_state(tid: u32, stats: &Taskstats, counted: Counted, live: &LiveTasks) -
     TaskState {
         ppid: stats.ppid,
         uid: stats.uid,
-        comm: stats.comm().map(|name| comm(&name)).unwrap_or_default(),
+        comm: stats.comm().map(comm).unwrap_or_default(),
         counters: stats.counters(counted),
         ..known.unwrap_or(unknown)
     }
 }
 
 /// The name as the kernel keeps it: cut off at 15 bytes, NUL-terminated.
-fn comm(name: &str) -> [u8; 16] {
+fn comm(name: &[u8]) -> [u8; 16] {
     let mut comm = [0; 16];
-    for (to, from) in comm[..15].iter_mut().zip(name.bytes()) {
-        *to = from;
+    for (to, from) in comm[..15].iter_mut().zip(name) {
+        *to = *from;
     }
     comm
 }
@@ -280,6 +283,19 @@ mod tests {
         });
         assert_eq!(counters.write_bytes, None);
         assert_eq!(counters.write_char, Some(0));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_keeps_all_its_bytes() {
+        let name = b"caf\xe9\xe9\xe9\xe9\xe9\xe9 bar";
+        let kept = comm(name);
+        assert_eq!(&kept[..13], name);
+        let shown = live::comm(&kept);
+        assert!(
+            shown.ends_with(" bar") && shown.chars().count() == 13,
+            "{shown}"
+        );
+        assert_eq!(&live::comm(&comm(b"a name of 17 byte")).len(), &15);
     }
 
     #[test]

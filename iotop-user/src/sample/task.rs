@@ -30,7 +30,8 @@ pub struct Task {
     pub ppid: Option<u32>,
     /// When the task started.
     pub start_time: Option<Timestamp>,
-    /// The command name, as the kernel keeps it (15 bytes), lossily decoded.
+    /// The command name, as the kernel keeps it: 15 bytes, or the whole name of a kernel
+    /// thread. Lossily decoded.
     pub comm: Arc<str>,
     /// The command line; `None` for kernel threads and if it can't be read.
     pub cmdline: Option<Arc<str>>,

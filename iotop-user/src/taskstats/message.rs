@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((tid, stats.tid), (10588, Some(10588)));
         assert_eq!((stats.tgid, stats.ppid), (Some(10588), Some(10547)));
         assert_eq!(stats.uid, Some(0));
-        assert_eq!(stats.comm().as_deref(), Some("sleep"));
+        assert_eq!(stats.comm(), Some(&b"sleep"[..]));
         let counters = stats.counters(Counted::ALL);
         assert_eq!(
             (counters.read_char, counters.write_char),
@@ -195,7 +195,7 @@ mod tests {
             .expect("recorded")
             .expect("a thread's record");
         assert_eq!((tid, stats.tid), (10589, Some(10589)));
-        assert_eq!(stats.comm().as_deref(), Some("python3"));
+        assert_eq!(stats.comm(), Some(&b"python3"[..]));
         // 300,000 bytes, in KiB; a group's record has none.
         assert_eq!(stats.counters(Counted::ALL).write_char, Some(299_008));
     }

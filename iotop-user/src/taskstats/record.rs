@@ -1,8 +1,6 @@
 //! `struct taskstats` (include/uapi/linux/taskstats.h). The struct grows at its end: a
 //! field beyond the received length is unknown.
 
-use std::borrow::Cow;
-
 use bytes::Buf as _;
 
 use crate::{host::kernel::counted::Counted, sample::TaskCounters};
@@ -105,11 +103,9 @@ impl Taskstats {
         })
     }
 
-    /// `ac_comm`: the command name. It may hold any byte but NUL; invalid UTF-8 is
-    /// replaced.
-    pub fn comm(&self) -> Option<Cow<'_, str>> {
-        let name = self.comm.as_ref()?.split(|byte| *byte == 0).next()?;
-        Some(String::from_utf8_lossy(name))
+    /// `ac_comm`: the command name. It may hold any byte but NUL.
+    pub fn comm(&self) -> Option<&[u8]> {
+        self.comm.as_ref()?.split(|byte| *byte == 0).next()
     }
 
     /// The counters since the task's start. A counter that the kernel does not keep is
@@ -243,7 +239,7 @@ mod tests {
         bytes[80..112].fill(b'#');
         bytes[80..84].copy_from_slice(b"a\xff\n\0");
         let stats = Taskstats::parse(&bytes).expect("long enough");
-        assert_eq!(stats.comm().as_deref(), Some("a\u{fffd}\n"));
+        assert_eq!(stats.comm(), Some(&b"a\xff\n"[..]));
     }
 
     #[test]

@@ -143,7 +143,7 @@ fields! {
     Tasks Word Other "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
     Tasks Word Other "user" "USER" 8 "user name" |row| row.task().and_then(|task| task.user.as_deref()).into();
     Tasks Id Other "uid" "UID" 5 "user ID" |row| row.task().and_then(|task| task.uid).into();
-    Tasks Word Other "comm" "COMM" 15 "name that the kernel keeps (15 bytes)" |row| row.task().map(|task| &*task.comm).into();
+    Tasks Word Other "comm" "COMM" 15 "name that the kernel keeps (15 bytes; kernel threads: whole)" |row| row.task().map(|task| &*task.comm).into();
     Tasks Word Other "cmdline" "CMDLINE" 0 "command line" |row| row.task().and_then(|task| task.cmdline.as_deref()).into();
     Tasks Word Other "cgroup" "CGROUP" 20 "cgroup path" |row| row.task().and_then(|task| task.cgroup.as_deref()).into();
     Tasks Word Other "unit" "UNIT" 20 "systemd unit" |row| row.task().and_then(|task| task.unit.as_deref()).into();

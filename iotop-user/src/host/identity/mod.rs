@@ -4,6 +4,7 @@ mod btrfs;
 mod cgroup;
 mod container;
 mod files;
+pub(crate) mod kthread;
 mod lookup;
 mod mounts;
 mod names;

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cgroups, Thread, Users, cgroup, container, priority, unit};
+use super::{Cgroups, Thread, Users, cgroup, container, kthread, priority, unit};
 use crate::{
     host::kernel::clock,
     sample::{Task, TaskKey},
@@ -37,9 +37,19 @@ pub struct Names {
 /// A task's names when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Named {
+    /// The name that the source reports.
     comm: Arc<str>,
+    /// The whole name of a kernel thread, if `comm` is cut off.
+    whole: Option<Arc<str>>,
     process: Process,
     prio: Option<Arc<str>>,
+}
+
+impl Named {
+    /// True if these are still a task's names, as far as the source tells.
+    fn fit(&self, task: &Task) -> bool {
+        self.comm == task.comm || self.whole.as_ref() == Some(&task.comm)
+    }
 }
 
 /// What all threads of a process have in common.
@@ -79,7 +89,7 @@ impl Names {
         task.start_time = self.start_time(key.start_boottime);
         task.user = task.uid.map(|uid| self.users.name(uid));
         let named = match self.known.get_mut(&key) {
-            Some(named) if named.comm == task.comm => {
+            Some(named) if named.fit(task) => {
                 // The priority may change while the comm stays the same.
                 if named.prio.is_some() && !task.exited && task.did_io() {
                     let prio = priority::of(task.tid);
@@ -97,7 +107,7 @@ impl Names {
                 named
             }
         };
-        task.comm = named.comm.clone();
+        task.comm = named.whole.as_ref().unwrap_or(&named.comm).clone();
         task.cmdline = named.process.cmdline.clone();
         task.prio = named.prio.clone().filter(|_| !task.exited);
         if let Some(cgroup) = named.process.cgroup.clone() {
@@ -134,9 +144,12 @@ impl Names {
             (None, Some(id)) => self.cgroup(id),
             (known, _) => known,
         };
+        let whole = (is_there && task.kthread)
+            .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
             comm: shared_copy(&mut self.strings, task.comm.clone()),
+            whole: whole.flatten().map(|name| intern(&mut self.strings, name)),
             process: Process {
                 cmdline: process.cmdline.filter(|_| !task.kthread),
                 cgroup,
@@ -194,6 +207,13 @@ impl Names {
         if now.zip(self.boot).is_none_or(was_set) {
             self.boot = now;
         }
+    }
+}
+
+fn thread_of(task: &Task) -> Thread {
+    Thread {
+        pid: task.pid,
+        tid: task.tid,
     }
 }
 
@@ -361,6 +381,22 @@ mod tests {
         fake.write("7/cmdline", "dd\0if=x\0");
         let task = filled(&mut names, task(7, "dd", 250));
         assert_eq!(task.cmdline.as_deref(), Some("dd if=x"));
+    }
+
+    #[test]
+    fn a_kernel_thread_has_its_whole_name() {
+        let fake = FakeProc::new();
+        fake.thread(7, "kworker/R-rcu_gp", 250);
+        let mut names = fake.names();
+        let kthread = Task {
+            kthread: true,
+            ..task(7, "kworker/R-rcu_g", 250)
+        };
+        let named = filled(&mut names, kthread);
+        assert_eq!(&*named.comm, "kworker/R-rcu_gp");
+        // It keeps it if it is filled in twice, and when /proc does not have it any more.
+        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
+        assert_eq!(&*filled(&mut names, named).comm, "kworker/R-rcu_gp");
     }
 
     #[test]

@@ -7,8 +7,9 @@ const PF_KTHREAD: u64 = 0x0020_0000;
 /// The fields of a stat line that we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The command name; it may hold any byte but NUL.
-    pub comm: String,
+    /// The command name; it may hold any byte but NUL. 15 bytes, or for a kernel thread the
+    /// whole name.
+    pub comm: Vec<u8>,
     /// The parent's thread group id.
     pub ppid: u32,
     /// The nice value.
@@ -50,7 +51,7 @@ impl Stat {
         };
         let flags = number(9, "flags")?;
         Ok(Stat {
-            comm: String::from_utf8_lossy(comm).into_owned(),
+            comm: comm.to_owned(),
             ppid: number(4, "ppid")? as u32,
             nice: field(19, "nice")?.parse().map_err(|_| StatError("nice"))?,
             kthread: flags & PF_KTHREAD != 0,
@@ -72,7 +73,7 @@ mod tests {
     fn a_name_may_hold_parentheses_spaces_and_newlines() {
         let line = b"7 (a) R (\nb) S 1 7 7 0 -1 2097216 0 0 0 0 0 0 0 0 20 -5 1 0 4711 0 0";
         let stat = Stat::parse(line).expect("whole");
-        assert_eq!(stat.comm, "a) R (\nb");
+        assert_eq!(stat.comm, b"a) R (\nb");
         assert_eq!((stat.ppid, stat.nice, stat.start_ticks), (1, -5, 4711));
         assert!(stat.kthread && !stat.exiting);
     }
