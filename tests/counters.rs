@@ -16,6 +16,8 @@ mod identity;
 mod intervals;
 #[path = "counters/io.rs"]
 mod io;
+#[path = "counters/names.rs"]
+mod names;
 #[path = "counters/processes.rs"]
 mod processes;
 #[path = "counters/short_lived.rs"]
@@ -102,6 +104,18 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_mount_that_hangs_above_a_written_file_stops_nothing",
         files::file_below_a_mount_that_hangs,
+    ),
+    (
+        "a_process_that_is_moved_to_another_cgroup_is_there",
+        names::moved_to_another_cgroup,
+    ),
+    (
+        "after_exec_the_command_line_is_the_new_one_whatever_the_name",
+        names::program_of_the_same_name,
+    ),
+    (
+        "a_dead_child_of_a_container_of_version_1_is_in_it",
+        names::container_of_version_1,
     ),
     (
         "iterator_netlink_and_proc_agree_on_a_live_task",

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     host::{
-        identity::{self, kthread},
+        identity::{self, CgroupIds, kthread},
         kernel::{clock, counted::Counted},
         task_io,
     },
@@ -99,6 +99,7 @@ fn list_pass(
         }
     }
     let mut seen = HashMap::new();
+    let mut cgroups = CgroupIds::new(&sources.sys_root);
     for thread in threads {
         let Some(stat) = thread.stat(&sources.proc_root) else {
             continue;
@@ -125,7 +126,7 @@ fn list_pass(
                 pid: thread.pid,
                 ppid: Some(stat.ppid),
                 uid: thread.uid(&sources.proc_root),
-                cgroup_id: None,
+                cgroup_id: cgroups.of(thread, &sources.proc_root),
                 comm: comm(match stat.kthread {
                     true => kthread::lasting(&stat.comm),
                     false => &stat.comm,

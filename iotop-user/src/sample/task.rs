@@ -72,6 +72,11 @@ impl Task {
         pending.is_some_and(|bytes| bytes != 0)
     }
 
+    /// True if any of the task's counters moved in the interval.
+    pub fn is_active(&self) -> bool {
+        self.stats.any() || self.block.is_some_and(|block| block.any())
+    }
+
     /// True if the task moved bytes between memory and a device, dirtied pages, or waited
     /// for block I/O or swap-in.
     pub fn did_io(&self) -> bool {

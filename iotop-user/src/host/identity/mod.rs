@@ -14,7 +14,7 @@ mod threads;
 mod unit;
 mod users;
 
-pub use cgroup::Cgroups;
+pub use cgroup::{CgroupIds, Cgroups};
 pub use files::Files;
 pub use mounts::Mounts;
 pub use names::Names;

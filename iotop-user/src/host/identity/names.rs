@@ -1,5 +1,6 @@
-//! The names of tasks. They are looked up once for each task and command, and kept after
-//! the task's exit.
+//! The names of tasks. They are looked up when a task is first seen, again when its command
+//! or its cgroup has changed, and in each interval in which it is active. They are kept after
+//! its exit.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,8 +31,11 @@ pub struct Names {
     known: HashMap<TaskKey, Arc<Named>>,
     /// One copy of each: threads often have all their names in common.
     named: HashSet<Arc<Named>>,
-    /// The processes that were looked up in this refresh: threads share their names.
-    processes: HashMap<u32, Process>,
+    /// The command lines that were read in this refresh, by pid: threads share them.
+    cmdlines: HashMap<u32, Option<Arc<str>>>,
+    /// The cgroups that were read in this refresh, by pid and cgroup id. Threads of a process
+    /// that are together in version 2 are so in version 1.
+    read_cgroups: HashMap<(u32, Option<u64>), Arc<str>>,
 }
 
 /// A task's names when it was looked up.
@@ -41,22 +45,18 @@ struct Named {
     comm: Arc<str>,
     /// The whole name of a kernel thread, if `comm` is cut off.
     whole: Option<Arc<str>>,
-    process: Process,
+    cmdline: Option<Arc<str>>,
+    cgroup_id: Option<u64>,
+    cgroup: Option<Arc<str>>,
     prio: Option<Arc<str>>,
 }
 
 impl Named {
     /// True if these are still a task's names, as far as the source tells.
     fn fit(&self, task: &Task) -> bool {
-        self.comm == task.comm || self.whole.as_ref() == Some(&task.comm)
+        let same_comm = self.comm == task.comm || self.whole.as_ref() == Some(&task.comm);
+        same_comm && (task.cgroup_id.is_none() || task.cgroup_id == self.cgroup_id)
     }
-}
-
-/// What all threads of a process have in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Process {
-    cmdline: Option<Arc<str>>,
-    cgroup: Option<Arc<str>>,
 }
 
 /// What a cgroup's path names.
@@ -78,7 +78,8 @@ impl Names {
             strings: HashSet::new(),
             known: HashMap::new(),
             named: HashSet::new(),
-            processes: HashMap::new(),
+            cmdlines: HashMap::new(),
+            read_cgroups: HashMap::new(),
         }
     }
 
@@ -88,29 +89,20 @@ impl Names {
         let key = task.key();
         task.start_time = self.start_time(key.start_boottime);
         task.user = task.uid.map(|uid| self.users.name(uid));
-        let named = match self.known.get_mut(&key) {
-            Some(named) if named.fit(task) => {
-                // The priority may change while the comm stays the same.
-                if named.prio.is_some() && !task.exited && task.did_io() {
-                    let prio = priority::of(task.tid);
-                    if prio.as_deref() != named.prio.as_deref() {
-                        let prio = prio.map(|prio| intern(&mut self.strings, prio));
-                        Arc::make_mut(named).prio = prio;
-                    }
-                }
-                named.clone()
-            }
-            _ => {
-                let named = self.look_up(task);
-                let named = shared_copy(&mut self.named, named.into());
-                self.known.insert(key, named.clone());
-                named
-            }
+        let known = self.known.get(&key).cloned();
+        let named = match &known {
+            Some(known) if known.fit(task) && (task.exited || !task.is_active()) => known.clone(),
+            Some(known) if known.fit(task) => self.look_again(task, known),
+            _ => self.look_up(task, known.as_deref()).into(),
         };
+        let named = shared_copy(&mut self.named, named);
+        if known.as_ref() != Some(&named) {
+            self.known.insert(key, named.clone());
+        }
         task.comm = named.whole.as_ref().unwrap_or(&named.comm).clone();
-        task.cmdline = named.process.cmdline.clone();
+        task.cmdline = named.cmdline.clone();
         task.prio = named.prio.clone().filter(|_| !task.exited);
-        if let Some(cgroup) = named.process.cgroup.clone() {
+        if let Some(cgroup) = named.cgroup.clone() {
             let place = self
                 .places
                 .entry(cgroup.clone())
@@ -124,7 +116,8 @@ impl Names {
     /// Ends a refresh. Forgets the tasks that are not `wanted` any more.
     pub fn keep(&mut self, wanted: impl Fn(&TaskKey) -> bool) {
         self.known.retain(|key, _| wanted(key));
-        self.processes.clear();
+        self.cmdlines.clear();
+        self.read_cgroups.clear();
         self.follow_clock();
         self.cgroups.look_again();
         self.named.retain(|named| Arc::strong_count(named) > 1);
@@ -133,29 +126,45 @@ impl Names {
         self.places.retain(|cgroup, _| strings.contains(cgroup));
     }
 
-    fn look_up(&mut self, task: &Task) -> Named {
+    /// A task's names, if `known` ones do not fit any more.
+    fn look_up(&mut self, task: &Task, known: Option<&Named>) -> Named {
         let is_there = self.is_of_process(task);
-        let process = if is_there {
-            self.process(task)
-        } else {
-            Process::default()
-        };
-        let cgroup = match (process.cgroup, task.cgroup_id) {
-            (None, Some(id)) => self.cgroup(id),
-            (known, _) => known,
-        };
+        let known = known.filter(|known| known.comm == task.comm);
+        let read = |names: &mut Names| names.command_line(task);
+        let cmdline = is_there.then(|| read(self)).flatten();
         let whole = (is_there && task.kthread)
             .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
             comm: shared_copy(&mut self.strings, task.comm.clone()),
             whole: whole.flatten().map(|name| intern(&mut self.strings, name)),
-            process: Process {
-                cmdline: process.cmdline.filter(|_| !task.kthread),
-                cgroup,
-            },
+            cmdline: cmdline.or_else(|| known?.cmdline.clone()),
+            cgroup_id: task.cgroup_id,
+            cgroup: self.cgroup_of(task, is_there),
             prio: prio.flatten().map(|prio| intern(&mut self.strings, prio)),
         }
+    }
+
+    /// An active task's names. It may have executed a program of the same name, given itself
+    /// another title (setproctitle(3)) or priority, or been moved in a hierarchy of version 1.
+    fn look_again(&mut self, task: &Task, known: &Arc<Named>) -> Arc<Named> {
+        let cmdline = self.command_line(task);
+        let cgroup = match self.cgroups.are_unified() {
+            true => None,
+            false => self.read_cgroup(task),
+        };
+        let prio = known.prio.as_ref().and_then(|_| priority::of(task.tid));
+        let now = Named {
+            cmdline: cmdline.or_else(|| known.cmdline.clone()),
+            cgroup: cgroup.or_else(|| known.cgroup.clone()),
+            prio: prio.map(|prio| intern(&mut self.strings, prio)),
+            ..Named::clone(known)
+        };
+        // If it has just exited, its numbers may belong to another task by now.
+        if now == **known || !self.is_of_process(task) {
+            return known.clone();
+        }
+        now.into()
     }
 
     /// True if `/proc/PID` is this task's process. Pids are reused, and differ between pid
@@ -182,14 +191,60 @@ impl Names {
         Some(intern(&mut self.strings, path))
     }
 
-    fn process(&mut self, task: &Task) -> Process {
-        let strings = &mut self.strings;
-        let directory = self.proc_root.join(task.pid.to_string());
-        let look = || Process {
-            cmdline: command_line(&directory).map(|line| intern(strings, line)),
-            cgroup: cgroup::of_process(&directory).map(|path| intern(strings, path)),
+    /// The path of a task's cgroup. `is_there` says whether its process is in /proc.
+    fn cgroup_of(&mut self, task: &Task, is_there: bool) -> Option<Arc<str>> {
+        let by_id = |names: &mut Names| names.cgroup(task.cgroup_id?);
+        if self.cgroups.are_unified()
+            && let Some(path) = by_id(self)
+        {
+            return Some(path);
+        }
+        if is_there && let Some(path) = self.read_cgroup(task) {
+            return Some(path);
+        }
+        let own = by_id(self)?;
+        Some(self.like_parent(task, &own).unwrap_or(own))
+    }
+
+    /// Reads the path of a task's cgroup from /proc.
+    fn read_cgroup(&mut self, task: &Task) -> Option<Arc<str>> {
+        let key = (task.pid, task.cgroup_id);
+        if let Some(known) = self.read_cgroups.get(&key) {
+            return Some(known.clone());
+        }
+        let directory = match task.exited {
+            true => self.proc_root.join(task.pid.to_string()),
+            false => thread_of(task).directory(&self.proc_root),
         };
-        self.processes.entry(task.pid).or_insert_with(look).clone()
+        let path = intern(&mut self.strings, cgroup::of_thread(&directory)?);
+        self.read_cgroups.insert(key, path.clone());
+        Some(path)
+    }
+
+    /// The cgroup of a dead task, if its parent is still there.
+    fn like_parent(&mut self, task: &Task, own: &str) -> Option<Arc<str>> {
+        let pid = task.ppid?;
+        let parent = Thread { pid, tid: pid }.stat(&self.proc_root)?;
+        if parent.start_ticks > clock::ticks(task.start_boottime) {
+            return None;
+        }
+        let path = cgroup::like_parent(&self.proc_root.join(pid.to_string()), own)?;
+        Some(intern(&mut self.strings, path))
+    }
+
+    /// The command line of a task's process.
+    fn command_line(&mut self, task: &Task) -> Option<Arc<str>> {
+        if task.kthread {
+            return None;
+        }
+        if let Some(known) = self.cmdlines.get(&task.pid) {
+            return known.clone();
+        }
+        let process = self.proc_root.join(task.pid.to_string());
+        let line = command_line(&process);
+        let line = line.map(|line| intern(&mut self.strings, line));
+        self.cmdlines.insert(task.pid, line.clone());
+        line
     }
 
     /// When a task started: exact to the tick, which is all that /proc tells.
@@ -271,6 +326,7 @@ fn command_line(process: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::TaskCounters;
 
     const SCOPE: &str = "/system.slice/docker-\
         4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01.scope";
@@ -285,7 +341,10 @@ mod tests {
             fake.thread(7, "sh", 250);
             fake.thread(8, "worker", 300);
             fake.write("7/cmdline", "sh\0-c\0a b\0");
-            fake.write("7/cgroup", &format!("5:memory:/x\n0::{SCOPE}\n"));
+            for directory in ["7", "7/task/7", "7/task/8"] {
+                let text = format!("5:memory:/x\n0::{SCOPE}\n");
+                fake.write(&format!("{directory}/cgroup"), &text);
+            }
             fake
         }
 
@@ -383,6 +442,119 @@ mod tests {
         assert_eq!(task.cmdline.as_deref(), Some("dd if=x"));
     }
 
+    /// A task that did something in the interval.
+    fn active(task: Task) -> Task {
+        let stats = TaskCounters {
+            read_char: Some(1),
+            ..TaskCounters::default()
+        };
+        Task { stats, ..task }
+    }
+
+    #[test]
+    fn a_program_of_the_same_name_has_its_own_command_line() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        filled(&mut names, task(7, "sh", 250));
+        names.keep(|_| true);
+        fake.write("7/cmdline", "sh\0other.sh\0");
+        let line = |task: Task| task.cmdline.expect("there").to_string();
+        assert_eq!(
+            line(filled(&mut names, active(task(7, "sh", 250)))),
+            "sh other.sh"
+        );
+        // While it executes the next one, it has none.
+        names.keep(|_| true);
+        fake.write("7/cmdline", "");
+        assert_eq!(
+            line(filled(&mut names, active(task(7, "sh", 250)))),
+            "sh other.sh"
+        );
+        // It has exited, and another task has its number.
+        names.keep(|_| true);
+        fake.write("7/cmdline", "another\0");
+        fake.thread(7, "another", 999);
+        assert_eq!(
+            line(filled(&mut names, active(task(7, "sh", 250)))),
+            "sh other.sh"
+        );
+    }
+
+    #[test]
+    fn a_task_that_is_moved_to_another_cgroup_is_there() {
+        use std::os::unix::fs::MetadataExt as _;
+        let fake = FakeProc::new();
+        let top = fake.0.path().join("fs/cgroup");
+        for (hierarchy, unified) in [("", true), ("unified/", false)] {
+            let _ = fs::remove_dir_all(&top);
+            let id = |name: &str| {
+                let directory = top.join(format!("{hierarchy}system.slice/{name}"));
+                fs::create_dir_all(&directory).expect("made");
+                fs::metadata(directory).expect("there").ino()
+            };
+            let in_cgroup = |name| Task {
+                cgroup_id: Some(id(name)),
+                ..task(8, "worker", 300)
+            };
+            fs::create_dir_all(top.join(hierarchy)).expect("made");
+            let file = top.join(hierarchy).join("cgroup.controllers");
+            fs::write(file, "").expect("written");
+            let mut names = fake.names();
+            assert_eq!(names.cgroups.are_unified(), unified);
+            for name in ["old.service", "new.service"] {
+                let text = format!("0::/system.slice/{name}\n");
+                fake.write("7/task/8/cgroup", &text);
+                let task = filled(&mut names, in_cgroup(name));
+                assert_eq!(task.unit.as_deref(), Some(name));
+                assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
+                names.keep(|_| true);
+            }
+            // It is dead: the cgroup of its exit record counts, its command line is kept.
+            let dead = Task {
+                exited: true,
+                ..in_cgroup("old.service")
+            };
+            fs::remove_dir_all(fake.0.path().join("7/task/8")).expect("removed");
+            let dead = filled(&mut names, dead);
+            assert_eq!(dead.cmdline.as_deref(), Some("sh -c a b"));
+            fake.thread(8, "worker", 300);
+        }
+    }
+
+    #[test]
+    fn a_dead_task_is_in_the_container_of_its_parent() {
+        use std::os::unix::fs::MetadataExt as _;
+        let fake = FakeProc::new();
+        let directory = fake.0.path().join("fs/cgroup/unified/x.service");
+        fs::create_dir_all(&directory).expect("made");
+        fs::write(
+            fake.0.path().join("fs/cgroup/unified/cgroup.controllers"),
+            "",
+        )
+        .expect("written");
+        fake.write(
+            "7/cgroup",
+            &format!("1:name=systemd:{SCOPE}\n0::/x.service\n"),
+        );
+        let dead = |start| Task {
+            pid: 70,
+            ppid: Some(7),
+            exited: true,
+            cgroup_id: Some(fs::metadata(&directory).expect("there").ino()),
+            ..task(70, "dd", start)
+        };
+        let mut names = fake.names();
+        let container = |task: Task| task.container.map(|name| name.to_string());
+        let child = filled(&mut names, dead(260));
+        assert_eq!(container(child).as_deref(), Some("docker:4c01db0b339c"));
+        // This one is older than the process that has its parent's number.
+        let other = filled(&mut names, dead(100));
+        assert_eq!(
+            (&*other.cgroup.clone().expect("there"), container(other)),
+            ("/x.service", None)
+        );
+    }
+
     #[test]
     fn a_kernel_thread_has_its_whole_name() {
         let fake = FakeProc::new();
@@ -419,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_is_looked_up_once() {
+    fn the_command_line_of_an_idle_task_is_looked_up_once() {
         let fake = FakeProc::new();
         let mut names = fake.names();
         filled(&mut names, task(7, "sh", 250));

@@ -1,0 +1,174 @@
+//! Who a task is, while that changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::MIB;
+use super::io::lines;
+use super::stage::{Stage, intervals};
+use super::support::command::run;
+use super::support::ndjson::{Line, Report};
+use super::support::tracer::Tracer;
+
+const SHORT: Duration = Duration::from_millis(300);
+const INTERVAL: [&str; 2] = ["-d", "0.3"];
+
+/// Cgroups of a trial in the version 2 hierarchy. Dropping them removes them.
+struct Cgroups {
+    top: PathBuf,
+    hierarchy: PathBuf,
+}
+
+const SLICE: &str = "iotoptrial.slice";
+
+impl Cgroups {
+    /// `None` without version 2.
+    fn new() -> Result<Option<Cgroups>> {
+        let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+        let is_version_2 = |root: &PathBuf| root.join("cgroup.controllers").exists();
+        let Some(hierarchy) = roots.into_iter().find(is_version_2) else {
+            eprintln!("ignored: no cgroups of version 2");
+            return Ok(None);
+        };
+        let top = hierarchy.join(SLICE);
+        fs::create_dir(&top)?;
+        Ok(Some(Cgroups { top, hierarchy }))
+    }
+
+    fn enter(&self, pid: u64, unit: &str) -> Result<()> {
+        let unit = self.top.join(unit);
+        if !unit.exists() {
+            fs::create_dir(&unit)?;
+        }
+        Ok(fs::write(unit.join("cgroup.procs"), pid.to_string())?)
+    }
+
+    fn leave(&self, pid: u64) -> Result<()> {
+        Ok(fs::write(
+            self.hierarchy.join("cgroup.procs"),
+            pid.to_string(),
+        )?)
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        for unit in fs::read_dir(&self.top).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(unit.path());
+        }
+        if let Err(problem) = fs::remove_dir(&self.top) {
+            eprintln!("cleaning up {}: {problem}", self.top.display());
+        }
+    }
+}
+
+/// The values of a field in a process's lines, without repetitions.
+fn values<'a>(report: &'a Report, pid: u64, field: &str) -> Result<Vec<Option<&'a str>>> {
+    let value = |line: &&'a Line| Ok(line.field(field)?.as_str());
+    let lines = lines(report, &[("pid", pid)])?;
+    let mut values: Vec<_> = lines.iter().map(value).collect::<Result<_>>()?;
+    values.dedup();
+    Ok(values)
+}
+
+/// With the kernel half a task that does something is seen in its new cgroup; without it,
+/// also an idle one.
+pub fn moved_to_another_cgroup(stage: &Stage<'_>) -> Result<()> {
+    let Some(cgroups) = Cgroups::new()? else {
+        return Ok(());
+    };
+    for options in [&INTERVAL[..], &["-d", "0.3", "--no-ebpf"]] {
+        let mut actor = stage.actor("c-moved", &[&["chars", "1048576"], &["chars", "1048576"]])?;
+        cgroups.enter(actor.pid(), "old.service")?;
+        let tracer = Tracer::start(options)?;
+        stage.step(&mut actor)?;
+        intervals(2, SHORT);
+        cgroups.enter(actor.pid(), "new.service")?;
+        if options.contains(&"--no-ebpf") {
+            intervals(2, SHORT);
+        }
+        stage.step(&mut actor)?;
+        intervals(2, SHORT);
+        let report = stage.report(tracer)?;
+        cgroups.leave(actor.pid())?;
+        let units = values(&report, actor.pid(), "unit")?;
+        ensure!(
+            units == [Some("old.service"), Some("new.service")],
+            "{options:?}: {units:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Its name is the same, its command line is not.
+pub fn program_of_the_same_name(stage: &Stage<'_>) -> Result<()> {
+    for options in [&INTERVAL[..], &["-d", "0.3", "--no-ebpf"]] {
+        let mut actor = stage.actor(
+            "c-same",
+            &[&["chars", "1048576"], &["exec", "chars", "2097152"]],
+        )?;
+        let tracer = Tracer::start(options)?;
+        stage.step(&mut actor)?;
+        intervals(2, SHORT);
+        actor.go()?;
+        // The new program waits to be told to begin.
+        intervals(1, SHORT);
+        stage.step(&mut actor)?;
+        intervals(2, SHORT);
+        let report = stage.report(tracer)?;
+        let lines = values(&report, actor.pid(), "cmdline")?;
+        let last = lines.last().copied().flatten().context("no line")?;
+        let is_new = last.ends_with("/exe chars 2097152");
+        ensure!(is_new && lines.len() == 2, "{options:?}: {lines:?}");
+    }
+    Ok(())
+}
+
+/// On a hybrid system a runtime may move its containers in version 1 only. A child that is dead
+/// before it is seen is its container's, too.
+pub fn container_of_version_1(stage: &Stage<'_>) -> Result<()> {
+    let hierarchy = Path::new("/sys/fs/cgroup/systemd");
+    if !hierarchy.join("cgroup.procs").exists() || Cgroups::new()?.is_none() {
+        eprintln!("ignored: this system is not a hybrid one");
+        return Ok(());
+    }
+    let id = "ab12".repeat(16);
+    let docker = hierarchy.join("docker");
+    let own = docker.join(&id);
+    let had_docker = docker.exists();
+    fs::create_dir_all(&own)?;
+    let file = stage.file("container");
+    let script = format!(
+        "echo $$ > {}/cgroup.procs; for i in 1 2 3 4; do \
+         dd if=/dev/zero of={file} bs=64k count=16 conv=fsync status=none; sleep 0.2; done; \
+         sleep 1; \
+         echo $$ > {}/cgroup.procs",
+        own.display(),
+        hierarchy.display()
+    );
+    let tracer = Tracer::start(&INTERVAL)?;
+    let ran = run(Command::new("sh").args(["-c", &script]), stage.deadline);
+    sleep(SHORT * 2);
+    let report = stage.report(tracer)?;
+    fs::remove_dir(&own)?;
+    if !had_docker {
+        fs::remove_dir(&docker)?;
+    }
+    ran?;
+    let mut bytes = 0;
+    for line in report.0.iter().flat_map(|now| &now.tasks) {
+        let caused = line.maybe("block_write_bytes")?.unwrap_or(0);
+        if line.text("comm")? == "dd" && caused != 0 {
+            let container = line.field("container")?;
+            ensure!(container == "docker:ab12ab12ab12", "{container}");
+            bytes += caused;
+        }
+    }
+    ensure!(bytes >= 4 * MIB, "{bytes} bytes");
+    Ok(())
+}
