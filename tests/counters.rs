@@ -114,6 +114,10 @@ const CASES: &[(&str, Case)] = &[
         names::program_of_the_same_name,
     ),
     (
+        "a_process_whose_main_thread_has_ended_keeps_its_names",
+        names::main_thread_ended,
+    ),
+    (
         "a_dead_child_of_a_container_of_version_1_is_in_it",
         names::container_of_version_1,
     ),

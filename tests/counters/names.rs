@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::MIB;
 use super::io::lines;
-use super::stage::{Stage, intervals};
+use super::stage::{Stage, intervals, tid};
 use super::support::command::run;
 use super::support::ndjson::{Line, Report};
 use super::support::tracer::Tracer;
@@ -125,6 +125,31 @@ pub fn program_of_the_same_name(stage: &Stage<'_>) -> Result<()> {
         let last = lines.last().copied().flatten().context("no line")?;
         let is_new = last.ends_with("/exe chars 2097152");
         ensure!(is_new && lines.len() == 2, "{options:?}: {lines:?}");
+    }
+    Ok(())
+}
+
+/// Its other threads live on. The process has the main thread's name, and its command line.
+pub fn main_thread_ended(stage: &Stage<'_>) -> Result<()> {
+    let file = stage.file("steady");
+    for options in [&["-P", "-d", "0.3"][..], &["-P", "-d", "0.3", "--no-ebpf"]] {
+        let steps: &[&[&str]] = &[
+            &["aside", "c-worker", "steadily", &file, "4096", "20"],
+            &["leave"],
+        ];
+        let mut actor = stage.actor("c-leaver", steps)?;
+        let said = stage.step(&mut actor)?;
+        stage.step(&mut actor)?;
+        let tracer = Tracer::start(options)?;
+        intervals(3, SHORT);
+        let report = stage.report(tracer)?;
+        let comms = values(&report, actor.pid(), "comm")?;
+        ensure!(comms == [Some("c-leaver")], "{options:?}: {comms:?}");
+        let lines = values(&report, actor.pid(), "cmdline")?;
+        let right = lines.len() == 1 && lines[0].is_some_and(|line| line.contains("then leave"));
+        ensure!(right, "{options:?}: {lines:?}");
+        let worker = tid(&said, "c-worker")?;
+        ensure!(worker != actor.pid(), "the case is wrong");
     }
     Ok(())
 }

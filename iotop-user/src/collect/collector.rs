@@ -83,8 +83,9 @@ pub struct Collector {
     chosen: Vec<Chosen>,
     names: Names,
     device_names: DeviceNames,
-    /// With `wanted.processes`: the last sample's processes whose leader has exited, by pid.
-    /// Their threads' dirty pages may stay pending for long.
+    /// With `wanted.processes`: processes whose leader has exited, by pid: those of the last
+    /// sample, because their threads' dirty pages may stay pending for long, and those that
+    /// other threads keep alive.
     exited_leaders: HashMap<u32, Task>,
     files: Files,
     disks: Disks,
@@ -220,7 +221,12 @@ impl Collector {
         if self.wanted.processes {
             let has_exited = |task: &&SharedTask| self.live.find(&task.key()).is_none();
             let exited = sample.tasks.iter().filter(has_exited);
-            self.exited_leaders = exited.map(|task| (task.pid, Task::clone(task))).collect();
+            let exited = exited.map(|task| (task.pid, Task::clone(task)));
+            let now: HashMap<u32, Task> = exited.collect();
+            let proc_root = &self.sources.proc_root;
+            self.exited_leaders
+                .retain(|_, leader| tasks::is_in_proc(proc_root, leader));
+            self.exited_leaders.extend(now);
         }
         self.end_interval(moment, vmstat);
         self.seq = sample.seq;
@@ -535,7 +541,11 @@ impl Collector {
         if self.wanted.processes {
             processes(sample, |pid| match self.live.by_tid(pid) {
                 Some(state) if state.pid == pid => Some(state.row()),
-                _ => self.exited_leaders.get(&pid).cloned(),
+                _ => self
+                    .exited_leaders
+                    .get(&pid)
+                    .cloned()
+                    .or_else(|| tasks::ended_leader(&self.sources.proc_root, pid, self.counted)),
             });
         }
         let exited = sample.tasks.iter().filter(|task| task.exited);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     host::{
-        identity::{self, CgroupIds, kthread},
+        identity::{self, CgroupIds, Thread, kthread},
         kernel::{clock, counted::Counted},
         task_io,
     },
@@ -196,6 +196,32 @@ fn comm(name: &[u8]) -> [u8; 16] {
         *to = *from;
     }
     comm
+}
+
+/// A row for a process's main thread that has ended before the process, from /proc: neither
+/// a pass nor an exit record has told of it. `None` if there is no such thread.
+pub fn ended_leader(proc_root: &Path, pid: u32, counted: Counted) -> Option<Task> {
+    let leader = Thread { pid, tid: pid };
+    let stat = leader.stat(proc_root).filter(|stat| stat.exiting)?;
+    Some(Task {
+        stats: nothing(counted),
+        pid,
+        tid: pid,
+        start_boottime: clock::of_ticks(stat.start_ticks),
+        ppid: Some(stat.ppid),
+        uid: leader.uid(proc_root),
+        comm: live::comm(&comm(&stat.comm)),
+        kthread: stat.kthread,
+        exited: true,
+        ..Task::default()
+    })
+}
+
+/// True if a main thread is in /proc, as it is until all threads of its process have ended.
+pub fn is_in_proc(proc_root: &Path, leader: &Task) -> bool {
+    let pid = leader.pid;
+    let stat = Thread { pid, tid: pid }.stat(proc_root);
+    stat.is_some_and(|stat| stat.start_ticks == clock::ticks(leader.start_boottime))
 }
 
 fn listing(proc_root: &Path) -> Result<Vec<identity::Thread>, CollectError> {

@@ -19,5 +19,5 @@ pub use files::Files;
 pub use mounts::Mounts;
 pub use names::Names;
 pub use stat::{Stat, StatError};
-pub use threads::{Thread, threads};
+pub use threads::{Thread, threads, threads_of};
 pub use users::{Users, uid};

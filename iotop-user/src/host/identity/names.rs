@@ -13,7 +13,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cgroups, Thread, Users, cgroup, container, kthread, priority, unit};
+use super::{Cgroups, Thread, Users, cgroup, container, kthread, priority, threads_of, unit};
 use crate::{
     host::kernel::clock,
     sample::{Task, TaskKey},
@@ -232,7 +232,8 @@ impl Names {
         Some(intern(&mut self.strings, path))
     }
 
-    /// The command line of a task's process.
+    /// The command line of a task's process. If its main thread has ended, only the other
+    /// threads have it.
     fn command_line(&mut self, task: &Task) -> Option<Arc<str>> {
         if task.kthread {
             return None;
@@ -241,7 +242,14 @@ impl Names {
             return known.clone();
         }
         let process = self.proc_root.join(task.pid.to_string());
-        let line = command_line(&process);
+        let line = command_line(&process).or_else(|| {
+            let threads = threads_of(task.pid, &self.proc_root).ok()?;
+            let mut others = threads.filter(|thread| thread.tid != task.pid);
+            let found = others.by_ref().take(MAX_THREADS);
+            found
+                .map(|thread| thread.directory(&self.proc_root))
+                .find_map(|directory| command_line(&directory))
+        });
         let line = line.map(|line| intern(&mut self.strings, line));
         self.cmdlines.insert(task.pid, line.clone());
         line
@@ -299,6 +307,9 @@ fn shared_copy<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) ->
         }
     }
 }
+
+/// How many threads of a process are asked for its command line, if the main thread has none.
+const MAX_THREADS: usize = 8;
 
 /// How many bytes of a command line are read. A process may declare all its memory to be
 /// its command line (`PR_SET_MM_MAP` of prctl(2)).
@@ -478,6 +489,18 @@ mod tests {
             line(filled(&mut names, active(task(7, "sh", 250)))),
             "sh other.sh"
         );
+    }
+
+    #[test]
+    fn a_process_whose_main_thread_has_ended_has_its_command_line() {
+        let fake = FakeProc::new();
+        fake.write("7/cmdline", "");
+        fake.write("7/task/8/cmdline", "sh\0-c\0a b\0");
+        let mut names = fake.names();
+        for tid in [(7, 250), (8, 300)] {
+            let task = filled(&mut names, task(tid.0, "x", tid.1));
+            assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
+        }
     }
 
     #[test]

@@ -44,12 +44,21 @@ impl Thread {
 pub fn threads(proc_root: &Path) -> io::Result<Vec<Thread>> {
     let mut threads = Vec::new();
     for pid in ids(proc_root)? {
-        let Ok(tids) = ids(&proc_root.join(pid.to_string()).join("task")) else {
-            continue;
-        };
-        threads.extend(tids.map(|tid| Thread { pid, tid }));
+        if let Ok(of_process) = threads_of(pid, proc_root) {
+            threads.extend(of_process);
+        }
     }
     Ok(threads)
+}
+
+/// Lists `task` of a process below a proc root.
+///
+/// # Errors
+///
+/// The process is gone.
+pub fn threads_of(pid: u32, proc_root: &Path) -> io::Result<impl Iterator<Item = Thread> + use<>> {
+    let tids = ids(&proc_root.join(pid.to_string()).join("task"))?;
+    Ok(tids.map(move |tid| Thread { pid, tid }))
 }
 
 fn ids(directory: &Path) -> io::Result<impl Iterator<Item = u32> + use<>> {
