@@ -22,7 +22,7 @@ use iotop_trace::{
             sysctls::Sysctls,
         },
     },
-    output::{is_closed_pipe, say},
+    output::{Outlet, is_closed_pipe, say},
     tui::{self, Settings, Surroundings},
 };
 
@@ -185,8 +185,8 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
             say(&error.to_string());
             return Ok(ExitCode::from(USAGE));
         }
-        let mut out = io::stdout().lock();
-        batch::run(collector, batch, notices, &mut out).await?;
+        let outlet = Outlet::start(io::stdout()).context("starting the writer's thread")?;
+        batch::run(collector, batch, notices, &outlet).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -3,13 +3,16 @@
 use std::env;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::attached::{programs_of, wait_until_gone};
-use super::deadline::lines_of;
+use super::deadline::{lines_of, slower};
 use super::{BINARY, NDJSON, is_root, soon};
 
 /// A run without a limit. Dropping it ends it.
@@ -17,8 +20,11 @@ struct Running(Child);
 
 impl Running {
     fn start() -> Result<(Running, ChildStdout)> {
-        let mut child = Command::new(BINARY)
-            .args(NDJSON)
+        Running::of(Command::new(BINARY).args(NDJSON))
+    }
+
+    fn of(command: &mut Command) -> Result<(Running, ChildStdout)> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -64,6 +70,144 @@ fn an_interrupt_ends_with_success_and_after_whole_lines() -> Result<()> {
     while let Some(line) = soon().line(&lines)? {
         serde_json::from_str::<Value>(&line).with_context(|| line)?;
     }
+    Ok(())
+}
+
+/// Fills the pipe: makes it small, and waits until the program is blocked in it.
+fn block(stdout: &ChildStdout) -> Result<()> {
+    let fd = stdout.as_raw_fd();
+    // The smallest size of a pipe is a page.
+    // SAFETY: fcntl takes plain numbers.
+    let size = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, 4096) };
+    ensure!(size > 0, std::io::Error::last_os_error());
+    let deadline = soon();
+    loop {
+        let mut filled: libc::c_int = 0;
+        // SAFETY: FIONREAD stores an int.
+        let asked = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut filled) };
+        ensure!(asked == 0, std::io::Error::last_os_error());
+        if filled > size / 2 {
+            break;
+        }
+        ensure!(!deadline.left().is_zero(), "{filled} of {size} bytes");
+        sleep(Duration::from_millis(20));
+    }
+    // The next interval no longer has room.
+    sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+/// Nobody reads: a signal still ends it within a second, and a second signal at once.
+#[test]
+fn a_signal_ends_it_while_the_pipe_is_blocked() -> Result<()> {
+    for (signals, latest) in [
+        (&[libc::SIGINT][..], 1000),
+        (&[libc::SIGTERM], 1000),
+        (&[libc::SIGHUP], 1000),
+        (&[libc::SIGTERM, libc::SIGTERM], 480),
+    ] {
+        let (running, stdout) = Running::start()?;
+        block(&stdout)?;
+        let start = Instant::now();
+        for (n, signal) in signals.iter().enumerate() {
+            sleep(Duration::from_millis(300) * u32::from(n > 0));
+            running.signal(*signal)?;
+        }
+        let (status, said) = running.end()?;
+        let took = start.elapsed();
+        let latest = Duration::from_millis(latest) * slower();
+        ensure!(took < latest, "{signals:?}: {took:?}");
+        ensure!(status.code() == Some(1), "{signals:?}: {status}: {said}");
+        let told = said.contains("standard output is blocked");
+        ensure!(told || signals.len() > 1, "{signals:?}: {said:?}");
+        drop(stdout);
+    }
+    Ok(())
+}
+
+/// The reader takes everything once the signal has come: all of it is there.
+#[test]
+fn the_last_interval_is_whole_if_a_blocked_pipe_is_read_again() -> Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let (running, mut stdout) = Running::start()?;
+        block(&stdout)?;
+        running.signal(signal)?;
+        let mut text = String::new();
+        stdout.read_to_string(&mut text)?;
+        let (status, said) = running.end()?;
+        ensure!(status.success(), "{signal}: {status}: {said}");
+        ensure!(text.ends_with('\n'), "{signal}: a line is cut off");
+        let mut seqs = Vec::new();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            if line["type"] == "system" {
+                seqs.push(line["seq"].as_u64().context("a number")?);
+            }
+        }
+        let counted: Vec<u64> = (1..).take(seqs.len()).collect();
+        ensure!(seqs == counted && seqs.len() > 1, "{signal}: {seqs:?}");
+    }
+    Ok(())
+}
+
+/// While nobody reads, it samples on, keeps a bounded number of intervals, and counts the
+/// others.
+#[test]
+fn intervals_without_room_are_counted_in_the_next_one() -> Result<()> {
+    let (running, stdout) = Running::start()?;
+    block(&stdout)?;
+    // More intervals than the queue holds.
+    sleep(Duration::from_secs(9) * slower());
+    let lines = lines_of(stdout);
+    let (mut last, mut missing) = (0, 0);
+    while missing == 0 {
+        let line = soon().line(&lines)?.context("it has ended")?;
+        let line: Value = serde_json::from_str(&line).context(line)?;
+        if line["type"] != "system" {
+            continue;
+        }
+        let seq = line["seq"].as_u64().context("a number")?;
+        missing = line["lost"]["intervals"].as_u64().context("a number")?;
+        ensure!(seq == last + missing + 1, "{seq} after {last}: {missing}");
+        last = seq;
+    }
+    let resident = resident(running.0.id())?;
+    ensure!(resident < 64 << 20, "{resident} bytes");
+    running.signal(libc::SIGTERM)?;
+    // The reader keeps reading.
+    while soon().line(&lines)?.is_some() {}
+    let (status, said) = running.end()?;
+    ensure!(status.success(), "{status}: {said}");
+    Ok(())
+}
+
+/// Bytes of memory that a process has.
+fn resident(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("a size")?.parse::<u64>()? << 10)
+}
+
+#[test]
+fn under_nohup_a_hang_up_does_not_end_it() -> Result<()> {
+    let mut command = Command::new("nohup");
+    command.arg(BINARY).args(NDJSON);
+    let (running, stdout) = Running::of(&mut command)?;
+    let lines = lines_of(stdout);
+    let next = || -> Result<u64> {
+        let line = soon().line(&lines)?.context("it has ended")?;
+        let line: Value = serde_json::from_str(&line)?;
+        line["seq"].as_u64().context("a number")
+    };
+    next()?;
+    running.signal(libc::SIGHUP)?;
+    let before = next()?;
+    while next()? < before + 10 {}
+    running.signal(libc::SIGTERM)?;
+    while soon().line(&lines)?.is_some() {}
+    let (status, said) = running.end()?;
+    ensure!(status.success(), "{status}: {said}");
     Ok(())
 }
 

@@ -1,44 +1,76 @@
 //! Batch mode: samples and prints until it is told to stop.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io, mem, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use bytes::BytesMut;
 use jiff::tz::TimeZone;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval, interval_at},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
 use crate::{
     cli::Batch,
     collect::{Collector, GATHER},
-    output::{Explain, Form, Table, is_closed_pipe, losses_named, process_ended, say},
-    sample::Sample,
+    host::signals::Ending,
+    output::{
+        Block, Explain, Form, Outlet, Table, is_closed_pipe, losses_named, missing_intervals,
+        process_ended,
+    },
+    sample::{Loss, Sample},
     view::{Viewer, sort},
 };
 
-/// Prints one interval after the other. ^C, SIGTERM and a closed pipe end it. After a
-/// signal, the unfinished interval is still printed, so that the sum of all intervals
-/// covers the whole run.
+/// After a signal, the reader has this time to read what is left.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Prints one interval after the other. ^C, SIGTERM, SIGHUP and a closed pipe end it.
+/// After a signal, the unfinished interval is still printed, so that the sum of all
+/// intervals covers the whole run.
+///
+/// Sampling never waits for the reader. While the outlet is full, whole intervals are left
+/// out and counted.
 ///
 /// # Errors
 ///
-/// A source can no longer be read, or the output can't be written.
+/// A source can no longer be read, the output can't be written, or a signal came while
+/// nobody reads it.
 pub async fn run(
     mut collector: Collector,
     batch: &Batch,
     notices: Vec<String>,
-    out: &mut impl Write,
+    outlet: &Outlet,
+) -> Result<()> {
+    let mut ending = Ending::watch(|| ()).context("waiting for signals")?;
+    let sampled = sample(&mut collector, batch, notices, outlet, &mut ending).await;
+    let ended = tokio::select! {
+        written = outlet.written() => match written {
+            Err(error) if !is_closed_pipe(&error) => {
+                Err(error).context("writing to standard output")
+            }
+            _ => sampled,
+        },
+        () = async { ending.asked().await; sleep(PATIENCE).await } => Err(anyhow!(
+            "standard output is blocked, because nobody reads it; intervals that are not \
+             written: {}",
+            outlet.waiting()
+        )),
+    };
+    if ended.is_ok() {
+        ending.finish();
+    }
+    ended
+}
+
+/// Samples until it is to end.
+async fn sample(
+    collector: &mut Collector,
+    batch: &Batch,
+    notices: Vec<String>,
+    outlet: &Outlet,
+    ending: &mut Ending,
 ) -> Result<()> {
     let mut printer = Printer::new(batch, notices);
     let mut ticks = interval_at(Instant::now() + batch.delay, batch.delay);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut gathering = interval(GATHER);
     let mut left = batch.iterations;
     while left != Some(0) {
@@ -48,8 +80,8 @@ pub async fn run(
                 continue;
             }
             _ = ticks.tick() => false,
-            _ = interrupt.recv() => true,
-            _ = terminate.recv() => true,
+            () = ending.asked() => true,
+            _ = outlet.failed() => break,
         };
         let last = stop || left == Some(1);
         if last {
@@ -58,9 +90,9 @@ pub async fn run(
         let sample = collector
             .sample()
             .context("reading the kernel's counters")?;
-        match printer.print(sample, last, out) {
-            Err(error) if is_closed_pipe(&error) => break,
-            printed => printed.context("writing to standard output")?,
+        let has_room = last || batch.at_end || !outlet.is_full();
+        if let Some(block) = printer.print(sample, last, has_room)? {
+            outlet.put(block);
         }
         if stop {
             break;
@@ -74,6 +106,10 @@ struct Printer<'a> {
     batch: &'a Batch,
     viewer: Viewer<'a>,
     form: Box<dyn Form>,
+    /// Number of intervals that were left out since the last one that was printed.
+    left_out: u64,
+    /// Processes that ended since then.
+    ended: Vec<u32>,
 }
 
 impl<'a> Printer<'a> {
@@ -88,6 +124,8 @@ impl<'a> Printer<'a> {
             batch,
             viewer: Viewer::new(&batch.wanted, &batch.view, Path::new("/sys")),
             form,
+            left_out: 0,
+            ended: Vec::new(),
         }
     }
 
@@ -95,22 +133,45 @@ impl<'a> Printer<'a> {
     fn messages(&self, sample: &Sample) -> Vec<String> {
         let ended = sample.ended.iter().filter(|_| !self.form.tells_ends());
         let mut messages: Vec<String> = ended.map(|pid| process_ended(*pid)).collect();
-        let lost = losses_named(&sample.system.lost).filter(|_| !self.form.tells_losses());
-        messages.extend(lost.map(|lost| {
-            let seq = sample.seq;
-            format!("lost in interval {seq}: {lost}; its figures are incomplete")
-        }));
+        if !self.form.tells_losses() {
+            let Sample { seq, system, .. } = sample;
+            let missing = missing_intervals(&system.lost);
+            messages.extend(missing.map(|missing| format!("interval {seq}: {missing}")));
+            let lost = losses_named(&system.lost);
+            messages.extend(
+                lost.map(|lost| {
+                    format!("lost in interval {seq}: {lost}; its figures are incomplete")
+                }),
+            );
+        }
         messages
     }
 
-    /// Writes all lines at once, so that a reader never sees half of a line.
-    fn print(&mut self, sample: Sample, last: bool, out: &mut impl Write) -> io::Result<()> {
-        for message in self.messages(&sample) {
-            say(&message);
+    /// Formats an interval. Without room it only adds it to the totals.
+    fn print(
+        &mut self,
+        mut sample: Sample,
+        last: bool,
+        has_room: bool,
+    ) -> io::Result<Option<Block>> {
+        // What is left out here comes with the next interval that has room.
+        self.ended.append(&mut sample.ended);
+        let left_out = match has_room {
+            true => mem::take(&mut self.left_out),
+            false => 0,
+        };
+        sample.system.lost[Loss::Intervals] = Some(left_out);
+        if !has_room {
+            self.left_out += 1;
+            self.viewer.of(sample);
+            return Ok(None);
         }
+        sample.ended = mem::take(&mut self.ended);
+        let messages = self.messages(&sample);
         let sample = self.viewer.of(sample);
+        let mut text = BytesMut::new();
         if self.batch.at_end && !last {
-            return Ok(());
+            return Ok((!messages.is_empty()).then_some(Block { text, messages }));
         }
         let mut rows = sort::rows(&sample);
         match (&self.batch.sort, self.batch.top) {
@@ -119,10 +180,8 @@ impl<'a> Printer<'a> {
             (None, _) => sort::by_weight(&mut rows),
         }
         rows.truncate(self.batch.top.unwrap_or(usize::MAX));
-        let mut buffer = BytesMut::new();
-        self.form.print(&sample, &rows, last, &mut buffer)?;
-        out.write_all(&buffer)?;
-        out.flush()
+        self.form.print(&sample, &rows, last, &mut text)?;
+        Ok(Some(Block { text, messages }))
     }
 }
 
@@ -137,41 +196,82 @@ mod tests {
         sample::Loss,
     };
 
-    /// What is printed for an interval with losses in which process 900 ends, and the messages
-    /// beside it.
-    fn printed(args: &[&str]) -> (String, Vec<String>) {
+    fn batch(args: &[&str]) -> Batch {
         let cli = Cli::try_parse_from(["iotop-trace"].iter().chain(args)).expect("parsed");
         let config = cli.resolve(|_| None, |_| false, "/nonexistent".as_ref(), false);
         let Action::Batch(batch) = config.expect("resolved").action else {
             panic!("no batch");
         };
+        *batch
+    }
+
+    /// What is printed for an interval that lost facts, after one that had no room and in which
+    /// process 900 ended, and the messages beside it.
+    fn printed(args: &[&str]) -> (String, Vec<String>) {
+        let batch = batch(args);
+        let mut printer = Printer::new(&batch, Vec::new());
+        let mut sample = golden::sample();
+        sample.ended.push(900);
+        let none = printer.print(sample, false, false);
+        assert!(none.expect("formatted").is_none(), "{args:?}");
         let mut sample = golden::sample();
         sample.system.lost[Loss::Facts] = Some(3);
-        sample.ended.push(900);
-        let mut printer = Printer::new(&batch, Vec::new());
-        let said = printer.messages(&sample);
-        let mut out = Vec::new();
-        printer.print(sample, false, &mut out).expect("printed");
-        (String::from_utf8(out).expect("text"), said)
+        let block = printer.print(sample, false, true).expect("formatted");
+        let Block { text, messages } = block.expect("there is room");
+        let text = String::from_utf8(text.to_vec()).expect("text");
+        (text, messages)
     }
 
     #[test]
-    fn every_form_reports_losses() {
+    fn every_form_reports_losses_and_intervals_without_room() {
         for args in [
             &["-b"][..],
             &["-b", "-qq"],
             &["-b", "--explain-writeback"],
             &["-b", "-o", "--explain-writeback"],
         ] {
-            let (text, said) = printed(args);
+            let (text, messages) = printed(args);
             assert!(text.contains("ost: facts 3;"), "{args:?}: {text}");
-            assert!(!said.concat().contains("facts"), "{args:?}: {said:?}");
+            let missing = "1 interval is missing before this one";
+            assert!(text.contains(missing), "{args:?}: {text}");
+            let messages = messages.concat();
+            assert!(!messages.contains("facts") && !messages.contains("missing"));
         }
         let (text, _) = printed(&["--export", "ndjson"]);
-        assert!(text.contains(r#""facts":3"#), "{text}");
+        assert!(
+            text.contains(r#""facts":3"#) && text.contains(r#""intervals":1"#),
+            "{text}"
+        );
         for args in [&["-b", "-qqq"][..], &["--export", "csv"]] {
-            let (_, said) = printed(args);
-            assert!(said.concat().contains("facts 3"), "{args:?}: {said:?}");
+            let (_, messages) = printed(args);
+            let [_, missing, lost] = &messages[..] else {
+                panic!("no place for them in the lines: {args:?}: {messages:?}");
+            };
+            assert!(missing.contains("1 interval is missing"), "{missing}");
+            assert!(lost.contains("facts 3"), "{lost}");
+        }
+    }
+
+    #[test]
+    fn an_interval_without_room_is_counted_once_and_part_of_totals() {
+        let batch = batch(&["-a", "--export", "ndjson"]);
+        let mut printer = Printer::new(&batch, Vec::new());
+        let mut printed = |has_room| {
+            let block = printer.print(golden::sample(), false, has_room);
+            let text = block.expect("formatted")?.text.to_vec();
+            let line = text.split(|byte| *byte == b'\n').next()?;
+            serde_json::from_slice::<serde_json::Value>(line).ok()
+        };
+        let first = printed(true).expect("a line");
+        assert_eq!(first["lost"]["intervals"], 0);
+        for _ in 0..2 {
+            assert!(printed(false).is_none());
+        }
+        for n in [4, 5] {
+            let line = printed(true).expect("a line");
+            assert_eq!(line["lost"]["intervals"], 2);
+            let wrote = |line: &serde_json::Value| line["block_write_bytes"].as_u64();
+            assert_eq!(wrote(&line), wrote(&first).map(|bytes| n * bytes));
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    commits, losses_named,
+    commits, losses_named, missing_intervals,
     reached::{Reached, write_calls},
     units,
     why::why,
@@ -54,8 +54,11 @@ impl Explain {
         for notice in self.notices.drain(..) {
             let _ = writeln!(text, "! {}", escape(&notice));
         }
+        let at = self.second(sample.time);
+        if let Some(missing) = missing_intervals(&sample.system.lost) {
+            let _ = writeln!(text, "! {at} {missing}");
+        }
         if let Some(lost) = losses_named(&sample.system.lost) {
-            let at = self.second(sample.time);
             let _ = writeln!(text, "! {at} lost: {lost}; the figures are incomplete");
         }
         if !self.only_spikes {

@@ -7,6 +7,7 @@ pub(crate) mod explain;
 mod flush_line;
 mod form;
 mod ndjson;
+mod outlet;
 pub(crate) mod reached;
 pub(crate) mod table;
 pub(crate) mod units;
@@ -18,7 +19,8 @@ pub use csv::Csv;
 pub use explain::Explain;
 pub use form::{Export, Form};
 pub use ndjson::{SCHEMA, ndjson};
-pub use table::{Table, Text, losses_named, process_ended};
+pub use outlet::{Block, Outlet};
+pub use table::{Table, Text, losses_named, missing_intervals, process_ended};
 
 /// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {

@@ -153,6 +153,7 @@ impl Table {
             scale.rate(block.map(|b| b.unattributed.in_total())),
             reasons.unwrap_or_default(),
         ));
+        lines.extend(missing_intervals(&system.lost).map(|missing| format!("! {missing}")));
         lines.extend(losses(system));
         lines.extend(
             sample
@@ -268,13 +269,27 @@ pub fn process_ended(pid: u32) -> String {
     format!("process {pid} has ended; another one that gets its number is not shown")
 }
 
-/// What was lost, if anything: `facts 3, tags 1`.
+/// What the interval lost, if anything: `facts 3, tags 1`.
 pub fn losses_named(lost: &Lost) -> Option<String> {
     let part = |(loss, n): (Loss, Option<u64>)| {
         Some(format!("{} {}", loss.name(), n.filter(|n| *n != 0)?))
     };
-    let parts: Vec<String> = lost.parts().filter_map(part).collect();
+    // The figures of this interval are complete without the intervals before it.
+    let parts = lost.parts().filter(|(loss, _)| *loss != Loss::Intervals);
+    let parts: Vec<String> = parts.filter_map(part).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A sentence about the intervals that were not printed before this one, if any.
+pub fn missing_intervals(lost: &Lost) -> Option<String> {
+    let missing = match lost[Loss::Intervals]? {
+        0 => return None,
+        1 => "1 interval is".to_owned(),
+        n => format!("{n} intervals are"),
+    };
+    Some(format!(
+        "{missing} missing before this one: the output was blocked"
+    ))
 }
 
 #[cfg(test)]

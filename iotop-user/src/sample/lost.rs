@@ -35,11 +35,14 @@ pub enum Loss {
     /// Events for which the kernel did not run one of our programs, because it was already
     /// running on that CPU.
     MissedEvents,
+    /// Whole intervals that were sampled, but not printed, since the one that was printed
+    /// before: the output was blocked.
+    Intervals,
 }
 
 impl Loss {
     /// All losses, in the order of the exports.
-    pub const ALL: [Loss; 12] = [
+    pub const ALL: [Loss; 13] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
         Loss::Facts,
@@ -52,6 +55,7 @@ impl Loss {
         Loss::Paths,
         Loss::Causes,
         Loss::MissedEvents,
+        Loss::Intervals,
     ];
 
     /// Its name in the exports and on screens.
@@ -69,6 +73,7 @@ impl Loss {
             Loss::Paths => "paths",
             Loss::Causes => "causes",
             Loss::MissedEvents => "missed_events",
+            Loss::Intervals => "intervals",
         }
     }
 }

@@ -1,0 +1,197 @@
+//! SIGINT, SIGTERM and SIGHUP end the program, whatever it is doing.
+
+use std::{
+    fs, io,
+    mem::MaybeUninit,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+    low_level,
+};
+use tokio::sync::watch;
+
+/// After a signal, the program may be blocked for this long before it is ended by force.
+const GRACE: Duration = Duration::from_millis(700);
+/// It is ended by force after this time even if it is busy.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Time between two looks at what the threads do.
+const STEP: Duration = Duration::from_millis(20);
+/// Signals within this time are one request: when a terminal is closed, both the kernel and
+/// the shell send SIGHUP.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// How long the last action before a forced end may take.
+const LAST: Duration = Duration::from_millis(100);
+/// Exit status of a forced end while something is left to do.
+const UNFINISHED: i32 = 1;
+
+/// Says when the program is to end.
+pub struct Ending {
+    asked: watch::Receiver<bool>,
+    /// Exit status of a forced end.
+    status: Arc<AtomicI32>,
+}
+
+impl Ending {
+    /// Catches the signals from now on. After the first one, the program should end by
+    /// itself. A thread ends it if it is blocked then, or at a second signal. `last` is
+    /// called before such a forced end.
+    ///
+    /// A SIGHUP that is ignored, as under nohup(1), stays ignored.
+    ///
+    /// # Errors
+    ///
+    /// The signals can't be caught, or the thread can't be created.
+    pub fn watch(last: fn()) -> io::Result<Ending> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
+        let (ask, asked) = watch::channel(false);
+        let status = Arc::new(AtomicI32::new(UNFINISHED));
+        let forced = Arc::clone(&status);
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                if signals.forever().next().is_some() {
+                    let _ = ask.send(true);
+                    outlast(&mut signals, &is_busy);
+                    end(last, forced.load(Ordering::Relaxed));
+                }
+            })?;
+        Ok(Ending { asked, status })
+    }
+
+    /// Returns once a signal has asked the program to end.
+    pub async fn asked(&mut self) {
+        if self.asked.wait_for(|asked| *asked).await.is_err() {
+            // The thread is gone: no signal will come.
+            std::future::pending().await
+        }
+    }
+
+    /// Nothing is left to do but to release what the program holds. If that blocks, the
+    /// program is ended by force, as after a signal, but with success.
+    pub fn finish(&self) {
+        self.status.store(0, Ordering::Relaxed);
+        if !*self.asked.borrow() {
+            let _ = low_level::raise(SIGTERM);
+        }
+    }
+}
+
+/// Returns when the program has to be ended: it has been blocked for too long, or a
+/// second signal has come. A program that is busy may go on for a while, because the
+/// machine may be slow.
+fn outlast(signals: &mut Signals, is_busy: &dyn Fn() -> bool) {
+    let first = Instant::now();
+    let mut busy = first;
+    while busy.elapsed() < GRACE && first.elapsed() < LIMIT {
+        thread::sleep(STEP);
+        if signals.pending().count() > 0 && first.elapsed() > TOGETHER {
+            return;
+        }
+        if is_busy() {
+            busy = Instant::now();
+        }
+    }
+}
+
+/// Ends the program without its destructors, which could block.
+fn end(last: fn(), status: i32) -> ! {
+    let start = Instant::now();
+    let last = thread::spawn(last);
+    while !last.is_finished() && start.elapsed() < LAST {
+        thread::sleep(STEP / 4);
+    }
+    low_level::exit(status)
+}
+
+/// Whether any other thread of this process has work to do. A blocked thread sleeps.
+fn is_busy() -> bool {
+    let own = fs::read_link("/proc/thread-self").unwrap_or_default();
+    let others = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let mut others = others
+        .flatten()
+        .filter(|other| Some(other.file_name().as_os_str()) != own.file_name());
+    others.any(|other| is_running(&other.path()))
+}
+
+/// Whether a thread runs, or waits for a CPU.
+fn is_running(thread: &Path) -> bool {
+    let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| state.starts_with('R'))
+}
+
+/// Whether the parent process wants this one to ignore a signal.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action, sigaction only fills in the current one. An
+    // all-zero sigaction is valid too, and does not ignore the signal.
+    let action = unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How long a program with this work goes on if a second signal comes then.
+    fn outlasted(work: Duration, second: Duration) -> Duration {
+        // Nothing else in the tests' process uses this signal.
+        let mut signals = Signals::new([libc::SIGUSR2]).expect("caught");
+        let start = Instant::now();
+        let raised = Cell::new(false);
+        outlast(&mut signals, &|| {
+            if start.elapsed() > second && !raised.replace(true) {
+                low_level::raise(libc::SIGUSR2).expect("raised");
+            }
+            start.elapsed() < work
+        });
+        start.elapsed()
+    }
+
+    #[test]
+    fn a_blocked_program_ends_soon_and_a_busy_one_may_go_on_until_a_second_signal() {
+        let (never, work) = (LIMIT, Duration::from_millis(400));
+        let blocked = outlasted(Duration::ZERO, never);
+        assert!(blocked >= GRACE && blocked < LIMIT, "{blocked:?}");
+        let busy = outlasted(work, never);
+        assert!(busy >= work + GRACE - STEP && busy < LIMIT, "{busy:?}");
+        let second = outlasted(LIMIT, work);
+        assert!(second >= work && second < LIMIT, "{second:?}");
+        let together = outlasted(work, Duration::ZERO);
+        assert!(together >= work + GRACE - STEP, "{together:?}");
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_not_running() {
+        let task = fs::read_link("/proc/thread-self").expect("linux");
+        let task = Path::new("/proc").join(task);
+        assert!(is_running(&task));
+        let (_blocker, blocked) = std::sync::mpsc::channel::<()>();
+        let (say, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let _ = say.send(fs::read_link("/proc/thread-self").expect("linux"));
+            let _ = blocked.recv();
+        });
+        let task = Path::new("/proc").join(told.recv().expect("told"));
+        while is_running(&task) {
+            thread::sleep(STEP);
+        }
+    }
+}
