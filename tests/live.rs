@@ -5,10 +5,14 @@
 
 #[path = "live/bulk.rs"]
 mod bulk;
+#[path = "live/gone.rs"]
+mod gone;
 #[path = "live/keys.rs"]
 mod keys;
 #[path = "live/manners.rs"]
 mod manners;
+#[path = "live/pty.rs"]
+mod pty;
 #[path = "live/shell.rs"]
 mod shell;
 #[path = "live/stage.rs"]
@@ -68,6 +72,15 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_wrong_configuration_is_reported_before_the_terminal_is_taken_over",
         manners::wrong_settings,
+    ),
+    ("a_closed_terminal_ends_it_silently", gone::closed),
+    (
+        "a_blocked_terminal_keeps_nothing_from_ending_it",
+        gone::blocked,
+    ),
+    (
+        "a_terminal_that_was_blocked_is_drawn_again",
+        gone::unblocked,
     ),
     (
         "suspended_by_the_shell_it_continues_with_fg",

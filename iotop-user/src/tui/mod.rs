@@ -11,17 +11,19 @@ mod sampler;
 mod state;
 pub mod terminal;
 
-use std::io;
+use std::{io, mem};
 
 use anyhow::{Context as _, Result, bail};
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
-use tokio::signal::unix::{SignalKind, signal};
+use ratatui::Frame;
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::{
     cli::{GroupBy, Live},
     collect::{Collector, Wanted},
+    host::signals::Ending,
     tui::{
         draw::{draw, theme::Theme},
         sampler::Sampler,
@@ -107,41 +109,74 @@ pub async fn run(
     if live.explain {
         app.open(Page::Log);
     }
-    let mut signals = Signals::new().context("waiting for signals")?;
-    let mut sampler =
+    let mut ending = Ending::watch(terminal::release).context("waiting for signals")?;
+    let sampler =
         Sampler::start(collector, app.delay()).context("starting the collector's thread")?;
-    let mut screen = Screen::enter().context("taking over the terminal")?;
+    let screen = Screen::enter().context("taking over the terminal")?;
+    let shown = show(
+        &mut app,
+        theme,
+        live.iterations,
+        screen,
+        sampler,
+        &mut ending,
+    )
+    .await;
+    shown.or_else(|error| match terminal::is_gone() {
+        true => Ok(()),
+        false => Err(error),
+    })
+}
+
+/// Shows every change until it is to end.
+async fn show(
+    app: &mut App,
+    theme: Theme,
+    iterations: Option<u64>,
+    mut screen: Screen,
+    mut sampler: Sampler,
+    ending: &mut Ending,
+) -> Result<()> {
+    let mut signals = Signals::new().context("waiting for signals")?;
     let mut events = EventStream::new();
-    let mut left = live.iterations;
+    let mut left = iterations;
+    let mut again = false;
     loop {
-        screen
-            .terminal
-            .draw(|frame| {
-                app.drawn = draw(frame, &app, theme);
+        // A terminal that has not taken the last picture gets no further one.
+        let is_drawn = screen.is_ready();
+        if is_drawn {
+            if mem::take(&mut again) {
+                screen.again().context("redrawing the screen")?;
+            }
+            let picture = |frame: &mut Frame<'_>| {
+                app.drawn = draw(frame, app, theme);
                 app.first = match app.place().page {
                     Page::Table => app.drawn.first,
                     _ => app.first,
                 };
-            })
-            .context("drawing")?;
-        if left == Some(0) {
-            return Ok(());
+            };
+            screen.draw(picture).context("drawing")?;
+            if left == Some(0) {
+                break;
+            }
         }
         let effect = tokio::select! {
             // `biased`: signals and keys are handled before the next sample.
             biased;
+            () = ending.asked() => Some(Effect::Quit),
+            () = screen.gone() => Some(Effect::Quit),
             signal = signals.next() => match signal {
-                Signal::End => return Ok(()),
                 Signal::Stop => {
-                    screen.suspend().context("resuming after a stop")?;
-                    None
+                    screen.give_back();
+                    terminal::stop();
+                    Some(Effect::Redraw)
                 }
                 Signal::Continued => Some(Effect::Redraw),
             },
             event = events.next() => match event {
-                Some(Ok(event)) => take(&mut app, event),
+                Some(Ok(event)) => take(app, event),
                 Some(Err(error)) => return Err(error).context("reading the terminal"),
-                None => return Ok(()),
+                None => Some(Effect::Quit),
             },
             sample = sampler.next() => {
                 let Some(sample) = sample else {
@@ -151,18 +186,22 @@ pub async fn run(
                 if app.settings.figures != Figures::Rates && app.totals.is_none() {
                     app.count_from_now();
                 }
-                left = left.map(|left| left - 1);
+                left = left.map(|left| left.saturating_sub(1));
                 None
             }
+            () = screen.ready(), if !is_drawn => None,
         };
         match effect {
             None => {}
-            Some(Effect::Quit) => return Ok(()),
+            Some(Effect::Quit) => break,
             Some(Effect::Ask(request)) => sampler.ask(request),
-            Some(Effect::Redraw) => screen.again().context("redrawing the screen")?,
+            Some(Effect::Redraw) => again = true,
             Some(Effect::Suspend) => stop_all(),
         }
     }
+    // The terminal may be blocked, and the collector may wait for a hung file system.
+    ending.finish();
+    Ok(())
 }
 
 fn take(app: &mut App, event: Event) -> Option<Effect> {
@@ -181,37 +220,29 @@ fn stop_all() {
 }
 
 enum Signal {
-    End,
     Stop,
     Continued,
 }
 
-struct Signals([(tokio::signal::unix::Signal, fn() -> Signal); 5]);
+/// The signals of job control.
+struct Signals {
+    stop: unix::Signal,
+    continued: unix::Signal,
+}
 
 impl Signals {
     fn new() -> io::Result<Signals> {
-        Ok(Signals([
-            (signal(SignalKind::interrupt())?, || Signal::End),
-            (signal(SignalKind::terminate())?, || Signal::End),
-            (signal(SignalKind::hangup())?, || Signal::End),
-            (signal(SignalKind::from_raw(libc::SIGTSTP))?, || {
-                Signal::Stop
-            }),
-            (signal(SignalKind::from_raw(libc::SIGCONT))?, || {
-                Signal::Continued
-            }),
-        ]))
+        Ok(Signals {
+            stop: unix::signal(SignalKind::from_raw(libc::SIGTSTP))?,
+            continued: unix::signal(SignalKind::from_raw(libc::SIGCONT))?,
+        })
     }
 
     async fn next(&mut self) -> Signal {
-        std::future::poll_fn(|context| {
-            for (signal, meaning) in &mut self.0 {
-                if signal.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(meaning());
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
+        tokio::select! {
+            biased;
+            _ = self.stop.recv() => Signal::Stop,
+            _ = self.continued.recv() => Signal::Continued,
+        }
     }
 }

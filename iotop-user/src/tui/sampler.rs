@@ -102,8 +102,7 @@ fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         collector.gather();
-        // While the view can't draw, for example because a terminal hangs, the current
-        // interval gets longer.
+        // While the view has not taken the last sample, the current interval gets longer.
         let Ok(place) = give.try_reserve() else {
             if give.is_closed() {
                 return;

@@ -1,22 +1,38 @@
 //! Takes over the terminal, and restores it however the program ends.
 
 use std::{
-    io::{self, Stdout, Write as _, stdout},
+    io::{self, Write, stdout},
     panic,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use crossterm::{
     cursor::Show,
     event::{DisableMouseCapture, EnableMouseCapture},
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
+use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Rect};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use tokio::sync::Notify;
 
-/// The terminal while we draw on it.
+use crate::output::Outlet;
+
+/// A terminal that is given back has this time to take what was drawn before.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The terminal while we draw on it. A terminal that does not take what is drawn, for
+/// example because it is stopped, blocks nothing else.
 pub struct Screen {
-    /// Where to draw.
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Drawing>>,
+    outlet: Outlet,
+    hang_up: Arc<Notify>,
 }
 
 impl Screen {
@@ -27,29 +43,57 @@ impl Screen {
     ///
     /// There is no terminal, or it is gone.
     pub fn enter() -> io::Result<Screen> {
+        let outlet = Outlet::start(stdout())?;
         let message = panic::take_hook();
+        let panicking = outlet.clone();
         panic::set_hook(Box::new(move |panic| {
-            restore();
+            restore(&panicking);
             message(panic);
         }));
-        take_over().inspect_err(|_| restore())?;
+        let hang_up = hang_up()?;
+        take_over(&outlet)?;
+        let terminal = Terminal::new(CrosstermBackend::new(Drawing::on(&outlet)))
+            .inspect_err(|_| restore(&outlet))?;
         Ok(Screen {
-            terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
+            terminal,
+            outlet,
+            hang_up,
         })
     }
 
-    /// Restores the terminal and stops this process, as ^Z does. Takes the terminal
-    /// over again once SIGCONT continues the process.
+    /// Draws a picture.
     ///
     /// # Errors
     ///
     /// The terminal is gone.
-    pub fn suspend(&mut self) -> io::Result<()> {
-        restore();
-        // SAFETY: raise takes a plain number. SIGSTOP can't be caught, so this
-        // returns once SIGCONT has arrived.
-        unsafe { libc::raise(libc::SIGSTOP) };
-        self.again()
+    pub fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(picture).map(drop)
+    }
+
+    /// Whether the terminal has taken everything that was drawn.
+    pub fn is_ready(&self) -> bool {
+        self.outlet.waiting() == 0
+    }
+
+    /// Returns when the terminal has taken everything that was drawn.
+    pub async fn ready(&self) {
+        if self.outlet.written().await.is_err() {
+            // It never will. `gone` says so.
+            std::future::pending().await
+        }
+    }
+
+    /// Returns when the terminal is gone.
+    pub async fn gone(&self) {
+        tokio::select! {
+            _ = self.outlet.failed() => {}
+            () = self.hang_up.notified() => {}
+        }
+    }
+
+    /// Gives the terminal back, until it is taken over [`again`](Screen::again).
+    pub fn give_back(&self) {
+        restore(&self.outlet);
     }
 
     /// Takes the terminal over again. The next draw repaints the whole screen.
@@ -58,7 +102,7 @@ impl Screen {
     ///
     /// The terminal is gone.
     pub fn again(&mut self) -> io::Result<()> {
-        take_over()?;
+        take_over(&self.outlet)?;
         // Terminal::clear would ask the terminal for the cursor's position, and the
         // answer would be read as keys.
         let size = self.terminal.size()?;
@@ -69,18 +113,91 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        restore();
+        restore(&self.outlet);
     }
 }
 
-fn take_over() -> io::Result<()> {
+/// Collects what is drawn, and gives it to the thread that writes it. It can't fail, so
+/// ratatui has no error to print on a terminal that is gone.
+pub struct Drawing {
+    drawn: BytesMut,
+    outlet: Outlet,
+}
+
+impl Drawing {
+    fn on(outlet: &Outlet) -> Drawing {
+        Drawing {
+            drawn: BytesMut::new(),
+            outlet: outlet.clone(),
+        }
+    }
+}
+
+impl Write for Drawing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.drawn.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.drawn.is_empty() {
+            self.outlet.put(self.drawn.split());
+        }
+        Ok(())
+    }
+}
+
+/// Whether the terminal is gone.
+pub fn is_gone() -> bool {
+    hung_up(Some(&Timespec::default())).unwrap_or(false)
+}
+
+/// Gives back the terminal's modes, and waits for nothing.
+pub fn release() {
+    let _ = disable_raw_mode();
+}
+
+/// Stops this process, as ^Z does. Returns once SIGCONT has continued it.
+pub fn stop() {
+    // SAFETY: raise takes a plain number. SIGSTOP can't be caught.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+fn take_over(outlet: &Outlet) -> io::Result<()> {
     enable_raw_mode()?;
-    execute!(stdout(), EnterAlternateScreen, EnableMouseCapture)
+    let mut drawing = Drawing::on(outlet);
+    execute!(drawing, EnterAlternateScreen, EnableMouseCapture)
 }
 
 /// Restores the terminal. Errors are ignored: it may be gone.
-fn restore() {
-    let _ = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
+fn restore(outlet: &Outlet) {
+    let mut drawing = Drawing::on(outlet);
+    let _ = execute!(drawing, DisableMouseCapture, LeaveAlternateScreen, Show);
+    let start = Instant::now();
+    while outlet.waiting() > 0 && start.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(1));
+    }
     let _ = disable_raw_mode();
-    let _ = stdout().flush();
+}
+
+/// Notifies when the terminal is gone. crossterm does not: it would read the end of input
+/// again and again.
+fn hang_up() -> io::Result<Arc<Notify>> {
+    let notify = Arc::new(Notify::new());
+    let told = Arc::clone(&notify);
+    thread::Builder::new()
+        .name("terminal".to_owned())
+        .spawn(move || {
+            while let Ok(false) | Err(Errno::INTR) = hung_up(None) {}
+            told.notify_one();
+        })?;
+    Ok(notify)
+}
+
+/// Waits until the terminal is gone, but not longer than `patience`.
+fn hung_up(patience: Option<&Timespec>) -> Result<bool, Errno> {
+    let stdout = stdout();
+    // POLLHUP and POLLERR are always reported.
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    Ok(poll(&mut polled, patience)? > 0)
 }
