@@ -82,6 +82,7 @@ const CASES: &[(&str, Case)] = &[
         "a_terminal_that_was_blocked_is_drawn_again",
         gone::unblocked,
     ),
+    ("without_a_shell_it_is_not_suspended", gone::orphaned),
     (
         "suspended_by_the_shell_it_continues_with_fg",
         shell::suspended,

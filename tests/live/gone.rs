@@ -1,4 +1,4 @@
-//! A terminal that is closed or blocked: the program ends when it should.
+//! A terminal that is closed, blocked or without a shell: the program ends when it should.
 
 use std::fs;
 use std::time::Duration;
@@ -95,6 +95,26 @@ pub fn unblocked(_: &Stage) -> Result<()> {
     pty.read_until("KEYS")?;
     pty.keys("q")?;
     // It waits for the reader to take the sequences that restore the terminal.
+    pty.read_until("\x1b[?1049l")?;
+    let (status, _) = pty.end()?;
+    ensure!(status.success(), "{status:?}");
+    Ok(())
+}
+
+/// The program leads its session, so no shell could continue it.
+pub fn orphaned(_: &Stage) -> Result<()> {
+    let variables = variables("/nonexistent");
+    let mut pty = Pty::start(&start(&variables))?;
+    pty.read_until("Actual")?;
+    for _ in 0..2 {
+        pty.keys("\x1a")?;
+        pty.read_until("no shell could continue it")?;
+        pty.keys("?")?;
+        pty.read_until("KEYS")?;
+        pty.keys("\x1b")?;
+        pty.read_for(Duration::from_millis(700))?;
+    }
+    pty.keys("q")?;
     pty.read_until("\x1b[?1049l")?;
     let (status, _) = pty.end()?;
     ensure!(status.success(), "{status:?}");

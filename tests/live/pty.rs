@@ -85,6 +85,16 @@ impl Pty {
         Ok(())
     }
 
+    /// Reads what the program writes for this long, and forgets what was read before.
+    pub fn read_for(&mut self, time: Duration) -> Result<()> {
+        self.written.clear();
+        let start = Instant::now();
+        while start.elapsed() < time {
+            self.read(GLANCE)?;
+        }
+        Ok(())
+    }
+
     /// What was read.
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()

@@ -11,14 +11,17 @@ mod sampler;
 mod state;
 pub mod terminal;
 
-use std::{io, mem};
+use std::{io, mem, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use ratatui::Frame;
-use tokio::signal::unix::{self, SignalKind};
+use tokio::{
+    signal::unix::{self, SignalKind},
+    time::timeout,
+};
 
 use crate::{
     cli::{GroupBy, Live},
@@ -169,6 +172,9 @@ async fn show(
                 Signal::Stop => {
                     screen.give_back();
                     terminal::stop();
+                    if !signals.is_continued().await {
+                        app.say("not suspended: no shell could continue it here");
+                    }
                     Some(Effect::Redraw)
                 }
                 Signal::Continued => Some(Effect::Redraw),
@@ -219,6 +225,9 @@ fn stop_all() {
     unsafe { libc::kill(0, libc::SIGTSTP) };
 }
 
+/// Time in which SIGCONT is handled after it has continued the process.
+const CONTINUED: Duration = Duration::from_millis(200);
+
 enum Signal {
     Stop,
     Continued,
@@ -244,5 +253,10 @@ impl Signals {
             _ = self.stop.recv() => Signal::Stop,
             _ = self.continued.recv() => Signal::Continued,
         }
+    }
+
+    /// Whether the process was stopped, and is continued now.
+    async fn is_continued(&mut self) -> bool {
+        timeout(CONTINUED, self.continued.recv()).await.is_ok()
     }
 }

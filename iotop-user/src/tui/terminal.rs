@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write, stdout},
+    mem::MaybeUninit,
     panic,
     sync::Arc,
     thread,
@@ -157,10 +158,19 @@ pub fn release() {
     let _ = disable_raw_mode();
 }
 
-/// Stops this process, as ^Z does. Returns once SIGCONT has continued it.
+/// Stops this process as SIGTSTP does by default. Returns once SIGCONT has continued it,
+/// or at once if the kernel ignores the signal. It does so if the process group is
+/// orphaned: no shell could continue it.
 pub fn stop() {
-    // SAFETY: raise takes a plain number. SIGSTOP can't be caught.
-    unsafe { libc::raise(libc::SIGSTOP) };
+    let default = MaybeUninit::<libc::sigaction>::zeroed();
+    let mut before = default;
+    // SAFETY: all pointers are to our own structures. A sigaction of zeros is valid and
+    // means SIG_DFL without flags. The kernel fills in `before` before it is used.
+    unsafe {
+        libc::sigaction(libc::SIGTSTP, default.as_ptr(), before.as_mut_ptr());
+        libc::raise(libc::SIGTSTP);
+        libc::sigaction(libc::SIGTSTP, before.as_ptr(), std::ptr::null_mut());
+    }
 }
 
 fn take_over(outlet: &Outlet) -> io::Result<()> {
