@@ -5,6 +5,8 @@
 
 #[path = "live/bulk.rs"]
 mod bulk;
+#[path = "live/files.rs"]
+mod files;
 #[path = "live/gone.rs"]
 mod gone;
 #[path = "live/keys.rs"]
@@ -72,6 +74,10 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_wrong_configuration_is_reported_before_the_terminal_is_taken_over",
         manners::wrong_settings,
+    ),
+    (
+        "a_full_file_system_leaves_the_old_configuration",
+        files::full,
     ),
     ("a_closed_terminal_ends_it_silently", gone::closed),
     (

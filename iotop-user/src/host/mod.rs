@@ -7,6 +7,7 @@ pub mod identity;
 pub mod io_max;
 pub mod kernel;
 mod notice;
+pub(crate) mod replace;
 pub mod signals;
 pub(crate) mod task_io;
 pub(crate) mod vmstat;

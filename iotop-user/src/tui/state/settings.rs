@@ -10,6 +10,7 @@ use toml_edit::{DocumentMut, ser::to_document};
 
 use crate::{
     cli::GroupBy,
+    host::replace::replace,
     view::{Field, Sort, fields},
 };
 
@@ -182,17 +183,11 @@ impl Settings {
     ///
     /// The file can't be read, or its content is invalid.
     pub fn read(path: &Path) -> Result<Settings, SettingsError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Settings::parse(&text).map_err(|message| SettingsError::Content {
-                path: path.to_owned(),
-                message,
-            }),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Settings::default()),
-            Err(source) => Err(SettingsError::File {
-                path: path.to_owned(),
-                source,
-            }),
-        }
+        let text = text_of(path)?.unwrap_or_default();
+        Settings::parse(&text).map_err(|message| SettingsError::Content {
+            path: path.to_owned(),
+            message,
+        })
     }
 
     fn parse(text: &str) -> Result<Settings, String> {
@@ -203,7 +198,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The file can't be read, parsed or written.
+    /// The file can't be read, parsed or written. It is as it was before.
     pub fn write(&self, path: &Path) -> Result<(), SettingsError> {
         let file = |source| SettingsError::File {
             path: path.to_owned(),
@@ -213,10 +208,7 @@ impl Settings {
             path: path.to_owned(),
             message,
         };
-        let before = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read.map_err(file)?,
-        };
+        let before = text_of(path)?.unwrap_or_default();
         let mut document: DocumentMut = before
             .parse()
             .map_err(|error: toml_edit::TomlError| content(error.to_string()))?;
@@ -230,7 +222,28 @@ impl Settings {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(file)?;
         }
-        fs::write(path, document.to_string()).map_err(file)
+        replace(path, document.to_string().as_bytes()).map_err(file)
+    }
+}
+
+/// The file's text, or `None` if there is no file.
+fn text_of(path: &Path) -> Result<Option<String>, SettingsError> {
+    // Reading anything else, such as a pipe, could block or never end.
+    let regular = |file: fs::Metadata| match file.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    let path = path.to_owned();
+    match fs::metadata(&path)
+        .and_then(regular)
+        .and_then(|()| fs::read(&path))
+    {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
+            let message = error.utf8_error().to_string();
+            SettingsError::Content { path, message }
+        }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SettingsError::File { path, source }),
     }
 }
 
@@ -296,6 +309,24 @@ mod tests {
             "{text}"
         );
         assert_eq!(Settings::read(&path).expect("read").sort, None);
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_is_told_from_one_with_wrong_content() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str| directory.path().join(name);
+        fs::write(file("plain"), b"only = true # \xff\n").expect("written");
+        let error = Settings::read(&file("plain")).expect_err("not UTF-8");
+        assert!(matches!(error, SettingsError::Content { .. }), "{error}");
+        // A home that is no directory, as that of a system account may be.
+        for path in [file("plain").join("config.toml"), directory.path().into()] {
+            let error = Settings::read(&path).expect_err("not a file");
+            assert!(matches!(error, SettingsError::File { .. }), "{error}");
+            let error = Settings::default().write(&path).expect_err("not a file");
+            assert!(matches!(error, SettingsError::File { .. }), "{error}");
+        }
+        // Reading it would block.
+        assert!(Settings::read(Path::new("/dev/zero")).is_err());
     }
 
     #[test]

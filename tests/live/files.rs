@@ -1,0 +1,60 @@
+//! A configuration file that can't be written.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::stage::{Stage, variables};
+use super::support::mount::Mount;
+use super::support::tracer::BINARY;
+use super::terminal::Terminal;
+
+const OPTIONS: [&str; 3] = ["--no-ebpf", "-d", "0.3"];
+const SIZE: (u16, u16) = (160, 30);
+
+fn open(variables: &[(&str, Option<&str>)]) -> Result<Terminal> {
+    let terminal = Terminal::start(Path::new(BINARY), &OPTIONS, variables, SIZE)?;
+    terminal.wait_for("the first interval", |text| text.contains("Actual"))?;
+    Ok(terminal)
+}
+
+/// On a full file system W says so, and the old file stays.
+pub fn full(stage: &Stage) -> Result<()> {
+    let directory = TempDir::new()?;
+    let place = directory.path().to_str().context("a plain path")?;
+    let options = ["-t", "tmpfs", "-o", "size=64k", "none"];
+    let _mount = Mount::new(&options, place, stage.deadline)?;
+    let config = directory.path().join("iotop-trace");
+    fs::create_dir(&config)?;
+    let comment = "# why this is set\n".repeat(200);
+    let settings = format!("{comment}\nonly = true\nsort = \"pid\"\n");
+    let target = directory.path().join("dotfile.toml");
+    fs::write(&target, &settings)?;
+    symlink("../dotfile.toml", config.join("config.toml"))?;
+    // Until nothing more fits.
+    let _ = fs::write(directory.path().join("fill"), vec![1; 1 << 17]);
+    let mut terminal = open(&variables(place))?;
+    terminal.keys("W")?;
+    terminal.wait_for("that there is no room", |text| {
+        text.contains("config.toml: ")
+            && text.to_lowercase().contains("no")
+            && text.contains("space")
+    })?;
+    ensure!(fs::read_to_string(&target)? == settings, "it was changed");
+    fs::remove_file(directory.path().join("fill"))?;
+    terminal.keys("W")?;
+    terminal.wait_for("that it is saved", |text| text.contains("saved as"))?;
+    let text = fs::read_to_string(&target)?;
+    ensure!(
+        text.starts_with(&comment) && text.contains("delay = 0.3"),
+        "{text}"
+    );
+    let left: Vec<_> = fs::read_dir(directory.path())?.collect::<Result<_, _>>()?;
+    ensure!(left.len() == 2, "{left:?}");
+    terminal.keys("q")?;
+    ensure!(terminal.end()?.success(), "q ends it well");
+    Ok(())
+}
