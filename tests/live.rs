@@ -79,6 +79,7 @@ const CASES: &[(&str, Case)] = &[
         "a_full_file_system_leaves_the_old_configuration",
         files::full,
     ),
+    ("a_home_that_can_not_be_used_is_a_notice", files::no_home),
     ("a_closed_terminal_ends_it_silently", gone::closed),
     (
         "a_blocked_terminal_keeps_nothing_from_ending_it",

@@ -15,7 +15,7 @@ use iotop_trace::{
     collect::Collector,
     commands::{batch, doctor, sources},
     host::{
-        hidepid, identity,
+        Notice, hidepid, identity,
         kernel::{
             capabilities::{self, Capabilities},
             memory,
@@ -23,7 +23,7 @@ use iotop_trace::{
         },
     },
     output::{Outlet, is_closed_pipe, say},
-    tui::{self, Settings, Surroundings},
+    tui::{self, Settings, Surroundings, settings::SettingsError},
 };
 
 const PROC: &str = "/proc";
@@ -117,13 +117,19 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     // interval.
     memory::keep_heap_small();
     let settings_path = tui::settings::path();
-    let settings = match settings_path.as_deref().map(Settings::read).transpose() {
-        Ok(settings) => tui::with_options(settings.unwrap_or_default(), &live),
+    let (settings, unread) = match settings_path.as_deref().map(Settings::read).transpose() {
+        Ok(settings) => (settings.unwrap_or_default(), None),
+        // The user wants to see the writes, whatever HOME is.
+        Err(error @ SettingsError::File { .. }) => {
+            let notice = Notice::NoSettings(with_causes(&error));
+            (Settings::default(), Some(notice))
+        }
         Err(error) => {
             say(&with_causes(&error));
             return Ok(ExitCode::from(USAGE));
         }
     };
+    let settings = tui::with_options(settings, &live);
     let runtime = runtime()?;
     runtime.block_on(async {
         let wanted = tui::wanted(&settings, &live);
@@ -132,7 +138,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
         capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
             .context("dropping capabilities")?;
         let machine = Surroundings {
-            notices: opened.notices,
+            notices: opened.notices.into_iter().chain(unread).collect(),
             own_pids: opened.own_pids,
             settings_path,
         };

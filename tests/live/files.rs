@@ -1,7 +1,7 @@
-//! A configuration file that can't be written.
+//! A configuration file that can't be written or read.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -56,5 +56,47 @@ pub fn full(stage: &Stage) -> Result<()> {
     ensure!(left.len() == 2, "{left:?}");
     terminal.keys("q")?;
     ensure!(terminal.end()?.success(), "q ends it well");
+    Ok(())
+}
+
+/// A HOME that can't be used: the view starts, and says so.
+pub fn no_home(_: &Stage) -> Result<()> {
+    let mut variables = variables("").to_vec();
+    variables.extend([("XDG_CONFIG_HOME", None), ("HOME", Some("/dev/null"))]);
+    let notice = |text: &str| text.contains("the configuration file can't be read");
+    let mut terminal = open(&variables)?;
+    terminal.keys("?")?;
+    terminal.wait_for("the notice", |text| {
+        notice(text) && text.contains("Not a directory")
+    })?;
+    terminal.keys("\x1bW")?;
+    terminal.wait_for("why it is not saved", |text| {
+        text.contains("/dev/null/.config/iotop-trace/config.toml: Not a directory")
+    })?;
+    drop(terminal);
+    // A directory of another user.
+    let directory = TempDir::new()?;
+    let home = directory.path().join("home");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    fs::create_dir(&home)?;
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
+    let program = directory.path().join("iotop-trace");
+    fs::copy(BINARY, &program)?;
+    let program = program.to_str().context("a plain path")?;
+    variables.push(("HOME", home.to_str()));
+    let nobody = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--",
+        program,
+    ];
+    let arguments = [&nobody[..], &OPTIONS].concat();
+    let mut terminal = Terminal::start(Path::new("setpriv"), &arguments, &variables, SIZE)?;
+    terminal.wait_for("the first interval", |text| text.contains("Actual"))?;
+    terminal.keys("?")?;
+    terminal.wait_for("the notice", |text| {
+        notice(text) && text.contains("Permission denied")
+    })?;
     Ok(())
 }

@@ -36,6 +36,8 @@ impl Terminal {
         let pair = native_pty_system().openpty(size(columns, rows))?;
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
+        // Otherwise it would be HOME, which need not exist.
+        command.cwd("/");
         for (name, value) in variables {
             match value {
                 Some(value) => command.env(name, value),

@@ -31,6 +31,8 @@ pub enum Notice {
     /// The kernel refused the programs that report which task submitted a bio that a cgroup's
     /// `io.max` holds back. The text says so.
     IoMaxUnseen(String),
+    /// The configuration file can't be read, for this reason.
+    NoSettings(String),
 }
 
 impl Notice {
@@ -77,6 +79,10 @@ impl fmt::Display for Notice {
                 )
             }
             Notice::Refused(words) | Notice::IoMaxUnseen(words) => f.write_str(words),
+            Notice::NoSettings(why) => write!(
+                f,
+                "the configuration file can't be read, so the settings are the usual ones: {why}"
+            ),
         }
     }
 }
