@@ -80,6 +80,10 @@ const CASES: &[(&str, Case)] = &[
         files::full,
     ),
     ("a_home_that_can_not_be_used_is_a_notice", files::no_home),
+    (
+        "the_key_for_delays_says_the_command_that_works",
+        files::delays,
+    ),
     ("a_closed_terminal_ends_it_silently", gone::closed),
     (
         "a_blocked_terminal_keeps_nothing_from_ending_it",

@@ -1,4 +1,5 @@
-//! A configuration file that can't be written or read.
+//! A configuration file that can't be written or read, and a switch of the kernel that
+//! needs a privilege.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,6 +15,7 @@ use super::terminal::Terminal;
 
 const OPTIONS: [&str; 3] = ["--no-ebpf", "-d", "0.3"];
 const SIZE: (u16, u16) = (160, 30);
+const SWITCH: &str = "/proc/sys/kernel/task_delayacct";
 
 fn open(variables: &[(&str, Option<&str>)]) -> Result<Terminal> {
     let terminal = Terminal::start(Path::new(BINARY), &OPTIONS, variables, SIZE)?;
@@ -98,5 +100,24 @@ pub fn no_home(_: &Stage) -> Result<()> {
     terminal.wait_for("the notice", |text| {
         notice(text) && text.contains("Permission denied")
     })?;
+    Ok(())
+}
+
+/// The switch needs a privilege that is dropped, so ^T says the command.
+pub fn delays(_: &Stage) -> Result<()> {
+    let before = fs::read_to_string(SWITCH).unwrap_or_default();
+    let command = match before.trim() {
+        "" => "no kernel.task_delayacct",
+        "0" => "`sysctl kernel.task_delayacct=1`",
+        _ => "`sysctl kernel.task_delayacct=0`",
+    };
+    let mut terminal = open(&variables("/nonexistent"))?;
+    terminal.keys("\x14")?;
+    terminal.wait_for("the command", |text| {
+        text.lines()
+            .last()
+            .is_some_and(|line| line.contains(command))
+    })?;
+    ensure!(fs::read_to_string(SWITCH).unwrap_or_default() == before);
     Ok(())
 }

@@ -66,6 +66,21 @@ pub fn counts_delays(proc_root: &Path) -> bool {
     task_delayacct(proc_root).unwrap_or(true)
 }
 
+/// Whether delays are counted, and the command that changes it. The kernel asks for
+/// `CAP_SYS_ADMIN` then (kernel/delayacct.c), which is too much for this program to keep.
+pub fn about_delays(proc_root: &Path) -> &'static str {
+    match task_delayacct(proc_root) {
+        Some(true) => {
+            "SWAPIN and IO are counted; `sysctl kernel.task_delayacct=0` as root ends that"
+        }
+        Some(false) => {
+            "SWAPIN and IO are not counted; `sysctl kernel.task_delayacct=1` as root counts them \
+             for tasks that start afterwards"
+        }
+        None => "this kernel has no kernel.task_delayacct that turns SWAPIN and IO on and off",
+    }
+}
+
 fn task_delayacct(proc_root: &Path) -> Option<bool> {
     let value = fs::read_to_string(proc_root.join("sys/kernel/task_delayacct")).ok()?;
     Some(value.trim() != "0")
@@ -104,6 +119,20 @@ mod tests {
         assert_eq!(settings.task_delayacct, Some(false));
         assert!(!settings.counts_delays());
         assert_eq!(settings.lockdown.as_deref(), Some("integrity"));
+        Ok(())
+    }
+
+    #[test]
+    fn the_command_for_delays_is_the_one_that_changes_them() -> std::io::Result<()> {
+        let root = tempfile::tempdir()?;
+        assert!(!about_delays(root.path()).contains("sysctl"));
+        let kernel = root.path().join("sys/kernel");
+        fs::create_dir_all(&kernel)?;
+        for (now, other) in [("0\n", "1"), ("1\n", "0")] {
+            fs::write(kernel.join("task_delayacct"), now)?;
+            let command = format!("`sysctl kernel.task_delayacct={other}`");
+            assert!(about_delays(root.path()).contains(&command), "{now:?}");
+        }
         Ok(())
     }
 }

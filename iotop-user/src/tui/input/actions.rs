@@ -1,10 +1,13 @@
 //! Handles keys.
 
+use std::path::Path;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::keys::{Action, action};
 use crate::{
     cli::GroupBy,
+    host::kernel::sysctls,
     tui::{
         sampler::Request,
         state::{
@@ -127,7 +130,7 @@ impl App {
                 }
                 self.frozen = !self.frozen;
             }
-            Action::DelayAccounting => self.toggle_delays(),
+            Action::DelayAccounting => self.say(sysctls::about_delays(Path::new("/proc"))),
             Action::Save => self.save(),
         }
         None

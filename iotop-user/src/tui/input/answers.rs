@@ -130,22 +130,6 @@ impl App {
             Err(error) => self.say(error.to_string().replace('\n', " ")),
         }
     }
-
-    pub(super) fn toggle_delays(&mut self) {
-        let path = Path::new("/proc/sys/kernel/task_delayacct");
-        let toggled = fs::read_to_string(path).and_then(|now| {
-            let wanted = if now.trim() == "1" { "0" } else { "1" };
-            fs::write(path, wanted)?;
-            Ok(wanted)
-        });
-        match toggled {
-            Ok("1") => self.say(
-                "kernel.task_delayacct is 1: SWAPIN and IO count for tasks that start from now on",
-            ),
-            Ok(_) => self.say("kernel.task_delayacct is 0: SWAPIN and IO are no longer counted"),
-            Err(error) => self.say(format!("{}: {error}", path.display())),
-        }
-    }
 }
 
 /// Sets the priority of a thread if its start time still fits: its TID may have been

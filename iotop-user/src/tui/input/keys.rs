@@ -182,7 +182,7 @@ keys! {
     Freeze "s" "pause, or go on" [Char('s'), Char('S')];
     Refresh "Space" "refresh now" [Char(' ')];
     Delay "D" "set the seconds between refreshes" [Char('D')];
-    DelayAccounting "^T" "turn the kernel's delay accounting (SWAPIN, IO) on or off" ctrl [Char('t')];
+    DelayAccounting "^T" "say how to turn the kernel's delay accounting (SWAPIN, IO) on or off" ctrl [Char('t')];
     Save "W" "save the settings" [Char('W')];
     Redraw "^L" "redraw the screen" ctrl [Char('l')];
     Suspend "^Z" "suspend; `fg` continues" ctrl [Char('z')];
