@@ -94,6 +94,8 @@ const CASES: &[(&str, Case)] = &[
         gone::unblocked,
     ),
     ("without_a_shell_it_is_not_suspended", gone::orphaned),
+    ("a_terminal_without_a_size_is_drawn_on", gone::sizeless),
+    ("a_dumb_terminal_gets_text", gone::dumb),
     (
         "suspended_by_the_shell_it_continues_with_fg",
         shell::suspended,

@@ -53,7 +53,8 @@ struct Options {
     only: bool,
     /// Print text, one block an interval, instead of the live view
     ///
-    /// -t, -q, --top and --final imply it, and so does a standard output that is not a terminal.
+    /// -t, -q, --top and --final imply it, and so does a standard output that is not a terminal,
+    /// or TERM=dumb.
     #[arg(short, long)]
     batch: bool,
     /// Number of intervals before it ends [default: until ^C]

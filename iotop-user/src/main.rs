@@ -1,7 +1,7 @@
 //! The program: parse the command line, open the sources, run.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::Path,
     process::ExitCode,
 };
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         identity::uid,
         exists,
         Path::new(SYS),
-        io::stdout().is_terminal(),
+        tui::terminal::can_show(),
     ) {
         Ok(config) => config,
         Err(error) => {

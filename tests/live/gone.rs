@@ -1,4 +1,5 @@
-//! A terminal that is closed, blocked or without a shell: the program ends when it should.
+//! A terminal that is closed, blocked, without a size or dumb: the program ends when it
+//! should, and burns no CPU.
 
 use std::fs;
 use std::time::Duration;
@@ -118,5 +119,56 @@ pub fn orphaned(_: &Stage) -> Result<()> {
     pty.read_until("\x1b[?1049l")?;
     let (status, _) = pty.end()?;
     ensure!(status.success(), "{status:?}");
+    Ok(())
+}
+
+/// A terminal without a size is drawn on as if it had 80x24, until it gets one.
+pub fn sizeless(_: &Stage) -> Result<()> {
+    let variables = variables("/nonexistent");
+    for size in [(0, 0), (0, 80), (24, 0)] {
+        let mut pty = Pty::start(&Start {
+            size,
+            ..start(&variables)
+        })?;
+        pty.read_until("Actual")?;
+        idle(&mut pty)?;
+        pty.resize((5, 20))?;
+        pty.read_until("at least 40x10")?;
+        pty.resize((0, 0))?;
+        pty.read_until("? help")?;
+        pty.resize((1, 1))?;
+        idle(&mut pty)?;
+        pty.keys("q")?;
+        pty.read_for(Duration::from_millis(300))?;
+        let (status, _) = pty.end()?;
+        ensure!(status.success(), "{size:?}: {status:?}");
+    }
+    Ok(())
+}
+
+/// A terminal that can't be drawn on gets text.
+pub fn dumb(_: &Stage) -> Result<()> {
+    for term in [Some("dumb"), Some(""), None] {
+        let mut variables = variables("/nonexistent").to_vec();
+        variables.push(("TERM", term));
+        let mut pty = Pty::start(&start(&variables))?;
+        pty.read_until("Actual")?;
+        idle(&mut pty)?;
+        ensure!(!pty.text().contains('\x1b'), "{term:?}: {}", pty.text());
+        pty.signal(libc::SIGTERM)?;
+        pty.read_for(Duration::from_millis(1000))?;
+        let (status, _) = pty.end()?;
+        ensure!(status.success(), "{term:?}: {status:?}");
+        ensure!(pty.text().ends_with('\n'), "{term:?}: {}", pty.text());
+    }
+    Ok(())
+}
+
+/// It uses little CPU time.
+fn idle(pty: &mut Pty) -> Result<()> {
+    let before = pty.cpu()?;
+    pty.read_for(Duration::from_secs(2))?;
+    let used = pty.cpu()? - before;
+    ensure!(used < 0.8, "{used} s of CPU in two seconds");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A terminal that can be closed, or left unread.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Read;
 use std::num::NonZero;
 use std::os::fd::BorrowedFd;
@@ -96,7 +97,7 @@ impl Pty {
     }
 
     /// What was read.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()
     }
 
@@ -125,6 +126,12 @@ impl Pty {
         Ok(())
     }
 
+    pub fn resize(&mut self, to: (u16, u16)) -> Result<()> {
+        let (rows, columns) = drawn(to);
+        self.screen.screen_mut().set_size(rows, columns);
+        self.master()?.resize(size(to))
+    }
+
     /// Closes the terminal.
     pub fn close(&mut self) {
         self.master = None;
@@ -134,6 +141,15 @@ impl Pty {
         // SAFETY: kill takes plain numbers; the program is ours.
         unsafe { libc::kill(self.pid()? as libc::pid_t, signal) };
         Ok(())
+    }
+
+    /// Seconds of CPU time that it has used.
+    pub fn cpu(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
+        let (_, rest) = stat.rsplit_once(") ").context("a stat line")?;
+        // Fields 14 and 15 of proc_pid_stat(5); the first one here is field 3.
+        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>);
+        Ok(ticks.sum::<Result<u64, _>>()? as f64 / 100.0)
     }
 
     fn pid(&self) -> Result<u32> {

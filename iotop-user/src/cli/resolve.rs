@@ -92,7 +92,7 @@ pub enum UsageError {
 impl Cli {
     /// Resolves names. `uid` returns a user's number, `exists` whether a process or
     /// thread runs. Block devices are looked up below `sys_root`. `terminal` is true if
-    /// standard output is a terminal.
+    /// standard output is a terminal that can show the live view.
     ///
     /// # Errors
     ///

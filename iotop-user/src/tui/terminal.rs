@@ -1,7 +1,8 @@
 //! Takes over the terminal, and restores it however the program ends.
 
 use std::{
-    io::{self, Write, stdout},
+    env,
+    io::{self, IsTerminal as _, Write, stdout},
     mem::MaybeUninit,
     panic,
     sync::Arc,
@@ -14,9 +15,14 @@ use crossterm::{
     cursor::Show,
     event::{DisableMouseCapture, EnableMouseCapture},
     execute,
-    terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+    terminal::{
+        Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+        enable_raw_mode, size,
+    },
 };
-use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Rect};
+use ratatui::{
+    Frame, Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect,
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -27,11 +33,14 @@ use crate::output::Outlet;
 
 /// A terminal that is given back has this time to take what was drawn before.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// The size of a terminal that does not know its own, such as a serial line.
+const UNKNOWN: Rect = Rect::new(0, 0, 80, 24);
 
 /// The terminal while we draw on it. A terminal that does not take what is drawn, for
 /// example because it is stopped, blocks nothing else.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Drawing>>,
+    viewport: Viewport,
     outlet: Outlet,
     hang_up: Arc<Notify>,
 }
@@ -53,10 +62,11 @@ impl Screen {
         }));
         let hang_up = hang_up()?;
         take_over(&outlet)?;
-        let terminal = Terminal::new(CrosstermBackend::new(Drawing::on(&outlet)))
-            .inspect_err(|_| restore(&outlet))?;
+        let made = viewport().and_then(|viewport| Ok((terminal(&outlet, &viewport)?, viewport)));
+        let (terminal, viewport) = made.inspect_err(|_| restore(&outlet))?;
         Ok(Screen {
             terminal,
+            viewport,
             outlet,
             hang_up,
         })
@@ -68,6 +78,9 @@ impl Screen {
     ///
     /// The terminal is gone.
     pub fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if viewport()? != self.viewport {
+            self.again()?;
+        }
         self.terminal.draw(picture).map(drop)
     }
 
@@ -104,11 +117,9 @@ impl Screen {
     /// The terminal is gone.
     pub fn again(&mut self) -> io::Result<()> {
         take_over(&self.outlet)?;
-        // Terminal::clear would ask the terminal for the cursor's position, and the
-        // answer would be read as keys.
-        let size = self.terminal.size()?;
-        self.terminal
-            .resize(Rect::new(0, 0, size.width, size.height))
+        self.viewport = viewport()?;
+        self.terminal = terminal(&self.outlet, &self.viewport)?;
+        Ok(())
     }
 }
 
@@ -148,6 +159,12 @@ impl Write for Drawing {
     }
 }
 
+/// Whether standard output is a terminal that can show the live view. `TERM` tells.
+pub fn can_show() -> bool {
+    let term = env::var_os("TERM").unwrap_or_default();
+    stdout().is_terminal() && !term.is_empty() && term != "dumb"
+}
+
 /// Whether the terminal is gone.
 pub fn is_gone() -> bool {
     hung_up(Some(&Timespec::default())).unwrap_or(false)
@@ -173,10 +190,32 @@ pub fn stop() {
     }
 }
 
+/// The part of the terminal to draw on: all of it, or `UNKNOWN` if it has no size.
+fn viewport() -> io::Result<Viewport> {
+    Ok(match size()? {
+        (0, _) | (_, 0) => Viewport::Fixed(UNKNOWN),
+        _ => Viewport::Fullscreen,
+    })
+}
+
+fn terminal(
+    outlet: &Outlet,
+    viewport: &Viewport,
+) -> io::Result<Terminal<CrosstermBackend<Drawing>>> {
+    let viewport = viewport.clone();
+    let backend = CrosstermBackend::new(Drawing::on(outlet));
+    Terminal::with_options(backend, TerminalOptions { viewport })
+}
+
 fn take_over(outlet: &Outlet) -> io::Result<()> {
     enable_raw_mode()?;
     let mut drawing = Drawing::on(outlet);
-    execute!(drawing, EnterAlternateScreen, EnableMouseCapture)
+    execute!(
+        drawing,
+        EnterAlternateScreen,
+        Clear(ClearType::All),
+        EnableMouseCapture
+    )
 }
 
 /// Restores the terminal. Errors are ignored: it may be gone.
