@@ -120,9 +120,10 @@ struct Options {
     at_end: bool,
     /// Show full command lines
     ///
-    /// Text does not cut them at the edge of a terminal. The live view shows command lines even if
+    /// Text does not cut them at the edge of a terminal, and --explain-writeback not after 120
+    /// characters. The live view shows command lines even if
     /// the configuration file has names.
-    #[arg(short = 'c', long)]
+    #[arg(short = 'c', long, visible_alias = "full-command")]
     fullcmdline: bool,
     /// Show kilobytes instead of a fitting unit
     #[arg(short, long)]

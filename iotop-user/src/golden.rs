@@ -534,14 +534,14 @@ fn journals_and_metadata_appear_in_every_format() {
         check(file, &table(text, &grouped(journaled(), by)));
     }
     check("journal.ndjson", &json(&journaled(), None));
-    let mut explain = Explain::new(TimeZone::UTC, Vec::new(), false);
+    let mut explain = Explain::new(TimeZone::UTC, Vec::new());
     check("journal_explain.txt", &explain.format(&journaled(), false));
 }
 
 #[test]
 fn explain_names_submitter_reason_and_owners() {
     let notices = vec!["something is missing".to_owned()];
-    let mut explain = Explain::new(TimeZone::UTC, notices, false);
+    let mut explain = Explain::new(TimeZone::UTC, notices);
     check("explain.txt", &explain.format(&flushed(), false));
     assert!(!explain.format(&flushed(), false).contains("missing"));
 }
@@ -558,7 +558,8 @@ pub fn spiked(open: bool) -> Sample {
 
 #[test]
 fn a_spike_is_printed_once_it_is_over_or_the_trace_ends() {
-    let mut explain = Explain::new(TimeZone::UTC, Vec::new(), true);
+    let mut explain = Explain::new(TimeZone::UTC, Vec::new());
+    explain.only_spikes = true;
     assert_eq!(explain.format(&spiked(true), false), "");
     check("spike.txt", &explain.format(&spiked(false), false));
     assert!(explain.format(&spiked(true), true).contains("(goes on)"));

@@ -532,6 +532,12 @@ mod tests {
     }
 
     #[test]
+    fn explanations_may_have_whole_command_lines() {
+        let explained = batch(&["--explain-writeback", "--full-command"]);
+        assert!(explained.text.full_lines);
+    }
+
+    #[test]
     fn unknown_users_and_processes_are_named() {
         let nobody = resolve(&["-u", "nosuch"]).expect("parsed");
         assert_eq!(nobody, Err(UsageError::NoUser("nosuch".to_owned())));

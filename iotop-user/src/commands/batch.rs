@@ -117,7 +117,12 @@ impl<'a> Printer<'a> {
         let zone = TimeZone::system();
         let form: Box<dyn Form> = match batch.export {
             Some(export) => export.form(batch.view.by, batch.fields.as_deref()),
-            None if batch.explain => Box::new(Explain::new(zone, notices, batch.only_spikes)),
+            None if batch.explain => {
+                let mut explain = Explain::new(zone, notices);
+                explain.only_spikes = batch.only_spikes;
+                explain.full_command = batch.text.full_lines;
+                Box::new(explain)
+            }
             None => Box::new(Table::new(batch.text.clone(), zone, notices)),
         };
         Printer {

@@ -1,14 +1,19 @@
 //! What made a journal commit, in one line.
 
-use super::explain::{counted, name};
+use std::time::Duration;
+
+use super::{
+    explain::{counted, name},
+    units,
+};
 use crate::sample::{Commits, Demand};
 
 /// At most this many tasks are named for each system call.
 const TASKS: usize = 5;
 
-/// The line, for example `committed 412 times: 800 calls of fsync: postgres (PID 900) 500,
-/// walwriter (PID 901) 300; 3 by its timer`. `None` if nothing is known.
-pub(super) fn line(commits: &Commits) -> Option<String> {
+/// The line, for example `committed 412 times in 1.0s: 800 calls of fsync: postgres (PID 900)
+/// 500, walwriter (PID 901) 300; 3 by its timer`. `None` if nothing is known.
+pub(super) fn line(commits: &Commits, interval: Duration) -> Option<String> {
     let mut parts: Vec<String> = by_call(&commits.asked)
         .iter()
         .map(|demands| asked(demands))
@@ -26,7 +31,7 @@ pub(super) fn line(commits: &Commits) -> Option<String> {
     }
     let head = match commits.commits {
         Some(1) => "committed once".to_owned(),
-        Some(n) => format!("committed {n} times"),
+        Some(n) => format!("committed {n} times in {}", units::duration(interval)),
         // xfs does not count commits. In jbd2, the commit may have begun in the interval before.
         None => "committed".to_owned(),
     };
@@ -85,6 +90,8 @@ mod tests {
     use super::*;
     use crate::sample::Task;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn demand(tid: u32, comm: &str, call: Option<&'static str>, count: u64) -> Demand {
         let task = Task {
             pid: tid,
@@ -113,10 +120,10 @@ mod tests {
             ],
             waited: vec![demand(7, "tar", Some("write"), 1)],
         };
-        let wanted = "committed 412 times: 800 calls of fsync: postgres (PID 900) 500, \
+        let wanted = "committed 412 times in 1.0s: 800 calls of fsync: postgres (PID 900) 500, \
             walwriter (PID 901) 300; 1 call of sync: sync (PID 55); 3 by its timer; 2 because the \
             transaction was full; 1 wait for room in the log: tar (PID 7)";
-        assert_eq!(line(&commits).as_deref(), Some(wanted));
+        assert_eq!(line(&commits, SECOND).as_deref(), Some(wanted));
     }
 
     #[test]
@@ -129,16 +136,16 @@ mod tests {
         };
         let wanted = "committed: 9 by [xfsaild/sda1] (TID 5); 14 calls of fdatasync: \
             w (PID 10) 2, w (PID 11) 2, w (PID 12) 2, w (PID 13) 2, w (PID 14) 2, 2 other tasks 4";
-        assert_eq!(line(&commits).as_deref(), Some(wanted));
+        assert_eq!(line(&commits, SECOND).as_deref(), Some(wanted));
     }
 
     #[test]
     fn nothing_is_said_of_what_is_not_known() {
-        assert_eq!(line(&Commits::default()), None);
+        assert_eq!(line(&Commits::default(), SECOND), None);
         let counted = Commits {
             commits: Some(1),
             ..Commits::default()
         };
-        assert_eq!(line(&counted).as_deref(), Some("committed once"));
+        assert_eq!(line(&counted, SECOND).as_deref(), Some("committed once"));
     }
 }

@@ -5,45 +5,50 @@ use std::{collections::HashSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    commits, losses_named, missing_intervals,
+    commits,
+    contributors::{Part, list},
+    dirty_for::dirty_for,
+    how::{how, period},
+    losses_named, missing_intervals,
     reached::{Reached, write_calls},
+    table::cut,
     units,
     why::why,
 };
 use crate::{
     escape::escape,
     sample::{
-        Flush, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskBlock, TaskKey,
-        Unattributed,
+        Flush, FlushFile, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskBlock,
+        TaskKey, Unattributed, Written,
     },
 };
 
 /// At most this many flushes of an interval get a block; the rest is summed up.
 pub(crate) const FLUSHES: usize = 10;
-/// At most this many owners of a flush are named.
-const OWNERS: usize = 10;
-/// At most this many files of an owner are named.
-const FILES: usize = 5;
 /// At most this many throttled tasks are named.
 const THROTTLED: usize = 10;
-/// At most this many tasks that changed metadata are named.
-const CHANGERS: usize = 10;
+/// Command lines are cut after this many columns.
+const COMMAND: usize = 120;
 
 /// Prints flushes and spikes as text.
 #[derive(Debug)]
 pub struct Explain {
     zone: TimeZone,
     notices: Vec<String>,
-    only_spikes: bool,
+    /// Spikes only, no flushes.
+    pub only_spikes: bool,
+    /// Whole command lines, not only their beginning.
+    pub full_command: bool,
 }
 
 impl Explain {
     /// `notices` say what is missing and why; `zone` is the time zone of all times.
-    pub fn new(zone: TimeZone, notices: Vec<String>, only_spikes: bool) -> Explain {
+    pub fn new(zone: TimeZone, notices: Vec<String>) -> Explain {
         Explain {
             zone,
             notices,
-            only_spikes,
+            only_spikes: false,
+            full_command: false,
         }
     }
 
@@ -112,27 +117,60 @@ impl Explain {
         sample: &Sample,
     ) {
         let written = &flush.written;
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "{} {}: {} wrote {} in {}",
+            "{} {}: {} wrote {}",
             self.second(sample.time),
             escape(&flush.device_name),
             who(flush, submitters),
-            bytes(written.totals.write),
-            counted(written.bios, "bio"),
+            period(flush, sample),
         );
-        let _ = match flush.inodes {
-            0 => writeln!(text),
-            files => writeln!(text, ", {}", counted(files, "file")),
-        };
         let _ = writeln!(text, "  why: {}", why(flush, &sample.system));
-        if let Some(commits) = flush.commits.as_ref().and_then(commits::line) {
+        let _ = writeln!(text, "  how: {}", how(flush, submitters, sample));
+        let commits = flush.commits.as_ref();
+        if let Some(commits) = commits.and_then(|commits| commits::line(commits, sample.interval)) {
             let _ = writeln!(text, "  {commits}");
         }
         self.runs(text, &flush.runs);
         charged(text, flush);
-        owners(text, &written.owners, written.totals.write);
-        without_owner(text, &written.totals.unattributed, written.totals.write);
+        self.causes(text, written);
+    }
+
+    /// Lists the owners, and what has none.
+    fn causes(&self, text: &mut String, written: &Written) {
+        let owners = written.owners.iter().map(|owner| self.owner(owner));
+        let none = without_owner(&written.totals.unattributed);
+        list(text, owners.chain(none).collect(), written.totals.write);
+    }
+
+    fn owner(&self, owner: &FlushOwner) -> Part {
+        let task = &owner.task;
+        let mut text = format!(
+            "{}{}{}",
+            name(task),
+            estimated(owner),
+            waited(owner.lag.as_ref()),
+        );
+        for place in [&task.container, &task.unit].into_iter().flatten() {
+            let _ = write!(text, "; {}", escape(place));
+        }
+        if let Some(command) = &task.cmdline {
+            let _ = write!(text, "; {}", self.command(command));
+        }
+        let known = owner.files.iter().filter(|file| file.ino != 0);
+        Part {
+            files: known.map(|file| (file.bytes, path(file))).collect(),
+            ..Part::new(owner.bytes, text)
+        }
+    }
+
+    /// A command line. Some are very long: a report shows only their beginning.
+    fn command(&self, command: &str) -> String {
+        let command = escape(command);
+        match cut(&command, Some(COMMAND)) {
+            start if start.len() < command.len() && !self.full_command => format!("{start}..."),
+            _ => command.into_owned(),
+        }
     }
 
     fn runs(&self, text: &mut String, runs: &[Run]) {
@@ -210,22 +248,21 @@ impl Explain {
         if tasks.is_empty() {
             return;
         }
-        tasks.sort_by_key(|(bytes, _, task)| (std::cmp::Reverse(*bytes), task.tid));
         let _ = writeln!(
             text,
             "{} journals and metadata, by the tasks that changed them (~ is an estimate):",
             self.second(sample.time)
         );
-        for (changed, block, task) in tasks.iter().take(CHANGERS) {
-            let reached = Reached::of(block).sentence(write_calls(task), false);
-            let changed = format!("~{}", bytes(*changed));
-            let _ = writeln!(text, "  {changed:>9}  {}: {reached}", name(task));
-        }
-        rest(
-            text,
-            tasks.iter().skip(CHANGERS).map(|(changed, ..)| *changed),
-            "more tasks",
-        );
+        tasks.sort_by_key(|(_, _, task)| task.tid);
+        let all = tasks.iter().map(|(changed, ..)| *changed).sum();
+        let part = |(changed, block, task): (u64, TaskBlock, &SharedTask)| {
+            let reached = Reached::of(&block).sentence(write_calls(task), false);
+            Part {
+                estimated: true,
+                ..Part::new(changed, format!("{}: {reached}", name(task)))
+            }
+        };
+        list(text, tasks.into_iter().map(part).collect(), all);
         text.push('\n');
     }
 
@@ -258,28 +295,18 @@ impl Explain {
             );
         }
         let _ = writeln!(text, "  written by:");
-        for part in spike.parts.iter().take(OWNERS) {
+        let parts = spike.parts.iter().map(|part| {
             let who = part.submitter.as_deref().map_or("somebody".into(), escape);
             let who = match part.kthread {
                 true => format!("[{who}]"),
                 false => who.into_owned(),
             };
-            let _ = writeln!(
-                text,
-                "  {:>9} {:>6}  {who}: {}",
-                bytes(part.bytes),
-                share(part.bytes, written.totals.write),
-                escape(part.reason.name()),
-            );
-        }
-        rest(
-            text,
-            spike.parts.iter().skip(OWNERS).map(|part| part.bytes),
-            "others",
-        );
+            let reason = escape(part.reason.name());
+            Part::new(part.bytes, format!("{who}: {reason}"))
+        });
+        list(text, parts.collect(), written.totals.write);
         let _ = writeln!(text, "  caused by:");
-        owners(text, &written.owners, written.totals.write);
-        without_owner(text, &written.totals.unattributed, written.totals.write);
+        self.causes(text, written);
     }
 
     fn second(&self, time: Timestamp) -> String {
@@ -371,59 +398,20 @@ fn charged(text: &mut String, flush: &Flush) {
     }
 }
 
-fn owners(text: &mut String, owners: &[FlushOwner], all: u64) {
-    for owner in owners.iter().take(OWNERS) {
-        let mut line = format!(
-            "  {:>9} {:>6}  {}{}{}",
-            bytes(owner.bytes),
-            share(owner.bytes, all),
-            name(&owner.task),
-            estimated(owner),
-            waited(owner.lag.as_ref()),
-        );
-        let task = &owner.task;
-        for place in [&task.container, &task.unit, &task.cmdline]
-            .into_iter()
-            .flatten()
-        {
-            let _ = write!(line, "; {}", escape(place));
-        }
-        let _ = writeln!(text, "{line}");
-        let known = owner.files.iter().filter(|file| file.ino != 0);
-        for file in known.clone().take(FILES) {
-            let name = match &file.path {
-                Some(path) => escape(path).into_owned(),
-                None => format!("inode {}", file.ino),
-            };
-            let _ = writeln!(text, "  {:>9}           {name}", bytes(file.bytes));
-        }
-        rest(text, known.skip(FILES).map(|file| file.bytes), "more files");
-    }
-    rest(
-        text,
-        owners.iter().skip(OWNERS).map(|owner| owner.bytes),
-        "more tasks",
-    );
-}
-
-fn rest(text: &mut String, bytes: impl Iterator<Item = u64>, what: &str) {
-    let (count, sum) = bytes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-    if count != 0 {
-        let _ = writeln!(text, "  {:>9}           {count} {what}", self::bytes(sum));
+fn path(file: &FlushFile) -> String {
+    match &file.path {
+        Some(path) => escape(path).into_owned(),
+        None => format!("inode {}", file.ino),
     }
 }
 
-fn without_owner(text: &mut String, of: &Unattributed, all: u64) {
-    let in_total = of.parts().filter(|(reason, _)| reason.is_in_total());
-    for (reason, n) in in_total.filter(|(_, bytes)| *bytes != 0) {
-        let reason = reason.sentence();
-        let _ = writeln!(
-            text,
-            "  {:>9} {:>6}  no owner: {reason}",
-            bytes(n),
-            share(n, all)
-        );
-    }
+fn without_owner(of: &Unattributed) -> impl Iterator<Item = Part> {
+    let parts = of.parts().filter(|(_, bytes)| *bytes != 0);
+    let in_total = parts.filter(|(reason, _)| reason.is_in_total());
+    in_total.map(|(reason, bytes)| Part {
+        owned: false,
+        ..Part::new(bytes, format!("no owner: {}", reason.sentence()))
+    })
 }
 
 /// A task's name and number.
@@ -452,19 +440,9 @@ fn estimated(owner: &FlushOwner) -> String {
 
 /// How long its pages had been dirty.
 fn waited(lag: Option<&FlushLag>) -> String {
-    let Some(lag) = lag else {
-        return String::new();
-    };
-    let longest = units::duration(lag.lag.max);
-    let Some((p50, p99)) = lag.p50().zip(lag.p99()).filter(|_| lag.lag.pages > 1) else {
-        return format!(", dirty for {longest}");
-    };
-    format!(
-        ", dirty for {} on average (p50 {}, p99 {}, max {longest})",
-        units::duration(lag.lag.avg()),
-        units::duration(p50),
-        units::duration(p99),
-    )
+    lag.map_or(String::new(), |lag| {
+        format!(", dirty for {}", dirty_for(lag))
+    })
 }
 
 pub(super) fn counted(n: u64, what: &str) -> String {
@@ -474,10 +452,6 @@ pub(super) fn counted(n: u64, what: &str) -> String {
     }
 }
 
-fn share(part: u64, all: u64) -> String {
-    format!("{:.1}%", part as f64 * 100.0 / all.max(1) as f64)
-}
-
 fn bytes(n: u64) -> String {
     units::bytes(n as f64, false)
 }
@@ -485,7 +459,10 @@ fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{golden, sample::Written};
+    use crate::{
+        golden,
+        sample::{FlushReason, Written},
+    };
 
     #[test]
     fn a_submitter_of_two_alike_flushes_counts_once() {
@@ -502,12 +479,50 @@ mod tests {
         let mut sample = golden::flushed();
         sample.flushes.retain(|flush| !flush.runs.is_empty());
         sample.flushes[0].written = Written::default();
-        let text = Explain::new(TimeZone::UTC, Vec::new(), false).format(&sample, false);
+        let text = Explain::new(TimeZone::UTC, Vec::new()).format(&sample, false);
         let mut lines = text.lines();
         let first = lines.next().expect("a line");
         assert!(first.ends_with("wrote nothing more"), "{text}");
         let second = lines.next().expect("a line");
         assert!(second.starts_with("  a run since"), "{text}");
+    }
+
+    fn explained(sample: &Sample, full_command: bool) -> String {
+        let mut explain = Explain::new(TimeZone::UTC, Vec::new());
+        explain.full_command = full_command;
+        explain.format(sample, false)
+    }
+
+    #[test]
+    fn a_flush_has_its_period_its_rate_and_its_part_of_the_device() {
+        let text = explained(&golden::flushed(), false);
+        let wrote =
+            "sda1: postgres (PID 900) wrote 2.00M in 2.0s (1.00M/s, 0.8% of the device's writes)";
+        assert!(text.contains(wrote), "{text}");
+    }
+
+    #[test]
+    fn calls_that_made_the_file_system_commit_are_counted_for_their_own_task_only() {
+        let mut sample = golden::flushed();
+        let db = |flush: &&mut Flush| flush.reason == FlushReason::Syscall("fsync");
+        let flush = sample.flushes.iter_mut().find(db).expect("the database's");
+        flush.written.bios = 512;
+        let text = explained(&sample, false);
+        let how = "512 bios of 4.00K on average, 1 file, at least 500 fsync calls of at most 4.10K";
+        assert!(text.contains(how), "{text}");
+        assert_eq!(text.matches("at least").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn long_command_lines_are_cut_unless_whole_ones_are_wanted() {
+        let mut sample = golden::flushed();
+        let owner = &mut sample.flushes[0].written.owners[0];
+        owner.task.cmdline = Some("é".repeat(200).into());
+        let lengths = [false, true].map(|full_command| {
+            let text = explained(&sample, full_command);
+            (text.matches('é').count(), text.contains("é..."))
+        });
+        assert_eq!(lengths, [(120, true), (200, false)]);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 pub(crate) mod cell;
 mod commits;
+mod contributors;
 mod csv;
+pub(crate) mod dirty_for;
 pub(crate) mod explain;
 mod flush_line;
 mod form;
+mod how;
 mod ndjson;
 mod outlet;
 pub(crate) mod reached;

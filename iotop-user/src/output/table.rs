@@ -227,7 +227,7 @@ fn pad(line: &mut String, field: &Field, word: &str) {
 }
 
 /// The beginning of `text` that fits in `room` columns of a terminal.
-fn cut(text: &str, room: Option<usize>) -> &str {
+pub(super) fn cut(text: &str, room: Option<usize>) -> &str {
     let Some(room) = room else { return text };
     let mut taken = 0;
     for (at, c) in text.char_indices() {

@@ -47,8 +47,8 @@ pub struct Lags {
 }
 
 impl Lags {
-    /// The time that this part of the pages did not exceed: 0.5 gives the median. Within a
-    /// class, times are assumed to be evenly spread.
+    /// An estimate of the time that this part of the pages did not exceed: 0.5 gives the
+    /// median. Within a class, times are assumed to be evenly spread.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let all: u64 = self.pages.iter().sum();
         if all == 0 {
@@ -68,6 +68,20 @@ impl Lags {
             rank -= pages as f64;
         }
         None
+    }
+
+    /// A time that this part of the pages did not exceed for certain: the upper end of the
+    /// class that the quantile is in. The last class has none.
+    pub fn bound(&self, part: f64) -> Option<Duration> {
+        let all: u64 = self.pages.iter().sum();
+        let mut rank = part * all as f64;
+        let class = self.pages.iter().position(|&pages| {
+            let is_here = pages != 0 && rank <= pages as f64;
+            rank -= pages as f64;
+            is_here
+        });
+        let class = class.filter(|&class| class != LAGS - 1)?;
+        Some(self.tick * (1u32 << class))
     }
 }
 
@@ -101,6 +115,12 @@ impl FlushLag {
     /// 99 of 100 pages had been dirty for this long or less.
     pub fn p99(&self) -> Option<Duration> {
         self.quantile(0.99)
+    }
+
+    /// Half of the pages, and 99 of 100, had certainly been dirty for this long or less. `None`
+    /// where that says no more than the maximum does.
+    pub fn bounds(&self) -> [Option<Duration>; 2] {
+        [0.5, 0.99].map(|part| self.lags.bound(part).filter(|bound| *bound < self.lag.max))
     }
 
     fn quantile(&self, part: f64) -> Option<Duration> {
@@ -166,8 +186,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_is_the_upper_end_of_the_class_and_never_below_the_quantile() {
+        let lags = lags(&[(0, 10), (3, 80), (9, 10)]);
+        assert_eq!(lags.bound(0.05), Some(TICK));
+        assert_eq!(lags.bound(0.5), Some(8 * TICK));
+        assert_eq!(lags.bound(0.99), Some(512 * TICK));
+        for part in [0.05, 0.5, 0.9, 0.99, 1.0] {
+            assert!(lags.bound(part) >= lags.quantile(part), "{part}");
+        }
+    }
+
+    #[test]
     fn without_pages_there_is_no_quantile() {
         assert_eq!(lags(&[]).quantile(0.5), None);
+        assert_eq!(lags(&[]).bound(0.5), None);
         assert!(lags(&[(LAGS - 1, 1)]).quantile(1.0).is_some());
     }
 }

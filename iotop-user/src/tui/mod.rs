@@ -109,6 +109,7 @@ pub async fn run(
     for process in collector.choose(live.detail.as_slice()) {
         app.open_process(&process);
     }
+    app.log.explain.full_command = live.command_line;
     if live.explain {
         app.open(Page::Log);
     }

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::{BOLD, Canvas, DIM, Tone, graph, scrolled, wrapped};
 use crate::{
     cli::GroupBy,
-    output::{cell::Scale, units},
+    output::{cell::Scale, dirty_for::dirty_for, units},
     sample::Task,
     tui::state::{
         app::App, detail::Part, history::LENGTH, places::Places, rows::RowKey, settings::Graph,
@@ -160,15 +160,7 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
         lines.extend(text.into_iter().map(Line::raw));
     }
     if let Some(lag) = &detail.lag {
-        let quantile =
-            |n: Option<std::time::Duration>| n.map_or(units::UNKNOWN.to_owned(), units::duration);
-        lines.push(Line::raw(format!(
-            "it had been dirty for {} on average (p50 {}, p99 {}, longest {})",
-            units::duration(lag.lag.avg()),
-            quantile(lag.p50()),
-            quantile(lag.p99()),
-            units::duration(lag.lag.max),
-        )));
+        lines.push(Line::raw(format!("had been dirty for {}", dirty_for(lag))));
     }
     for (name, graph, tone) in [
         ("writes", Graph::Caused, Tone::Owned),

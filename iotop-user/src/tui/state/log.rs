@@ -47,7 +47,8 @@ pub struct Entry {
 pub struct Log {
     /// Newest first.
     pub entries: VecDeque<Entry>,
-    explain: Explain,
+    /// Writes the full text of each entry.
+    pub explain: Explain,
 }
 
 impl Log {
@@ -55,7 +56,7 @@ impl Log {
     pub fn new(zone: TimeZone) -> Log {
         Log {
             entries: VecDeque::new(),
-            explain: Explain::new(zone, Vec::new(), false),
+            explain: Explain::new(zone, Vec::new()),
         }
     }
 
