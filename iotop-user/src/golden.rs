@@ -23,9 +23,9 @@ use crate::{
     host::{devices::DeviceNames, kernel::reasons::Reasons},
     output::{Csv, Explain, Table, Text, ndjson},
     sample::{
-        Asker, BlockFact, BlockTotals, Commits, Demand, Disk, FlushReason, Lag, Lags, Loss, Lost,
-        Metadata, Number, Reason, Run, Sample, SharedTask, SpikeRule, System, Task, TaskBlock,
-        TaskCounters, TaskKey, Unattributed, by_device, sum,
+        Asker, BlockFact, BlockTotals, Commits, Demand, Disk, FlushReason, ForOthers, Lag, Lags,
+        Loss, Lost, Metadata, Number, Reason, Run, Sample, SharedTask, SpikeRule, System, Task,
+        TaskBlock, TaskCounters, TaskKey, Unattributed, by_device, sum,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -187,7 +187,7 @@ pub fn sample() -> Sample {
         fact(Some(3), 4, Class::Exact, MIB, lag(256, 17, 30)),
         fact(None, 2, Class::Read, 2048, None),
     ];
-    Sample {
+    let mut sample = Sample {
         seq: 1,
         time: time(0),
         interval: Duration::from_secs(2),
@@ -220,6 +220,7 @@ pub fn sample() -> Sample {
             .map(SharedTask::from)
             .into(),
         devices: by_device(&facts),
+        for_others: ForOthers::default(),
         exited: Vec::new(),
         ended: Vec::new(),
         facts,
@@ -234,7 +235,16 @@ pub fn sample() -> Sample {
         flushes: Vec::new(),
         spikes: Vec::new(),
         groups: None,
-    }
+    };
+    sample.for_others = for_others(&sample, false);
+    sample
+}
+
+/// What tasks submitted for others. Devices have their numbers as names.
+fn for_others(sample: &Sample, processes: bool) -> ForOthers {
+    ForOthers::new(&sample.facts, &sample.tasks, processes, |(major, minor)| {
+        format!("{major}:{minor}").into()
+    })
 }
 
 /// The same machine without the kernel half and without delay accounting.
@@ -244,6 +254,7 @@ pub fn without_ebpf() -> Sample {
     sample.system.lost = Lost::default();
     sample.system.tasks_exited = None;
     sample.facts.clear();
+    sample.for_others = ForOthers::default();
     sample.tasks.retain(|task| !task.exited);
     for task in &mut sample.tasks {
         task.block = None;
@@ -350,6 +361,7 @@ fn text_with_time_and_kilobytes() {
 #[test]
 fn text_of_processes_counts_a_sibling_thread_as_the_process_itself() {
     let mut sample = sample();
+    sample.for_others = for_others(&sample, true);
     processes(&mut sample, |_| None);
     let text = Text {
         columns: fields::columns(true, None),
@@ -379,6 +391,91 @@ fn a_notice_is_printed_once() {
     let mut has_notice = || block(&mut table, &without_ebpf()).contains("! no eBPF");
     assert!(has_notice());
     assert!(!has_notice());
+}
+
+/// The table of a sample on which nothing was submitted for others, and then of one where
+/// something was.
+fn without_and_with_others(quiet: u8) -> [String; 2] {
+    let text = Text {
+        quiet,
+        ..Text::default()
+    };
+    let mut table = Table::new(text, TimeZone::UTC, Vec::new());
+    let mut own = sample();
+    own.for_others = ForOthers::default();
+    own.tasks.retain(|task| &*task.comm == "postgres");
+    [own, sample()].map(|sample| block(&mut table, &sample))
+}
+
+#[test]
+fn for_others_is_a_column_once_something_was_submitted_for_others() {
+    let [own, others] = without_and_with_others(0);
+    assert!(!own.contains("FOR_OTHERS"), "{own}");
+    assert!(others.contains("VIA_KERNEL  FOR_OTHERS"), "{others}");
+    // The names of the columns are printed again, even if only once otherwise.
+    let [own, others] = without_and_with_others(1);
+    assert!(own.contains("VIA_KERNEL") && others.contains("FOR_OTHERS"));
+    // Without names nobody could tell that a column was added.
+    let words = |text: String| {
+        let row = text.lines().find(|line| line.contains("   900 "));
+        row.map(|line| line.split_whitespace().count())
+    };
+    let [own, others] = without_and_with_others(2).map(words);
+    assert!(own.is_some() && own == others);
+    let mut table = Table::new(Text::default(), TimeZone::UTC, Vec::new());
+    let _ = block(&mut table, &sample());
+    let later = block(&mut table, &without_ebpf());
+    assert!(later.contains("FOR_OTHERS"), "it stays: {later}");
+    let chosen = table_of_columns(&["tid", "caused", "command"]);
+    assert!(!chosen.contains("FOR_OTHERS"), "{chosen}");
+}
+
+fn table_of_columns(names: &[&str]) -> String {
+    let text = Text {
+        usual: false,
+        ..columns(names)
+    };
+    table(text, &sample())
+}
+
+#[test]
+fn a_row_says_whose_data_its_task_submits() {
+    let row = |text: &str, of: &str| {
+        let line = text.lines().find(|line| line.contains(of));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let piped = table(Text::default(), &journaled());
+    let kworker = row(&piped, "[kworker");
+    let whose = "[kworker/u8:2] flush 8:1 128.04M/s -> dd 100%; 8:2 16.00K/s -> postgres ~100%";
+    assert!(kworker.ends_with(whose), "{kworker}");
+    let jbd2 = row(&piped, "[jbd2");
+    let whose = "[jbd2/sda1-8] flush 8:1 6.20M/s -> postgres ~97%, walwriter ~3%";
+    assert!(jbd2.ends_with(whose), "{jbd2}");
+    let walwriter = row(&piped, "    901 ");
+    let whose = "postgres -D /var/lib (writes 8:1 512.00K/s -> postgres 100%)";
+    assert!(walwriter.ends_with(whose), "{walwriter}");
+    // The owners need not be among the rows.
+    let mut alone = journaled();
+    alone.keep_tasks(|task| task.tid == 80);
+    let jbd2 = row(&table(Text::default(), &alone), "[jbd2");
+    assert!(jbd2.ends_with("-> postgres ~97%, walwriter ~3%"), "{jbd2}");
+    let comm = table_of_columns(&["tid", "comm"]);
+    assert!(!comm.contains("->"), "{comm}");
+}
+
+#[test]
+fn totals_say_whose_data_was_submitted_since_the_start() {
+    let mut accumulator = Accumulator::new(Kept::None);
+    let mut sample = journaled();
+    accumulator.add(&mut journaled());
+    accumulator.add(&mut sample);
+    let text = Text {
+        accumulated: true,
+        ..Text::default()
+    };
+    let text = table(text, &sample);
+    let jbd2 = "[jbd2/sda1-8] flush 8:1 24.80M -> postgres ~97%, walwriter ~3%";
+    assert!(text.contains(jbd2), "{text}");
 }
 
 #[test]
@@ -503,6 +600,7 @@ pub fn journaled() -> Sample {
     sample.system.pgpgout_bytes = Some(totals.write);
     sample.disks[0].write = totals.write;
     sample.devices = by_device(&sample.facts);
+    sample.for_others = for_others(&sample, false);
     sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
     sample
 }

@@ -181,6 +181,7 @@ impl Cli {
             uids,
             processes,
             leaders: false,
+            for_others: options.export.is_none() && by.is_none(),
             // Files have their paths with them.
             flushes: options.explain_writeback
                 || options.export == Some(Export::Ndjson) && !options.at_end

@@ -32,8 +32,8 @@ use crate::{
     },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     sample::{
-        BlockFact, Commits, FileKey, Flush, Loss, Lost, Sample, SharedTask, System, Task,
-        TaskBlock, TaskKey, by_device,
+        BlockFact, Commits, FileKey, Flush, ForOthers, Loss, Lost, Sample, SharedTask, System,
+        Task, TaskBlock, TaskKey, by_device,
     },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -316,6 +316,13 @@ impl Collector {
             Some(spikes) if self.wanted.flushes => spikes.look(time, length, &devices, &flushes),
             _ => Vec::new(),
         };
+        // Now, because the owners may not be among the wanted tasks.
+        let for_others = match self.wanted.for_others {
+            true => ForOthers::new(&facts, &tasks, self.wanted.processes, |device| {
+                self.device_names.name(device)
+            }),
+            false => ForOthers::default(),
+        };
         let sample = Sample {
             seq: self.seq + 1,
             time,
@@ -331,6 +338,7 @@ impl Collector {
             disks: self.disks.look().unwrap_or_default(),
             flushes,
             spikes,
+            for_others,
             groups: None,
         };
         Ok((sample, vmstat))

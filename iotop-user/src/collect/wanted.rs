@@ -16,6 +16,8 @@ pub struct Wanted {
     pub rows: Rows,
     /// Add the group leader of each task, even if it did no I/O.
     pub leaders: bool,
+    /// Gather what tasks submitted for others.
+    pub for_others: bool,
     /// Gather flushes.
     pub flushes: bool,
     /// Find spikes by this rule. Needs `flushes`.

@@ -14,6 +14,7 @@ mod outlet;
 pub(crate) mod reached;
 pub(crate) mod table;
 pub(crate) mod units;
+pub(crate) mod whom;
 mod why;
 
 use std::io::{self, Write as _};

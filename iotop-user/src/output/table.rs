@@ -8,19 +8,23 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::cell::Scale;
+use super::{cell::Scale, whom::Whose};
 use crate::{
     escape::escape,
-    sample::{Loss, Lost, Reason, Sample, System, Unattributed},
+    sample::{Loss, Lost, Reason, Sample, Submitted, System, Task, Unattributed},
     view::{
-        Row,
+        Row, Value,
         fields::{self, Field, Kind},
     },
 };
 
 /// Usual columns in the order in which they are left out on a terminal that has no room for
-/// them.
-const DISPENSABLE: [&str; 2] = ["METADATA", "AMPLIF"];
+/// them. What a task submitted for others is also in its COMMAND.
+const DISPENSABLE: [&str; 3] = ["FOR_OTHERS", "METADATA", "AMPLIF"];
+/// A usual column from the first interval on in which it is not 0 for some row. It comes after
+/// `BEFORE_OTHERS`.
+const FOR_OTHERS: &str = "submitted_for_others_bytes";
+const BEFORE_OTHERS: &str = "block_write_flushed_bytes";
 /// Smallest width of the last column while others are left out.
 const NAME: usize = 14;
 
@@ -104,6 +108,7 @@ impl Table {
         if self.has_totals() {
             self.system_lines(sample, &scale, &mut lines);
         }
+        self.look_for_others(rows);
         let header = match self.text.quiet {
             0 => true,
             1 => !self.header_printed,
@@ -114,11 +119,13 @@ impl Table {
         let width = width.filter(|_| !self.text.full_lines);
         if header {
             self.header_printed = true;
-            lines.push(line(&columns, width, |field, _| field.header.to_owned()));
+            let name = |field: &Field| field.header.to_owned();
+            lines.push(line(&columns, width, name, |field, _| name(field)));
         }
         for row in rows {
-            let cell = |field: &Field, last| scale.cell(field, *row, last);
-            lines.push(line(&columns, width, cell));
+            let cell = |field: &Field| scale.cell(field, *row, false);
+            let last = |field: &Field, room| last(sample, &scale, field, *row, room);
+            lines.push(line(&columns, width, cell, last));
         }
         lines.iter().fold(String::new(), |mut text, line| {
             let _ = writeln!(text, "{prefix}{}", line.trim_end());
@@ -166,6 +173,24 @@ impl Table {
         lines.extend(notices.map(|notice| format!("! {}", escape(&notice))));
     }
 
+    /// Adds the column for what was submitted for others, once that is not 0. It then stays:
+    /// the columns of a run change at most once, and never without their names.
+    fn look_for_others(&mut self, rows: &[Row]) {
+        let columns = &mut self.text.columns;
+        let Some(at) = columns.iter().position(|field| field.name == BEFORE_OTHERS) else {
+            return;
+        };
+        let Ok(field) = fields::find(FOR_OTHERS) else {
+            return;
+        };
+        let any = |row: &Row| !matches!(field.value(*row), Value::Unknown | Value::Number(0));
+        let named = self.text.quiet < 2;
+        if self.text.usual && named && !columns.contains(&field) && rows.iter().any(any) {
+            columns.insert(at + 1, field);
+            self.header_printed = false;
+        }
+    }
+
     /// The columns that fit.
     fn fitting(&self, width: Option<usize>) -> Vec<&'static Field> {
         let mut columns = self.text.columns.clone();
@@ -184,30 +209,70 @@ impl Table {
     }
 }
 
-/// A line with a word for each column. `word` gets the field, and whether it is the last
-/// one.
+/// A line with a word for each column. `last` gets the room that is left for the last one.
 fn line(
     columns: &[&'static Field],
     width: Option<usize>,
-    word: impl Fn(&Field, bool) -> String,
+    word: impl Fn(&Field) -> String,
+    last_word: impl Fn(&Field, Option<usize>) -> String,
 ) -> String {
     let Some((last, columns)) = columns.split_last() else {
         return String::new();
     };
     let mut line = String::new();
     for field in columns {
-        pad(&mut line, field, &word(field, false));
+        pad(&mut line, field, &word(field));
         line.push(' ');
-    }
-    let word = word(last, true);
-    if last.kind != Kind::Word {
-        pad(&mut line, last, &word);
-        return line;
     }
     // A line that is too long even so still shows the start of a name.
     let room = width.map(|width| width.saturating_sub(line.width()).max(last.header.len()));
-    line.push_str(cut(&word, room));
+    let word = last_word(last, room);
+    match last.kind {
+        Kind::Word => line.push_str(cut(&word, room)),
+        _ => pad(&mut line, last, &word),
+    }
     line
+}
+
+/// The last column of a row. A command is followed by whose data the task submits.
+fn last(sample: &Sample, scale: &Scale, field: &Field, row: Row, room: Option<usize>) -> String {
+    let cell = scale.cell(field, row, true);
+    let task = row.task().filter(|_| field.name == "command");
+    match task.and_then(|task| Some((task, sample.for_others.of(task)?))) {
+        None => cell,
+        Some((task, submitted)) => with_whose(task, submitted, scale, cell, room),
+    }
+}
+
+fn with_whose(
+    task: &Task,
+    submitted: &Submitted,
+    scale: &Scale,
+    command: String,
+    room: Option<usize>,
+) -> String {
+    let whose = Whose {
+        kthread: task.kthread,
+        ago: None,
+        scale: *scale,
+    };
+    match room {
+        None if task.kthread => format!("{command} {}", whose.text(submitted, usize::MAX)),
+        None => format!("{command} ({})", whose.text(submitted, usize::MAX)),
+        // On a terminal the command line makes room for it, as in the live view.
+        Some(room) => {
+            let name = match task.kthread {
+                true => command.clone(),
+                false => escape(&task.comm).into_owned(),
+            };
+            let text = format!("{name} ");
+            let text = match room.checked_sub(text.width()) {
+                Some(left) => format!("{text}{}", whose.text(submitted, left)),
+                None => return command,
+            };
+            if text.width() <= room { text } else { command }
+        }
+    }
 }
 
 fn wide(field: &Field) -> usize {

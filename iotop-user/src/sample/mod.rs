@@ -10,9 +10,11 @@ mod counters;
 mod disk;
 mod fact;
 mod flush;
+mod for_others;
 mod lags;
 mod lost;
 mod metadata;
+mod owned;
 mod run;
 mod shared;
 mod spike;
@@ -34,9 +36,11 @@ pub use counters::TaskCounters;
 pub use disk::Disk;
 pub use fact::{BlockFact, FileKey, by_device};
 pub use flush::{Flush, FlushFile, FlushOwner, FlushReason};
+pub use for_others::{ForOthers, Submitted, SubmitterKey, is_write};
 pub use lags::{FlushLag, Lag, Lags};
 pub use lost::{Loss, Lost};
 pub use metadata::{Metadata, kind_of_estimate};
+pub use owned::Owned;
 pub use run::{Asker, Run};
 pub use shared::SharedTask;
 pub use spike::{Spike, SpikePart, SpikeRule};
@@ -81,6 +85,8 @@ pub struct Sample {
     pub flushes: Vec<Flush>,
     /// Spikes that ended in the interval, and those that go on.
     pub spikes: Vec<Spike>,
+    /// What tasks submitted for others; empty unless it is wanted.
+    pub for_others: ForOthers,
     /// The tasks, or facts, added up by user, cgroup, device and so on; `None` unless
     /// grouping is wanted.
     pub groups: Option<Vec<Group>>,

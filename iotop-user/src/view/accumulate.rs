@@ -8,8 +8,8 @@ use std::{
 use iotop_common::Class;
 
 use crate::sample::{
-    BlockFact, BlockTotals, FileKey, Number, Sample, SharedTask, System, Task, TaskBlock, TaskKey,
-    sum,
+    BlockFact, BlockTotals, FileKey, ForOthers, Number, Sample, SharedTask, System, Task,
+    TaskBlock, TaskKey, sum,
 };
 
 /// Which facts are kept. There may be as many as files were written.
@@ -56,6 +56,7 @@ impl Accumulator {
             facts: Vec::new(),
             devices: Vec::new(),
             paths: HashMap::new(),
+            for_others: ForOthers::default(),
             system: System::default(),
             interval: Duration::ZERO,
             ..sample.clone()
@@ -75,6 +76,7 @@ impl Accumulator {
         sum.disks = std::mem::take(&mut sample.disks);
         sum.flushes = std::mem::take(&mut sample.flushes);
         sum.spikes = std::mem::take(&mut sample.spikes);
+        sum.for_others.add(&sample.for_others);
         sum_devices(sum, std::mem::take(&mut sample.devices));
         *sample = sum.clone();
     }

@@ -87,6 +87,7 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
 pub(super) fn keep_on(sample: &mut Sample, devices: &[Number]) {
     let wanted = |device: &Number| devices.contains(device);
     sample.facts.retain(|fact| wanted(&fact.device));
+    sample.for_others.retain(devices);
     sample.flushes.retain(|flush| wanted(&flush.device));
     sample.spikes.retain(|spike| wanted(&spike.device));
     sample.devices.retain(|(device, _)| wanted(device));

@@ -99,9 +99,14 @@ fn directed(a: &Value, b: &Value, direction: Option<Direction>) -> Ordering {
     }
 }
 
-/// Sorts by [`weight`], heaviest first.
+/// Sorts by [`weight`], heaviest first. Rows that moved nothing of their own but submitted for
+/// others come before the idle ones.
 pub fn by_weight(rows: &mut [Row]) {
-    rows.sort_by_key(|row| (Reverse(weight(*row)), identity(*row)));
+    let for_others = |row: Row| row.block().map_or(0, |block| block.submitted_for_others);
+    rows.sort_by_key(|row| {
+        let moved = (weight(*row), for_others(*row));
+        (Reverse(moved), identity(*row))
+    });
 }
 
 /// How many bytes a row wrote, read, dirtied or has pending, added up.

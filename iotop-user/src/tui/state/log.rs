@@ -4,14 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::owned::Owned;
 use crate::{
     escape::escape,
     output::{
         Explain,
         explain::{FLUSHES, alike, who},
     },
-    sample::{Flush, FlushOwner, Number, Sample, Spike, Written},
+    sample::{Flush, FlushOwner, Number, Owned, Sample, Spike, Written},
 };
 
 /// How many flushes are remembered, and how many spikes.

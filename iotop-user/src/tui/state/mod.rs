@@ -6,7 +6,6 @@ pub mod detail;
 pub mod gone;
 pub mod history;
 pub mod log;
-pub mod owned;
 pub mod pages;
 pub mod places;
 pub mod prompt;

@@ -1,32 +1,18 @@
 //! Whose data a task submits, or submitted last.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
-use iotop_common::Class;
-use unicode_width::UnicodeWidthStr as _;
-
-use super::{
-    owned::Owned,
-    recent::{Interval, Person, Recent},
-};
+use super::recent::Recent;
 use crate::{
-    escape::escape,
-    output::units,
-    sample::{Task, kind_of_estimate},
+    output::{cell::Scale, whom::Whose},
+    sample::{Submitted, SubmitterKey, Task, is_write},
     view::OnDevice,
 };
-
-/// At most this many owners are named.
-const NAMED: usize = 3;
 
 /// For each task, whose data it submitted last.
 #[derive(Debug, Default)]
 pub struct WhomOf {
-    whom: HashMap<(u32, u64), Whom>,
+    whom: HashMap<SubmitterKey, Whom>,
     processes: bool,
 }
 
@@ -37,7 +23,7 @@ pub struct Whom {
     /// How long ago that was; `None`: in the interval that is shown.
     ago: Option<Duration>,
     interval: Duration,
-    devices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Owned>>,
+    submitted: Submitted,
 }
 
 impl WhomOf {
@@ -55,25 +41,22 @@ impl WhomOf {
                 let (Some(submitter), Some(owner)) = (&movement.submitter, &movement.owner) else {
                     continue;
                 };
-                let key = of.key(
-                    submitter.pid,
-                    submitter.key.tid,
-                    submitter.key.start_boottime,
-                );
-                let owner_key = of.key(owner.pid, owner.key.tid, owner.key.start_boottime);
-                if key == owner_key || movement.class == Class::Read || of.whom.contains_key(&key) {
+                let [key, owner_key] = [submitter, owner].map(|person| {
+                    let key = person.key;
+                    SubmitterKey::new(person.pid, key.tid, key.start_boottime, processes)
+                });
+                if key == owner_key || !is_write(movement.class) || of.whom.contains_key(&key) {
                     continue;
                 }
-                let whom = now
-                    .entry(key)
-                    .or_insert_with(|| Whom::new(submitter, ago, interval));
-                let owners = whom
-                    .devices
-                    .entry(movement.device_name.clone())
-                    .or_default();
-                let estimated = kind_of_estimate(movement.class).map_or(0, |_| movement.bytes);
-                let owned = owners.entry(owner.comm.clone()).or_default();
-                *owned = *owned + Owned::new(movement.bytes, estimated);
+                let whom = now.entry(key).or_insert_with(|| Whom {
+                    kthread: submitter.kthread,
+                    ago,
+                    interval: interval.length,
+                    submitted: Submitted::default(),
+                });
+                let device = (movement.device_name.clone(), movement.device);
+                let submitted = &mut whom.submitted;
+                submitted.add(device, &owner.comm, movement.class, movement.bytes);
             }
             of.whom.extend(now);
             ago = Some(ago.unwrap_or_default() + interval.length);
@@ -83,101 +66,29 @@ impl WhomOf {
 
     /// The entry of a task, if it has one.
     pub fn of(&self, task: &Task) -> Option<&Whom> {
-        self.whom
-            .get(&self.key(task.pid, task.tid, task.start_boottime))
-    }
-
-    /// A process is identified by its PID alone: the submitting thread need not be the
-    /// leader, and its start time would differ from the leader's.
-    fn key(&self, pid: u32, tid: u32, start: u64) -> (u32, u64) {
-        match self.processes {
-            true => (pid, 0),
-            false => (tid, start),
-        }
+        self.whom.get(&SubmitterKey::of(task, self.processes))
     }
 }
 
 impl Whom {
-    fn new(submitter: &Person, ago: Option<Duration>, interval: &Interval) -> Whom {
-        Whom {
-            kthread: submitter.kthread,
-            ago,
-            interval: interval.length,
-            devices: BTreeMap::new(),
-        }
-    }
-
     /// Whether it wrote in the interval that is shown.
     pub fn is_now(&self) -> bool {
         self.ago.is_none()
     }
 
-    /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`: the longest text that fits
-    /// in `room` columns. The owners are left out last. A share with `~` is partly estimated.
+    /// Whose data it was and how much: the longest text that fits in `room` columns.
     pub fn text(&self, room: usize, kilobytes: bool) -> String {
-        let verb = match (self.kthread, self.ago) {
-            (true, None) => "flush",
-            (true, Some(_)) => "flushed",
-            (false, None) => "writes",
-            (false, Some(_)) => "wrote",
+        let whose = Whose {
+            kthread: self.kthread,
+            ago: self.ago,
+            scale: Scale {
+                interval: self.interval,
+                accumulated: false,
+                kilobytes,
+            },
         };
-        let ago = self
-            .ago
-            .map(|ago| format!("{:.0}s ago ", ago.as_secs_f64().max(1.0)));
-        let ago = ago.unwrap_or_default();
-        let all = |rate: bool| {
-            let parts = self.devices.iter().map(|(device, owners)| {
-                let bytes: u64 = owners.values().map(|owned| owned.bytes).sum();
-                let rate = match rate {
-                    true => format!("{} ", self.rate(bytes, kilobytes)),
-                    false => String::new(),
-                };
-                format!("{} {rate}{ago}-> {}", escape(device), shares(owners))
-            });
-            format!("{verb} {}", parts.collect::<Vec<_>>().join("; "))
-        };
-        let owners = |ago: &str| {
-            let mut sums: BTreeMap<Arc<str>, Owned> = BTreeMap::new();
-            for (owner, owned) in self.devices.values().flatten() {
-                let sum = sums.entry(owner.clone()).or_default();
-                *sum = *sum + *owned;
-            }
-            format!("{ago}-> {}", shares(&sums))
-        };
-        let fits = |text: &String| text.width() <= room;
-        Some(all(self.is_now()))
-            .filter(fits)
-            .or_else(|| Some(all(false)).filter(fits))
-            .or_else(|| Some(owners(&ago)).filter(fits))
-            .unwrap_or_else(|| owners(""))
+        whose.text(&self.submitted, room)
     }
-
-    fn rate(&self, bytes: u64, kilobytes: bool) -> String {
-        let seconds = self.interval.as_secs_f64().max(0.001);
-        format!("{}/s", units::bytes(bytes as f64 / seconds, kilobytes))
-    }
-}
-
-fn shares(owners: &BTreeMap<Arc<str>, Owned>) -> String {
-    let all: u64 = owners.values().map(|owned| owned.bytes).sum();
-    let mut owners: Vec<(&Arc<str>, Owned)> = owners.iter().map(|(name, n)| (name, *n)).collect();
-    owners.sort_by_key(|(_, owned)| std::cmp::Reverse(owned.bytes));
-    // Leave out owners with at most 0.5 %.
-    let least = all / 200;
-    owners.retain(|(_, owned)| owned.bytes > least);
-    let rest = owners.len().saturating_sub(NAMED);
-    let mut parts: Vec<String> = owners
-        .into_iter()
-        .take(NAMED)
-        .map(|(comm, owned)| {
-            let percent = 100.0 * owned.bytes as f64 / all.max(1) as f64;
-            format!("{} {}{percent:.0}%", escape(comm), owned.mark())
-        })
-        .collect();
-    if rest != 0 {
-        parts.push(format!("{rest} more"));
-    }
-    parts.join(", ")
 }
 
 #[cfg(test)]

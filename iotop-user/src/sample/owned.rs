@@ -1,5 +1,4 @@
-//! Bytes of an owner, as far as rows and the log of flushes tell exact and estimated bytes
-//! apart.
+//! Bytes of an owner, as far as rows and lists of flushes tell exact and estimated bytes apart.
 
 use std::ops::Add;
 
