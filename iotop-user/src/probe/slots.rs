@@ -21,7 +21,7 @@ const METADATA_WAITS: Duration = Duration::from_secs(60);
 /// The data of live tasks comes first.
 const CROWDED: usize = SLOTS as usize / 2;
 
-/// If an owner has pending pages and its counters do not change for this long, an audit of
+/// If an owner has pending pages and their number does not change for this long, an audit of
 /// the tags may correct its number of pending pages.
 pub const STUCK: Duration = Duration::from_secs(10);
 
@@ -71,8 +71,11 @@ struct Record {
     lost_tags: u64,
     /// The same figure by an audit after the last look; the next look may adopt it.
     found_lost: Option<u64>,
-    /// When the counters or the state changed last.
+    /// When the counters or the state changed last, or a fact named the slot.
     since: Instant,
+    /// When the number of its pages changed last. Facts about metadata do not change it: an
+    /// exited task's may be written for minutes.
+    moved: Instant,
 }
 
 /// What an epoch's facts say about a slot.
@@ -187,10 +190,10 @@ impl Slots {
         } else if matches!(record.state, State::Free) {
             return None;
         }
-        let changed = report.named
+        let moved = report.submitted != 0
             || record.tagged != owner.tagged_pages
-            || record.cleaned != owner.cleaned_pages
-            || record.joined != owner.joined;
+            || record.cleaned != owner.cleaned_pages;
+        let changed = moved || report.named || record.joined != owner.joined;
         record.submitted += report.submitted;
         let dirtied = owner.tagged_pages.saturating_sub(record.tagged);
         record.tagged = owner.tagged_pages;
@@ -198,7 +201,7 @@ impl Slots {
         record.joined = owner.joined;
         // Pages that were submitted before the audit counted are in the facts by now. If
         // they are, the audit's figure is out of date.
-        if let (Some(lost), false) = (record.found_lost.take(), changed) {
+        if let (Some(lost), false) = (record.found_lost.take(), moved) {
             record.lost_tags = lost;
         }
         let pending = record.waiting().saturating_sub(record.lost_tags);
@@ -216,6 +219,9 @@ impl Slots {
         record.throttles = owner.throttles;
         if changed {
             record.since = now;
+        }
+        if moved {
+            record.moved = now;
         }
         let crowded = self.taken > CROWDED;
         let step = record.step(owner, changed || pending != 0, crowded, now);
@@ -266,6 +272,7 @@ impl Record {
             lost_tags: 0,
             found_lost: None,
             since: now,
+            moved: now,
         }
     }
 
@@ -277,7 +284,7 @@ impl Record {
     }
 
     fn is_stuck(&self, now: Instant) -> bool {
-        matches!(self.state, State::InUse) && now.duration_since(self.since) > STUCK
+        matches!(self.state, State::InUse) && now.duration_since(self.moved) > STUCK
     }
 
     fn step(&mut self, owner: &Owner, busy: bool, crowded: bool, now: Instant) -> Step {
@@ -459,6 +466,28 @@ mod tests {
             Some(Step::Retire)
         );
         assert!(!slots.any_waits());
+    }
+
+    /// Regression: each fact about its metadata put off the correction. An exited task kept its
+    /// PENDING for as long as every sync wrote a block of a journal or a directory for it.
+    #[test]
+    fn lost_tags_of_a_task_whose_metadata_is_still_written_are_corrected() {
+        let start = Instant::now();
+        let mut slots = Slots::new();
+        let owner = Owner {
+            joined: 1,
+            ..exited_writer(1)
+        };
+        let pending: Vec<u64> = (0..15)
+            .map(|second| {
+                let now = start + Duration::from_secs(second);
+                let look = slots.look(SLOT, &owner, NAMED, now);
+                slots.correct(&[0; SLOTS as usize], now);
+                look.expect("in use").0.pending
+            })
+            .collect();
+        assert_eq!(pending[..11], [10; 11]);
+        assert_eq!(pending[12..], [0; 3]);
     }
 
     #[test]
