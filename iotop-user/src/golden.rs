@@ -660,7 +660,7 @@ fn a_spike_is_printed_once_it_is_over_or_the_trace_ends() {
     explain.only_spikes = true;
     assert_eq!(explain.format(&spiked(true), false), "");
     check("spike.txt", &explain.format(&spiked(false), false));
-    assert!(explain.format(&spiked(true), true).contains("(goes on)"));
+    assert!(explain.format(&spiked(true), true).contains("(ongoing)"));
 }
 
 #[test]

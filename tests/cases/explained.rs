@@ -139,7 +139,7 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
         for run in part.runs()? {
             ensure!(
                 run["asker"]["pid"] == asker,
-                "asked for by {}",
+                "requested by {}",
                 run["asker"]
             );
             ensure!(run["asker"]["comm"] == "gt-flush", "{}", run["asker"]);
@@ -184,7 +184,7 @@ pub fn sync(mut run: Run<'_>) -> Result<()> {
     let other = askers
         .iter()
         .find(|found| !found.is_null() && found["pid"] != asker);
-    ensure!(other.is_none(), "asked for by {other:?}");
+    ensure!(other.is_none(), "requested by {other:?}");
     Ok(())
 }
 

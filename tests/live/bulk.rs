@@ -104,7 +104,7 @@ pub fn why(stage: &Stage) -> Result<()> {
     terminal.keys("\r")?;
     let file = stage.file("image");
     let text = terminal.wait_for("all of it", |text| text.contains(&file))?;
-    let asker = format!("asked for by lv-flush (PID {flusher}");
+    let asker = format!("requested by lv-flush (PID {flusher}");
     ensure!(line(&text, &["why: sync", &asker]).is_some(), "{text}");
     Ok(())
 }

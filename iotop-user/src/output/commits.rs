@@ -11,27 +11,29 @@ use crate::sample::{Commits, Demand};
 /// At most this many tasks are named for each system call.
 const TASKS: usize = 5;
 
-/// The line, for example `committed 412 times in 1.0s: 800 calls of fsync: postgres (PID 900)
-/// 500, walwriter (PID 901) 300; 3 by its timer`. `None` if nothing is known.
+/// The line, for example `committed 412 times in 1.0s: 800 fsync calls by postgres (PID 900) 500,
+/// walwriter (PID 901) 300; by the timer 3 times`. `None` if nothing is known.
 pub(super) fn line(commits: &Commits, interval: Duration) -> Option<String> {
     let mut parts: Vec<String> = by_call(&commits.asked)
         .iter()
         .map(|demands| asked(demands))
         .collect();
     if commits.timer != 0 {
-        parts.push(format!("{} by its timer", commits.timer));
+        parts.push(format!("by the timer {}", times(commits.timer)));
     }
     if commits.full != 0 {
-        parts.push(format!("{} because the transaction was full", commits.full));
+        parts.push(format!(
+            "because the transaction was full {}",
+            times(commits.full)
+        ));
     }
     if !commits.waited.is_empty() {
         let waits = counted(sum(&commits.waited), "wait");
         let demands: Vec<&Demand> = commits.waited.iter().collect();
-        parts.push(format!("{waits} for room in the log: {}", tasks(&demands)));
+        parts.push(format!("{waits} for log space by {}", tasks(&demands)));
     }
     let head = match commits.commits {
-        Some(1) => "committed once".to_owned(),
-        Some(n) => format!("committed {n} times in {}", units::duration(interval)),
+        Some(n) => format!("committed {} in {}", times(n), units::duration(interval)),
         // xfs does not count commits. In jbd2, the commit may have begun in the interval before.
         None => "committed".to_owned(),
     };
@@ -58,8 +60,19 @@ fn by_call(demands: &[Demand]) -> Vec<Vec<&Demand>> {
 fn asked(demands: &[&Demand]) -> String {
     let sum = sum(demands.iter().copied());
     match demands[0].call {
-        Some(call) => format!("{} of {call}: {}", counted(sum, "call"), tasks(demands)),
-        None => format!("{sum} by {}", tasks(demands)),
+        Some(call) => format!(
+            "{} by {}",
+            counted(sum, &format!("{call} call")),
+            tasks(demands)
+        ),
+        None => format!("{} by {}", times(sum), tasks(demands)),
+    }
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
     }
 }
 
@@ -69,7 +82,12 @@ fn sum<'a>(demands: impl IntoIterator<Item = &'a Demand>) -> u64 {
 
 /// The tasks. Each of several comes with its count.
 fn tasks(demands: &[&Demand]) -> String {
-    let who = |demand: &Demand| demand.task.as_ref().map_or("somebody".to_owned(), name);
+    let who = |demand: &Demand| {
+        demand
+            .task
+            .as_ref()
+            .map_or("an unknown task".to_owned(), name)
+    };
     if let [one] = demands {
         return who(one);
     }
@@ -120,9 +138,9 @@ mod tests {
             ],
             waited: vec![demand(7, "tar", Some("write"), 1)],
         };
-        let wanted = "committed 412 times in 1.0s: 800 calls of fsync: postgres (PID 900) 500, \
-            walwriter (PID 901) 300; 1 call of sync: sync (PID 55); 3 by its timer; 2 because the \
-            transaction was full; 1 wait for room in the log: tar (PID 7)";
+        let wanted = "committed 412 times in 1.0s: 800 fsync calls by postgres (PID 900) 500, \
+            walwriter (PID 901) 300; 1 sync call by sync (PID 55); by the timer 3 times; because \
+            the transaction was full 2 times; 1 wait for log space by tar (PID 7)";
         assert_eq!(line(&commits, SECOND).as_deref(), Some(wanted));
     }
 
@@ -134,7 +152,7 @@ mod tests {
             asked,
             ..Commits::default()
         };
-        let wanted = "committed: 9 by [xfsaild/sda1] (TID 5); 14 calls of fdatasync: \
+        let wanted = "committed: 9 times by [xfsaild/sda1] (TID 5); 14 fdatasync calls by \
             w (PID 10) 2, w (PID 11) 2, w (PID 12) 2, w (PID 13) 2, w (PID 14) 2, 2 other tasks 4";
         assert_eq!(line(&commits, SECOND).as_deref(), Some(wanted));
     }
@@ -146,6 +164,9 @@ mod tests {
             commits: Some(1),
             ..Commits::default()
         };
-        assert_eq!(line(&counted, SECOND).as_deref(), Some("committed once"));
+        assert_eq!(
+            line(&counted, SECOND).as_deref(),
+            Some("committed once in 1.0s")
+        );
     }
 }

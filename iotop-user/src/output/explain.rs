@@ -101,7 +101,7 @@ impl Explain {
                 .sum();
             let _ = writeln!(
                 text,
-                "{at} and {} smaller ones: {}\n",
+                "{at} and {} smaller flushes: {}\n",
                 rest.len(),
                 bytes(sum)
             );
@@ -178,27 +178,28 @@ impl Explain {
             if !runs.is_empty() {
                 let longest = runs.iter().filter_map(|run| run.duration).max();
                 let longest = longest.map_or(units::UNKNOWN.to_owned(), units::duration);
-                let _ = writeln!(text, "  {} runs, the longest {longest}", runs.len());
+                let _ = writeln!(text, "  {} runs, the longest took {longest}", runs.len());
             }
             return;
         };
-        let since = match (run.start, run.duration) {
-            (Some(start), Some(duration)) => format!(
-                "since {} for {}",
-                self.millisecond(start),
-                units::duration(duration)
-            ),
-            _ => "that began before the trace".to_owned(),
+        let began = match run.start {
+            Some(start) => format!("started {}", self.millisecond(start)),
+            None => "started before the trace".to_owned(),
         };
-        let goes_on = if run.end.is_none() { ", goes on" } else { "" };
+        let lasts = match (run.duration.map(units::duration), run.end) {
+            (Some(duration), Some(_)) => format!(", took {duration}"),
+            (Some(duration), None) => format!(", still running after {duration}"),
+            (None, Some(_)) => String::new(),
+            (None, None) => ", still running".to_owned(),
+        };
         let pages = match (run.written_pages, run.requested_pages) {
             // The run has not finished its first round.
             (Some(0), _) if run.end.is_none() => String::new(),
             (None, _) => String::new(),
-            (Some(written), Some(of)) => format!(": {written} pages written of {of} asked for"),
-            (Some(written), None) => format!(": {written} pages written of all it finds"),
+            (Some(written), Some(of)) => format!(", wrote {written} of {of} requested pages"),
+            (Some(written), None) => format!(", wrote {written} pages (all were requested)"),
         };
-        let _ = writeln!(text, "  a run {since}{goes_on}{pages}");
+        let _ = writeln!(text, "  run: {began}{lasts}{pages}");
     }
 
     fn throttled(&self, text: &mut String, sample: &Sample) {
@@ -217,13 +218,13 @@ impl Explain {
         tasks.sort_by_key(|(ns, ..)| std::cmp::Reverse(*ns));
         let _ = writeln!(
             text,
-            "{} held back, because too much is dirty (balance_dirty_pages):",
+            "{} throttled, because too much is dirty (balance_dirty_pages):",
             self.second(sample.time)
         );
         for (ns, throttles, task) in tasks.iter().take(THROTTLED) {
             let _ = writeln!(
                 text,
-                "  {:>9}  {} in {}",
+                "  {:>9}  {}, {}",
                 units::duration(std::time::Duration::from_nanos(*ns)),
                 name(task),
                 counted(*throttles, "pause"),
@@ -250,7 +251,7 @@ impl Explain {
         }
         let _ = writeln!(
             text,
-            "{} journals and metadata, by the tasks that changed them (~ is an estimate):",
+            "{} journals and metadata, by the tasks that changed them (~: estimated):",
             self.second(sample.time)
         );
         tasks.sort_by_key(|(_, _, task)| task.tid);
@@ -271,32 +272,35 @@ impl Explain {
         let written = &spike.written;
         let usual = match spike.usual {
             0.0 => "usually nothing".to_owned(),
-            usual => format!("usually less than {}/s", units::bytes(usual, false)),
+            usual => format!("usually below {}/s", units::bytes(usual, false)),
         };
         let length = spike.end.duration_since(spike.start).unsigned_abs();
         let _ = writeln!(
             text,
-            "SPIKE on {} from {} to {}{}: {} in {}, {}/s at most; {}",
+            "SPIKE on {} from {} to {}{}: {} in {}, peak {}/s; {}",
             escape(&spike.device_name),
             self.second(spike.start),
             self.second(spike.end),
-            if spike.open { " (goes on)" } else { "" },
+            if spike.open { " (ongoing)" } else { "" },
             bytes(written.totals.write),
             units::duration(length),
             units::bytes(spike.peak, false),
             usual,
         );
         if let Some(oldest) = spike.oldest {
-            let _ = writeln!(
-                text,
-                "  the oldest had been dirty since {}{}",
-                self.second(oldest),
-                waited(written.lag.as_ref()),
-            );
+            let lag = written.lag.as_ref();
+            let lag = lag.map_or(String::new(), |lag| {
+                format!("; pages were dirty for {}", dirty_for(lag))
+            });
+            let oldest = self.second(oldest);
+            let _ = writeln!(text, "  the oldest page was dirty since {oldest}{lag}");
         }
         let _ = writeln!(text, "  written by:");
         let parts = spike.parts.iter().map(|part| {
-            let who = part.submitter.as_deref().map_or("somebody".into(), escape);
+            let who = part
+                .submitter
+                .as_deref()
+                .map_or("unknown task".into(), escape);
             let who = match part.kthread {
                 true => format!("[{who}]"),
                 false => who.into_owned(),
@@ -363,7 +367,7 @@ fn files(flush: &Flush) -> u64 {
 /// Names the submitter, or says how many there are.
 pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     match &flush.submitter {
-        None => "somebody".to_owned(),
+        None => "an unknown task".to_owned(),
         Some(task) if submitters == 1 => name(task),
         Some(task) if task.kthread => format!("{submitters} [{}]", escape(&task.comm)),
         Some(task) => format!("{submitters} tasks called {}", escape(&task.comm)),
@@ -391,7 +395,7 @@ fn charged(text: &mut String, flush: &Flush) {
     if others != 0 {
         let _ = writeln!(
             text,
-            "  the kernel charges these files to the cgroup {}, but other cgroups made {} dirty",
+            "  the kernel charges these files to cgroup {}, but tasks of other cgroups dirtied {}",
             escape(charged),
             bytes(others)
         );
@@ -484,7 +488,7 @@ mod tests {
         let first = lines.next().expect("a line");
         assert!(first.ends_with("wrote nothing more"), "{text}");
         let second = lines.next().expect("a line");
-        assert!(second.starts_with("  a run since"), "{text}");
+        assert!(second.starts_with("  run: started"), "{text}");
     }
 
     fn explained(sample: &Sample, full_command: bool) -> String {

@@ -40,7 +40,7 @@ impl Reached {
         parts.collect::<Vec<_>>().join(", ")
     }
 
-    /// `on the device 13.20M: 812.00K data, ~12.40M journal`, after what was written for it
+    /// `13.20M reached the device: 812.00K data, ~12.40M journal`, after what was written for it
     /// with system calls (bytes and number of calls) if that is known.
     pub fn sentence(&self, calls: Option<(u64, u64)>, kilobytes: bool) -> String {
         let bytes = |n: u64| units::bytes(n as f64, kilobytes);
@@ -59,7 +59,7 @@ impl Reached {
             _ => format!(": {}", self.parts(kilobytes)),
         };
         format!(
-            "{}on the device {}{}{parts}",
+            "{}{} reached the device{}{parts}",
             wrote.unwrap_or_default(),
             bytes(self.all()),
             times.unwrap_or_default(),
@@ -90,7 +90,7 @@ mod tests {
     fn a_sentence_keeps_exact_and_estimated_bytes_apart() {
         assert_eq!(
             REACHED.sentence(Some((234 << 10, 800)), false),
-            "wrote 234.00K in 800 writes; on the device 12.90M (56.5x): \
+            "wrote 234.00K in 800 writes; 12.90M reached the device (56.5x): \
              812.00K data, ~40.00K data, ~12.01M journal, ~60.00K tree"
         );
     }
@@ -98,10 +98,10 @@ mod tests {
     #[test]
     fn what_is_unknown_or_nothing_is_left_out() {
         let nothing = Reached::default();
-        assert_eq!(nothing.sentence(None, false), "on the device 0B");
+        assert_eq!(nothing.sentence(None, false), "0B reached the device");
         assert_eq!(
             nothing.sentence(Some((1, 1)), false),
-            "wrote 1B in 1 write; on the device 0B (0.0x)"
+            "wrote 1B in 1 write; 0B reached the device (0.0x)"
         );
         // Written through a mapping only: there is nothing to compare with.
         let data = Reached {
@@ -110,7 +110,7 @@ mod tests {
         };
         assert_eq!(
             data.sentence(Some((0, 0)), false),
-            "wrote 0B in 0 writes; on the device 4.00K: 4.00K data"
+            "wrote 0B in 0 writes; 4.00K reached the device: 4.00K data"
         );
     }
 }

@@ -315,7 +315,7 @@ pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
         format!("{prefix}{} {}", reason.label(), scale.rate(Some(bytes)))
     };
     let in_total = in_total.into_iter().map(|one| part("", one));
-    let besides = besides.into_iter().map(|one| part("besides: ", one));
+    let besides = besides.into_iter().map(|one| part("not included: ", one));
     let parts: Vec<String> = in_total.chain(besides).collect();
     if parts.is_empty() {
         String::new()

@@ -36,11 +36,11 @@ impl Reason {
     const fn words(self) -> [&'static str; 3] {
         match self {
             Reason::PreTrace => ["pre_trace", "pre-trace", "dirty before the trace began"],
-            Reason::Metadata => ["metadata", "metadata", "metadata and journals"],
-            Reason::Swap => ["swap", "swap", "swap"],
+            Reason::Metadata => ["metadata", "metadata", "metadata or journal"],
+            Reason::Swap => ["swap", "swap", "swapped-out memory"],
             Reason::Stacked => ["stacked", "stacked", "copies on lower devices"],
-            Reason::Overflow => ["overflow", "overflow", "one of our tables was full"],
-            Reason::Unknown => ["unknown", "unknown", "unknown"],
+            Reason::Overflow => ["overflow", "overflow", "a table of iotop-trace was full"],
+            Reason::Unknown => ["unknown", "unknown", "reason unknown"],
         }
     }
 
