@@ -45,7 +45,7 @@ pub fn detail(stage: &Stage) -> Result<()> {
         line(text, &["48.00M", &file]).is_some()
     })?;
     ensure!(
-        text.contains("lv-bulk (PID") && text.contains("has exited"),
+        text.contains("lv-bulk (PID") && text.contains("), exited"),
         "{text}"
     );
     // The writer may have read its own program from a disk: that is part of its I/O.
@@ -90,7 +90,7 @@ fn flush_in(text: &str) -> Option<usize> {
 
 pub fn why(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5", "--explain-writeback"], SIZE)?;
-    terminal.wait_for("the list", |text| text.contains("WHY: flushes"))?;
+    terminal.wait_for("the list", |text| text.contains("WHY: recent flushes"))?;
     stage.wrote("lv-bulk", "image", 64 * MIB)?;
     let flusher = stage.flush("lv-flush")?;
     terminal.wait_for("the flush", |text| flush_in(text).is_some())?;

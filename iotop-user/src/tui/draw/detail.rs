@@ -48,12 +48,12 @@ fn who(
         (RowKey::Group(name), _) => {
             let name = name
                 .as_deref()
-                .map_or("none, or not known".into(), |n| theme.text(n));
+                .map_or("(none or unknown)".into(), |n| theme.text(n));
             lines.push(Line::styled(format!("{} {name}", by.name()), BOLD));
         }
         (RowKey::Task(_), Some(Row::Task(task))) => of_task(canvas, task, lines),
         (RowKey::Task(key), _) => {
-            lines.push(Line::styled(format!("task {}, gone", key.tid), BOLD));
+            lines.push(Line::styled(format!("task {} (gone)", key.tid), BOLD));
         }
     }
 }
@@ -68,7 +68,7 @@ fn of_task(canvas: &Canvas<'_, '_>, task: &Task, lines: &mut Vec<Line<'static>>)
         title.push_str(", a kernel thread");
     }
     if task.exited {
-        title.push_str(", has exited");
+        title.push_str(", exited");
     }
     lines.push(Line::styled(theme.text(&title).into_owned(), BOLD));
     if let Some(cmdline) = &task.cmdline {
@@ -99,9 +99,9 @@ fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'stat
         kilobytes: app.settings.kilobytes,
     };
     let figures = [
-        ("reads", "read_bytes"),
-        ("makes dirty", "write_bytes"),
-        ("causes writes", "caused_bytes"),
+        ("read", "read_bytes"),
+        ("dirtied", "write_bytes"),
+        ("caused", "caused_bytes"),
         ("submitted by itself", "block_write_self_bytes"),
         ("by others", "block_write_flushed_bytes"),
         ("estimated", "block_write_shared_bytes"),
@@ -109,9 +109,9 @@ fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'stat
         ("home", "home_bytes"),
         ("tree", "tree_bytes"),
         ("for others", "submitted_for_others_bytes"),
-        ("dirty, not written yet", "dirty_pending_bytes"),
-        ("waits for I/O", "blkio_delay_ns"),
-        ("held back", "throttled_ns"),
+        ("pending", "dirty_pending_bytes"),
+        ("I/O wait", "blkio_delay_ns"),
+        ("throttled", "throttled_ns"),
     ];
     let mut line = vec![Span::styled("now  ", DIM)];
     for (words, name) in figures {
@@ -130,7 +130,7 @@ fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'stat
         }
     }
     if line.len() == 1 {
-        line.push(Span::raw("nothing"));
+        line.push(Span::raw("no activity"));
     }
     lines.push(Line::from(line));
 }
@@ -141,7 +141,7 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
     let bytes = |n: u64| units::bytes(n as f64, app.settings.kilobytes);
     let mut line = vec![
         Span::styled(format!("last {span}  "), DIM),
-        Span::raw("written because of it "),
+        Span::raw("caused "),
         Span::styled(bytes(detail.written), canvas.tone(Tone::Owned).patch(BOLD)),
         Span::raw("   read "),
         Span::styled(bytes(detail.read), canvas.tone(Tone::Read).patch(BOLD)),
@@ -160,7 +160,10 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
         lines.extend(text.into_iter().map(Line::raw));
     }
     if let Some(lag) = &detail.lag {
-        lines.push(Line::raw(format!("had been dirty for {}", dirty_for(lag))));
+        lines.push(Line::raw(format!(
+            "pages were dirty for {}",
+            dirty_for(lag)
+        )));
     }
     for (name, graph, tone) in [
         ("writes", Graph::Caused, Tone::Owned),
@@ -192,7 +195,7 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
         );
     }
     if all == 0 && detail.owners.is_empty() {
-        lines.push(Line::styled("no block I/O in this time", DIM));
+        lines.push(Line::styled("no block I/O in this period", DIM));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
     let title = match app.only_others {
         true => "WHY: writes for others and spikes, newest first",
-        false => "WHY: flushes as they happen and spikes, newest first",
+        false => "WHY: recent flushes and spikes, newest first",
     };
     canvas.line(Line::styled(title, BOLD));
     let head = match canvas.area.width {
@@ -44,8 +44,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
             .as_ref()
             .is_some_and(|s| s.system.block.is_none())
         {
-            true => "flushes are not known without eBPF",
-            false => "nothing was written yet",
+            true => "flushes are unknown without eBPF",
+            false => "nothing has been written yet",
         };
         canvas.line(Line::styled(why, DIM));
         return places;

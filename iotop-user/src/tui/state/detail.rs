@@ -103,7 +103,7 @@ impl Detail {
 pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
     let mut detail = Detail::default();
     let several: Arc<str> = match recent.told_apart() {
-        Some(span) => format!("files of more than {} ago", units::duration(span)).into(),
+        Some(span) => format!("files older than {}", units::duration(span)).into(),
         None => "several files".into(),
     };
     let mut files = Parts::default();
@@ -163,11 +163,11 @@ fn owner(movement: &Movement) -> Arc<str> {
 
 fn name(person: Option<&Person>) -> Arc<str> {
     match person {
-        None => "somebody".into(),
+        None => "unknown task".into(),
         Some(person) if person.kthread => format!("[{}]", person.comm).into(),
         Some(person) => {
             let place = person.container.as_ref().or(person.unit.as_ref());
-            let place = place.map_or(String::new(), |place| format!(" of {place}"));
+            let place = place.map_or(String::new(), |place| format!(" in {place}"));
             format!("{} ({}){place}", person.comm, person.key.tid).into()
         }
     }
@@ -270,7 +270,7 @@ mod tests {
         let jbd2 = of(RowKey::Task(tasks[2].key()), GroupBy::Thread);
         assert_eq!(
             parts(&jbd2.owners),
-            [("no owner: metadata and journals", 81920)]
+            [("no owner: metadata or journal", 81920)]
         );
     }
 
@@ -292,7 +292,7 @@ mod tests {
             [
                 ("postgres (900), ~journal", 24_600 * KIB),
                 ("walwriter (901), ~journal", 800 * KIB),
-                ("no owner: metadata and journals", 81920),
+                ("no owner: metadata or journal", 81920),
             ]
         );
         assert_eq!(jbd2.for_others, 25_400 * KIB);
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(dd.span, 3 * sample.interval);
         assert_eq!(dd.written, 3 * FILES * one.bytes);
         let (older, newest) = dd.files.split_first().expect("files");
-        assert_eq!(&*older.name, "files of more than 2.0s ago");
+        assert_eq!(&*older.name, "files older than 2.0s");
         assert_eq!(older.written, 2 * FILES * one.bytes);
         assert_eq!(newest.len() as u64, FILES);
         // A file's own bytes are known as far back as files are kept apart.

@@ -125,7 +125,7 @@ impl Log {
             time: spike.start,
             device: escape(&spike.device_name).into_owned(),
             who: match spike.open {
-                true => "SPIKE, goes on".to_owned(),
+                true => "SPIKE, ongoing".to_owned(),
                 false => "SPIKE".to_owned(),
             },
             reason: escape(reasons.unwrap_or("-")).into_owned(),
