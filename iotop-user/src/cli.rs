@@ -51,53 +51,53 @@ struct Options {
     /// With --export or --fields, also tasks for which any other value that is printed is not 0.
     #[arg(short, long)]
     only: bool,
-    /// Print text, one block an interval, instead of the live view
+    /// Print text, one block per interval, instead of the live view
     ///
-    /// -t, -q, --top and --final imply it, and so does a standard output that is not a terminal,
-    /// or TERM=dumb.
+    /// Implied by -t, -q, --top and --final, when standard output is not a terminal, and with
+    /// TERM=dumb.
     #[arg(short, long)]
     batch: bool,
-    /// Number of intervals before it ends [default: until ^C]
+    /// Exit after NUM intervals [default: run until ^C]
     #[arg(short = 'n', long = "iter", value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
     iter: Option<u64>,
-    /// Seconds between two samples, also fractions [default: 1]
+    /// Refresh interval in seconds; fractions are allowed [default: 1]
     #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
     delay: Option<Duration>,
-    /// Only these processes, with all their threads (PID,PID for several)
+    /// Only show these processes, with all their threads (PID,PID for several)
     ///
-    /// PID may also be the number of a thread. A process that gets the number of one that has
-    /// ended is not shown.
+    /// PID may also be the TID of a thread. A process that reuses the PID of one that has exited is
+    /// not shown.
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
-    /// Only the tasks of these users, by name or number (USER,USER for several)
+    /// Only show the tasks of these users, by name or number (USER,USER for several)
     #[arg(short, long, value_name = "USER", value_delimiter = ',')]
     user: Vec<String>,
     /// Show processes instead of threads
     #[arg(short = 'P', long)]
     processes: bool,
-    /// Only tasks whose name, or command line as it is shown, matches
+    /// Only show tasks whose name, or command line as it is shown, matches
     ///
-    /// REGEX is a regular expression of Rust's regex crate. It may match anywhere. Start it with
-    /// (?i) to ignore case.
+    /// REGEX is a regular expression in the syntax of Rust's regex crate. It may match anywhere.
+    /// Start it with (?i) to ignore case.
     #[arg(long, value_name = "REGEX")]
     filter: Option<Filter>,
-    /// Only the I/O of DEV: sda, /dev/sda or 8:0 (DEV,DEV for several)
+    /// Only show the I/O of DEV: sda, /dev/sda or 8:0 (DEV,DEV for several)
     ///
     /// A disk includes its partitions. DEV is looked up again in each interval. The block
     /// figures of the tasks and of the Attributed line are those of the device, and tasks without
     /// any are left out. The task counters (DISK_READ, DISK_WRITE, SWAPIN, IO and others) and the
-    /// Total and Actual lines cannot be split by device: they stay those of all devices. PENDING,
+    /// Total and Actual lines cannot be split by device: they are always those of all devices. PENDING,
     /// DIRTIED and DROPPED are unknown.
     #[arg(long, value_name = "DEV", value_delimiter = ',')]
     device: Vec<String>,
-    /// Group the lines; `process` is the same as -P
+    /// Show one row per thread, process, unit and so on; `process` is the same as -P
     ///
     /// By device or file the task counters (DISK_READ, DISK_WRITE and others) are unknown.
     #[arg(long, value_name = "WHAT")]
     group_by: Option<GroupBy>,
-    /// Sort by a field: largest first, names A to Z (+KEY rising, -KEY falling)
+    /// Sort by a field: largest first, names A to Z (+KEY ascending, -KEY descending)
     ///
-    /// Without it, text starts with the lines that moved most. Unknown values come last.
+    /// Without it, text starts with the rows that moved the most bytes. Unknown values come last.
     #[arg(short, long, value_name = "KEY", allow_hyphen_values = true)]
     sort: Option<Sort>,
     /// Print only the NUM first rows of each interval: the largest, or the first by --sort
@@ -107,7 +107,7 @@ struct Options {
     top: Option<u32>,
     /// Columns of the text and of --export csv: FIELD,FIELD; `help` explains the fields
     ///
-    /// The last column may hold spaces. Names in other columns have _ instead.
+    /// The last column may contain spaces. In other columns they are printed as _.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = column)]
     fields: Vec<Column>,
     /// Show totals since the start instead of rates
@@ -121,11 +121,10 @@ struct Options {
     /// Show full command lines
     ///
     /// Text does not cut them at the edge of a terminal, and --explain-writeback not after 120
-    /// characters. The live view shows command lines even if
-    /// the configuration file has names.
+    /// characters. The live view shows command lines even if the configuration file has names.
     #[arg(short = 'c', long, visible_alias = "full-command")]
     fullcmdline: bool,
-    /// Show kilobytes instead of a fitting unit
+    /// Show sizes in kilobytes instead of the unit that fits best
     #[arg(short, long)]
     kilobytes: bool,
     /// Print the time at the start of every line
@@ -142,37 +141,37 @@ struct Options {
     /// for spikes.
     #[arg(long)]
     explain_writeback: bool,
-    /// With --explain-writeback: a rate above TIMES the usual one is a spike
+    /// With --explain-writeback: a rate above TIMES times the usual one is a spike
     ///
-    /// The usual rate is what 98 of 100 of the last 600 intervals stayed below.
+    /// The usual rate is the one that 98 % of the last 600 intervals stayed below.
     #[arg(long, value_name = "TIMES", requires = "explain_writeback", default_value_t = SpikeRule::default().factor, value_parser = times)]
     spike_factor: f64,
-    /// With --explain-writeback: a rate up to MIB MiB a second is no spike
+    /// With --explain-writeback: a rate of up to MIB MiB per second is not a spike
     #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
     spike_floor: f64,
     /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
-    /// Print the JSON Schema of the lines of --export ndjson and end
+    /// Print the JSON Schema of the lines of --export ndjson and exit
     #[arg(long)]
     schema: bool,
     /// Start the live view with the page of this process
     #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "group_by"])]
     detail: Option<u32>,
-    /// End with status 1 if it can't be known who caused the writes, because eBPF can't be used
+    /// Exit with status 1 if eBPF can't be used, without which it is unknown who caused the writes
     #[arg(long, conflicts_with = "no_ebpf")]
     require_ebpf: bool,
     /// Do not use eBPF: show only the task counters and /proc/vmstat
     #[arg(long, global = true)]
     no_ebpf: bool,
-    /// Load this object of the kernel half instead of the built-in one
+    /// Load the kernel half from this object file instead of the built-in one
     #[arg(long, value_name = "FILE", hide_short_help = true, global = true)]
     ebpf_object: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum CommandCli {
-    /// Report what this kernel offers, what is used and what is missing
+    /// Report what this kernel offers, what is used, and what is missing
     Doctor {
         /// Format of the report
         #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -180,7 +179,7 @@ enum CommandCli {
     },
 }
 
-/// What a line is.
+/// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {

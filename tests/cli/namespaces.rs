@@ -43,7 +43,7 @@ fn a_number_of_a_pid_namespace_is_not_taken_for_one_of_the_host() -> Result<()> 
         eprintln!("ignored: a namespace of its own needs root");
         return Ok(());
     }
-    for (more, status, word) in [(&[][..], 2, "child pid namespace"), (&["--no-ebpf"], 0, "")] {
+    for (more, status, word) in [(&[][..], 2, "child PID namespace"), (&["--no-ebpf"], 0, "")] {
         let mut command = Command::new("unshare");
         command
             .args(["--pid", "--fork", "--mount-proc"])

@@ -23,7 +23,7 @@ pub enum UsageError {
     NoUser(String),
     /// `-p` with a process that does not exist.
     #[error(
-        "there is no process {0} (-p and --detail take the number of a running process or thread)"
+        "there is no process {0} (-p and --detail take the PID of a running process, or the TID of a thread)"
     )]
     NoProcess(u32),
     /// `-p` with a process that no source shows.
@@ -39,7 +39,7 @@ pub enum UsageError {
     },
     /// `-p` in a child pid namespace, where the kernel half has the numbers of the host.
     #[error(
-        "process {0} can't be found: this is a child pid namespace, and eBPF has the host's numbers; use --no-ebpf, or run iotop-trace on the host"
+        "process {0} can't be found: this is a child PID namespace, and eBPF has the host's PIDs; use --no-ebpf, or run iotop-trace on the host"
     )]
     OtherNumber(u32),
     /// `--device` with a device that does not exist.
@@ -54,31 +54,31 @@ pub enum UsageError {
     },
     /// `-P` with another grouping.
     #[error(
-        "-P means --group-by process and does not go with --group-by {0}; leave one of them out"
+        "-P means --group-by process, so it can't be combined with --group-by {0}; leave one of them out"
     )]
     TwoGroupings(&'static str),
     /// An option that needs eBPF, together with `--no-ebpf`.
     #[error(
-        "{0} needs eBPF: without it nothing is known by device, file or flush; leave out {0} or --no-ebpf"
+        "{0} needs eBPF: without it nothing is known about devices, files and flushes; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
     /// An option about tasks, together with `--explain-writeback`.
     #[error(
-        "--explain-writeback shows flushes and no tasks: it does not go with {0}; leave one of them out"
+        "--explain-writeback shows flushes, not tasks, so it can't be combined with {0}; leave one of them out"
     )]
     Explain(&'static str),
     /// `--detail` without the live view.
     #[error(
-        "--detail opens a page of the live view: it needs a terminal, and does not go with -b, -t, -q, --top, --final and --export; -p prints a process"
+        "--detail opens a page of the live view: it needs a terminal, and can't be combined with -b, -t, -q, --top, --final and --export; -p prints a process"
     )]
     NoPage,
     /// `--fields` with NDJSON, which always has every field.
     #[error(
-        "--fields is for text and --export csv: NDJSON lines always hold every field; leave it out, or use --export csv"
+        "--fields is for text and --export csv: NDJSON lines always have every field; leave it out, or use --export csv"
     )]
     FieldsOfNdjson,
     /// A field that these rows do not have.
-    #[error("a line of --group-by {by} has no field {field}; it has {has}")]
+    #[error("rows of --group-by {by} have no field {field}; they have {has}")]
     NotOfRows {
         /// The field.
         field: &'static str,

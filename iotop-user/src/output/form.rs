@@ -14,9 +14,9 @@ use crate::{
 /// A machine-readable format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Export {
-    /// One JSON object a line (version 1)
+    /// One JSON object per line (version 1)
     Ndjson,
-    /// A header, then a line for each task (or group) and interval, without system totals
+    /// A header, then a line per task (or group) and interval, without system totals
     Csv,
 }
 

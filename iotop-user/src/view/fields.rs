@@ -311,7 +311,7 @@ pub fn all(by: Option<By>) -> Vec<&'static Field> {
 
 /// The name of a field that does not exist.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no field {0:?}; there are {names} (--fields help explains them)", names = names(FIELDS))]
+#[error("there is no field {0:?}; the fields are {names} (--fields help explains them)", names = names(FIELDS))]
 pub struct NoField(String);
 
 /// The field with this name or header. Upper and lower case are equal.
