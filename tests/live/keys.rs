@@ -79,7 +79,7 @@ pub fn priority(stage: &Stage) -> Result<()> {
         text.contains("be/0 to be/7, rt/0 to rt/7") || text.contains("none, idle")
     })?;
     terminal.keys("\x15idle\r")?;
-    terminal.wait_for("that it is done", |text| text.contains("now has idle"))?;
+    terminal.wait_for("that it is done", |text| text.contains("set to idle"))?;
     let asked = std::process::Command::new("ionice")
         .args(["-p", &pid])
         .output()?;
@@ -94,7 +94,9 @@ pub fn priority(stage: &Stage) -> Result<()> {
 pub fn settings(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
     terminal.keys("bbox2W")?;
-    terminal.wait_for("that it is saved", |text| text.contains("saved as"))?;
+    terminal.wait_for("that it is saved", |text| {
+        text.contains("settings saved to")
+    })?;
     terminal.keys("q")?;
     terminal.end()?;
     let text = fs::read_to_string(stage.settings()).context("the configuration")?;

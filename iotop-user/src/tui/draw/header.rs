@@ -41,7 +41,7 @@ pub(super) fn short(canvas: &mut Canvas<'_, '_>, app: &App) {
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     title(canvas, app);
     let Some(shown) = &app.shown else {
-        canvas.line(Line::raw("the first interval has not ended yet"));
+        canvas.line(Line::raw("waiting for the end of the first interval"));
         return problems(canvas, app);
     };
     let sample = &shown.sample;

@@ -38,7 +38,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     };
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let (width, height) = SMALLEST;
-        canvas.line(Line::raw(format!("at least {width}x{height}, please")));
+        canvas.line(Line::raw(format!("needs at least {width}x{height}")));
         return Places::default();
     }
     match app.place().page {
@@ -151,7 +151,7 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
     let keys: &[(&str, &str)] = match app.place().page {
         Page::Table => &[
             ("?", "help"),
-            ("Enter", "detail"),
+            ("Enter", "details"),
             ("w", "why"),
             ("b", "rows by"),
             ("/", "filter"),
@@ -164,7 +164,7 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
             ("q", "quit"),
         ],
         Page::Log => &[
-            ("Enter", "all of it"),
+            ("Enter", "details"),
             (
                 "o",
                 if app.only_others {

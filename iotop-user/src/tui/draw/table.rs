@@ -36,7 +36,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     places.first = first(app.first, chosen, places.lines, places.length);
     if shown.rows.is_empty() {
         canvas.line(Line::styled(
-            "no row: nothing did I/O, or nothing matches",
+            "no rows: no task did I/O, or none matches",
             DIM,
         ));
     }
@@ -215,7 +215,7 @@ fn named(
         Row::Task(task) if field.name == "command" && short => task.comm.to_string(),
         Row::Group(group) if field.name == "name" && group.name.is_none() => {
             match app.settings.group_by {
-                GroupBy::Device | GroupBy::File => "(not known)".to_owned(),
+                GroupBy::Device | GroupBy::File => "(unknown)".to_owned(),
                 by => format!("(no {})", by.name()),
             }
         }

@@ -121,7 +121,7 @@ impl App {
             Action::Priority => match self.selected_task() {
                 Some(_) => self.ask(Asked::Priority, String::new()),
                 None => {
-                    self.say("only a task has an I/O priority: press b until the rows are tasks")
+                    self.say("only tasks have an I/O priority: press b until the rows are threads or processes")
                 }
             },
             Action::Freeze => {
@@ -245,7 +245,7 @@ impl App {
             .and_then(|at| all.get(at))
             .filter(|_| at != Some(all.len() - 1))
         else {
-            self.say("no column with that number can be hidden");
+            self.say("no column that can be hidden has this number");
             return;
         };
         let hidden = &mut self.settings.hidden;

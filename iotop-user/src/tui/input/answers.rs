@@ -48,7 +48,7 @@ impl App {
             Asked::Pids => {
                 let chosen = |word: &String| match word.parse() {
                     Ok(pid) => Ok(self.chosen(pid)),
-                    Err(_) => Err(format!("{word:?} is not a process number")),
+                    Err(_) => Err(format!("{word:?} is not a PID")),
                 };
                 let words = prompt.words();
                 let pids = words.iter().map(chosen).collect::<Result<_, _>>()?;
@@ -91,13 +91,13 @@ impl App {
             .map_err(|e: priority::NoPriority| e.to_string())?;
         if !self.machine.own_pids {
             return Err(
-                "iotop-trace runs in a PID namespace of its own, where these numbers mean \
-                 other tasks; run it on the host"
+                "iotop-trace runs in its own PID namespace, where these TIDs belong to other \
+                 tasks; run it on the host"
                     .to_owned(),
             );
         }
         let (Some(task), Some(interval)) = (self.selected_task(), &self.interval) else {
-            return Err("the task is gone".to_owned());
+            return Err("the task has exited".to_owned());
         };
         let name = format!("{} ({})", task.comm, task.tid);
         let processes = self.settings.group_by == GroupBy::Process;
@@ -111,10 +111,10 @@ impl App {
         }
         match failed {
             Some(error) => Err(format!("{name}: {error}")),
-            None if set == 0 => Err(format!("{name} is gone")),
+            None if set == 0 => Err(format!("{name} has exited")),
             None => {
-                let threads = if set == 1 { "" } else { ", all its threads" };
-                self.say(format!("{name} now has {priority}{threads}"));
+                let threads = if set == 1 { "" } else { " and all its threads" };
+                self.say(format!("I/O priority of {name}{threads} set to {priority}"));
                 Ok(())
             }
         }
@@ -126,7 +126,7 @@ impl App {
             return;
         };
         match self.settings.write(&path) {
-            Ok(()) => self.say(format!("saved as {}", path.display())),
+            Ok(()) => self.say(format!("settings saved to {}", path.display())),
             Err(error) => self.say(error.to_string().replace('\n', " ")),
         }
     }
@@ -140,7 +140,7 @@ fn set_if_same_task(tid: u32, start_boottime: u64, priority: priority::Priority)
     let ticks = clock::ticks(start_boottime);
     if stat.start_ticks.abs_diff(ticks) > 1 {
         return Err(io::Error::other(
-            "it is gone, and another task has its number now",
+            "it has exited, and its TID has been reused",
         ));
     }
     priority::set(tid, priority)

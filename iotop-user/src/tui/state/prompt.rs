@@ -24,11 +24,11 @@ impl Asked {
     /// The label before the line.
     pub fn label(self) -> &'static str {
         match self {
-            Asked::Filter => "Commands that match (regular expression, empty: all): ",
-            Asked::Users => "Users (names or numbers, comma-separated, empty: all): ",
-            Asked::Pids => "Processes (numbers, comma-separated, empty: all): ",
-            Asked::Device => "Devices (sda or 8:0, comma-separated, empty: all): ",
-            Asked::Delay => "Seconds between refreshes: ",
+            Asked::Filter => "Commands that match (regular expression; empty: all): ",
+            Asked::Users => "Users (names or UIDs, comma-separated; empty: all): ",
+            Asked::Pids => "Processes (PIDs, comma-separated; empty: all): ",
+            Asked::Device => "Devices (sda or 8:0, comma-separated; empty: all): ",
+            Asked::Delay => "Refresh interval in seconds: ",
             Asked::Priority => "I/O priority (be/0 to be/7, rt/0 to rt/7, idle, none): ",
         }
     }
