@@ -29,10 +29,7 @@ const CAPABILITIES: [(Capability, &str); 6] = [
         Capability::CAP_PERFMON,
         "eBPF programs that read kernel memory",
     ),
-    (
-        Capability::CAP_SYS_ADMIN,
-        "replaces both of them, on any kernel",
-    ),
+    (Capability::CAP_SYS_ADMIN, "replaces both on any kernel"),
     (
         Capability::CAP_NET_ADMIN,
         "taskstats, if eBPF can't be used",
@@ -129,7 +126,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
                 "other users' task counters, SWAPIN and IO (taskstats): {}",
                 with_causes(error)
             ));
-            "/proc, of our own tasks"
+            "/proc, for our own tasks only"
         }
     };
     let counted = match (&attached, &taskstats) {
@@ -143,9 +140,9 @@ pub fn examine(ebpf: &Ebpf) -> Report {
     }
     if counted.delays && !settings.counts_delays() {
         missing.push(
-            "SWAPIN and IO: kernel.task_delayacct is 0; `sysctl kernel.task_delayacct=1` counts \
-             delays of tasks that start afterwards, `delayacct` on the kernel's command line those \
-             of all"
+            "SWAPIN and IO: delay accounting is off (kernel.task_delayacct is 0); `sysctl \
+             kernel.task_delayacct=1` turns it on for tasks that start afterwards, `delayacct` on \
+             the kernel's command line for all tasks"
                 .to_owned(),
         );
     }
@@ -257,7 +254,9 @@ impl Report {
         )?;
         let delays = self
             .task_delayacct
-            .map_or("no such switch".to_owned(), |on| u32::from(on).to_string());
+            .map_or("not on this kernel".to_owned(), |on| {
+                u32::from(on).to_string()
+            });
         writeln!(out, "delay accounting    kernel.task_delayacct = {delays}")?;
         let taskstats = self
             .taskstats_version
@@ -291,7 +290,7 @@ impl Report {
         }
         writeln!(out, "\nmemory in the kernel")?;
         let mib = |bytes: Option<u64>| {
-            bytes.map_or("not taken".to_owned(), |b| {
+            bytes.map_or("none".to_owned(), |b| {
                 format!("{:.1} MiB", b as f64 / 1048576.0)
             })
         };
@@ -314,7 +313,7 @@ impl Report {
         )?;
         writeln!(
             out,
-            "  all else            {}",
+            "  everything else     {}",
             mib(self.memory.other_maps_bytes)
         )?;
         let limits = self.limits.iter().map(|line| (*line).to_owned()).collect();

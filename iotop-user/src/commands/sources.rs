@@ -68,7 +68,7 @@ pub enum NoKernelHalf {
     #[error(transparent)]
     Frames(#[from] FramesError),
     /// The length of the kernel's tick is not known.
-    #[error("clock_getres does not report how long a tick of CLOCK_MONOTONIC_COARSE is")]
+    #[error("clock_getres() does not report the length of a tick of CLOCK_MONOTONIC_COARSE")]
     NoClock,
     /// The object file can't be read.
     #[error("{path}: {source}")]
@@ -178,8 +178,8 @@ pub fn without(refused: &Refused) -> Notice {
     );
     match hook.on.is_function() {
         true => Notice::IoMaxUnseen(format!(
-            "{unknown}; one with CONFIG_FUNCTION_TRACER and CONFIG_BPF_JIT, as distributions \
-             have, takes it"
+            "{unknown}; kernels with CONFIG_FUNCTION_TRACER and CONFIG_BPF_JIT, such as those of \
+             distributions, accept it"
         )),
         false => Notice::Refused(format!(
             "{unknown}; please report it with the output of `iotop-trace doctor`"

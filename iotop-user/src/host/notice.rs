@@ -50,21 +50,20 @@ impl fmt::Display for Notice {
             }
             Notice::NoTaskstats(why) => write!(
                 f,
-                "no taskstats, so counters are known only for your own tasks, and SWAPIN and IO \
-                 for none: {why}"
+                "no taskstats, so only the counters of your own tasks are known, and SWAPIN and \
+                 IO of none: {why}"
             ),
             Notice::NoExitRecords(why) => write!(
                 f,
-                "no exit records, so what a task does in its last interval is unknown: {why}"
+                "no exit records, so what tasks do in their last interval is unknown: {why}"
             ),
             Notice::NotCounted(words) => f.write_str(words),
             Notice::DelaysOff => f.write_str(
-                "SWAPIN and IO are unknown, because the kernel does not count delays; \
-                 `sysctl kernel.task_delayacct=1` makes it count them for tasks that start \
-                 afterwards",
+                "SWAPIN and IO are unknown, because delay accounting is off; \
+                 `sysctl kernel.task_delayacct=1` turns it on for tasks that start afterwards",
             ),
             Notice::OwnPidNamespace => f.write_str(
-                "iotop-trace runs in a child pid namespace: TIDs are those of the host, and tasks \
+                "iotop-trace runs in a child PID namespace: TIDs are those of the host, and tasks \
                  outside the namespace appear only when they write or exit",
             ),
             Notice::HiddenProcesses { hidepid, listed } => {

@@ -22,8 +22,8 @@ pub fn of(layout: &Layout, functions: bool, whole_folios: u32) -> Vec<&'static s
         (
             whole_folios != 0,
             "large folios of a file system count as Shared if its module is not loaded, or if its \
-             program was refused: it is unknown which of their pages a task writes. Load btrfs \
-             before you start iotop-trace",
+             program was refused: it is unknown which of their pages a task writes. Load the btrfs \
+             module before you start iotop-trace",
         ),
         (
             layout.preemptible != 0,
