@@ -315,7 +315,7 @@ impl Explain {
 
     fn second(&self, time: Timestamp) -> String {
         let time = time.to_zoned_datetime(self.zone.clone());
-        time.strftime("%F %T").to_string()
+        time.strftime("%F %T%:z").to_string()
     }
 
     fn millisecond(&self, time: Timestamp) -> String {
