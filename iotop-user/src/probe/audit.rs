@@ -14,6 +14,7 @@ use iotop_common::{
 };
 
 use super::{bpf, mapped::Mapped, owners::Owners};
+use crate::host::kernel::clock;
 
 /// `BPF_PROG_TEST_RUN`. It runs raw tracepoint programs since 5.10.
 const PROG_TEST_RUN: libc::c_long = 10;
@@ -31,6 +32,7 @@ const BURST: u32 = 4;
 #[derive(Debug)]
 pub struct Audit {
     ended: Instant,
+    /// Its CPU time.
     took: Duration,
     /// What audits took beyond what they may take.
     owed: Duration,
@@ -66,10 +68,11 @@ impl Audit {
         self.owed = Duration::ZERO;
     }
 
-    /// Records how long an audit took.
-    fn spent(&mut self, begun: Instant, ended: Instant) {
+    /// Records an audit and its CPU time. On a busy machine the thread waits for a CPU for much
+    /// longer than it uses one: that must not put off the next audit.
+    fn spent(&mut self, begun: Instant, ended: Instant, took: Duration) {
         let paid = begun.saturating_duration_since(self.ended) / CPU_DIVISOR;
-        (self.ended, self.took) = (ended, ended - begun);
+        (self.ended, self.took) = (ended, took);
         self.owed = self.owed.saturating_sub(paid) + self.took;
     }
 
@@ -86,7 +89,7 @@ impl Audit {
         owners: &Owners,
         program: BorrowedFd<'_>,
     ) -> io::Result<Vec<u32>> {
-        let begun = Instant::now();
+        let (begun, cpu) = (Instant::now(), clock::thread_cpu());
         // Mapped only for the audit: each mapped page counts as this process's memory.
         let chunks = tags.info().map_or(0, |info| info.max_entries());
         let tags = &Mapped::<u32>::new(tags, chunks as usize * TAGS_PER_CHUNK as usize)?;
@@ -106,7 +109,12 @@ impl Audit {
             Ok(())
         });
         let looked = looked.and_then(|()| batch.check(&mut live));
-        self.spent(begun, Instant::now());
+        let ended = Instant::now();
+        let took = clock::thread_cpu().zip(cpu);
+        let took = took.map_or(ended - begun, |(after, before)| {
+            after.saturating_sub(before)
+        });
+        self.spent(begun, ended, took);
         looked.map(|()| live)
     }
 }
@@ -194,12 +202,27 @@ mod tests {
             now += Duration::from_millis(500);
             audit.trouble(now);
             if audit.is_due(now, true) {
-                audit.spent(now, now + took);
+                audit.spent(now, now + took, took);
                 used += took;
             }
         }
         let most = Duration::from_secs(1000) / CPU_DIVISOR + took * (BURST + 2);
         assert!(used <= most && used > most / 2, "{used:?}");
+    }
+
+    /// Regression: beside builds that kept every CPU busy, exited tasks kept their PENDING for a
+    /// minute, because an audit of some milliseconds counted as one of seconds.
+    #[test]
+    fn an_audit_that_waited_for_a_cpu_does_not_put_off_the_next_one() {
+        let mut now = Instant::now();
+        let mut audit = Audit::new(now);
+        for n in 0..60 {
+            now += EVERY;
+            assert!(audit.is_due(now, true), "{n}");
+            let ended = now + Duration::from_secs(2);
+            audit.spent(now, ended, Duration::from_millis(6));
+            now = ended;
+        }
     }
 
     /// Regression: on an emulated machine the second audit was not due for half a minute.
@@ -212,7 +235,7 @@ mod tests {
         for n in 1..=BURST + 1 {
             let now = start + took * 2 * n;
             assert!(audit.is_due(now, false), "{n}");
-            audit.spent(now, now + took);
+            audit.spent(now, now + took, took);
         }
         let now = start + took * 2 * (BURST + 2);
         assert!(!audit.is_due(now, false));

@@ -15,6 +15,11 @@ pub fn process_cpu() -> Option<Duration> {
     ask(libc::clock_gettime, libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
+/// The CPU time that this thread has used.
+pub fn thread_cpu() -> Option<Duration> {
+    ask(libc::clock_gettime, libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// What the kernel adds to its own time since boot before it shows it to us, ns: in a time
 /// namespace, /proc and `CLOCK_BOOTTIME` are shifted (time_namespaces(7)). The kernel half
 /// reads the kernel's own.
