@@ -149,6 +149,11 @@ struct Options {
     /// With --explain-writeback: a rate up to MIB MiB a second is no spike
     #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
     spike_floor: f64,
+    /// With --explain-writeback: no spikes in the first SEC seconds
+    ///
+    /// Until then there is too little history to call a rate unusual.
+    #[arg(long, value_name = "SEC", requires = "explain_writeback", default_value_t = SpikeRule::default().history.as_secs())]
+    spike_history: u64,
     /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
