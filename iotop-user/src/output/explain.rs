@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt::Write as _};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    commits, losses_named, missing_intervals,
+    commits, losses_named, missing_intervals, nameless,
     reached::{Reached, write_calls},
     units,
     why::why,
@@ -60,6 +60,9 @@ impl Explain {
         }
         if let Some(lost) = losses_named(&sample.system.lost) {
             let _ = writeln!(text, "! {at} lost: {lost}; the figures are incomplete");
+        }
+        if let Some(names) = nameless(&sample.system.lost) {
+            let _ = writeln!(text, "{at} note: {names}");
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);

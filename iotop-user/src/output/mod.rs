@@ -6,6 +6,7 @@ mod csv;
 pub(crate) mod explain;
 mod flush_line;
 mod form;
+mod losses;
 mod ndjson;
 mod outlet;
 pub(crate) mod reached;
@@ -18,9 +19,10 @@ use std::io::{self, Write as _};
 pub use csv::Csv;
 pub use explain::Explain;
 pub use form::{Export, Form};
+pub use losses::{losses_named, nameless};
 pub use ndjson::{SCHEMA, ndjson};
 pub use outlet::{Block, Outlet};
-pub use table::{Table, Text, losses_named, missing_intervals, process_ended};
+pub use table::{Table, Text, missing_intervals, process_ended};
 
 /// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {

@@ -158,6 +158,68 @@ fn losses_stay_on_a_line() {
 }
 
 #[test]
+fn only_lost_bytes_are_an_alarm() {
+    let mut app = app(Settings::default());
+    let mut nameless = golden::flushed();
+    nameless.system.lost[Loss::Paths] = Some(1548);
+    let start = nameless.time;
+    app.sample(nameless);
+    let said = |app: &mut App, what: &str| {
+        let buffer = buffer(app, PLAIN, USUAL);
+        let row = text(&buffer).lines().position(|line| line.contains(what))?;
+        Some(buffer[(0, u16::try_from(row).expect("small"))].modifier)
+    };
+    let note = "1,548 files without a name; byte counts are complete";
+    assert_eq!(said(&mut app, note), Some(Modifier::DIM));
+    assert_eq!(said(&mut app, "incomplete"), None);
+    let mut lossy = golden::flushed();
+    lossy.system.lost[Loss::Facts] = Some(3);
+    app.sample(lossy);
+    let alarm = "! lost so far: facts 3; figures are incomplete  +1 notice, press ?";
+    assert_eq!(said(&mut app, alarm), Some(Modifier::BOLD));
+    // Names are forgotten after a minute, lost bytes are not.
+    let mut later = golden::flushed();
+    later.time = start + SignedDuration::from_secs(61);
+    app.sample(later);
+    assert!(said(&mut app, "lost so far: facts 3; figures are incomplete").is_some());
+    assert_eq!(said(&mut app, "+1 notice"), None);
+}
+
+#[test]
+fn permanent_limits_are_in_the_help_and_not_on_every_screen() {
+    let mut app = app(Settings::default());
+    let limits = [
+        Notice::Refused("the cause of commits is unknown".to_owned()),
+        Notice::NotCounted("SWAPIN and IO are unknown"),
+    ];
+    app.machine.notices = limits.to_vec();
+    app.sample(golden::flushed());
+    for size in [USUAL, (80, 24)] {
+        let screen = text(&buffer(&mut app, PLAIN, size));
+        assert!(
+            !screen.contains('!') && !screen.contains("press ?"),
+            "{screen}"
+        );
+    }
+    app.machine.notices.push(Notice::OwnPidNamespace);
+    app.machine
+        .notices
+        .push(Notice::NoExitRecords("refused".to_owned()));
+    let screen = text(&buffer(&mut app, PLAIN, (80, 24)));
+    assert!(
+        screen.contains("! iotop-trace runs in a child pid"),
+        "{screen}"
+    );
+    assert!(screen.contains("  +1 notice, press ?\n"), "{screen}");
+    press(&mut app, "?");
+    let help = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(
+        help.contains("cause of commits") && help.contains("SWAPIN and IO"),
+        "{help}"
+    );
+}
+
+#[test]
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),

@@ -9,11 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
     host::Notice,
-    output::{
-        cell::Scale,
-        table::{losses_named, reasons},
-        units,
-    },
+    output::{cell::Scale, losses_named, nameless, table::reasons, units},
     sample::{BlockTotals, Disk, Reason, Sample, SharedTask, TaskCounters, Unattributed},
     tui::state::{
         app::App,
@@ -361,39 +357,75 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
     }
 }
 
-/// What was lost and what is missing, on one line that is never left out.
+/// What was lost and what is missing, on one line that is never left out. Only lost bytes are
+/// an alarm.
 fn problems(canvas: &mut Canvas<'_, '_>, app: &App) {
-    let mut said = Vec::new();
-    if let Some(lost) = losses_named(&app.lost) {
-        said.push(format!("lost so far: {lost}; figures are incomplete"));
-    }
+    let Some(problem) = problem(app, canvas.area.height) else {
+        return;
+    };
+    let style = match problem.kind {
+        ProblemKind::Lost => canvas.tone(Tone::Alarm),
+        ProblemKind::Notice => Style::new(),
+        ProblemKind::Note => DIM,
+    };
+    let more = match problem.others {
+        0 => String::new(),
+        1 => "  +1 notice, press ?".to_owned(),
+        n => format!("  +{n} notices, press ?"),
+    };
+    let text = canvas.theme.text(&problem.text).into_owned();
+    let width = usize::from(canvas.area.width);
+    let text = match text.width() + more.width() > width {
+        true => {
+            let more = if more.is_empty() { ".. press ?" } else { &more };
+            let (start, _) = start_of(&text, width.saturating_sub(more.width()));
+            format!("{start}{more}")
+        }
+        false => format!("{text}{more}"),
+    };
+    canvas.line(Line::styled(text, style));
+}
+
+/// The worst of what is wrong.
+struct Problem {
+    kind: ProblemKind,
+    text: String,
+    /// Number of those that are not shown.
+    others: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum ProblemKind {
+    /// Bytes are missing, or their owners.
+    Lost,
+    /// Something is missing on this machine, and the user can do something about it.
+    Notice,
+    /// Names are missing.
+    Note,
+}
+
+fn problem(app: &App, height: u16) -> Option<Problem> {
+    let lost = losses_named(&app.lost);
+    let lost = lost.map(|lost| format!("! lost so far: {lost}; figures are incomplete"));
     // Hides the notice about delay accounting once delays are counted, and on low
     // screens, where a row is worth more.
-    let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
+    let counts = app.interval.is_some() && app.known().delays || height < MEDIUM;
     let matters = |notice: &&Notice| match notice {
         Notice::DelaysOff => !counts,
         Notice::IoMaxUnseen(_) => app.io_max.holds_back,
-        _ => true,
+        notice => !notice.is_permanent(),
     };
     let notices = app.machine.notices.iter().filter(matters);
-    said.extend(notices.map(Notice::to_string));
-    let Some(first) = said.first() else { return };
-    let more = match said.len() {
-        1 => String::new(),
-        n => format!("({} more: ?) ", n - 1),
-    };
-    let harmless = app.lost.is_nothing() && app.known().blocks;
-    let style = match harmless {
-        true => Style::new(),
-        false => canvas.tone(Tone::Alarm),
-    };
-    let text = canvas.theme.text(&format!("! {more}{first}")).into_owned();
-    let width = usize::from(canvas.area.width);
-    let text = match text.width() > width {
-        true => format!("{} (all: ?)", start_of(&text, width.saturating_sub(9)).0),
-        false => text,
-    };
-    canvas.line(Line::styled(text, style));
+    let lost = lost.map(|lost| (ProblemKind::Lost, lost));
+    let notices = notices.map(|notice| (ProblemKind::Notice, format!("! {notice}")));
+    let note = nameless(&app.lately.sum()).map(|note| (ProblemKind::Note, note));
+    let mut all = lost.into_iter().chain(notices).chain(note);
+    let (kind, text) = all.next()?;
+    Some(Problem {
+        kind,
+        text,
+        others: all.count(),
+    })
 }
 
 #[cfg(test)]

@@ -1,20 +1,35 @@
 //! The keys, the columns, and what is missing.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
 
 use super::{BOLD, DIM, Tone, theme::Theme, wrapped};
-use crate::tui::{
-    input::keys::KEYS,
-    state::{app::App, columns},
+use crate::{
+    output::{losses_named, nameless},
+    tui::{
+        input::keys::KEYS,
+        state::{app::App, columns},
+    },
 };
 
 pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
+    let width = usize::from(width);
+    let mut say = |text: &str, style: Style| {
+        let text = wrapped(&theme.text(text), width, "  ");
+        lines.extend(text.into_iter().map(|line| Line::styled(line, style)));
+    };
+    if let Some(lost) = losses_named(&app.lost) {
+        let text = format!("! lost so far: {lost}; figures are incomplete");
+        say(&text, theme.tone(Tone::Alarm));
+    }
     for notice in &app.machine.notices {
-        let alarm = theme.tone(Tone::Alarm);
-        let text = format!("! {}", theme.text(&notice.to_string()));
-        let text = wrapped(&text, usize::from(width), "  ");
-        lines.extend(text.into_iter().map(|line| Line::styled(line, alarm)));
+        say(&format!("! {notice}"), Style::new());
+    }
+    if let Some(names) = nameless(&app.lately.sum()) {
+        say(&format!("in the last minute: {names}"), Style::new());
     }
     lines.push(Line::styled("KEYS", BOLD));
     for key in KEYS {

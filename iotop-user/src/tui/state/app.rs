@@ -14,6 +14,7 @@ use super::{
     detail::{Detail, Target, detail},
     gone::Gone,
     history::Histories,
+    lately::Lately,
     log::{Entry, Log},
     pages::{Page, Place},
     places::Places,
@@ -126,6 +127,8 @@ pub struct App {
     held: Held,
     /// Everything that was lost since the start.
     pub lost: Lost,
+    /// What was lost lately.
+    pub lately: Lately,
     /// Time zone of the times on the screen.
     pub zone: TimeZone,
     /// Where things were drawn last, for the mouse and for paging.
@@ -167,6 +170,7 @@ impl App {
             frozen: false,
             held: Held::default(),
             lost: Lost::default(),
+            lately: Lately::default(),
             zone,
             drawn: Places::default(),
             io_max: IoMax::default(),
@@ -185,6 +189,7 @@ impl App {
         for pid in self.scope.follow(&sample) {
             self.say(process_ended(pid));
         }
+        self.lately.add(sample.time, sample.system.lost);
         if self.machine.notices.iter().any(Notice::is_about_io_max) {
             let busy = sample.tasks.iter().filter(|task| task.did_io());
             self.io_max

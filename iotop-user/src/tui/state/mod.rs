@@ -7,6 +7,7 @@ pub mod gone;
 pub mod history;
 pub mod log;
 pub mod owned;
+pub mod lately;
 pub mod pages;
 pub mod places;
 pub mod prompt;
