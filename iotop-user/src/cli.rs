@@ -192,6 +192,8 @@ pub enum GroupBy {
     Thread,
     /// A process, with the sum of its threads
     Process,
+    /// A command, with all tasks of this name
+    Command,
     /// A user
     User,
     /// A cgroup
@@ -220,6 +222,7 @@ impl GroupBy {
     pub fn by(self) -> Option<By> {
         match self {
             GroupBy::Thread | GroupBy::Process => None,
+            GroupBy::Command => Some(By::Command),
             GroupBy::User => Some(By::User),
             GroupBy::Cgroup => Some(By::Cgroup),
             GroupBy::Unit => Some(By::Unit),

@@ -223,6 +223,7 @@ fn permanent_limits_are_in_the_help_and_not_on_every_screen() {
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),
+        (GroupBy::Command, "commands"),
         (GroupBy::User, "users"),
         (GroupBy::Unit, "units"),
         (GroupBy::Device, "devices"),
@@ -524,7 +525,7 @@ fn rows_of_another_kind_have_their_history_at_once() {
     let caused = |app: &App, key: RowKey| app.histories.of(&key, app.graph(), 9);
     let dd = RowKey::Task(golden::sample().tasks[0].key());
     let before = caused(&app, dd.clone());
-    press(&mut app, "bbbbbb");
+    press(&mut app, "bbbbbbb");
     let device = RowKey::Group(Some("8:1".into()));
     assert_eq!(caused(&app, device).len(), 2);
     press(&mut app, "bb");
@@ -537,9 +538,12 @@ fn rows_of_another_kind_have_their_history_at_once() {
         "a process has its leader's history"
     );
     press(&mut app, "b");
+    let command = RowKey::Group(Some("dd".into()));
+    assert_eq!(caused(&app, command), before);
+    press(&mut app, "b");
     let root = RowKey::Group(Some("root".into()));
     assert_eq!(caused(&app, root), before);
-    press(&mut app, "BB/nosuch\u{1b}");
+    press(&mut app, "BBB/nosuch\u{1b}");
     assert_eq!(caused(&app, dd), before, "and after a filter");
 }
 

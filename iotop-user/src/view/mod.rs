@@ -1,6 +1,7 @@
 //! Turns a sample into what the user asked to see. Every output takes the same steps.
 
 mod accumulate;
+mod command;
 mod device;
 pub mod fields;
 mod filter;
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use accumulate::{Accumulator, Kept};
+pub use command::{Commands, command_name};
 use device::keep_on;
 pub use device::{OnDevice, on_device};
 pub use fields::{FIELDS, Field};
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn totals_of_groups_double_after_two_equal_intervals() {
-        for by in [By::User, By::Cgroup, By::Device, By::File] {
+        for by in [By::Command, By::User, By::Cgroup, By::Device, By::File] {
             let once = last_shown(&accumulated(Some(by)), 1)
                 .groups
                 .expect("grouped");

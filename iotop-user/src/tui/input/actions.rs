@@ -302,9 +302,10 @@ impl App {
 }
 
 fn neighbour(by: GroupBy, step: isize) -> GroupBy {
-    const ALL: [GroupBy; 8] = [
+    const ALL: [GroupBy; 9] = [
         GroupBy::Thread,
         GroupBy::Process,
+        GroupBy::Command,
         GroupBy::User,
         GroupBy::Cgroup,
         GroupBy::Unit,

@@ -152,7 +152,7 @@ keys! {
     Open "Enter" "open the selected row: files, devices, submitters" [Enter];
     Back "Esc Backspace" "go back" [Esc, Backspace];
     Why "w" "why: the flushes as they happen, and the recent spikes" [Char('w')];
-    GroupNext "b" "rows by thread, process, user, cgroup, unit, container, device, file" [Char('b')];
+    GroupNext "b" "rows by thread, process, command, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the previous kind of row" [Char('B')];
     Processes "p" "processes or threads" [Char('p'), Char('P')];
     Tree "t" "tree: children below their parents" [Char('t'), F(5)];

@@ -105,7 +105,9 @@ pub fn usual_sort(columns: &[&'static Field]) -> usize {
 /// The columns that fit, with their widths. The last one gets the rest of the line.
 pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
     let most = match settings.group_by {
-        GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => SHORT_NAME,
+        GroupBy::Command | GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => {
+            SHORT_NAME
+        }
         GroupBy::Thread | GroupBy::Process | GroupBy::Cgroup | GroupBy::File => USUAL_NAME,
     };
     let name = (width / 10 * 4).clamp(NAME, most);

@@ -16,7 +16,7 @@ use crate::{
     host::devices::DeviceNames,
     output::reached::write_calls,
     sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
-    view::{By, OnDevice, file_name},
+    view::{By, Commands, OnDevice, file_name},
 };
 
 /// How far back movements are kept.
@@ -69,6 +69,8 @@ pub struct Person {
     pub pid: u32,
     /// Its name.
     pub comm: Arc<str>,
+    /// Its process's name.
+    pub program: Arc<str>,
     /// Its user.
     pub user: Option<Arc<str>>,
     /// Its cgroup.
@@ -156,6 +158,7 @@ impl Interval {
 impl Recent {
     /// Adds an interval, and drops what is too old or too much.
     pub fn add(&mut self, sample: &Sample, devices: &mut DeviceNames, frozen: bool) {
+        let commands = &Commands::new(&sample.tasks);
         let mut movements = Vec::with_capacity(sample.facts.len());
         for fact in &sample.facts {
             let device_name = devices.name(fact.device);
@@ -164,8 +167,8 @@ impl Recent {
                 None => file_name(&device_name, fact.ino),
             };
             movements.push(Movement {
-                owner: fact.owner.map(|at| self.person(&sample.tasks[at])),
-                submitter: fact.submitter.map(|at| self.person(&sample.tasks[at])),
+                owner: fact.owner.map(|at| self.person(&sample.tasks[at], commands)),
+                submitter: fact.submitter.map(|at| self.person(&sample.tasks[at], commands)),
                 device: fact.device,
                 device_name,
                 file: Some(file),
@@ -183,7 +186,7 @@ impl Recent {
         let calls = tasks.filter_map(|task| match write_calls(task)? {
             (0, 0) => None,
             (bytes, calls) => Some(Calls {
-                task: self.person(task),
+                task: self.person(task, commands),
                 bytes,
                 calls,
             }),
@@ -206,11 +209,12 @@ impl Recent {
             .retain(|_, person| Arc::strong_count(person) > 1);
     }
 
-    fn person(&mut self, task: &Task) -> Arc<Person> {
+    fn person(&mut self, task: &Task, commands: &Commands<'_>) -> Arc<Person> {
         let now = Person {
             key: task.key(),
             pid: task.pid,
             comm: task.comm.clone(),
+            program: commands.comm(task),
             user: task.user.clone(),
             cgroup: task.cgroup.clone(),
             unit: task.unit.clone(),
@@ -284,7 +288,7 @@ impl Recent {
         let name = |movement: &Movement| match by {
             By::Device => Some(movement.device_name.clone()),
             By::File => movement.file.clone(),
-            By::User | By::Cgroup | By::Unit | By::Container => None,
+            By::Command | By::User | By::Cgroup | By::Unit | By::Container => None,
         };
         let intervals = self
             .intervals()

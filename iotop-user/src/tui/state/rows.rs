@@ -19,7 +19,7 @@ use crate::{
     collect::{Chosen, processes::processes, select::of_wanted},
     host::devices::DeviceNames,
     sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
-    view::{By, Filter, OnDevice, Row, Steps, sort},
+    view::{By, Filter, OnDevice, Row, Steps, command_name, sort},
 };
 
 /// Identifies a row from one interval to the next.
@@ -47,6 +47,10 @@ impl RowKey {
         let group = match by {
             GroupBy::Thread => return Some(RowKey::Task(person.key)),
             GroupBy::Process | GroupBy::Device | GroupBy::File => return None,
+            GroupBy::Command => {
+                let command = command_name(&person.program, person.kthread);
+                return Some(RowKey::Group(Some(command)));
+            }
             GroupBy::User => &person.user,
             GroupBy::Cgroup => &person.cgroup,
             GroupBy::Unit => &person.unit,
