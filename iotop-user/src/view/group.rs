@@ -1,6 +1,7 @@
 //! Adds up tasks, or facts, that have something in common.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet, hash_map::Entry},
     hash::Hash,
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 
 use iotop_common::Class;
 
-use super::{Commands, command_name};
+use super::{Commands, Place, command_name};
 use crate::{
     host::devices::DeviceNames,
     sample::{BlockFact, BlockTotals, Group, Reason, Sample, Task, TaskBlock, Unattributed, sum},
@@ -73,23 +74,17 @@ pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) 
             |fact| fact.device,
             |device| names.name(device),
         ),
-        By::File => by_fact(sample, whole, BlockFact::file_key, |file| {
-            match sample.paths.get(&file) {
-                Some(path) => path.clone(),
-                None => file_name(&names.name(file.0), file.1),
-            }
-        }),
+        By::File => {
+            let names = RefCell::new(names);
+            by_fact(
+                sample,
+                whole,
+                |fact| Place::of(fact, &mut names.borrow_mut()),
+                |place| place.name(&sample.paths, &mut names.borrow_mut()),
+            )
+        }
     };
     sample.groups = Some(groups);
-}
-
-/// The name of a file whose path is not known.
-pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
-    match ino {
-        0 => format!("{device}:no inode"),
-        ino => format!("{device}:inode {ino}"),
-    }
-    .into()
 }
 
 fn by_task(sample: &Sample, name: impl Fn(&Task) -> Option<Arc<str>>) -> Vec<Group> {

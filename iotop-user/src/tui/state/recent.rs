@@ -16,7 +16,7 @@ use crate::{
     host::devices::DeviceNames,
     output::reached::write_calls,
     sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
-    view::{By, Commands, OnDevice, file_name},
+    view::{By, Commands, OnDevice, Place},
 };
 
 /// How far back movements are kept.
@@ -162,10 +162,7 @@ impl Recent {
         let mut movements = Vec::with_capacity(sample.facts.len());
         for fact in &sample.facts {
             let device_name = devices.name(fact.device);
-            let file = match sample.paths.get(&fact.file_key()) {
-                Some(path) => path.clone(),
-                None => file_name(&device_name, fact.ino),
-            };
+            let file = Place::of(fact, devices).name(&sample.paths, devices);
             movements.push(Movement {
                 owner: fact.owner.map(|at| self.person(&sample.tasks[at], commands)),
                 submitter: fact.submitter.map(|at| self.person(&sample.tasks[at], commands)),
