@@ -220,6 +220,45 @@ fn permanent_limits_are_in_the_help_and_not_on_every_screen() {
 }
 
 #[test]
+fn a_graph_survives_a_filter() {
+    for by in [
+        GroupBy::Thread,
+        GroupBy::Process,
+        GroupBy::User,
+        GroupBy::File,
+    ] {
+        let mut app = after_two(Settings {
+            group_by: by,
+            delay: 2.0,
+            ..Settings::default()
+        });
+        let db = match by {
+            GroupBy::User => RowKey::Group(Some("postgres".into())),
+            GroupBy::File => RowKey::Group(Some("/srv/x".into())),
+            _ => RowKey::Task(golden::sample().tasks[3].key()),
+        };
+        let graphs = |app: &App| {
+            use super::state::settings::Graph;
+            [Graph::Caused, Graph::Dirtied, Graph::Io, Graph::Read]
+                .map(|graph| app.histories.of(&db, graph, 9))
+        };
+        let before = graphs(&app);
+        assert_eq!(before[0].len(), 2, "{by:?}");
+        press(&mut app, "/postgres\n");
+        // The file is dd's too.
+        let part = match by {
+            GroupBy::File => [vec![3 << 20; 2], vec![0; 2], vec![0; 2], vec![0; 2]],
+            _ => before.clone(),
+        };
+        assert_eq!(graphs(&app), part, "{by:?}");
+        press(&mut app, "/");
+        app.prompt.as_mut().expect("a prompt").text.clear();
+        press(&mut app, "\n");
+        assert_eq!(graphs(&app), before, "{by:?}");
+    }
+}
+
+#[test]
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),

@@ -215,10 +215,15 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
 /// The command line, or the name if there is none. Kernel threads are shown in brackets, as
 /// in ps.
 pub fn command(task: &Task) -> Cow<'_, str> {
-    match &task.cmdline {
-        _ if task.kthread => format!("[{}]", task.comm).into(),
+    shown_command(&task.comm, task.cmdline.as_deref(), task.kthread)
+}
+
+/// The same, of the parts that it is made of.
+pub fn shown_command<'a>(comm: &'a str, cmdline: Option<&'a str>, kthread: bool) -> Cow<'a, str> {
+    match cmdline {
+        _ if kthread => format!("[{comm}]").into(),
         Some(line) if !line.is_empty() => Cow::Borrowed(line),
-        _ => Cow::Borrowed(&task.comm),
+        _ => Cow::Borrowed(comm),
     }
 }
 

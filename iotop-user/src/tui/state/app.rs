@@ -62,6 +62,8 @@ pub(in crate::tui) enum Past {
     Longer,
     /// Rebuild them: other rows, or several new intervals.
     Other,
+    /// Rebuild them: rows of the same kind in another part of the machine.
+    Rescoped,
 }
 
 /// What a key asks the main loop to do.
@@ -290,6 +292,10 @@ impl App {
             Past::Kept => {}
             Past::Longer => self.histories.step(),
             Past::Other => self.histories = show.histories(&shown.sample),
+            Past::Rescoped => {
+                let rebuilt = show.histories(&shown.sample);
+                self.histories = rebuilt.with_older(&self.histories);
+            }
         }
         if past != Past::Kept {
             let apart = self.settings.figures == Figures::Totals && totals.is_some();
@@ -337,9 +343,13 @@ impl App {
 
     /// Changes the scope and rebuilds the rows.
     pub(in crate::tui) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
+        let device = self.scope.device.clone();
         change(&mut self.scope);
         self.first = 0;
-        self.show(Past::Other);
+        self.show(match device == self.scope.device {
+            true => Past::Rescoped,
+            false => Past::Other,
+        });
     }
 
     /// Restarts the totals with the interval that is shown.

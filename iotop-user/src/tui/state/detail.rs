@@ -137,10 +137,11 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
             owners.add(owner(movement), movement);
         }
     }
-    let calls = intervals().flat_map(|interval| &interval.calls);
-    for calls in calls.filter(|calls| target.is(&calls.task)) {
-        let (bytes, number) = detail.calls.unwrap_or_default();
-        detail.calls = Some((bytes + calls.bytes, number + calls.calls));
+    let counted = intervals().flat_map(|interval| &interval.counted);
+    let its = counted.filter(|counted| target.is(&counted.task));
+    for (bytes, calls) in its.filter_map(|counted| counted.calls) {
+        let (all, number) = detail.calls.unwrap_or_default();
+        detail.calls = Some((all + bytes, number + calls));
     }
     detail.files = files.sorted();
     detail.devices = devices.sorted();

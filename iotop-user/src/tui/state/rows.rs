@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     gone::Gone,
-    history::Histories,
+    history::{Histories, Of},
     recent::{Movement, Person, Recent},
     settings::{Figures, Settings},
     tree::{tree, with_ancestors},
@@ -197,29 +197,30 @@ impl Show<'_> {
         }
     }
 
-    /// Builds the histories of a sample's rows from the remembered movements.
+    /// Builds the histories of a sample's rows from the last minute.
     pub fn histories(&self, sample: &Sample) -> Histories {
         let by = self.settings.group_by;
-        if by.by().is_some_and(By::is_of_facts) && !self.is_whole() {
-            // Movements don't tell which tasks are in the scope.
-            return Histories::default();
-        }
         let leaders: HashMap<u32, TaskKey> = match by {
             GroupBy::Process => sample.tasks.iter().map(|t| (t.tid, t.key())).collect(),
             _ => HashMap::new(),
         };
-        let row = |person: &Person| match by {
-            GroupBy::Process => leaders.get(&person.pid).copied().map(RowKey::Task),
-            by => RowKey::of_person(person, by),
+        let whole = self.is_whole();
+        let is_in = |person: &Person| whole || person.is_in(self.scope);
+        let row = |of: Of<'_>| match (of, by) {
+            // A process is in the scope if its leader is, and it has a row then.
+            (Of::Task(person), GroupBy::Process) => {
+                leaders.get(&person.pid).copied().map(RowKey::Task)
+            }
+            (Of::Task(person), by) if is_in(person) => RowKey::of_person(person, by),
+            (Of::Task(_), _) => None,
+            (Of::Place(movement), by) => {
+                let owner = movement.owner.as_deref();
+                let seen = whole || owner.is_some_and(is_in);
+                RowKey::of_place(movement, by).filter(|_| seen)
+            }
         };
         let intervals = self.recent.intervals_by(by);
-        Histories::rebuilt(intervals, self.scope.device.as_ref(), |movement| {
-            let owner = || movement.owner.as_deref().and_then(row);
-            [
-                RowKey::of_place(movement, by).or_else(owner),
-                movement.submitter.as_deref().and_then(row),
-            ]
-        })
+        Histories::rebuilt(intervals, self.scope.device.as_ref(), row)
     }
 
     /// Whether the scope leaves no task out.
