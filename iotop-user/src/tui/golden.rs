@@ -117,6 +117,7 @@ fn rows_with_an_exited_writer_and_its_flusher() {
     app.sample(golden::flushed());
     check("table", &mut app, USUAL);
     check("wide", &mut app, (200, 40));
+    check("150x45", &mut app, (150, 45));
     check("80x24", &mut app, (80, 24));
     check("small", &mut app, (40, 10));
     check("too_small", &mut app, (39, 9));
@@ -259,6 +260,67 @@ fn a_graph_survives_a_filter() {
 }
 
 #[test]
+fn a_screen_of_24_lines_has_at_most_five_above_the_table() {
+    let mut app = app(Settings::default());
+    let mut lossy = golden::journaled();
+    lossy.system.lost[Loss::Facts] = Some(3);
+    for sample in [golden::flushed(), lossy] {
+        app.sample(sample);
+        for size in [(80, 24), (150, 24), (80, 29), (40, 10)] {
+            let screen = text(&buffer(&mut app, PLAIN, size));
+            let head = screen.lines().position(|line| line.contains("COMMAND"));
+            assert!(head.is_some_and(|head| head <= 5), "{screen}");
+        }
+    }
+    check("80x24_lost", &mut app, (80, 24));
+}
+
+#[test]
+fn kilobytes_are_in_every_figure_of_the_screen() {
+    let mut app = app(Settings::default());
+    app.sample(golden::journaled());
+    press(&mut app, "aa");
+    app.sample(golden::journaled());
+    press(&mut app, "K");
+    check("kilobytes", &mut app, (150, 45));
+    for page in ["", "w", "\u{1b}\n"] {
+        press(&mut app, page);
+        let screen = text(&buffer(&mut app, PLAIN, (150, 45)));
+        let other = screen.split([' ', '(', ')', '~']).find(|word| {
+            let number = word.trim_end_matches("/s").strip_suffix(['B', 'M', 'G']);
+            number.is_some_and(|number| number.parse::<f64>().is_ok())
+        });
+        assert_eq!(other, None, "{screen}");
+    }
+}
+
+#[test]
+fn the_help_is_wrapped_and_says_what_the_graphs_show() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "?");
+    for width in [40, 80] {
+        let lines = super::draw::help_text(&app, PLAIN, width - 1);
+        let widest = lines.iter().map(|line| line.chars().count()).max();
+        assert!(
+            widest.is_some_and(|widest| widest < usize::from(width)),
+            "{lines:?}"
+        );
+        let all = lines.join(" ");
+        let words: Vec<&str> = all.split_whitespace().collect();
+        let all = words.join(" ");
+        assert!(
+            all.contains("HISTORY a graph of the row's last intervals"),
+            "{all}"
+        );
+        assert!(
+            all.contains("bytes written because of the row; g changes it"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),
@@ -304,7 +366,8 @@ fn the_detail_the_flushes_one_flush_and_the_help() {
     press(&mut app, "\n");
     check("detail", &mut app, USUAL);
     press(&mut app, "?");
-    check("help", &mut app, (100, 60));
+    check("help", &mut app, (100, 70));
+    check("help_small", &mut app, (40, 10));
     press(&mut app, "\u{1b}\u{1b}");
     assert_eq!(app.places.len(), 1);
 }

@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Smallest height that shows all lines.
-const FULL: u16 = 24;
-/// Smallest height that shows the memory line.
+/// Smallest height that shows all lines. On a lower screen the header takes at most five.
+const FULL: u16 = 30;
+/// Smallest height that shows the memory line, unless something is wrong.
 const MEDIUM: u16 = 16;
 /// Smallest width of lines without abbreviations.
 const WIDE: u16 = 78;
@@ -49,10 +49,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     let wide = canvas.area.width >= WIDE;
     io(canvas, sample, &scale, wide);
     attributed(canvas, app, sample, &scale, wide);
-    if canvas.area.height >= MEDIUM {
+    let height = canvas.area.height;
+    if height >= FULL || height >= MEDIUM && problem(app, height).is_none() {
         memory(canvas, sample, &scale, wide);
     }
-    if canvas.area.height >= FULL {
+    if height >= FULL {
         disks(canvas, app);
         history(canvas, app);
     }
@@ -168,26 +169,32 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
     let owned = canvas.tone(Tone::Owned);
     let none = canvas.tone(Tone::Nobodys);
     let shared = |block: &BlockTotals| block.shared;
+    // A part that is 0 gives way on a narrow screen.
+    let has_shared = roomy || block.is_none_or(|block| block.shared != 0);
     let between = if roomy { "  |  " } else { " | " };
     let line = match wide {
-        true => vec![
-            Span::raw(on.unwrap_or_default()),
-            Span::raw("Attributed: "),
-            Span::styled(
-                format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
-                owned,
-            ),
-            Span::raw(format!("{between}Shared: ")),
-            Span::styled(format!("{}{}", rate(shared), share_if_roomy(shared)), owned),
-            Span::raw(format!("{between}Unattributed: ")),
-            Span::styled(
-                format!("{}{}", rate(unattributed), share_if_roomy(unattributed)),
-                none,
-            ),
-            Span::raw(block.map_or(String::new(), |block| {
+        true => {
+            let mut line = vec![
+                Span::raw(on.unwrap_or_default()),
+                Span::raw("Attributed: "),
+                Span::styled(
+                    format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
+                    owned,
+                ),
+            ];
+            if has_shared {
+                line.push(Span::raw(format!("{between}Shared: ")));
+                let text = format!("{}{}", rate(shared), share_if_roomy(shared));
+                line.push(Span::styled(text, owned));
+            }
+            line.push(Span::raw(format!("{between}Unattributed: ")));
+            let text = format!("{}{}", rate(unattributed), share_if_roomy(unattributed));
+            line.push(Span::styled(text, none));
+            line.push(Span::raw(block.map_or(String::new(), |block| {
                 unattributed_reasons(&block.unattributed, scale)
-            })),
-        ],
+            })));
+            line
+        }
         false => vec![
             Span::raw("Attr "),
             Span::styled(
@@ -281,7 +288,8 @@ fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
     // Never totals: the line says which disks are busy now.
     let Some(sample) = &app.interval else { return };
     let seconds = sample.interval.as_secs_f64().max(0.001);
-    let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, false));
+    let kilobytes = app.settings.kilobytes;
+    let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, kilobytes));
     let idle = |disk: &&Disk| disk.read == 0 && disk.write == 0 && disk.busy.is_zero();
     let mut disks: Vec<_> = sample.disks.iter().filter(|disk| !idle(disk)).collect();
     // The busiest disks get the room, in an order that does not change with load.
@@ -335,7 +343,10 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
     let span = app.history.range(from..).map(|moment| moment.length).sum();
     let labels = [
         "Written".to_owned(),
-        format!("max {}/s", units::bytes(most as f64, false)),
+        format!(
+            "max {}/s",
+            units::bytes(most as f64, app.settings.kilobytes)
+        ),
         format!("last {}", units::duration(span)),
     ];
     let owned = canvas.tone(Tone::Owned);
@@ -409,7 +420,7 @@ fn problem(app: &App, height: u16) -> Option<Problem> {
     let lost = lost.map(|lost| format!("! lost so far: {lost}; figures are incomplete"));
     // Hides the notice about delay accounting once delays are counted, and on low
     // screens, where a row is worth more.
-    let counts = app.interval.is_some() && app.known().delays || height < MEDIUM;
+    let counts = app.interval.is_some() && app.known().delays || height < FULL;
     let matters = |notice: &&Notice| match notice {
         Notice::DelaysOff => !counts,
         Notice::IoMaxUnseen(_) => app.io_max.holds_back,

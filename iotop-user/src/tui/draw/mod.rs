@@ -67,6 +67,13 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     places
 }
 
+/// The lines of the help.
+#[cfg(test)]
+pub fn help_text(app: &App, theme: Theme, width: u16) -> Vec<String> {
+    let lines = help::lines(app, theme, width).into_iter();
+    lines.map(|line| line.to_string()).collect()
+}
+
 /// The screen, filled line by line from the top.
 struct Canvas<'a, 'b> {
     frame: &'a mut Frame<'b>,

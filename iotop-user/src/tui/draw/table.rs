@@ -255,7 +255,7 @@ fn named(
 }
 
 /// Aligns words left and numbers right, and cuts what is wider than its column.
-fn padded(text: &str, width: usize, left: bool) -> String {
+pub(super) fn padded(text: &str, width: usize, left: bool) -> String {
     let (text, taken) = start_of(text, width);
     debug_assert_eq!(taken, text.width());
     let padding = " ".repeat(width - taken);

@@ -178,14 +178,7 @@ impl App {
             Graph::Io => Graph::Off,
             Graph::Off => Graph::Caused,
         };
-        let shows = match self.graph() {
-            Graph::Caused => "bytes written because of the row",
-            Graph::Read => "bytes read from storage",
-            Graph::Dirtied => "page cache made dirty, and direct writes",
-            Graph::Io => "time spent waiting for block I/O",
-            Graph::Off => "nothing",
-        };
-        self.say(format!("graphs show {shows}"));
+        self.say(format!("graphs show {}", self.graph().about()));
     }
 
     pub(super) fn sort(&mut self, sort: Option<Sort>) {
