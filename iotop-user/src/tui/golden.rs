@@ -321,6 +321,82 @@ fn the_help_is_wrapped_and_says_what_the_graphs_show() {
 }
 
 #[test]
+fn only_active_leaves_nothing_that_is_idle() {
+    let mut app = after_two(Settings::default());
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(screen.contains("(exited) dd") && screen.contains("[jbd2/sda1-8]"));
+    press(&mut app, "o");
+    let idle = |app: &App| {
+        let shown = app.shown.as_ref().expect("rows");
+        let rows = shown.rows.iter().map(|row| shown.row(row));
+        let active = |row: &crate::view::Row<'_>| {
+            let pending = row.block().and_then(|block| block.dirty_pending);
+            let unowned = row.group().and_then(|group| group.unattributed);
+            row.stats().any()
+                || row.block().is_some_and(|block| block.any())
+                || pending.is_some_and(|bytes| bytes != 0)
+                || unowned.is_some_and(|unowned| unowned.in_total() != 0)
+        };
+        let (active, idle): (Vec<_>, Vec<_>) = rows.partition(active);
+        (active.len(), idle.len())
+    };
+    assert_eq!(idle(&app), (4, 0), "dd did nothing in this interval");
+    // A device and a file that were written lately are idle now.
+    let mut third = golden::flushed();
+    third.facts.clear();
+    app.sample(third);
+    for _ in 0..9 {
+        press(&mut app, "b");
+        assert_eq!(idle(&app).1, 0, "by {}", app.settings.group_by.name());
+    }
+    // In totals, everything that did anything since they are counted is active.
+    press(&mut app, "a");
+    app.sample(golden::flushed());
+    assert_eq!(idle(&app), (5, 0));
+}
+
+#[test]
+fn totals_are_ranked_by_totals_and_the_sort_column_is_marked() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let head = |app: &mut App, width| {
+        let screen = text(&buffer(app, PLAIN, (width, 30)));
+        let lines: Vec<&str> = screen.lines().collect();
+        let at = lines.iter().position(|line| line.contains("COMMAND"));
+        let at = at.expect("a head");
+        (
+            lines[0].to_owned(),
+            lines[at].to_owned(),
+            lines[at + 1].to_owned(),
+        )
+    };
+    let (title, columns, _) = head(&mut app, 120);
+    assert!(title.contains("busiest first") && !columns.contains('▼'));
+    press(&mut app, "a");
+    // Since then postgres writes more, although dd wrote most before.
+    let mut second = golden::flushed();
+    second.retain_tasks(&[false, true, true, true, true, true]);
+    let block = second.tasks[2].block.as_mut().expect("traced");
+    block.write_self = 1 << 30;
+    app.sample(second);
+    let mut third = golden::flushed();
+    third.retain_tasks(&[false, true, true, true, true, true]);
+    app.sample(third);
+    let (title, columns, first) = head(&mut app, 120);
+    assert!(!title.contains("busiest first"), "{title}");
+    assert!(
+        columns.contains("▼CAUSED") && first.contains("postgres"),
+        "{columns}{first}"
+    );
+    // A column that is as wide as its name, and one that is not usual.
+    for (key, width) in [("write_syscalls", 120), ("uid", 60), ("pending", 40)] {
+        app.settings.sort = key.parse().ok();
+        let (_, columns, _) = head(&mut app, width);
+        assert!(columns.contains('▼'), "{key}: {columns}");
+    }
+}
+
+#[test]
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),

@@ -13,6 +13,7 @@ use crate::{
     sample::{BlockTotals, Disk, Reason, Sample, SharedTask, TaskCounters, Unattributed},
     tui::state::{
         app::App,
+        columns::sorted,
         settings::{Figures, Settings},
     },
 };
@@ -83,7 +84,9 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     word(format!("by {}", group_by.name()));
     let scope = &app.scope;
     let theme = canvas.theme;
+    let busiest = sorted(&app.settings).is_none() && !app.has_totals();
     let said = [
+        (busiest && canvas.area.width >= WIDE).then(|| "busiest first".to_owned()),
         (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
         only.then(|| "only active".to_owned()),
         (!scope.pids.is_empty()).then(|| {

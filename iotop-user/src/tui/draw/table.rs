@@ -12,15 +12,17 @@ use crate::{
     output::{cell::Scale, units},
     tui::state::{
         app::App,
-        columns::{Column, fitting, total_header},
+        columns::{
+            Column, fields, fitting, graph_header, sorted, total_header, usual_sort,
+        },
         places::Places,
         rows::{RowKey, Shown, ShownRow},
     },
-    view::{Direction, Field, Row, fields::Kind},
+    view::{Direction, Field, Row, Sort, fields::Kind},
 };
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
-    let columns = fitting(&app.settings, app.known(), canvas.area.width);
+    let columns = fitting(&app.settings, app.known(), &app.busy, canvas.area.width);
     let mut places = Places {
         head: Some(canvas.y),
         top: canvas.y + 1,
@@ -61,7 +63,7 @@ fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
 
 fn head(canvas: &mut Canvas<'_, '_>, app: &App, columns: &[(Column, u16)], places: &mut Places) {
     let style = Style::new().add_modifier(Modifier::UNDERLINED);
-    let sort = app.settings.sort.as_ref();
+    let sort = sort_column(app);
     let (falling, rising) = canvas.theme.arrows();
     let mut spans = Vec::new();
     let mut x = canvas.area.x;
@@ -69,10 +71,11 @@ fn head(canvas: &mut Canvas<'_, '_>, app: &App, columns: &[(Column, u16)], place
         let (name, field) = match column {
             Column::Field(field) => (field.header.to_owned(), Some(*field)),
             Column::Total(field) => (total_header(field), Some(*field)),
-            Column::Graph => (graph_header(app, *width), None),
+            Column::Graph => (graph_header(app.graph()), None),
         };
-        let sorted =
-            sort.filter(|sort| matches!(column, Column::Field(field) if *field == sort.field));
+        let sorted = sort
+            .as_ref()
+            .filter(|sort| matches!(column, Column::Field(field) if *field == sort.field));
         let arrow = sorted.map(|sort| match sort.direction {
             Some(Direction::Rising) => rising,
             None if sort.field.is_word() => rising,
@@ -150,12 +153,19 @@ fn line(
     Line::from(spans)
 }
 
-fn graph_header(app: &App, width: u16) -> String {
-    let of = format!("{:?}", app.graph()).to_uppercase();
-    match width {
-        15.. => format!("HISTORY {of}"),
-        _ => "HISTORY".to_owned(),
-    }
+/// The column that rows are sorted by: the user's, or in totals the usual one. Rates come in an
+/// order that is no column's.
+fn sort_column(app: &App) -> Option<Sort> {
+    let sort = app.settings.sort.clone();
+    sort.filter(|_| sorted(&app.settings).is_some())
+        .or_else(|| {
+            let columns = fields(&app.settings, app.known());
+            let usual = columns.get(usual_sort(&columns));
+            usual.filter(|_| app.has_totals()).map(|field| Sort {
+                field,
+                direction: None,
+            })
+        })
 }
 
 /// A figure. Zero and unknown are dimmed, so that they are not in the way.

@@ -249,6 +249,10 @@ impl App {
             None => hidden.push(field),
         }
         let hidden = hidden.contains(field);
+        // The sort column always shows.
+        if hidden && columns::sorted(&self.settings) == Some(field) {
+            self.sort(None);
+        }
         self.say(format!(
             "{} is {}; 0 shows all columns",
             field.header,

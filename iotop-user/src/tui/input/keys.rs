@@ -156,7 +156,7 @@ keys! {
     GroupPrevious "B" "the previous kind of row" [Char('B')];
     Processes "p" "processes or threads" [Char('p'), Char('P')];
     Tree "t" "tree: children below their parents" [Char('t'), F(5)];
-    Only "o" "only rows that do I/O or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
+    Only "o" "only rows that do I/O now or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
     Figures "a" "rates, totals from now on, or both" [Char('a'), Char('A')];
     Exited "x" "show exited tasks (dimmed) for a while, or not" [Char('x'), Char('X')];
     SortLeft "Left <" "sort by the column to the left" [Left, Char('<')];

@@ -10,7 +10,8 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    columns::Known,
+    busy::Busy,
+    columns::{self, Known},
     detail::{Detail, Target, detail},
     gone::Gone,
     history::Histories,
@@ -131,6 +132,8 @@ pub struct App {
     pub lost: Lost,
     /// What was lost lately.
     pub lately: Lately,
+    /// Which columns had anything to show lately.
+    pub busy: Busy,
     /// Time zone of the times on the screen.
     pub zone: TimeZone,
     /// Where things were drawn last, for the mouse and for paging.
@@ -173,6 +176,7 @@ impl App {
             held: Held::default(),
             lost: Lost::default(),
             lately: Lately::default(),
+            busy: Busy::default(),
             zone,
             drawn: Places::default(),
             io_max: IoMax::default(),
@@ -255,13 +259,9 @@ impl App {
         }
     }
 
-    /// What the rows' graphs show. Without eBPF it is unknown which task caused a
-    /// write, so they show dirtied bytes instead.
+    /// What the rows' graphs show.
     pub fn graph(&self) -> Graph {
-        match self.settings.graph {
-            Graph::Caused if !self.known().blocks => Graph::Dirtied,
-            graph => graph,
-        }
+        columns::graph(&self.settings, self.known())
     }
 
     /// Whether the rows show totals instead of rates.
@@ -309,6 +309,9 @@ impl App {
             self.histories.set(sort::rows(sample).into_iter());
         }
         show.order(&mut shown, &self.histories);
+        let columns = columns::all(&self.settings, self.known());
+        let rows = shown.rows.iter().map(|row| shown.row(row));
+        self.busy.look(shown.sample.time, rows, columns.into_iter());
         self.shown = Some(shown);
         self.look_closer();
     }

@@ -245,7 +245,8 @@ impl Show<'_> {
             pids, uids, filter, ..
         } = self.scope;
         let by = group_by.by();
-        if exited && by.is_none() {
+        // Tasks that exited earlier do nothing any more.
+        if exited && by.is_none() && !only {
             let missing = self.gone.missing(&sample);
             if !missing.is_empty() {
                 Arc::make_mut(&mut sample)
@@ -279,8 +280,9 @@ impl Show<'_> {
             let whole = self.is_whole();
             let sample = Arc::make_mut(&mut sample);
             steps.apply(sample, whole, self.devices);
-            if let Some(by) = by.filter(|by| by.is_of_facts()) {
-                self.put_back(by, whole, histories, sample);
+            match by.filter(|by| by.is_of_facts()) {
+                Some(by) if !only => self.put_back(by, whole, histories, sample),
+                _ => {}
             }
         }
         sample
@@ -314,11 +316,9 @@ impl Show<'_> {
         }));
     }
 
-    /// Keeps only tasks that do I/O, have dirty pages or exited lately.
+    /// Keeps only tasks that do I/O or have dirty pages. Groups then have no other members.
     fn only(&self, sample: &mut Sample) {
-        let active = |task: &Task| {
-            task.did_io() || task.has_dirty_pages() || task.exited && self.gone.has(&task.key())
-        };
+        let active = |task: &Task| task.did_io() || task.has_dirty_pages();
         if self.has_tree() {
             let keep = with_ancestors(&sample.tasks, active);
             sample.retain_tasks(&keep);
@@ -339,9 +339,20 @@ impl Show<'_> {
     fn ordered(&self, sample: &Sample, histories: &Histories) -> Vec<ShownRow> {
         let rows = sort::rows(sample);
         let mut order: Vec<usize> = (0..rows.len()).collect();
+        let figures = self.settings.figures;
         match &self.settings.sort {
             Some(key) if key.field.is_of(self.settings.group_by.by()) => {
                 order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
+            }
+            // Totals put first what caused most since they are counted.
+            _ if figures == Figures::Totals => {
+                order.sort_by_key(|at| {
+                    let row = rows[*at];
+                    let caused = row.block().map(TaskBlock::caused);
+                    let most = caused.or(row.stats().write_bytes).unwrap_or(0);
+                    let most = [most, sort::weight(row)].map(std::cmp::Reverse);
+                    (most, sort::identity(row))
+                });
             }
             // The default order puts a flusher next to the tasks whose data it writes,
             // and keeps a task in place that moves something every few seconds.
