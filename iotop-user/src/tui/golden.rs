@@ -221,45 +221,6 @@ fn permanent_limits_are_in_the_help_and_not_on_every_screen() {
 }
 
 #[test]
-fn a_graph_survives_a_filter() {
-    for by in [
-        GroupBy::Thread,
-        GroupBy::Process,
-        GroupBy::User,
-        GroupBy::File,
-    ] {
-        let mut app = after_two(Settings {
-            group_by: by,
-            delay: 2.0,
-            ..Settings::default()
-        });
-        let db = match by {
-            GroupBy::User => RowKey::Group(Some("postgres".into())),
-            GroupBy::File => RowKey::Group(Some("/srv/x".into())),
-            _ => RowKey::Task(golden::sample().tasks[3].key()),
-        };
-        let graphs = |app: &App| {
-            use super::state::settings::Graph;
-            [Graph::Caused, Graph::Dirtied, Graph::Io, Graph::Read]
-                .map(|graph| app.histories.of(&db, graph, 9))
-        };
-        let before = graphs(&app);
-        assert_eq!(before[0].len(), 2, "{by:?}");
-        press(&mut app, "/postgres\n");
-        // The file is dd's too.
-        let part = match by {
-            GroupBy::File => [vec![3 << 20; 2], vec![0; 2], vec![0; 2], vec![0; 2]],
-            _ => before.clone(),
-        };
-        assert_eq!(graphs(&app), part, "{by:?}");
-        press(&mut app, "/");
-        app.prompt.as_mut().expect("a prompt").text.clear();
-        press(&mut app, "\n");
-        assert_eq!(graphs(&app), before, "{by:?}");
-    }
-}
-
-#[test]
 fn a_screen_of_24_lines_has_at_most_five_above_the_table() {
     let mut app = app(Settings::default());
     let mut lossy = golden::journaled();
@@ -291,32 +252,6 @@ fn kilobytes_are_in_every_figure_of_the_screen() {
             number.is_some_and(|number| number.parse::<f64>().is_ok())
         });
         assert_eq!(other, None, "{screen}");
-    }
-}
-
-#[test]
-fn the_help_is_wrapped_and_says_what_the_graphs_show() {
-    let mut app = app(Settings::default());
-    app.sample(golden::flushed());
-    press(&mut app, "?");
-    for width in [40, 80] {
-        let lines = super::draw::help_text(&app, PLAIN, width - 1);
-        let widest = lines.iter().map(|line| line.chars().count()).max();
-        assert!(
-            widest.is_some_and(|widest| widest < usize::from(width)),
-            "{lines:?}"
-        );
-        let all = lines.join(" ");
-        let words: Vec<&str> = all.split_whitespace().collect();
-        let all = words.join(" ");
-        assert!(
-            all.contains("HISTORY a graph of the row's last intervals"),
-            "{all}"
-        );
-        assert!(
-            all.contains("bytes written because of the row; g changes it"),
-            "{all}"
-        );
     }
 }
 
@@ -393,6 +328,145 @@ fn totals_are_ranked_by_totals_and_the_sort_column_is_marked() {
         app.settings.sort = key.parse().ok();
         let (_, columns, _) = head(&mut app, width);
         assert!(columns.contains('▼'), "{key}: {columns}");
+    }
+}
+
+#[test]
+fn a_graph_survives_a_filter() {
+    for by in [
+        GroupBy::Thread,
+        GroupBy::Process,
+        GroupBy::User,
+        GroupBy::File,
+    ] {
+        let mut app = after_two(Settings {
+            group_by: by,
+            delay: 2.0,
+            ..Settings::default()
+        });
+        let db = match by {
+            GroupBy::User => RowKey::Group(Some("postgres".into())),
+            GroupBy::File => RowKey::Group(Some("/srv/x".into())),
+            _ => RowKey::Task(golden::sample().tasks[3].key()),
+        };
+        let graphs = |app: &App| {
+            use super::state::settings::Graph;
+            [Graph::Caused, Graph::Dirtied, Graph::Io, Graph::Read]
+                .map(|graph| app.histories.of(&db, graph, 9))
+        };
+        let before = graphs(&app);
+        assert_eq!(before[0].len(), 2, "{by:?}");
+        press(&mut app, "/postgres\n");
+        // The file is dd's too.
+        let part = match by {
+            GroupBy::File => [vec![3 << 20; 2], vec![0; 2], vec![0; 2], vec![0; 2]],
+            _ => before.clone(),
+        };
+        assert_eq!(graphs(&app), part, "{by:?}");
+        press(&mut app, "/");
+        app.prompt.as_mut().expect("a prompt").text.clear();
+        press(&mut app, "\n");
+        assert_eq!(graphs(&app), before, "{by:?}");
+    }
+}
+
+/// A script has started `head` and `sort` again and again.
+fn churn(settings: Settings) -> App {
+    let mut app = app(settings);
+    let mut sample = golden::flushed();
+    for n in 0..23 {
+        let mut task = crate::sample::Task::clone(&sample.tasks[3]);
+        (task.pid, task.tid, task.ppid) = (2000 + n, 2000 + n, Some(900));
+        task.start_boottime = u64::from(n) + 1;
+        (task.comm, task.cmdline) = (if n % 3 == 0 { "sort" } else { "head" }.into(), None);
+        task.exited = true;
+        sample.tasks.push(task.into());
+    }
+    app.sample(sample);
+    app
+}
+
+#[test]
+fn exited_siblings_of_one_name_are_one_row_that_opens() {
+    let mut app = churn(Settings::default());
+    check("fold", &mut app, (120, 20));
+    let rows = |app: &App| app.shown.as_ref().expect("rows").rows.len();
+    assert_eq!(rows(&app), 8);
+    let fold = |comm: &str| Some(RowKey::Fold(900, comm.into()));
+    app.selected = fold("head");
+    press(&mut app, "\n");
+    check("fold_open", &mut app, (120, 30));
+    assert_eq!((rows(&app), &app.selected), (8 + 15, &fold("head")));
+    // From a row inside, the fold is closed and selected.
+    press(&mut app, "↓↓-");
+    assert_eq!((rows(&app), &app.selected), (8, &fold("head")));
+    press(&mut app, "+");
+    assert_eq!(rows(&app), 8 + 15);
+    // The sum of the fold is that of its tasks, and the graph too.
+    let shown = app.shown.as_ref().expect("rows");
+    let row = shown
+        .rows
+        .iter()
+        .find(|row| shown.is_fold(row))
+        .expect("one");
+    let history = shown.history(row, &app.histories, app.graph(), 9);
+    assert_eq!(history, [15 * (3 << 20)]);
+    press(&mut app, "-b");
+    press(&mut app, "Bt");
+    check("fold_tree", &mut app, (120, 30));
+}
+
+#[test]
+fn a_branch_of_the_tree_is_closed_and_opened() {
+    let mut app = app(Settings {
+        tree: true,
+        ..Settings::default()
+    });
+    app.sample(golden::flushed());
+    app.selected = Some(RowKey::Task(golden::sample().tasks[3].key()));
+    press(&mut app, "-");
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(!screen.contains("walwriter"), "{screen}");
+    assert!(screen.contains("postgres -D /var/lib [+1]"), "{screen}");
+    press(&mut app, "+");
+    assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("walwriter"));
+}
+
+#[test]
+fn a_scrollbar_shows_where_the_rows_are() {
+    let mut app = churn(Settings {
+        exited: true,
+        ..Settings::default()
+    });
+    app.selected = Some(RowKey::Fold(900, "head".into()));
+    press(&mut app, "\n");
+    app.key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+    check("scrollbar", &mut app, (80, 16));
+}
+
+#[test]
+fn the_help_is_wrapped_and_says_what_the_graphs_show() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "?");
+    for width in [40, 80] {
+        let lines = super::draw::help_text(&app, PLAIN, width - 1);
+        let widest = lines.iter().map(|line| line.chars().count()).max();
+        assert!(
+            widest.is_some_and(|widest| widest < usize::from(width)),
+            "{lines:?}"
+        );
+        let all = lines.join(" ");
+        let words: Vec<&str> = all.split_whitespace().collect();
+        let all = words.join(" ");
+        assert!(
+            all.contains("HISTORY a graph of the row's last intervals"),
+            "{all}"
+        );
+        assert!(
+            all.contains("bytes written because of the row; g changes it"),
+            "{all}"
+        );
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
             false => line,
         });
     }
+    canvas.scrollbar(&places);
     places
 }
 

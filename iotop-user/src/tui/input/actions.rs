@@ -91,6 +91,8 @@ impl App {
             Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
             Action::Graph => self.next_graph(),
             Action::AllColumns => self.settings.hidden.clear(),
+            Action::Unfold => self.fold(true),
+            Action::Fold => self.fold(false),
             // Handled in `key`, which knows the digit.
             Action::Column => {}
             Action::Filter => {

@@ -59,6 +59,10 @@ pub enum Action {
     Column,
     /// Shows all columns.
     AllColumns,
+    /// Opens a fold, or a closed branch of the tree.
+    Unfold,
+    /// Closes the fold or the branch of the tree.
+    Fold,
     /// Asks for a regular expression.
     Filter,
     /// Asks for users.
@@ -89,9 +93,9 @@ impl Action {
     /// Whether it changes only the table, with no visible effect on other pages.
     pub fn is_of_table(self) -> bool {
         use Action::{
-            AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Graph, GroupNext,
-            GroupPrevious, Only, Pids, Processes, Reverse, SortLeft, SortRight, SortUsual, Tree,
-            Users,
+            AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Fold, Graph,
+            GroupNext, GroupPrevious, Only, Pids, Processes, Reverse, SortLeft, SortRight,
+            SortUsual, Tree, Unfold, Users,
         };
         matches!(
             self,
@@ -102,6 +106,7 @@ impl Action {
                 | Exited
                 | Figures
                 | Filter
+                | Fold
                 | Graph
                 | GroupNext
                 | GroupPrevious
@@ -113,6 +118,7 @@ impl Action {
                 | SortRight
                 | SortUsual
                 | Tree
+                | Unfold
                 | Users
         )
     }
@@ -155,7 +161,9 @@ keys! {
     GroupNext "b" "rows by thread, process, command, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the previous kind of row" [Char('B')];
     Processes "p" "processes or threads" [Char('p'), Char('P')];
-    Tree "t" "tree: children below their parents" [Char('t'), F(5)];
+    Tree "t F5" "tree: children below their parents" [Char('t'), F(5)];
+    Unfold "+" "open the row: exited tasks of one name, a closed branch of the tree" [Char('+')];
+    Fold "-" "close it" [Char('-')];
     Only "o" "only rows that do I/O now or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
     Figures "a" "rates, totals from now on, or both" [Char('a'), Char('A')];
     Exited "x" "show exited tasks (dimmed) for a while, or not" [Char('x'), Char('X')];

@@ -1,7 +1,7 @@
 //! The live view's state, and what a sample does to it. Drawing only reads it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,8 +21,9 @@ use super::{
     places::Places,
     prompt::Prompt,
     recent::Recent,
-    rows::{RowKey, Scope, Show, Shown},
+    rows::{RowKey, Scope, Show},
     settings::{Figures, Graph, Settings},
+    shown::Shown,
 };
 use crate::{
     host::{Notice, devices::DeviceNames, io_max::IoMax},
@@ -118,6 +119,10 @@ pub struct App {
     pub places: Vec<Place>,
     /// The selected row of the table; `None` selects whichever row is first.
     pub selected: Option<RowKey>,
+    /// The folds that are open.
+    pub open_folds: HashSet<RowKey>,
+    /// The rows whose branches of the tree are closed.
+    pub closed: HashSet<RowKey>,
     /// The first row that is visible.
     pub first: usize,
     /// The line that the user is typing.
@@ -169,6 +174,8 @@ impl App {
                 at: 0,
             }],
             selected: None,
+            open_folds: HashSet::new(),
+            closed: HashSet::new(),
             first: 0,
             prompt: None,
             message: None,
@@ -285,6 +292,8 @@ impl App {
             gone: &self.gone,
             recent: &self.recent,
             devices: &mut self.devices,
+            open: &self.open_folds,
+            closed: &self.closed,
         };
         let totals = self.totals.as_ref().map(|(_, _, sum)| sum);
         let mut shown = show.look(interval, totals, &self.histories);

@@ -1,8 +1,9 @@
 //! The pages, and how keys move between and within them.
 
 use super::{
-    app::App,
-    rows::{RowKey, Shown},
+    app::{App, Past},
+    rows::RowKey,
+    shown::Shown,
 };
 use crate::{cli::GroupBy, collect::Chosen, sample::TaskKey};
 
@@ -90,7 +91,10 @@ impl App {
                 let Some(row) = shown.rows.get(at) else {
                     return;
                 };
-                let key = RowKey::of(shown.row(row));
+                let key = shown.key(row);
+                if matches!(key, RowKey::Fold(..)) {
+                    return self.toggle_fold(key);
+                }
                 self.selected = Some(key.clone());
                 self.open(Page::Detail(key, self.settings.group_by));
             }
@@ -134,6 +138,39 @@ impl App {
     pub(in crate::tui) fn select(&mut self, at: usize) {
         let Some(shown) = &self.shown else { return };
         let row = shown.rows.get(at);
-        self.selected = row.map(|row| RowKey::of(shown.row(row)));
+        self.selected = row.map(|row| shown.key(row));
+    }
+
+    /// Opens a fold, or closes it.
+    fn toggle_fold(&mut self, fold: RowKey) {
+        if !self.open_folds.remove(&fold) {
+            self.open_folds.insert(fold.clone());
+        }
+        self.selected = Some(fold);
+        self.show(Past::Kept);
+    }
+
+    /// Opens the selected fold, or closes the one that the selected row is part of. In the
+    /// tree, opens or closes the selected row's branch.
+    pub(in crate::tui) fn fold(&mut self, open: bool) {
+        let Some(shown) = &self.shown else { return };
+        let Some(row) = shown.rows.get(self.selected_at()) else {
+            return;
+        };
+        let fold = shown.fold_of(row).cloned();
+        let key = shown.key(row);
+        match fold {
+            Some(fold) if self.open_folds.contains(&fold) != open => self.toggle_fold(fold),
+            Some(_) => {}
+            None if self.settings.tree && self.settings.group_by.by().is_none() => {
+                match open {
+                    true => self.closed.remove(&key),
+                    false => self.closed.insert(key.clone()),
+                };
+                self.selected = Some(key);
+                self.show(Past::Kept);
+            }
+            None => self.say("only exited tasks of one name, and branches of the tree (t), close"),
+        }
     }
 }

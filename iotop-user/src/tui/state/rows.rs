@@ -11,8 +11,9 @@ use super::{
     history::{Histories, Of},
     recent::{Movement, Person, Recent},
     settings::{Figures, Settings},
-    tree::{tree, with_ancestors},
-    whom::{Whom, WhomOf},
+    shown::Shown,
+    tree::with_ancestors,
+    whom::WhomOf,
 };
 use crate::{
     cli::GroupBy,
@@ -29,6 +30,8 @@ pub enum RowKey {
     Task(TaskKey),
     /// A group by its name.
     Group(Option<Arc<str>>),
+    /// The exited tasks of a parent that have this name.
+    Fold(u32, Arc<str>),
 }
 
 impl RowKey {
@@ -94,60 +97,6 @@ impl Scope {
     }
 }
 
-/// The rows of a screen.
-#[derive(Debug)]
-pub struct Shown {
-    /// The sample as it is shown.
-    pub sample: Arc<Sample>,
-    /// Its rows in their order.
-    pub rows: Vec<ShownRow>,
-    /// The totals, if both rates and totals are shown.
-    totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
-    /// For each task, whose data it submitted last.
-    pub whom: WhomOf,
-}
-
-/// One row.
-#[derive(Clone, Debug)]
-pub struct ShownRow {
-    at: usize,
-    /// The lines of the tree before its name; see [`crate::tui::state::tree::Branch`].
-    pub lines: Vec<bool>,
-}
-
-impl Shown {
-    /// A row.
-    pub fn row(&self, row: &ShownRow) -> Row<'_> {
-        row_at(&self.sample, row.at)
-    }
-
-    /// Whose data the row's task submitted last.
-    pub fn whom(&self, row: &ShownRow) -> Option<&Whom> {
-        self.whom.of(self.row(row).task()?)
-    }
-
-    /// The totals of the same row, if both rates and totals are shown.
-    pub fn totals(&self, row: &ShownRow) -> Option<Row<'_>> {
-        let (sample, places) = self.totals.as_ref()?;
-        let at = places.get(&RowKey::of(self.row(row)))?;
-        Some(row_at(sample, *at))
-    }
-
-    /// The position of a row.
-    pub fn place(&self, key: &RowKey) -> Option<usize> {
-        self.rows
-            .iter()
-            .position(|row| RowKey::of(self.row(row)) == *key)
-    }
-}
-
-fn row_at(sample: &Sample, at: usize) -> Row<'_> {
-    match &sample.groups {
-        Some(groups) => Row::Group(&groups[at]),
-        None => Row::Task(&sample.tasks[at]),
-    }
-}
-
 /// What is needed to build rows from a sample.
 pub struct Show<'a> {
     /// How rows are shown.
@@ -160,6 +109,10 @@ pub struct Show<'a> {
     pub recent: &'a Recent,
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
+    /// The folds that are open.
+    pub open: &'a HashSet<RowKey>,
+    /// The rows whose branches of the tree are closed.
+    pub closed: &'a HashSet<RowKey>,
 }
 
 impl Show<'_> {
@@ -191,6 +144,7 @@ impl Show<'_> {
         };
         Shown {
             rows: Vec::new(),
+            folds: Vec::new(),
             sample,
             totals,
             whom,
@@ -301,7 +255,7 @@ impl Show<'_> {
         };
         missing.extend(histories.keys().filter_map(|key| match key {
             RowKey::Group(name) => name.clone(),
-            RowKey::Task(_) => None,
+            RowKey::Task(_) | RowKey::Fold(..) => None,
         }));
         for group in groups.iter() {
             if let Some(name) = &group.name {
@@ -327,58 +281,8 @@ impl Show<'_> {
         }
     }
 
-    fn has_tree(&self) -> bool {
+    pub(super) fn has_tree(&self) -> bool {
         self.settings.tree && self.settings.group_by.by().is_none()
-    }
-
-    /// Puts the rows in order.
-    pub fn order(&self, shown: &mut Shown, histories: &Histories) {
-        shown.rows = self.ordered(&shown.sample, histories);
-    }
-
-    fn ordered(&self, sample: &Sample, histories: &Histories) -> Vec<ShownRow> {
-        let rows = sort::rows(sample);
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        let figures = self.settings.figures;
-        match &self.settings.sort {
-            Some(key) if key.field.is_of(self.settings.group_by.by()) => {
-                order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
-            }
-            // Totals put first what caused most since they are counted.
-            _ if figures == Figures::Totals => {
-                order.sort_by_key(|at| {
-                    let row = rows[*at];
-                    let caused = row.block().map(TaskBlock::caused);
-                    let most = caused.or(row.stats().write_bytes).unwrap_or(0);
-                    let most = [most, sort::weight(row)].map(std::cmp::Reverse);
-                    (most, sort::identity(row))
-                });
-            }
-            // The default order puts a flusher next to the tasks whose data it writes,
-            // and keeps a task in place that moves something every few seconds.
-            _ => order.sort_by_cached_key(|at| {
-                let row = rows[*at];
-                let (most, own) = histories.moves(&RowKey::of(row));
-                let pending = row.block().and_then(|block| block.dirty_pending);
-                let most = [most, own, pending.unwrap_or(0)].map(std::cmp::Reverse);
-                (most, sort::identity(row))
-            }),
-        }
-        if self.has_tree() {
-            let branch = |branch: crate::tui::state::tree::Branch| ShownRow {
-                at: branch.at,
-                lines: branch.lines,
-            };
-            return tree(&sample.tasks, &order)
-                .into_iter()
-                .map(branch)
-                .collect();
-        }
-        let row = |at| ShownRow {
-            at,
-            lines: Vec::new(),
-        };
-        order.into_iter().map(row).collect()
     }
 }
 
@@ -425,6 +329,8 @@ mod tests {
             gone: &Gone::default(),
             recent: &recent,
             devices: &mut devices,
+            open: &HashSet::new(),
+            closed: &HashSet::new(),
         };
         let sample = Arc::new(sample);
         let mut histories = Histories::default();
