@@ -11,7 +11,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::{cell::Scale, losses_named, nameless};
 use crate::{
     escape::escape,
-    sample::{Reason, Sample, System, Unattributed},
+    sample::{Loss, Lost, Reason, Sample, System, Unattributed},
     view::{
         Row,
         fields::{self, Field, Kind},

@@ -433,6 +433,52 @@ fn a_branch_of_the_tree_is_closed_and_opened() {
 }
 
 #[test]
+fn function_keys_search_sort_and_choose_columns() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let function = |app: &mut App, n| app.key(KeyEvent::new(KeyCode::F(n), KeyModifiers::NONE));
+    function(&mut app, 3);
+    press(&mut app, "POSTGR\n");
+    assert_eq!(selected(&app), Some(900));
+    press(&mut app, "n");
+    assert_eq!(selected(&app), Some(901), "its command line has it");
+    press(&mut app, "nN");
+    assert_eq!(selected(&app), Some(901));
+    assert!(app.scope.filter.is_none(), "a search hides no row");
+    function(&mut app, 3);
+    press(&mut app, "nosuch\n");
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("nosuch"))
+    );
+    function(&mut app, 6);
+    press(&mut app, "+pid\n");
+    assert_eq!(selected(&app), Some(77));
+    function(&mut app, 6);
+    app.prompt.as_mut().expect("a prompt").text.clear();
+    press(&mut app, "unattributed_write_bytes\n");
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("by thread"))
+    );
+    press(&mut app, "\u{1b}");
+    function(&mut app, 2);
+    app.prompt.as_mut().expect("a prompt").text.clear();
+    press(&mut app, "comm, caused,pid\n");
+    let columns: Vec<_> = app
+        .settings
+        .columns
+        .iter()
+        .map(|field| field.header)
+        .collect();
+    assert_eq!(columns, ["COMM", "CAUSED", "PID"]);
+    press(&mut app, "\\");
+    assert!(app.prompt.is_some(), "a backslash filters, as in htop");
+}
+
+#[test]
 fn a_scrollbar_shows_where_the_rows_are() {
     let mut app = churn(Settings {
         exited: true,

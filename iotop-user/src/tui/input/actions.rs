@@ -19,7 +19,7 @@ use crate::{
             settings::{Figures, Graph, Settings},
         },
     },
-    view::{Direction, FIELDS, Sort},
+    view::{Direction, FIELDS, Sort, fields},
 };
 
 impl App {
@@ -91,8 +91,22 @@ impl App {
             Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
             Action::Graph => self.next_graph(),
             Action::AllColumns => self.settings.hidden.clear(),
+            Action::Columns => {
+                let columns = columns::fields(&self.settings, self.known());
+                self.ask(Asked::Columns, fields::names(columns));
+            }
+            Action::SortBy => {
+                let sort = self.settings.sort.as_ref();
+                self.ask(
+                    Asked::SortBy,
+                    sort.map_or(String::new(), ToString::to_string),
+                );
+            }
             Action::Unfold => self.fold(true),
             Action::Fold => self.fold(false),
+            Action::Search => self.ask(Asked::Search, String::new()),
+            Action::SearchNext => self.search(1),
+            Action::SearchPrevious => self.search(-1),
             // Handled in `key`, which knows the digit.
             Action::Column => {}
             Action::Filter => {
@@ -274,16 +288,19 @@ impl App {
         self.message = None;
         match typed {
             Typed::More => {
-                // The filter applies while it is typed, as soon as it is valid.
-                if prompt.asked == Asked::Filter && self.answer(&prompt).is_ok() {
+                // A filter and a search apply while they are typed, a filter as soon as it is valid.
+                let at_once = matches!(prompt.asked, Asked::Filter | Asked::Search);
+                if at_once && self.answer(&prompt).is_ok() {
                     self.message = None;
                 }
                 None
             }
             Typed::Cancelled => {
                 self.prompt = None;
-                let before = self.before_prompt.clone();
-                self.rescope(|scope| *scope = before);
+                if prompt.asked == Asked::Filter {
+                    let before = self.before_prompt.clone();
+                    self.rescope(|scope| *scope = before);
+                }
                 None
             }
             Typed::Done => match self.answer(&prompt) {

@@ -33,6 +33,8 @@ pub enum Action {
     Reverse,
     /// Sorts by what moved most, as at the start.
     SortUsual,
+    /// Asks for the field to sort by.
+    SortBy,
     /// Shows the flushes and spikes.
     Why,
     /// Shows only active rows, or all.
@@ -59,10 +61,18 @@ pub enum Action {
     Column,
     /// Shows all columns.
     AllColumns,
+    /// Asks for the columns and their order.
+    Columns,
     /// Opens a fold, or a closed branch of the tree.
     Unfold,
     /// Closes the fold or the branch of the tree.
     Fold,
+    /// Asks for a text, and selects the row that has it.
+    Search,
+    /// Selects the next row that has the text.
+    SearchNext,
+    /// Selects the previous row that has the text.
+    SearchPrevious,
     /// Asks for a regular expression.
     Filter,
     /// Asks for users.
@@ -93,14 +103,15 @@ impl Action {
     /// Whether it changes only the table, with no visible effect on other pages.
     pub fn is_of_table(self) -> bool {
         use Action::{
-            AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Fold, Graph,
-            GroupNext, GroupPrevious, Only, Pids, Processes, Reverse, SortLeft, SortRight,
-            SortUsual, Tree, Unfold, Users,
+            AllColumns, Column, Columns, CommandLine, Device, Exited, Figures, Filter, Fold, Graph,
+            GroupNext, GroupPrevious, Only, Pids, Processes, Reverse, Search, SearchNext,
+            SearchPrevious, SortBy, SortLeft, SortRight, SortUsual, Tree, Unfold, Users,
         };
         matches!(
             self,
             AllColumns
                 | Column
+                | Columns
                 | CommandLine
                 | Device
                 | Exited
@@ -114,6 +125,10 @@ impl Action {
                 | Pids
                 | Processes
                 | Reverse
+                | Search
+                | SearchNext
+                | SearchPrevious
+                | SortBy
                 | SortLeft
                 | SortRight
                 | SortUsual
@@ -171,7 +186,11 @@ keys! {
     SortRight "Right >" "sort by the column to the right" [Right, Char('>')];
     Reverse "r" "reverse the order" [Char('r'), Char('R')];
     SortUsual "m" "sort by what moves most now or moved lately, as at the start" [Char('m')];
-    Filter "/" "only commands that match a regular expression" [Char('/'), F(4)];
+    SortBy "F6" "sort by any field, by its name" [F(6)];
+    Filter "/ \\ F4" "only commands that match a regular expression" [Char('/'), Char('\\'), F(4)];
+    Search "F3" "select the row that has a text" [F(3)];
+    SearchNext "n" "the next row that has the text" [Char('n')];
+    SearchPrevious "N" "the previous row that has it" [Char('N')];
     Users "u" "only the tasks of these users" [Char('u'), Char('U')];
     Pids "f" "only these processes" [Char('f')];
     Device "d" "only the I/O of these devices" [Char('d')];
@@ -183,10 +202,11 @@ keys! {
     Last "End" "the last row" [End];
     Column "1-9" "hide or show a column" [Char('1'), Char('2'), Char('3'), Char('4'), Char('5'), Char('6'), Char('7'), Char('8'), Char('9')];
     AllColumns "0" "show all columns" [Char('0')];
+    Columns "F2" "choose the columns and their order" [F(2)];
     CommandLine "c" "command lines or names" [Char('c'), Char('C')];
     Graph "g" "what the rows' graphs show: caused, read, dirtied, I/O waits, none" [Char('g'), Char('G')];
     Kilobytes "K" "kilobytes or fitting units" [Char('K')];
-    Priority "i" "set the I/O priority of the selected task" [Char('i'), Char('I')];
+    Priority "i F7 F8" "set the I/O priority of the selected task" [Char('i'), Char('I'), F(7), F(8)];
     Freeze "s" "pause, or go on" [Char('s'), Char('S')];
     Refresh "Space" "refresh now" [Char(' ')];
     Delay "D" "set the seconds between refreshes" [Char('D')];
@@ -194,7 +214,7 @@ keys! {
     Save "W" "save the settings" [Char('W')];
     Redraw "^L" "redraw the screen" ctrl [Char('l')];
     Suspend "^Z" "suspend; `fg` continues" ctrl [Char('z')];
-    Quit "q" "quit" [Char('q'), Char('Q'), F(10)];
+    Quit "q F10" "quit" [Char('q'), Char('Q'), F(10)];
     Quit "^C" "quit" ctrl [Char('c')];
 }
 

@@ -127,6 +127,8 @@ pub struct App {
     pub first: usize,
     /// The line that the user is typing.
     pub prompt: Option<Prompt>,
+    /// The text that the user searches for.
+    pub searched: String,
     /// What the last key did, or why it could not; shown in the footer.
     pub message: Option<String>,
     /// The screen is frozen.
@@ -178,6 +180,7 @@ impl App {
             closed: HashSet::new(),
             first: 0,
             prompt: None,
+            searched: String::new(),
             message: None,
             frozen: false,
             held: Held::default(),

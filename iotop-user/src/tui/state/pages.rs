@@ -5,7 +5,12 @@ use super::{
     rows::RowKey,
     shown::Shown,
 };
-use crate::{cli::GroupBy, collect::Chosen, sample::TaskKey};
+use crate::{
+    cli::GroupBy,
+    collect::Chosen,
+    sample::TaskKey,
+    view::{Row, fields::command},
+};
 
 /// What is on the screen.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +144,34 @@ impl App {
         let Some(shown) = &self.shown else { return };
         let row = shown.rows.get(at);
         self.selected = row.map(|row| shown.key(row));
+    }
+
+    /// Selects the next row that has the searched text: 1 below the selected one, -1 above
+    /// it; 0 starts with the selected one.
+    pub(in crate::tui) fn search(&mut self, step: isize) {
+        let text = self.searched.to_lowercase();
+        let Some(shown) = self.shown.as_ref().filter(|_| !text.is_empty()) else {
+            return;
+        };
+        let length = shown.rows.len();
+        let has = |at: &usize| match shown.row(&shown.rows[*at]) {
+            Row::Task(task) => [&task.comm, &*command(task)]
+                .iter()
+                .any(|name| name.to_lowercase().contains(&text)),
+            Row::Group(group) => {
+                let name = group.name.as_deref();
+                name.is_some_and(|name| name.to_lowercase().contains(&text))
+            }
+        };
+        let start = self.selected_at();
+        let from_start = |n: usize| match step {
+            -1 => (start + length - 1 - n) % length,
+            step => (start + step.unsigned_abs() + n) % length,
+        };
+        match (0..length).map(from_start).find(has) {
+            Some(at) => self.select(at),
+            None => self.say(format!("no row has \"{}\"", self.searched)),
+        }
     }
 
     /// Opens a fold, or closes it.
