@@ -149,6 +149,11 @@ struct Options {
     /// With --explain-writeback: a rate of up to MIB MiB per second is not a spike
     #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
     spike_floor: f64,
+    /// With --explain-writeback: no spikes in the first SEC seconds
+    ///
+    /// Until then there is too little history to call a rate unusual.
+    #[arg(long, value_name = "SEC", requires = "explain_writeback", default_value_t = SpikeRule::default().history.as_secs())]
+    spike_history: u64,
     /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
@@ -187,6 +192,8 @@ pub enum GroupBy {
     Thread,
     /// A process, with the sum of its threads
     Process,
+    /// A command, with all tasks of this name
+    Command,
     /// A user
     User,
     /// A cgroup
@@ -215,6 +222,7 @@ impl GroupBy {
     pub fn by(self) -> Option<By> {
         match self {
             GroupBy::Thread | GroupBy::Process => None,
+            GroupBy::Command => Some(By::Command),
             GroupBy::User => Some(By::User),
             GroupBy::Cgroup => Some(By::Cgroup),
             GroupBy::Unit => Some(By::Unit),

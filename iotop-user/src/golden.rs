@@ -647,7 +647,10 @@ fn explain_names_submitter_reason_and_owners() {
 /// The golden sample with a spike that goes on (`open`) or has ended.
 pub fn spiked(open: bool) -> Sample {
     let mut sample = flushed();
-    let mut spikes = Spikes::new(SpikeRule::default());
+    let mut spikes = Spikes::new(SpikeRule {
+        history: Duration::ZERO,
+        ..SpikeRule::default()
+    });
     let length = sample.interval;
     sample.spikes = spikes.look(sample.time, length, &sample.devices, &sample.flushes);
     sample.spikes[0].open = open;

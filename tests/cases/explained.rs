@@ -418,7 +418,8 @@ pub fn spike(mut run: Run<'_>) -> Result<()> {
     let len = 128 * MIB;
     // In MiB/s. So low because few bytes may fall into the first and the last interval,
     // and on an emulated disk into all.
-    run.trace_with(&["-d", "0.25", "--explain-writeback", "--spike-floor", "1"])?;
+    let rule = ["--spike-floor", "1", "--spike-history", "0"];
+    run.trace_with(&[&["-d", "0.25", "--explain-writeback"], &rule[..]].concat())?;
     let file = run.file("file");
     let pid = run.to_end("gt-spike", &["write", &file, "0", &len.to_string()])?;
     run.nothing_written_yet()?;

@@ -15,8 +15,16 @@ use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
 
 fn by() -> &'static [&'static str] {
     // Without eBPF there are no lines by device or file.
-    let all = &["user", "cgroup", "unit", "container", "device", "file"];
-    if is_root() { all } else { &all[..4] }
+    let all = &[
+        "command",
+        "user",
+        "cgroup",
+        "unit",
+        "container",
+        "device",
+        "file",
+    ];
+    if is_root() { all } else { &all[..5] }
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub fn why(stage: &Stage) -> Result<()> {
 
 /// A name may contain any characters.
 pub fn hostile(stage: &Stage) -> Result<()> {
-    let mut terminal = stage.start(&["-d", "0.5", "-o"], SIZE)?;
+    let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
     terminal.keys("c")?;
     stage.wrote("\x1b[2J\x1b]0;x", "a\x1b[31m\nb", 8 * MIB)?;
     stage.flush("lv-flush")?;
@@ -124,7 +124,7 @@ pub fn hostile(stage: &Stage) -> Result<()> {
     terminal.wait_for("the list", |text| text.contains("\\x1b[2J\\x1b]0;x 100%"))?;
     terminal.keys("w")?;
     terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
-    terminal.keys("bbbbbbb")?;
+    terminal.keys("bbbbbbbb")?;
     let text = terminal.wait_for("the file", |text| text.contains("a\\x1b[31m\\nb"))?;
     ensure!(text.contains("by file"), "{text}");
     Ok(())

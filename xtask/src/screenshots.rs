@@ -72,7 +72,7 @@ fn make() -> Result<()> {
     save(&terminal, "why", "iotop-trace: the flushes as they happen")?;
     terminal.keys("\x1b")?;
     sleep(Duration::from_millis(300));
-    terminal.keys("bbbb")?;
+    terminal.keys("bbbbb")?;
     sleep(Duration::from_secs(2));
     terminal.keys("\r")?;
     sleep(Duration::from_secs(2));

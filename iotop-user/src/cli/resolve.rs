@@ -141,6 +141,7 @@ impl Cli {
         let spikes = SpikeRule {
             factor: options.spike_factor,
             floor: options.spike_floor * MIB,
+            history: Duration::from_secs(options.spike_history),
         };
         let in_lines = options.batch
             || options.time

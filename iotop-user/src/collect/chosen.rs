@@ -117,7 +117,8 @@ impl Chosen {
         self.is_its(task.pid, task.start_boottime)
     }
 
-    fn is_its(&self, pid: u32, start: u64) -> bool {
+    /// True if a task of this process that started at `start` is one of its threads.
+    pub fn is_its(&self, pid: u32, start: u64) -> bool {
         pid == self.pid
             && self.start.is_some_and(|first| start >= first)
             && self.next.is_none_or(|next| start < next)

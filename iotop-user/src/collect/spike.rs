@@ -4,7 +4,8 @@
 //! multiple of the usual rate. The usual rate is the one that 98 % of the last 600 intervals
 //! did not exceed. A rate above the threshold enters this history as the threshold. A single
 //! spike therefore hardly changes the usual rate, while repeated bursts, or a load that
-//! stays, soon become usual. A spike is over after three intervals in a row that are not above
+//! stays, soon become usual. In the first minute there is too little history to call a rate
+//! unusual, so there are no spikes yet. A spike is over after three intervals in a row that are not above
 //! the threshold.
 
 use std::{
@@ -59,6 +60,8 @@ pub struct Spikes {
     /// few bytes in a very short time would be a high rate, so the rate of an interval is
     /// computed over at least this length.
     shortest: Option<Duration>,
+    /// How long the devices were watched.
+    watched: Duration,
 }
 
 /// One device's history and its spike, if one goes on.
@@ -78,6 +81,7 @@ impl Spikes {
             rule,
             devices: BTreeMap::new(),
             shortest: None,
+            watched: Duration::ZERO,
         }
     }
 
@@ -91,6 +95,9 @@ impl Spikes {
         flushes: &[Flush],
     ) -> Vec<Spike> {
         let length = interval.max(self.shortest.unwrap_or(interval));
+        // A device without a history was there all the time, and idle.
+        let enough = self.watched >= self.rule.history;
+        self.watched += interval;
         self.shortest = Some(self.shortest.unwrap_or(interval).min(interval));
         for (device, _) in devices {
             self.devices.entry(*device).or_default();
@@ -117,6 +124,7 @@ impl Spikes {
                 parts: Vec::new(),
                 written: Written::default(),
             };
+            let start = enough.then_some(start);
             spikes.extend(watched.look(self.rule, time, rate, start, of_device));
         }
         spikes
@@ -124,12 +132,13 @@ impl Spikes {
 }
 
 impl Watched {
+    /// Adds an interval. `start` begins a spike; it is `None` while there is too little history.
     fn look(
         &mut self,
         rule: SpikeRule,
         time: Timestamp,
         rate: f64,
-        start: impl FnOnce() -> Spike,
+        start: Option<impl FnOnce() -> Spike>,
         flushes: Vec<Flush>,
     ) -> Option<Spike> {
         let usual = self.usual();
@@ -138,6 +147,7 @@ impl Watched {
             self.rates.pop_front();
         }
         self.rates.push_back(rate.min(threshold));
+        let start = start?;
         if rate > threshold {
             let spike = self.spike.get_or_insert_with(|| Spike { usual, ..start() });
             spike.end = time;
@@ -183,7 +193,14 @@ mod tests {
     }
 
     impl Device {
+        /// It has a history of a minute.
         fn new() -> Device {
+            let mut device = Device::just_started();
+            device.count_spikes([0; 60]);
+            device
+        }
+
+        fn just_started() -> Device {
             Device {
                 spikes: Spikes::new(SpikeRule::default()),
                 now: Timestamp::new(1_790_000_000, 0).expect("in range"),
@@ -230,6 +247,30 @@ mod tests {
     }
 
     #[test]
+    fn there_is_no_spike_before_there_is_a_history() {
+        let mut device = Device::just_started();
+        let start = [200, 0, 0, 0, 50, 0, 0, 0, 400, 0, 0, 0].into_iter();
+        assert_eq!(device.count_spikes(start.chain([0; 47])), 0);
+        // The first burst after a minute is one, on a device that was idle too.
+        assert!(device.second(500).is_none(), "the 60th second");
+        assert!(device.second(800).is_some_and(|spike| spike.open));
+        let mut device = Device::just_started();
+        let now = device.now;
+        for _ in 0..60 {
+            device.spikes.look(now, SECOND, &[], &[]);
+        }
+        assert!(device.second(50).is_some_and(|spike| spike.open));
+    }
+
+    #[test]
+    fn a_load_since_the_start_is_no_spike_once_there_is_a_history() {
+        let mut device = Device::just_started();
+        assert_eq!(device.count_spikes([100; 120]), 0);
+        assert!(device.second(100).is_none());
+        assert!(device.second(300).is_some());
+    }
+
+    #[test]
     fn a_spike_that_goes_on_is_open() {
         let mut device = Device::new();
         assert!(device.second(50).is_some_and(|spike| spike.open));
@@ -237,7 +278,7 @@ mod tests {
 
     #[test]
     fn repeated_bursts_become_usual() {
-        let mut device = Device::new();
+        let mut device = Device::just_started();
         // 30 MiB every half minute, as a periodic flush writes them.
         let bursts = || (0..1800).map(|second| if second % 30 == 0 { 30 } else { 0 });
         let first_spikes = device.count_spikes(bursts());
@@ -293,7 +334,10 @@ mod tests {
     #[test]
     fn a_spike_has_every_flush_and_every_owner_once() {
         let sample = golden::flushed();
-        let mut spikes = Spikes::new(SpikeRule::default());
+        let mut spikes = Spikes::new(SpikeRule {
+            history: Duration::ZERO,
+            ..SpikeRule::default()
+        });
         let mut look = || {
             spikes
                 .look(sample.time, SECOND, &sample.devices, &sample.flushes)

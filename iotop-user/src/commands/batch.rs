@@ -13,7 +13,7 @@ use crate::{
     host::signals::Ending,
     output::{
         Block, Explain, Form, Outlet, Table, is_closed_pipe, losses_named, missing_intervals,
-        process_ended,
+        nameless, process_ended,
     },
     sample::{Loss, Sample},
     view::{Viewer, sort},
@@ -148,6 +148,8 @@ impl<'a> Printer<'a> {
                     format!("lost in interval {seq}: {lost}; its figures are incomplete")
                 }),
             );
+            let names = nameless(&system.lost);
+            messages.extend(names.map(|names| format!("in interval {seq}: {names}")));
         }
         messages
     }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::identity::Mounts;
 use crate::sample::Number;
 
 /// A device number in the kernel's internal form (`MKDEV` of include/linux/kdev_t.h).
@@ -173,7 +174,9 @@ const NAME_KNOWN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct DeviceNames {
     sys_root: PathBuf,
+    proc_root: PathBuf,
     names: HashMap<Number, (Arc<str>, Instant)>,
+    mounts: Option<(Mounts, Instant)>,
 }
 
 impl DeviceNames {
@@ -181,8 +184,27 @@ impl DeviceNames {
     pub fn new(sys_root: &Path) -> DeviceNames {
         DeviceNames {
             sys_root: sys_root.to_owned(),
+            // Tests have both below one directory.
+            proc_root: match sys_root == Path::new("/sys") {
+                true => PathBuf::from("/proc"),
+                false => sys_root.join("proc"),
+            },
             names: HashMap::new(),
+            mounts: None,
         }
+    }
+
+    /// The type of the file system on a device, if it is mounted.
+    pub fn file_system(&mut self, number: Number) -> Option<Arc<str>> {
+        let name = self.name(number);
+        let now = Instant::now();
+        let is_old = |at: &Instant| now.duration_since(*at) >= NAME_KNOWN;
+        if self.mounts.as_ref().is_none_or(|(_, at)| is_old(at)) {
+            let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
+            self.mounts = Some((mounts, now));
+        }
+        let (mounts, _) = self.mounts.as_ref()?;
+        mounts.type_on(number, &name).map(Arc::from)
     }
 
     /// A device's name. If the device is gone, its last name; if there is none, its number.

@@ -36,6 +36,15 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// True if this kernel can't do better. `doctor` and the help say it; there is nothing to
+    /// do about it, so it is not on every screen.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Notice::NotCounted(_) | Notice::Refused(_) | Notice::IoMaxUnseen(_)
+        )
+    }
+
     /// True if the notice matters only while a cgroup is held back by its `io.max`.
     pub fn is_about_io_max(&self) -> bool {
         matches!(self, Notice::IoMaxUnseen(_))

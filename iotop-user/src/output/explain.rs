@@ -9,7 +9,7 @@ use super::{
     contributors::{Part, list},
     dirty_for::dirty_for,
     how::{how, period},
-    losses_named, missing_intervals,
+    losses_named, missing_intervals, nameless,
     reached::{Reached, write_calls},
     table::cut,
     units,
@@ -65,6 +65,9 @@ impl Explain {
         }
         if let Some(lost) = losses_named(&sample.system.lost) {
             let _ = writeln!(text, "! {at} lost: {lost}; the figures are incomplete");
+        }
+        if let Some(names) = nameless(&sample.system.lost) {
+            let _ = writeln!(text, "{at} note: {names}");
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);

@@ -9,6 +9,7 @@ pub(crate) mod explain;
 mod flush_line;
 mod form;
 mod how;
+mod losses;
 mod ndjson;
 mod outlet;
 pub(crate) mod reached;
@@ -22,9 +23,10 @@ use std::io::{self, Write as _};
 pub use csv::Csv;
 pub use explain::Explain;
 pub use form::{Export, Form};
+pub use losses::{losses_named, missing_intervals, nameless};
 pub use ndjson::{SCHEMA, ndjson};
 pub use outlet::{Block, Outlet};
-pub use table::{Table, Text, losses_named, missing_intervals, process_ended};
+pub use table::{Table, Text, process_ended};
 
 /// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {

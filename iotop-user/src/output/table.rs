@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{cell::Scale, whom::Whose};
+use super::{cell::Scale, losses_named, missing_intervals, nameless, whom::Whose};
 use crate::{
     escape::escape,
-    sample::{Loss, Lost, Reason, Sample, Submitted, System, Task, Unattributed},
+    sample::{Reason, Sample, Submitted, System, Task, Unattributed},
     view::{
         Row, Value,
         fields::{self, Field, Kind},
@@ -324,37 +324,17 @@ pub(crate) fn reasons(of: &Unattributed, scale: &Scale) -> String {
     }
 }
 
-fn losses(system: &System) -> Option<String> {
-    let lost = losses_named(&system.lost)?;
-    Some(format!("! Lost: {lost}; the figures below are incomplete"))
-}
-
 /// The message that a process which the user chose by number has ended.
 pub fn process_ended(pid: u32) -> String {
     format!("process {pid} has ended; another one that gets its number is not shown")
 }
 
-/// What the interval lost, if anything: `facts 3, tags 1`.
-pub fn losses_named(lost: &Lost) -> Option<String> {
-    let part = |(loss, n): (Loss, Option<u64>)| {
-        Some(format!("{} {}", loss.name(), n.filter(|n| *n != 0)?))
-    };
-    // The figures of this interval are complete without the intervals before it.
-    let parts = lost.parts().filter(|(loss, _)| *loss != Loss::Intervals);
-    let parts: Vec<String> = parts.filter_map(part).collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// A sentence about the intervals that were not printed before this one, if any.
-pub fn missing_intervals(lost: &Lost) -> Option<String> {
-    let missing = match lost[Loss::Intervals]? {
-        0 => return None,
-        1 => "1 interval is".to_owned(),
-        n => format!("{n} intervals are"),
-    };
-    Some(format!(
-        "{missing} missing before this one: the output was blocked"
-    ))
+/// What was lost: bytes, which is an alarm, and names, which is a note.
+fn losses(system: &System) -> impl Iterator<Item = String> {
+    let lost = losses_named(&system.lost);
+    let lost = lost.map(|lost| format!("! Lost: {lost}; the figures below are incomplete"));
+    let names = nameless(&system.lost).map(|names| format!("Note: {names}"));
+    lost.into_iter().chain(names)
 }
 
 #[cfg(test)]

@@ -6,10 +6,14 @@ use std::time::Duration;
 pub const UNKNOWN: &str = "-";
 
 /// Bytes with a fitting binary unit: `0B`, `512B`, `1.25K`, `256.00M`; with `kilobytes`
-/// always in KiB.
+/// always in KiB, and in whole ones where hundredths would not fit into a column.
 pub fn bytes(bytes: f64, kilobytes: bool) -> String {
     if kilobytes {
-        return format!("{:.2}K", bytes / 1024.0);
+        return match bytes / 1024.0 {
+            // 9999.996 would print as 10000.00.
+            kib @ ..9999.995 => format!("{kib:.2}K"),
+            kib => format!("{kib:.0}K"),
+        };
     }
     let mut value = bytes;
     let mut unit = "B";
@@ -75,6 +79,8 @@ mod tests {
             assert_eq!(bytes(n, false), text);
         }
         assert_eq!(bytes(1_048_576.0, true), "1024.00K");
+        assert_eq!(bytes(9_999.996 * 1024.0, true), "10000K");
+        assert_eq!(bytes(268_435_456.0, true), "262144K");
     }
 
     #[test]

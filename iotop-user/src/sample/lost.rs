@@ -78,6 +78,21 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// What has no name, reason or the like because of the loss, while all bytes are counted:
+    /// one, several, and what they lack. `None` if bytes, or their owners, are missing.
+    pub const fn missing_name(self) -> Option<[&'static str; 3]> {
+        match self {
+            Loss::FactInodes => Some(["write", "writes", "a file"]),
+            Loss::Flushes => Some(["flush", "flushes", "a reason"]),
+            Loss::LimitedBios => Some(["bio", "bios", "a submitter"]),
+            Loss::Paths => Some(["file", "files", "a name"]),
+            Loss::Causes => Some(["commit", "commits", "a cause"]),
+            _ => None,
+        }
+    }
+}
+
 /// How much was lost in the interval, by [`Loss`]. `None`: not watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost([Option<u64>; Loss::ALL.len()]);

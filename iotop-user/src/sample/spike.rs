@@ -1,6 +1,6 @@
 //! Spikes: intervals in which a device was written to much more than usual.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,8 @@ pub struct SpikeRule {
     pub factor: f64,
     /// The rate must also be above this, bytes a second.
     pub floor: f64,
+    /// How long to watch before any rate is called unusual.
+    pub history: Duration,
 }
 
 impl Default for SpikeRule {
@@ -20,6 +22,7 @@ impl Default for SpikeRule {
         SpikeRule {
             factor: 2.0,
             floor: 8.0 * 1024.0 * 1024.0,
+            history: Duration::from_secs(60),
         }
     }
 }

@@ -117,6 +117,7 @@ fn rows_with_an_exited_writer_and_its_flusher() {
     app.sample(golden::flushed());
     check("table", &mut app, USUAL);
     check("wide", &mut app, (200, 40));
+    check("150x45", &mut app, (150, 45));
     check("80x24", &mut app, (80, 24));
     check("small", &mut app, (40, 10));
     check("too_small", &mut app, (39, 9));
@@ -158,9 +159,368 @@ fn losses_stay_on_a_line() {
 }
 
 #[test]
+fn only_lost_bytes_are_an_alarm() {
+    let mut app = app(Settings::default());
+    let mut nameless = golden::flushed();
+    nameless.system.lost[Loss::Paths] = Some(1548);
+    let start = nameless.time;
+    app.sample(nameless);
+    let said = |app: &mut App, what: &str| {
+        let buffer = buffer(app, PLAIN, USUAL);
+        let row = text(&buffer).lines().position(|line| line.contains(what))?;
+        Some(buffer[(0, u16::try_from(row).expect("small"))].modifier)
+    };
+    let note = "1,548 files without a name; byte counts are complete";
+    assert_eq!(said(&mut app, note), Some(Modifier::DIM));
+    assert_eq!(said(&mut app, "incomplete"), None);
+    let mut lossy = golden::flushed();
+    lossy.system.lost[Loss::Facts] = Some(3);
+    app.sample(lossy);
+    let alarm = "! lost so far: facts 3; figures are incomplete  +1 notice, press ?";
+    assert_eq!(said(&mut app, alarm), Some(Modifier::BOLD));
+    // Names are forgotten after a minute, lost bytes are not.
+    let mut later = golden::flushed();
+    later.time = start + SignedDuration::from_secs(61);
+    app.sample(later);
+    assert!(said(&mut app, "lost so far: facts 3; figures are incomplete").is_some());
+    assert_eq!(said(&mut app, "+1 notice"), None);
+}
+
+#[test]
+fn permanent_limits_are_in_the_help_and_not_on_every_screen() {
+    let mut app = app(Settings::default());
+    let limits = [
+        Notice::Refused("the cause of commits is unknown".to_owned()),
+        Notice::NotCounted("SWAPIN and IO are unknown"),
+    ];
+    app.machine.notices = limits.to_vec();
+    app.sample(golden::flushed());
+    for size in [USUAL, (80, 24)] {
+        let screen = text(&buffer(&mut app, PLAIN, size));
+        assert!(
+            !screen.contains('!') && !screen.contains("press ?"),
+            "{screen}"
+        );
+    }
+    app.machine.notices.push(Notice::OwnPidNamespace);
+    app.machine
+        .notices
+        .push(Notice::NoExitRecords("refused".to_owned()));
+    let screen = text(&buffer(&mut app, PLAIN, (80, 24)));
+    assert!(
+        screen.contains("! iotop-trace runs in a child PID"),
+        "{screen}"
+    );
+    assert!(screen.contains("  +1 notice, press ?\n"), "{screen}");
+    press(&mut app, "?");
+    let help = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(
+        help.contains("cause of commits") && help.contains("SWAPIN and IO"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_screen_of_24_lines_has_at_most_five_above_the_table() {
+    let mut app = app(Settings::default());
+    let mut lossy = golden::journaled();
+    lossy.system.lost[Loss::Facts] = Some(3);
+    for sample in [golden::flushed(), lossy] {
+        app.sample(sample);
+        for size in [(80, 24), (150, 24), (80, 29), (40, 10)] {
+            let screen = text(&buffer(&mut app, PLAIN, size));
+            let head = screen.lines().position(|line| line.contains("COMMAND"));
+            assert!(head.is_some_and(|head| head <= 5), "{screen}");
+        }
+    }
+    check("80x24_lost", &mut app, (80, 24));
+}
+
+#[test]
+fn kilobytes_are_in_every_figure_of_the_screen() {
+    let mut app = app(Settings::default());
+    app.sample(golden::journaled());
+    press(&mut app, "aa");
+    app.sample(golden::journaled());
+    press(&mut app, "K");
+    check("kilobytes", &mut app, (150, 45));
+    for page in ["", "w", "\u{1b}\n"] {
+        press(&mut app, page);
+        let screen = text(&buffer(&mut app, PLAIN, (150, 45)));
+        let other = screen.split([' ', '(', ')', '~']).find(|word| {
+            let number = word.trim_end_matches("/s").strip_suffix(['B', 'M', 'G']);
+            number.is_some_and(|number| number.parse::<f64>().is_ok())
+        });
+        assert_eq!(other, None, "{screen}");
+    }
+}
+
+#[test]
+fn only_active_leaves_nothing_that_is_idle() {
+    let mut app = after_two(Settings::default());
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(screen.contains("(exited) dd") && screen.contains("[jbd2/sda1-8]"));
+    press(&mut app, "o");
+    let idle = |app: &App| {
+        let shown = app.shown.as_ref().expect("rows");
+        let rows = shown.rows.iter().map(|row| shown.row(row));
+        let active = |row: &crate::view::Row<'_>| {
+            let pending = row.block().and_then(|block| block.dirty_pending);
+            let unowned = row.group().and_then(|group| group.unattributed);
+            row.stats().any()
+                || row.block().is_some_and(|block| block.any())
+                || pending.is_some_and(|bytes| bytes != 0)
+                || unowned.is_some_and(|unowned| unowned.in_total() != 0)
+        };
+        let (active, idle): (Vec<_>, Vec<_>) = rows.partition(active);
+        (active.len(), idle.len())
+    };
+    assert_eq!(idle(&app), (4, 0), "dd did nothing in this interval");
+    // A device and a file that were written lately are idle now.
+    let mut third = golden::flushed();
+    third.facts.clear();
+    app.sample(third);
+    for _ in 0..9 {
+        press(&mut app, "b");
+        assert_eq!(idle(&app).1, 0, "by {}", app.settings.group_by.name());
+    }
+    // In totals, everything that did anything since they are counted is active.
+    press(&mut app, "a");
+    app.sample(golden::flushed());
+    assert_eq!(idle(&app), (5, 0));
+}
+
+#[test]
+fn totals_are_ranked_by_totals_and_the_sort_column_is_marked() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let head = |app: &mut App, width| {
+        let screen = text(&buffer(app, PLAIN, (width, 30)));
+        let lines: Vec<&str> = screen.lines().collect();
+        let at = lines.iter().position(|line| line.contains("COMMAND"));
+        let at = at.expect("a head");
+        (
+            lines[0].to_owned(),
+            lines[at].to_owned(),
+            lines[at + 1].to_owned(),
+        )
+    };
+    let (title, columns, _) = head(&mut app, 120);
+    assert!(title.contains("busiest first") && !columns.contains('▼'));
+    press(&mut app, "a");
+    // Since then postgres writes more, although dd wrote most before.
+    let mut second = golden::flushed();
+    second.retain_tasks(&[false, true, true, true, true, true]);
+    let block = second.tasks[2].block.as_mut().expect("traced");
+    block.write_self = 1 << 30;
+    app.sample(second);
+    let mut third = golden::flushed();
+    third.retain_tasks(&[false, true, true, true, true, true]);
+    app.sample(third);
+    let (title, columns, first) = head(&mut app, 120);
+    assert!(!title.contains("busiest first"), "{title}");
+    assert!(
+        columns.contains("▼CAUSED") && first.contains("postgres"),
+        "{columns}{first}"
+    );
+    // A column that is as wide as its name, and one that is not usual.
+    for (key, width) in [("write_syscalls", 120), ("uid", 60), ("pending", 40)] {
+        app.settings.sort = key.parse().ok();
+        let (_, columns, _) = head(&mut app, width);
+        assert!(columns.contains('▼'), "{key}: {columns}");
+    }
+}
+
+#[test]
+fn a_graph_survives_a_filter() {
+    for by in [
+        GroupBy::Thread,
+        GroupBy::Process,
+        GroupBy::User,
+        GroupBy::File,
+    ] {
+        let mut app = after_two(Settings {
+            group_by: by,
+            delay: 2.0,
+            ..Settings::default()
+        });
+        let db = match by {
+            GroupBy::User => RowKey::Group(Some("postgres".into())),
+            GroupBy::File => RowKey::Group(Some("/srv/x".into())),
+            _ => RowKey::Task(golden::sample().tasks[3].key()),
+        };
+        let graphs = |app: &App| {
+            use super::state::settings::Graph;
+            [Graph::Caused, Graph::Dirtied, Graph::Io, Graph::Read]
+                .map(|graph| app.histories.of(&db, graph, 9))
+        };
+        let before = graphs(&app);
+        assert_eq!(before[0].len(), 2, "{by:?}");
+        press(&mut app, "/postgres\n");
+        // The file is dd's too.
+        let part = match by {
+            GroupBy::File => [vec![3 << 20; 2], vec![0; 2], vec![0; 2], vec![0; 2]],
+            _ => before.clone(),
+        };
+        assert_eq!(graphs(&app), part, "{by:?}");
+        press(&mut app, "/");
+        app.prompt.as_mut().expect("a prompt").text.clear();
+        press(&mut app, "\n");
+        assert_eq!(graphs(&app), before, "{by:?}");
+    }
+}
+
+/// A script has started `head` and `sort` again and again.
+fn churn(settings: Settings) -> App {
+    let mut app = app(settings);
+    let mut sample = golden::flushed();
+    for n in 0..23 {
+        let mut task = crate::sample::Task::clone(&sample.tasks[3]);
+        (task.pid, task.tid, task.ppid) = (2000 + n, 2000 + n, Some(900));
+        task.start_boottime = u64::from(n) + 1;
+        (task.comm, task.cmdline) = (if n % 3 == 0 { "sort" } else { "head" }.into(), None);
+        task.exited = true;
+        sample.tasks.push(task.into());
+    }
+    app.sample(sample);
+    app
+}
+
+#[test]
+fn exited_siblings_of_one_name_are_one_row_that_opens() {
+    let mut app = churn(Settings::default());
+    check("fold", &mut app, (120, 20));
+    let rows = |app: &App| app.shown.as_ref().expect("rows").rows.len();
+    assert_eq!(rows(&app), 8);
+    let fold = |comm: &str| Some(RowKey::Fold(900, comm.into()));
+    app.selected = fold("head");
+    press(&mut app, "\n");
+    check("fold_open", &mut app, (120, 30));
+    assert_eq!((rows(&app), &app.selected), (8 + 15, &fold("head")));
+    // From a row inside, the fold is closed and selected.
+    press(&mut app, "↓↓-");
+    assert_eq!((rows(&app), &app.selected), (8, &fold("head")));
+    press(&mut app, "+");
+    assert_eq!(rows(&app), 8 + 15);
+    // The sum of the fold is that of its tasks, and the graph too.
+    let shown = app.shown.as_ref().expect("rows");
+    let row = shown
+        .rows
+        .iter()
+        .find(|row| shown.is_fold(row))
+        .expect("one");
+    let history = shown.history(row, &app.histories, app.graph(), 9);
+    assert_eq!(history, [15 * (3 << 20)]);
+    press(&mut app, "-b");
+    press(&mut app, "Bt");
+    check("fold_tree", &mut app, (120, 30));
+}
+
+#[test]
+fn a_branch_of_the_tree_is_closed_and_opened() {
+    let mut app = app(Settings {
+        tree: true,
+        ..Settings::default()
+    });
+    app.sample(golden::flushed());
+    app.selected = Some(RowKey::Task(golden::sample().tasks[3].key()));
+    press(&mut app, "-");
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(!screen.contains("walwriter"), "{screen}");
+    assert!(screen.contains("postgres -D /var/lib [+1]"), "{screen}");
+    press(&mut app, "+");
+    assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("walwriter"));
+}
+
+#[test]
+fn function_keys_search_sort_and_choose_columns() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let function = |app: &mut App, n| app.key(KeyEvent::new(KeyCode::F(n), KeyModifiers::NONE));
+    function(&mut app, 3);
+    press(&mut app, "POSTGR\n");
+    assert_eq!(selected(&app), Some(900));
+    press(&mut app, "n");
+    assert_eq!(selected(&app), Some(901), "its command line has it");
+    press(&mut app, "nN");
+    assert_eq!(selected(&app), Some(901));
+    assert!(app.scope.filter.is_none(), "a search hides no row");
+    function(&mut app, 3);
+    press(&mut app, "nosuch\n");
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("nosuch"))
+    );
+    function(&mut app, 6);
+    press(&mut app, "+pid\n");
+    assert_eq!(selected(&app), Some(77));
+    function(&mut app, 6);
+    app.prompt.as_mut().expect("a prompt").text.clear();
+    press(&mut app, "unattributed_write_bytes\n");
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("by thread"))
+    );
+    press(&mut app, "\u{1b}");
+    function(&mut app, 2);
+    app.prompt.as_mut().expect("a prompt").text.clear();
+    press(&mut app, "comm, caused,pid\n");
+    let columns: Vec<_> = app
+        .settings
+        .columns
+        .iter()
+        .map(|field| field.header)
+        .collect();
+    assert_eq!(columns, ["COMM", "CAUSED", "PID"]);
+    press(&mut app, "\\");
+    assert!(app.prompt.is_some(), "a backslash filters, as in htop");
+}
+
+#[test]
+fn a_scrollbar_shows_where_the_rows_are() {
+    let mut app = churn(Settings {
+        exited: true,
+        ..Settings::default()
+    });
+    app.selected = Some(RowKey::Fold(900, "head".into()));
+    press(&mut app, "\n");
+    app.key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+    check("scrollbar", &mut app, (80, 16));
+}
+
+#[test]
+fn the_help_is_wrapped_and_says_what_the_graphs_show() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "?");
+    for width in [40, 80] {
+        let lines = super::draw::help_text(&app, PLAIN, width - 1);
+        let widest = lines.iter().map(|line| line.chars().count()).max();
+        assert!(
+            widest.is_some_and(|widest| widest < usize::from(width)),
+            "{lines:?}"
+        );
+        let all = lines.join(" ");
+        let words: Vec<&str> = all.split_whitespace().collect();
+        let all = words.join(" ");
+        assert!(
+            all.contains("HISTORY a graph of the row's last intervals"),
+            "{all}"
+        );
+        assert!(
+            all.contains("bytes written because of the row; g changes it"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
 fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),
+        (GroupBy::Command, "commands"),
         (GroupBy::User, "users"),
         (GroupBy::Unit, "units"),
         (GroupBy::Device, "devices"),
@@ -202,7 +562,8 @@ fn the_detail_the_flushes_one_flush_and_the_help() {
     press(&mut app, "\n");
     check("detail", &mut app, USUAL);
     press(&mut app, "?");
-    check("help", &mut app, (100, 60));
+    check("help", &mut app, (100, 70));
+    check("help_small", &mut app, (40, 10));
     press(&mut app, "\u{1b}\u{1b}");
     assert_eq!(app.places.len(), 1);
 }
@@ -462,7 +823,7 @@ fn rows_of_another_kind_have_their_history_at_once() {
     let caused = |app: &App, key: RowKey| app.histories.of(&key, app.graph(), 9);
     let dd = RowKey::Task(golden::sample().tasks[0].key());
     let before = caused(&app, dd.clone());
-    press(&mut app, "bbbbbb");
+    press(&mut app, "bbbbbbb");
     let device = RowKey::Group(Some("8:1".into()));
     assert_eq!(caused(&app, device).len(), 2);
     press(&mut app, "bb");
@@ -475,9 +836,12 @@ fn rows_of_another_kind_have_their_history_at_once() {
         "a process has its leader's history"
     );
     press(&mut app, "b");
+    let command = RowKey::Group(Some("dd".into()));
+    assert_eq!(caused(&app, command), before);
+    press(&mut app, "b");
     let root = RowKey::Group(Some("root".into()));
     assert_eq!(caused(&app, root), before);
-    press(&mut app, "BB/nosuch\u{1b}");
+    press(&mut app, "BBB/nosuch\u{1b}");
     assert_eq!(caused(&app, dd), before, "and after a filter");
 }
 

@@ -184,7 +184,7 @@ fields! {
     Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission" |row| lag(row, Lag::avg);
     Both Span Other "lag_max" "LAG_MAX" 7 "longest time from dirtying to submission" |row| lag(row, |lag| lag.max);
     Tasks Word Other "command" "COMMAND" 0 "command line, or name; [name] for a kernel thread" |row| row.task().map(command).into();
-    Groups Word Other "name" "NAME" 0 "user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
+    Groups Word Other "name" "NAME" 0 "command, user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
 }
 
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
@@ -215,10 +215,15 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
 /// The command line, or the name if there is none. Kernel threads are shown in brackets, as
 /// in ps.
 pub fn command(task: &Task) -> Cow<'_, str> {
-    match &task.cmdline {
-        _ if task.kthread => format!("[{}]", task.comm).into(),
+    shown_command(&task.comm, task.cmdline.as_deref(), task.kthread)
+}
+
+/// The same, of the parts that it is made of.
+pub fn shown_command<'a>(comm: &'a str, cmdline: Option<&'a str>, kthread: bool) -> Cow<'a, str> {
+    match cmdline {
+        _ if kthread => format!("[{comm}]").into(),
         Some(line) if !line.is_empty() => Cow::Borrowed(line),
-        _ => Cow::Borrowed(&task.comm),
+        _ => Cow::Borrowed(comm),
     }
 }
 
@@ -285,7 +290,7 @@ pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
         None => &TASK_COLUMNS,
         Some(By::Device) => &DEVICE_COLUMNS,
         Some(By::File) => &FILE_COLUMNS,
-        Some(By::User | By::Cgroup | By::Unit | By::Container) => &GROUP_COLUMNS,
+        Some(By::Command | By::User | By::Cgroup | By::Unit | By::Container) => &GROUP_COLUMNS,
     };
     headers
         .iter()

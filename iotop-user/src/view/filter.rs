@@ -24,7 +24,12 @@ impl Filter {
 
     /// True if the task's name, or its command as it is shown, matches.
     pub fn matches(&self, task: &Task) -> bool {
-        self.0.is_match(&escape(&task.comm)) || self.0.is_match(&escape(&command(task)))
+        self.matches_names(&task.comm, &command(task))
+    }
+
+    /// True if a task with this name, and this command as it is shown, matches.
+    pub fn matches_names(&self, comm: &str, command: &str) -> bool {
+        self.0.is_match(&escape(comm)) || self.0.is_match(&escape(command))
     }
 }
 

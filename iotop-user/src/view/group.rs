@@ -1,6 +1,7 @@
 //! Adds up tasks, or facts, that have something in common.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet, hash_map::Entry},
     hash::Hash,
     sync::Arc,
@@ -8,6 +9,7 @@ use std::{
 
 use iotop_common::Class;
 
+use super::{Commands, Place, command_name};
 use crate::{
     host::devices::DeviceNames,
     sample::{BlockFact, BlockTotals, Group, Reason, Sample, Task, TaskBlock, Unattributed, sum},
@@ -16,6 +18,8 @@ use crate::{
 /// What the members of a group have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
+    /// The name of their program.
+    Command,
     /// Their user.
     User,
     /// Their cgroup.
@@ -34,6 +38,7 @@ impl By {
     /// Its name on the command line and in the exports.
     pub fn name(self) -> &'static str {
         match self {
+            By::Command => "command",
             By::User => "user",
             By::Cgroup => "cgroup",
             By::Unit => "unit",
@@ -53,6 +58,12 @@ impl By {
 /// out: groups of facts then contain bytes without an owner too.
 pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) {
     let groups = match by {
+        By::Command => {
+            let commands = Commands::new(&sample.tasks);
+            by_task(sample, |task| {
+                Some(command_name(&commands.comm(task), task.kthread))
+            })
+        }
         By::User => by_task(sample, |task| task.user.clone()),
         By::Cgroup => by_task(sample, |task| task.cgroup.clone()),
         By::Unit => by_task(sample, |task| task.unit.clone()),
@@ -63,23 +74,17 @@ pub fn group(sample: &mut Sample, by: By, names: &mut DeviceNames, whole: bool) 
             |fact| fact.device,
             |device| names.name(device),
         ),
-        By::File => by_fact(sample, whole, BlockFact::file_key, |file| {
-            match sample.paths.get(&file) {
-                Some(path) => path.clone(),
-                None => file_name(&names.name(file.0), file.1),
-            }
-        }),
+        By::File => {
+            let names = RefCell::new(names);
+            by_fact(
+                sample,
+                whole,
+                |fact| Place::of(fact, &mut names.borrow_mut()),
+                |place| place.name(&sample.paths, &mut names.borrow_mut()),
+            )
+        }
     };
     sample.groups = Some(groups);
-}
-
-/// The name of a file whose path is not known.
-pub(crate) fn file_name(device: &str, ino: u64) -> Arc<str> {
-    match ino {
-        0 => format!("{device}:no inode"),
-        ino => format!("{device}:inode {ino}"),
-    }
-    .into()
 }
 
 fn by_task(sample: &Sample, name: impl Fn(&Task) -> Option<Arc<str>>) -> Vec<Group> {
@@ -241,6 +246,26 @@ mod tests {
         let sum: u64 = groups.iter().filter_map(|g| g.stats.write_bytes).sum();
         let tasks = sample.tasks.iter().filter_map(|t| t.stats.write_bytes);
         assert_eq!(sum, tasks.sum::<u64>());
+    }
+
+    #[test]
+    fn a_command_has_all_its_processes_their_threads_and_all_kworkers() {
+        let mut sample = golden::sample();
+        let mut again = Task::clone(&sample.tasks[0]);
+        (again.pid, again.tid) = (1201, 1201);
+        sample.tasks.push(again.into());
+        let mut kworker = Task::clone(&sample.tasks[1]);
+        kworker.comm = "kworker/3:1H".into();
+        sample.tasks.push(kworker.into());
+        let groups = grouped(sample, By::Command, true);
+        let tasks = |name| named(&groups, name).tasks;
+        assert_eq!((tasks("dd"), tasks("[kworker]")), (2, 2));
+        assert_eq!(tasks("[jbd2/sda1-8]"), 1);
+        // walwriter is a thread of postgres.
+        assert_eq!(tasks("postgres"), 2);
+        let dd = named(&groups, "dd").block.expect("traced");
+        assert_eq!(dd.write(), 512 * MIB);
+        assert_eq!(groups.len(), 5);
     }
 
     #[test]

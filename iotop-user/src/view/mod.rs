@@ -1,8 +1,10 @@
 //! Turns a sample into what the user asked to see. Every output takes the same steps.
 
 mod accumulate;
+mod command;
 mod device;
 pub mod fields;
+mod file;
 mod filter;
 mod group;
 mod row;
@@ -17,11 +19,12 @@ use crate::{
 };
 
 pub use accumulate::{Accumulator, Kept};
+pub use command::{Commands, command_name};
 use device::keep_on;
 pub use device::{OnDevice, on_device};
 pub use fields::{FIELDS, Field};
+pub(crate) use file::Place;
 pub use filter::Filter;
-pub(crate) use group::file_name;
 pub use group::{By, group};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn totals_of_groups_double_after_two_equal_intervals() {
-        for by in [By::User, By::Cgroup, By::Device, By::File] {
+        for by in [By::Command, By::User, By::Cgroup, By::Device, By::File] {
             let once = last_shown(&accumulated(Some(by)), 1)
                 .groups
                 .expect("grouped");

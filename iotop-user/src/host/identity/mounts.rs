@@ -108,6 +108,17 @@ impl Mounts {
     }
 }
 
+impl Mounts {
+    /// The type of the file system on a device. btrfs has a number of its own; its source
+    /// names the device.
+    pub fn type_on(&self, dev: (u32, u32), name: &str) -> Option<&str> {
+        let is_source = |mount: &&Mount| mount.source.strip_prefix("/dev/") == Some(name);
+        let by_number = self.0.iter().find(|mount| mount.dev == dev);
+        let mount = by_number.or_else(|| self.0.iter().find(is_source))?;
+        Some(&mount.fs_type)
+    }
+}
+
 /// The rest of a path below a root.
 fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(root.trim_end_matches('/'))?;

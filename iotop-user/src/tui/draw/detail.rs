@@ -52,6 +52,8 @@ fn who(
             lines.push(Line::styled(format!("{} {name}", by.name()), BOLD));
         }
         (RowKey::Task(_), Some(Row::Task(task))) => of_task(canvas, task, lines),
+        // A fold is opened, and has no page of its own.
+        (RowKey::Fold(_, name), _) => lines.push(Line::styled(name.to_string(), BOLD)),
         (RowKey::Task(key), _) => {
             lines.push(Line::styled(format!("task {} (gone)", key.tid), BOLD));
         }

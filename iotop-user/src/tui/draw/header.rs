@@ -9,21 +9,18 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
 use crate::{
     host::Notice,
-    output::{
-        cell::Scale,
-        table::{losses_named, reasons},
-        units,
-    },
+    output::{cell::Scale, losses_named, nameless, table::reasons, units},
     sample::{BlockTotals, Disk, Reason, Sample, SharedTask, TaskCounters, Unattributed},
     tui::state::{
         app::App,
+        columns::sorted,
         settings::{Figures, Settings},
     },
 };
 
-/// Smallest height that shows all lines.
-const FULL: u16 = 24;
-/// Smallest height that shows the memory line.
+/// Smallest height that shows all lines. On a lower screen the header takes at most five.
+const FULL: u16 = 30;
+/// Smallest height that shows the memory line, unless something is wrong.
 const MEDIUM: u16 = 16;
 /// Smallest width of lines without abbreviations.
 const WIDE: u16 = 78;
@@ -53,10 +50,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     let wide = canvas.area.width >= WIDE;
     io(canvas, sample, &scale, wide);
     attributed(canvas, app, sample, &scale, wide);
-    if canvas.area.height >= MEDIUM {
+    let height = canvas.area.height;
+    if height >= FULL || height >= MEDIUM && problem(app, height).is_none() {
         memory(canvas, sample, &scale, wide);
     }
-    if canvas.area.height >= FULL {
+    if height >= FULL {
         disks(canvas, app);
         history(canvas, app);
     }
@@ -86,7 +84,9 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     word(format!("by {}", group_by.name()));
     let scope = &app.scope;
     let theme = canvas.theme;
+    let busiest = sorted(&app.settings).is_none() && !app.has_totals();
     let said = [
+        (busiest && canvas.area.width >= WIDE).then(|| "busiest first".to_owned()),
         (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
         only.then(|| "only active".to_owned()),
         (!scope.pids.is_empty()).then(|| {
@@ -172,26 +172,32 @@ fn attributed(canvas: &mut Canvas<'_, '_>, app: &App, sample: &Sample, scale: &S
     let owned = canvas.tone(Tone::Owned);
     let none = canvas.tone(Tone::Nobodys);
     let shared = |block: &BlockTotals| block.shared;
+    // A part that is 0 gives way on a narrow screen.
+    let has_shared = roomy || block.is_none_or(|block| block.shared != 0);
     let between = if roomy { "  |  " } else { " | " };
     let line = match wide {
-        true => vec![
-            Span::raw(on.unwrap_or_default()),
-            Span::raw("Attributed: "),
-            Span::styled(
-                format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
-                owned,
-            ),
-            Span::raw(format!("{between}Shared: ")),
-            Span::styled(format!("{}{}", rate(shared), share_if_roomy(shared)), owned),
-            Span::raw(format!("{between}Unattributed: ")),
-            Span::styled(
-                format!("{}{}", rate(unattributed), share_if_roomy(unattributed)),
-                none,
-            ),
-            Span::raw(block.map_or(String::new(), |block| {
+        true => {
+            let mut line = vec![
+                Span::raw(on.unwrap_or_default()),
+                Span::raw("Attributed: "),
+                Span::styled(
+                    format!("{}{}", rate(|b| b.attributed), share(|b| b.attributed)),
+                    owned,
+                ),
+            ];
+            if has_shared {
+                line.push(Span::raw(format!("{between}Shared: ")));
+                let text = format!("{}{}", rate(shared), share_if_roomy(shared));
+                line.push(Span::styled(text, owned));
+            }
+            line.push(Span::raw(format!("{between}Unattributed: ")));
+            let text = format!("{}{}", rate(unattributed), share_if_roomy(unattributed));
+            line.push(Span::styled(text, none));
+            line.push(Span::raw(block.map_or(String::new(), |block| {
                 unattributed_reasons(&block.unattributed, scale)
-            })),
-        ],
+            })));
+            line
+        }
         false => vec![
             Span::raw("Attr "),
             Span::styled(
@@ -285,7 +291,8 @@ fn disks(canvas: &mut Canvas<'_, '_>, app: &App) {
     // Never totals: the line says which disks are busy now.
     let Some(sample) = &app.interval else { return };
     let seconds = sample.interval.as_secs_f64().max(0.001);
-    let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, false));
+    let kilobytes = app.settings.kilobytes;
+    let rate = |bytes: u64| format!("{}/s", units::bytes(bytes as f64 / seconds, kilobytes));
     let idle = |disk: &&Disk| disk.read == 0 && disk.write == 0 && disk.busy.is_zero();
     let mut disks: Vec<_> = sample.disks.iter().filter(|disk| !idle(disk)).collect();
     // The busiest disks get the room, in an order that does not change with load.
@@ -339,7 +346,10 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
     let span = app.history.range(from..).map(|moment| moment.length).sum();
     let labels = [
         "Written".to_owned(),
-        format!("max {}/s", units::bytes(most as f64, false)),
+        format!(
+            "max {}/s",
+            units::bytes(most as f64, app.settings.kilobytes)
+        ),
         format!("last {}", units::duration(span)),
     ];
     let owned = canvas.tone(Tone::Owned);
@@ -361,39 +371,75 @@ fn history(canvas: &mut Canvas<'_, '_>, app: &App) {
     }
 }
 
-/// What was lost and what is missing, on one line that is never left out.
+/// What was lost and what is missing, on one line that is never left out. Only lost bytes are
+/// an alarm.
 fn problems(canvas: &mut Canvas<'_, '_>, app: &App) {
-    let mut said = Vec::new();
-    if let Some(lost) = losses_named(&app.lost) {
-        said.push(format!("lost so far: {lost}; figures are incomplete"));
-    }
+    let Some(problem) = problem(app, canvas.area.height) else {
+        return;
+    };
+    let style = match problem.kind {
+        ProblemKind::Lost => canvas.tone(Tone::Alarm),
+        ProblemKind::Notice => Style::new(),
+        ProblemKind::Note => DIM,
+    };
+    let more = match problem.others {
+        0 => String::new(),
+        1 => "  +1 notice, press ?".to_owned(),
+        n => format!("  +{n} notices, press ?"),
+    };
+    let text = canvas.theme.text(&problem.text).into_owned();
+    let width = usize::from(canvas.area.width);
+    let text = match text.width() + more.width() > width {
+        true => {
+            let more = if more.is_empty() { ".. press ?" } else { &more };
+            let (start, _) = start_of(&text, width.saturating_sub(more.width()));
+            format!("{start}{more}")
+        }
+        false => format!("{text}{more}"),
+    };
+    canvas.line(Line::styled(text, style));
+}
+
+/// The worst of what is wrong.
+struct Problem {
+    kind: ProblemKind,
+    text: String,
+    /// Number of those that are not shown.
+    others: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum ProblemKind {
+    /// Bytes are missing, or their owners.
+    Lost,
+    /// Something is missing on this machine, and the user can do something about it.
+    Notice,
+    /// Names are missing.
+    Note,
+}
+
+fn problem(app: &App, height: u16) -> Option<Problem> {
+    let lost = losses_named(&app.lost);
+    let lost = lost.map(|lost| format!("! lost so far: {lost}; figures are incomplete"));
     // Hides the notice about delay accounting once delays are counted, and on low
     // screens, where a row is worth more.
-    let counts = app.interval.is_some() && app.known().delays || canvas.area.height < MEDIUM;
+    let counts = app.interval.is_some() && app.known().delays || height < FULL;
     let matters = |notice: &&Notice| match notice {
         Notice::DelaysOff => !counts,
         Notice::IoMaxUnseen(_) => app.io_max.holds_back,
-        _ => true,
+        notice => !notice.is_permanent(),
     };
     let notices = app.machine.notices.iter().filter(matters);
-    said.extend(notices.map(Notice::to_string));
-    let Some(first) = said.first() else { return };
-    let more = match said.len() {
-        1 => String::new(),
-        n => format!("({} more: ?) ", n - 1),
-    };
-    let harmless = app.lost.is_nothing() && app.known().blocks;
-    let style = match harmless {
-        true => Style::new(),
-        false => canvas.tone(Tone::Alarm),
-    };
-    let text = canvas.theme.text(&format!("! {more}{first}")).into_owned();
-    let width = usize::from(canvas.area.width);
-    let text = match text.width() > width {
-        true => format!("{} (all: ?)", start_of(&text, width.saturating_sub(9)).0),
-        false => text,
-    };
-    canvas.line(Line::styled(text, style));
+    let lost = lost.map(|lost| (ProblemKind::Lost, lost));
+    let notices = notices.map(|notice| (ProblemKind::Notice, format!("! {notice}")));
+    let note = nameless(&app.lately.sum()).map(|note| (ProblemKind::Note, note));
+    let mut all = lost.into_iter().chain(notices).chain(note);
+    let (kind, text) = all.next()?;
+    Some(Problem {
+        kind,
+        text,
+        others: all.count(),
+    })
 }
 
 #[cfg(test)]

@@ -1,45 +1,79 @@
 //! The keys, the columns, and what is missing.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, DIM, Tone, theme::Theme, wrapped};
-use crate::tui::{
-    input::keys::KEYS,
-    state::{app::App, columns},
+use super::{BOLD, DIM, Tone, start_of, theme::Theme, wrapped};
+use crate::{
+    output::{losses_named, nameless},
+    tui::{
+        input::keys::KEYS,
+        state::{app::App, columns, settings::Graph},
+    },
 };
 
 pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
+    let width = usize::from(width);
+    let mut say = |text: &str, style: Style| {
+        let text = wrapped(&theme.text(text), width, "  ");
+        lines.extend(text.into_iter().map(|line| Line::styled(line, style)));
+    };
+    if let Some(lost) = losses_named(&app.lost) {
+        let text = format!("! lost so far: {lost}; figures are incomplete");
+        say(&text, theme.tone(Tone::Alarm));
+    }
     for notice in &app.machine.notices {
-        let alarm = theme.tone(Tone::Alarm);
-        let text = format!("! {}", theme.text(&notice.to_string()));
-        let text = wrapped(&text, usize::from(width), "  ");
-        lines.extend(text.into_iter().map(|line| Line::styled(line, alarm)));
+        say(&format!("! {notice}"), Style::new());
+    }
+    if let Some(names) = nameless(&app.lately.sum()) {
+        say(&format!("in the last minute: {names}"), Style::new());
     }
     lines.push(Line::styled("KEYS", BOLD));
     for key in KEYS {
-        lines.push(Line::from(vec![
-            Span::styled(format!("  {:<14}", key.label), BOLD),
-            Span::raw(key.help),
-        ]));
+        entry(format!("  {:<13}", key.label), key.help, width, &mut lines);
     }
-    lines.push(Line::raw(
-        "  Mouse: click a row to select it, again to open it; a column's name to sort by it.",
-    ));
+    let mouse = "click a row to select it, again to open it; a column's name to sort by it";
+    entry(format!("  {:<13}", "Mouse"), mouse, width, &mut lines);
     lines.push(Line::raw(""));
-    lines.push(Line::styled(
-        "COLUMNS (iotop-trace --help has all for --fields)",
-        BOLD,
-    ));
+    let title = "COLUMNS (iotop-trace --help has all for --fields)";
+    lines.push(Line::styled(start_of(title, width).0, BOLD));
     for (at, field) in columns::all(&app.settings, app.known()).iter().enumerate() {
-        lines.push(Line::from(vec![
-            Span::styled(format!("  {:>2} {:<13}", at + 1, field.header), BOLD),
-            Span::raw(field.about),
-        ]));
+        let label = format!("  {:>2} {:<12}", at + 1, field.header);
+        entry(label, field.about, width, &mut lines);
     }
-    lines.push(Line::styled(
-        "  Exited tasks are dimmed; they stay until their dirty pages are written, and for 30 s.",
-        DIM,
-    ));
+    if app.graph() != Graph::Off {
+        let about = format!(
+            "a graph of the row's last intervals, the newest to the right: {}; g changes it",
+            app.graph().about()
+        );
+        entry(format!("     {:<12}", "HISTORY"), &about, width, &mut lines);
+    }
+    let exited =
+        "Exited tasks are dimmed; they stay until their dirty pages are written, and for 30 s.";
+    let exited = wrapped(exited, width.saturating_sub(2), "");
+    lines.extend(
+        exited
+            .into_iter()
+            .map(|line| Line::styled(format!("  {line}"), DIM)),
+    );
     lines
+}
+
+/// A key or column, and what it is, wrapped beside it.
+fn entry(label: String, about: &str, width: usize, lines: &mut Vec<Line<'static>>) {
+    let indent = " ".repeat(label.width() + 1);
+    let room = width.saturating_sub(indent.len());
+    for (n, text) in wrapped(about, room, "").into_iter().enumerate() {
+        lines.push(match n {
+            0 => Line::from(vec![
+                Span::styled(format!("{label} "), BOLD),
+                Span::raw(text),
+            ]),
+            _ => Line::raw(format!("{indent}{text}")),
+        });
+    }
 }

@@ -1,12 +1,18 @@
 //! Draws the flushes and spikes, one per line.
 
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, Canvas, DIM, Tone, chosen_line};
+use super::{BOLD, Canvas, DIM, Tone, chosen_line, start_of, table::padded};
 use crate::{
     output::units,
     tui::state::{app::App, log::Entry, places::Places},
 };
+
+/// Smallest width of the submitters' column.
+const WHO: usize = 28;
+/// Width of the columns before it, where it is shown.
+const BEFORE_WHO: usize = 45;
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
     let title = match app.only_others {
@@ -14,6 +20,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
         false => "WHY: recent flushes and spikes, newest first",
     };
     canvas.line(Line::styled(title, BOLD));
+    let who = who_width(app, usize::from(canvas.area.width));
     let head = match canvas.area.width {
         ..60 => format!(
             "{:<8} {:>9} {:<11} {}",
@@ -24,7 +31,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
             "TIME", "DEVICE", "BYTES", "WHY", "WHOSE DATA"
         ),
         _ => format!(
-            "{:<8} {:<9} {:>9} {:<15} {:<28} {}",
+            "{:<8} {:<9} {:>9} {:<15} {:<who$} {}",
             "TIME", "DEVICE", "BYTES", "WHY", "WRITTEN BY", "WHOSE DATA"
         ),
     };
@@ -55,16 +62,37 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
         .saturating_sub(lines / 2)
         .min(length.saturating_sub(lines));
     for (n, entry) in app.entries().enumerate().skip(places.first).take(lines) {
-        let line = line(canvas, app, entry);
+        let line = line(canvas, app, entry, who);
         canvas.line(match n == at {
             true => chosen_line(line),
             false => line,
         });
     }
+    canvas.scrollbar(&places);
     places
 }
 
-fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry) -> Line<'static> {
+/// Width of the submitters' column: as wide as the longest submitter, but at most half of what
+/// it shares with the owners.
+fn who_width(app: &App, width: usize) -> usize {
+    let longest = app.entries().map(|entry| entry.who.width()).max();
+    let room = width.saturating_sub(BEFORE_WHO) / 2;
+    longest.unwrap_or(0).clamp(WHO, room.max(WHO))
+}
+
+/// Cuts a submitter's name, but not its number: `[kworker/u8:14+flu.. (TID 14976)`.
+fn cut(who: &str, width: usize) -> String {
+    if who.width() <= width {
+        return who.to_owned();
+    }
+    let number = who.rfind(" (").map_or("", |at| &who[at..]);
+    match width.checked_sub(number.width() + "..".len()) {
+        Some(room) => format!("{}..{number}", start_of(who, room).0),
+        None => start_of(who, width).0.to_owned(),
+    }
+}
+
+fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry, who_width: usize) -> Line<'static> {
     let text = |text: &str| canvas.theme.text(text).into_owned();
     let time = entry.time.to_zoned_datetime(app.zone.clone());
     let time = time.strftime("%H:%M:%S").to_string();
@@ -90,7 +118,25 @@ fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry) -> Line<'static> {
     Line::from(vec![
         Span::raw(format!("{time:<8} {:<9.9} {bytes:>9} ", device)),
         Span::styled(format!("{reason:<15.15} "), BOLD),
-        Span::styled(format!("{:<28.28} ", text(&entry.who)), who),
+        Span::styled(
+            padded(&cut(&text(&entry.who), who_width), who_width, true),
+            who,
+        ),
+        Span::raw(" "),
         Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_submitter_keeps_its_number() {
+        let who = "[kworker/u8:14+flush-254:0] (TID 14976)";
+        assert_eq!(cut(who, 40), who);
+        assert_eq!(cut(who, 28), "[kworker/u8:14.. (TID 14976)");
+        assert_eq!(cut(who, 10), "[kworker/u");
+        assert_eq!(cut("SPIKE, goes on", 6), "SPIK..");
+    }
 }

@@ -13,6 +13,7 @@ use ratatui::{
     layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
+    widgets::{Scrollbar, ScrollbarOrientation, ScrollbarState},
 };
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -53,18 +54,25 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         Page::Detail(key, by) => detail::draw(&mut canvas, app, key, *by, bottom),
         Page::Log => log::draw(&mut canvas, app, bottom),
         Page::Entry(text) => {
-            let width = usize::from(area.width);
+            let width = usize::from(area.width) - 1;
             let lines = text.iter().map(|line| theme.text(line).into_owned());
             let lines = lines.flat_map(|line| wrapped(&line, width, WRAPPED));
             scrolled(&mut canvas, app, lines.map(Line::raw).collect(), bottom)
         }
         Page::Help => {
-            let lines = help::lines(app, theme, area.width);
+            let lines = help::lines(app, theme, area.width - 1);
             scrolled(&mut canvas, app, lines, bottom)
         }
     };
     footer(&mut canvas, app, bottom);
     places
+}
+
+/// The lines of the help.
+#[cfg(test)]
+pub fn help_text(app: &App, theme: Theme, width: u16) -> Vec<String> {
+    let lines = help::lines(app, theme, width).into_iter();
+    lines.map(|line| line.to_string()).collect()
 }
 
 /// The screen, filled line by line from the top.
@@ -89,6 +97,36 @@ impl Canvas<'_, '_> {
             self.frame.buffer_mut().set_line(x, self.y, &line, width);
             self.y += 1;
         }
+    }
+
+    /// Draws where the visible lines are among all, unless all are visible.
+    fn scrollbar(&mut self, places: &Places) {
+        let Places {
+            top,
+            lines,
+            length,
+            first,
+            ..
+        } = *places;
+        if length <= lines || lines == 0 {
+            return;
+        }
+        let mut state = ScrollbarState::new(length - lines)
+            .position(first)
+            .viewport_content_length(lines);
+        let area = Rect {
+            y: top,
+            height: u16::try_from(lines).unwrap_or(u16::MAX),
+            ..self.area
+        };
+        let (track, thumb) = self.theme.scrollbar();
+        let bar = Scrollbar::new(ScrollbarOrientation::VerticalRight)
+            .begin_symbol(None)
+            .end_symbol(None)
+            .track_symbol(Some(track))
+            .thumb_symbol(thumb)
+            .style(DIM);
+        self.frame.render_stateful_widget(bar, area, &mut state);
     }
 
     fn tone(&self, tone: Tone) -> Style {
@@ -119,7 +157,9 @@ fn scrolled(canvas: &mut Canvas<'_, '_>, app: &App, lines: Vec<Line<'_>>, bottom
     for line in lines.into_iter().skip(first).take(places.lines) {
         canvas.line(line);
     }
-    Places { first, ..places }
+    let places = Places { first, ..places };
+    canvas.scrollbar(&places);
+    places
 }
 
 /// Draws the last line: the prompt, the message or the most useful keys.

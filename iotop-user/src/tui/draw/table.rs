@@ -12,19 +12,24 @@ use crate::{
     output::{cell::Scale, units},
     tui::state::{
         app::App,
-        columns::{Column, fitting, total_header},
+        columns::{Column, fields, fitting, graph_header, sorted, total_header, usual_sort},
         places::Places,
-        rows::{RowKey, Shown, ShownRow},
+        shown::{Shown, ShownRow},
     },
-    view::{Direction, Field, Row, fields::Kind},
+    view::{Direction, Field, Row, Sort, fields::Kind},
 };
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
-    let columns = fitting(&app.settings, app.known(), canvas.area.width);
+    let lines = usize::from(bottom.saturating_sub(canvas.y + 1));
+    let length = app.shown.as_ref().map_or(0, |shown| shown.rows.len());
+    // The last column of the screen is for the scrollbar, if there is one.
+    let bar = u16::from(length > lines);
+    let width = canvas.area.width - bar;
+    let columns = fitting(&app.settings, app.known(), &app.busy, width);
     let mut places = Places {
         head: Some(canvas.y),
         top: canvas.y + 1,
-        lines: usize::from(bottom.saturating_sub(canvas.y + 1)),
+        lines,
         ..Places::default()
     };
     head(canvas, app, &columns, &mut places);
@@ -48,6 +53,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
             false => line,
         });
     }
+    canvas.scrollbar(&places);
     places
 }
 
@@ -61,7 +67,7 @@ fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
 
 fn head(canvas: &mut Canvas<'_, '_>, app: &App, columns: &[(Column, u16)], places: &mut Places) {
     let style = Style::new().add_modifier(Modifier::UNDERLINED);
-    let sort = app.settings.sort.as_ref();
+    let sort = sort_column(app);
     let (falling, rising) = canvas.theme.arrows();
     let mut spans = Vec::new();
     let mut x = canvas.area.x;
@@ -69,10 +75,11 @@ fn head(canvas: &mut Canvas<'_, '_>, app: &App, columns: &[(Column, u16)], place
         let (name, field) = match column {
             Column::Field(field) => (field.header.to_owned(), Some(*field)),
             Column::Total(field) => (total_header(field), Some(*field)),
-            Column::Graph => (graph_header(app, *width), None),
+            Column::Graph => (graph_header(app.graph()), None),
         };
-        let sorted =
-            sort.filter(|sort| matches!(column, Column::Field(field) if *field == sort.field));
+        let sorted = sort
+            .as_ref()
+            .filter(|sort| matches!(column, Column::Field(field) if *field == sort.field));
         let arrow = sorted.map(|sort| match sort.direction {
             Some(Direction::Rising) => rising,
             None if sort.field.is_word() => rising,
@@ -116,7 +123,7 @@ fn line(
         accumulated: true,
         ..scale
     };
-    let exited = row.task().is_some_and(|task| task.exited);
+    let exited = row.task().is_some_and(|task| task.exited) || shown.is_fold(shown_row);
     let style = if exited { DIM } else { Style::new() };
     let last = columns.len().saturating_sub(1);
     let mut spans = Vec::new();
@@ -127,7 +134,12 @@ fn line(
                 spans.extend(named(canvas, app, shown, shown_row, field, width, style));
             }
             Column::Field(field) => {
-                let cell = scale.cell(field, row, false);
+                let cell = match shown.folded(shown_row) {
+                    Some(tasks) if matches!(field.kind, Kind::Word | Kind::Id) => {
+                        common(tasks.map(|task| scale.cell(field, Row::Task(task), false)))
+                    }
+                    _ => scale.cell(field, row, false),
+                };
                 let cell = canvas.theme.text(&cell).into_owned();
                 spans.push(figure(canvas, field, &cell, width, style));
             }
@@ -139,8 +151,7 @@ fn line(
                 spans.push(figure(canvas, field, &cell, width, style));
             }
             Column::Graph => {
-                let key = RowKey::of(row);
-                let values = app.histories.of(&key, app.graph(), width);
+                let values = shown.history(shown_row, &app.histories, app.graph(), width);
                 let text = graph::line(&values, width, &canvas.theme.bars());
                 spans.push(Span::styled(text, canvas.tone(Tone::Owned)));
             }
@@ -150,12 +161,19 @@ fn line(
     Line::from(spans)
 }
 
-fn graph_header(app: &App, width: u16) -> String {
-    let of = format!("{:?}", app.graph()).to_uppercase();
-    match width {
-        15.. => format!("HISTORY {of}"),
-        _ => "HISTORY".to_owned(),
-    }
+/// The column that rows are sorted by: the user's, or in totals the usual one. Rates come in an
+/// order that is no column's.
+fn sort_column(app: &App) -> Option<Sort> {
+    let sort = app.settings.sort.clone();
+    sort.filter(|_| sorted(&app.settings).is_some())
+        .or_else(|| {
+            let columns = fields(&app.settings, app.known());
+            let usual = columns.get(usual_sort(&columns));
+            usual.filter(|_| app.has_totals()).map(|field| Sort {
+                field,
+                direction: None,
+            })
+        })
 }
 
 /// A figure. Zero and unknown are dimmed, so that they are not in the way.
@@ -185,6 +203,13 @@ fn figure(
     Span::styled(text, tone)
 }
 
+/// What all cells say; unknown if they differ.
+fn common(mut cells: impl Iterator<Item = String>) -> String {
+    let first = cells.next();
+    let same = first.filter(|first| cells.all(|cell| cell == *first));
+    same.unwrap_or_else(|| units::UNKNOWN.to_owned())
+}
+
 /// The row's name, after the lines of the tree and before whose data it writes.
 fn named(
     canvas: &Canvas<'_, '_>,
@@ -207,12 +232,20 @@ fn named(
         lines.push_str(if *own { branch } else { end });
     }
     let whom = shown.whom(shown_row);
+    let folded = shown.is_fold(shown_row);
+    let mark = match shown_row.hidden {
+        0 if folded && app.open_folds.contains(&shown.key(shown_row)) => " [-]".to_owned(),
+        0 if folded => " [+]".to_owned(),
+        0 => String::new(),
+        hidden => format!(" [+{hidden}]"),
+    };
     let short = whom.is_some() || !app.settings.command_line;
     let name = match row {
         Row::Task(task) if field.name == "command" && short && task.kthread => {
             format!("[{}]", task.comm)
         }
         Row::Task(task) if field.name == "command" && short => task.comm.to_string(),
+        Row::Group(group) if folded => group.name.as_deref().unwrap_or_default().to_owned(),
         Row::Group(group) if field.name == "name" && group.name.is_none() => {
             match app.settings.group_by {
                 GroupBy::Device | GroupBy::File => "(unknown)".to_owned(),
@@ -235,10 +268,11 @@ fn named(
         spans.push(Span::styled(text.to_owned(), style));
     };
     push(&lines, DIM);
-    if row.task().is_some_and(|task| task.exited) {
+    if folded || row.task().is_some_and(|task| task.exited) {
         push("(exited) ", style);
     }
     push(&name, style);
+    push(&mark, style);
     if let Some(whom) = whom {
         push(" ", style);
         let taken: usize = spans.iter().map(Span::width).sum();
@@ -255,7 +289,7 @@ fn named(
 }
 
 /// Aligns words left and numbers right, and cuts what is wider than its column.
-fn padded(text: &str, width: usize, left: bool) -> String {
+pub(super) fn padded(text: &str, width: usize, left: bool) -> String {
     let (text, taken) = start_of(text, width);
     debug_assert_eq!(taken, text.width());
     let padding = " ".repeat(width - taken);

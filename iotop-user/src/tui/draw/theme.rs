@@ -119,6 +119,15 @@ impl Theme {
         }
     }
 
+    /// The characters of a scrollbar: its track, and the part that is visible.
+    pub fn scrollbar(self) -> (&'static str, &'static str) {
+        if self.ascii {
+            ("|", "#")
+        } else {
+            ("│", "█")
+        }
+    }
+
     /// The parts of a tree's lines: past a branch, blank, to a branch, to the last
     /// branch.
     pub fn branches(self) -> [&'static str; 4] {

@@ -19,7 +19,7 @@ use crate::{
             settings::{Figures, Graph, Settings},
         },
     },
-    view::{Direction, FIELDS, Sort},
+    view::{Direction, FIELDS, Sort, fields},
 };
 
 impl App {
@@ -91,6 +91,22 @@ impl App {
             Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
             Action::Graph => self.next_graph(),
             Action::AllColumns => self.settings.hidden.clear(),
+            Action::Columns => {
+                let columns = columns::fields(&self.settings, self.known());
+                self.ask(Asked::Columns, fields::names(columns));
+            }
+            Action::SortBy => {
+                let sort = self.settings.sort.as_ref();
+                self.ask(
+                    Asked::SortBy,
+                    sort.map_or(String::new(), ToString::to_string),
+                );
+            }
+            Action::Unfold => self.fold(true),
+            Action::Fold => self.fold(false),
+            Action::Search => self.ask(Asked::Search, String::new()),
+            Action::SearchNext => self.search(1),
+            Action::SearchPrevious => self.search(-1),
             // Handled in `key`, which knows the digit.
             Action::Column => {}
             Action::Filter => {
@@ -178,14 +194,7 @@ impl App {
             Graph::Io => Graph::Off,
             Graph::Off => Graph::Caused,
         };
-        let shows = match self.graph() {
-            Graph::Caused => "bytes written because of the row",
-            Graph::Read => "bytes read from storage",
-            Graph::Dirtied => "page cache made dirty, and direct writes",
-            Graph::Io => "time spent waiting for block I/O",
-            Graph::Off => "nothing",
-        };
-        self.say(format!("graphs show {shows}"));
+        self.say(format!("graphs show {}", self.graph().about()));
     }
 
     pub(super) fn sort(&mut self, sort: Option<Sort>) {
@@ -256,6 +265,10 @@ impl App {
             None => hidden.push(field),
         }
         let hidden = hidden.contains(field);
+        // The sort column always shows.
+        if hidden && columns::sorted(&self.settings) == Some(field) {
+            self.sort(None);
+        }
         self.say(format!(
             "{} is {}; 0 shows all columns",
             field.header,
@@ -275,16 +288,19 @@ impl App {
         self.message = None;
         match typed {
             Typed::More => {
-                // The filter applies while it is typed, as soon as it is valid.
-                if prompt.asked == Asked::Filter && self.answer(&prompt).is_ok() {
+                // A filter and a search apply while they are typed, a filter as soon as it is valid.
+                let at_once = matches!(prompt.asked, Asked::Filter | Asked::Search);
+                if at_once && self.answer(&prompt).is_ok() {
                     self.message = None;
                 }
                 None
             }
             Typed::Cancelled => {
                 self.prompt = None;
-                let before = self.before_prompt.clone();
-                self.rescope(|scope| *scope = before);
+                if prompt.asked == Asked::Filter {
+                    let before = self.before_prompt.clone();
+                    self.rescope(|scope| *scope = before);
+                }
                 None
             }
             Typed::Done => match self.answer(&prompt) {
@@ -302,9 +318,10 @@ impl App {
 }
 
 fn neighbour(by: GroupBy, step: isize) -> GroupBy {
-    const ALL: [GroupBy; 8] = [
+    const ALL: [GroupBy; 9] = [
         GroupBy::Thread,
         GroupBy::Process,
+        GroupBy::Command,
         GroupBy::User,
         GroupBy::Cgroup,
         GroupBy::Unit,

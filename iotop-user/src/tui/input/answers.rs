@@ -17,6 +17,7 @@ use crate::{
             rows::tids,
         },
     },
+    view::{Field, Sort, fields},
 };
 
 impl App {
@@ -65,6 +66,28 @@ impl App {
                 return Ok(Some(Effect::Ask(Request::Delay(delay))));
             }
             Asked::Priority => self.set_priority(&prompt.text)?,
+            Asked::Search => {
+                self.searched.clone_from(&prompt.text);
+                self.search(0);
+            }
+            Asked::SortBy => {
+                let sort = match prompt.text.trim() {
+                    "" => None,
+                    text => Some(text.parse::<Sort>().map_err(|error| error.to_string())?),
+                };
+                self.check_fields(sort.iter().map(|sort| sort.field))?;
+                self.sort(sort);
+            }
+            Asked::Columns => {
+                let fields = prompt.words();
+                let fields = fields.iter().map(|name| fields::find(name));
+                let fields: Vec<&'static Field> = fields
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| error.to_string())?;
+                self.check_fields(fields.iter().copied())?;
+                self.settings.columns = fields;
+                self.settings.hidden.clear();
+            }
         }
         Ok(None)
     }
@@ -82,6 +105,15 @@ impl App {
                 Chosen::started(pid, clock::of_ticks(stat.start_ticks))
             }),
             _ => chosen,
+        }
+    }
+
+    /// Whether rows of this kind have these fields.
+    fn check_fields(&self, fields: impl IntoIterator<Item = &'static Field>) -> Result<(), String> {
+        let by = self.settings.group_by;
+        match fields.into_iter().find(|field| !field.is_of(by.by())) {
+            Some(field) => Err(format!("rows by {} have no {}", by.name(), field.name)),
+            None => Ok(()),
         }
     }
 

@@ -33,6 +33,8 @@ pub enum Action {
     Reverse,
     /// Sorts by what moved most, as at the start.
     SortUsual,
+    /// Asks for the field to sort by.
+    SortBy,
     /// Shows the flushes and spikes.
     Why,
     /// Shows only active rows, or all.
@@ -59,6 +61,18 @@ pub enum Action {
     Column,
     /// Shows all columns.
     AllColumns,
+    /// Asks for the columns and their order.
+    Columns,
+    /// Opens a fold, or a closed branch of the tree.
+    Unfold,
+    /// Closes the fold or the branch of the tree.
+    Fold,
+    /// Asks for a text, and selects the row that has it.
+    Search,
+    /// Selects the next row that has the text.
+    SearchNext,
+    /// Selects the previous row that has the text.
+    SearchPrevious,
     /// Asks for a regular expression.
     Filter,
     /// Asks for users.
@@ -89,19 +103,21 @@ impl Action {
     /// Whether it changes only the table, with no visible effect on other pages.
     pub fn is_of_table(self) -> bool {
         use Action::{
-            AllColumns, Column, CommandLine, Device, Exited, Figures, Filter, Graph, GroupNext,
-            GroupPrevious, Only, Pids, Processes, Reverse, SortLeft, SortRight, SortUsual, Tree,
-            Users,
+            AllColumns, Column, Columns, CommandLine, Device, Exited, Figures, Filter, Fold, Graph,
+            GroupNext, GroupPrevious, Only, Pids, Processes, Reverse, Search, SearchNext,
+            SearchPrevious, SortBy, SortLeft, SortRight, SortUsual, Tree, Unfold, Users,
         };
         matches!(
             self,
             AllColumns
                 | Column
+                | Columns
                 | CommandLine
                 | Device
                 | Exited
                 | Figures
                 | Filter
+                | Fold
                 | Graph
                 | GroupNext
                 | GroupPrevious
@@ -109,10 +125,15 @@ impl Action {
                 | Pids
                 | Processes
                 | Reverse
+                | Search
+                | SearchNext
+                | SearchPrevious
+                | SortBy
                 | SortLeft
                 | SortRight
                 | SortUsual
                 | Tree
+                | Unfold
                 | Users
         )
     }
@@ -152,18 +173,24 @@ keys! {
     Open "Enter" "open the selected row: files, devices, submitters" [Enter];
     Back "Esc Backspace" "go back" [Esc, Backspace];
     Why "w" "why: recent flushes and spikes, with reasons and owners" [Char('w')];
-    GroupNext "b" "rows by thread, process, user, cgroup, unit, container, device, file" [Char('b')];
+    GroupNext "b" "rows by thread, process, command, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the same, backwards" [Char('B')];
     Processes "p" "show processes or threads" [Char('p'), Char('P')];
-    Tree "t" "tree: children below their parents" [Char('t'), F(5)];
-    Only "o" "show only rows that do I/O or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
+    Tree "t F5" "tree: children below their parents" [Char('t'), F(5)];
+    Unfold "+" "open the row: exited tasks of one name, a closed branch of the tree" [Char('+')];
+    Fold "-" "close it" [Char('-')];
+    Only "o" "show only rows that do I/O now or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];
     Figures "a" "show rates, totals from now on, or both" [Char('a'), Char('A')];
     Exited "x" "show or hide exited tasks (dimmed)" [Char('x'), Char('X')];
     SortLeft "Left <" "sort by the column to the left" [Left, Char('<')];
     SortRight "Right >" "sort by the column to the right" [Right, Char('>')];
     Reverse "r" "reverse sort" [Char('r'), Char('R')];
     SortUsual "m" "sort by recent activity (the default)" [Char('m')];
-    Filter "/" "show only commands that match a regular expression" [Char('/'), F(4)];
+    SortBy "F6" "sort by any field, by its name" [F(6)];
+    Filter "/ \\ F4" "show only commands that match a regular expression" [Char('/'), Char('\\'), F(4)];
+    Search "F3" "select the next row that contains a text" [F(3)];
+    SearchNext "n" "go to the next match" [Char('n')];
+    SearchPrevious "N" "go to the previous match" [Char('N')];
     Users "u" "show only the tasks of these users" [Char('u'), Char('U')];
     Pids "f" "show only these processes" [Char('f')];
     Device "d" "show only the I/O of these devices" [Char('d')];
@@ -175,10 +202,11 @@ keys! {
     Last "End" "go to the last row" [End];
     Column "1-9" "hide or show a column" [Char('1'), Char('2'), Char('3'), Char('4'), Char('5'), Char('6'), Char('7'), Char('8'), Char('9')];
     AllColumns "0" "show all columns" [Char('0')];
+    Columns "F2" "choose the columns and their order" [F(2)];
     CommandLine "c" "show command lines or names" [Char('c'), Char('C')];
     Graph "g" "change what the graphs show: caused, read, dirtied, I/O wait, none" [Char('g'), Char('G')];
     Kilobytes "K" "show kilobytes or the unit that fits best" [Char('K')];
-    Priority "i" "set the I/O priority of the selected task" [Char('i'), Char('I')];
+    Priority "i F7 F8" "set the I/O priority of the selected task" [Char('i'), Char('I'), F(7), F(8)];
     Freeze "s" "freeze, resume" [Char('s'), Char('S')];
     Refresh "Space" "refresh now" [Char(' ')];
     Delay "D" "set the refresh interval in seconds" [Char('D')];
@@ -186,7 +214,7 @@ keys! {
     Save "W" "save the settings" [Char('W')];
     Redraw "^L" "redraw the screen" ctrl [Char('l')];
     Suspend "^Z" "suspend (`fg` resumes)" ctrl [Char('z')];
-    Quit "q" "quit" [Char('q'), Char('Q'), F(10)];
+    Quit "q F10" "quit" [Char('q'), Char('Q'), F(10)];
     Quit "^C" "quit" ctrl [Char('c')];
 }
 

@@ -1,7 +1,7 @@
 //! The live view's state, and what a sample does to it. Drawing only reads it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,17 +10,20 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    columns::Known,
+    busy::Busy,
+    columns::{self, Known},
     detail::{Detail, Target, detail},
     gone::Gone,
     history::Histories,
+    lately::Lately,
     log::{Entry, Log},
     pages::{Page, Place},
     places::Places,
     prompt::Prompt,
     recent::Recent,
-    rows::{RowKey, Scope, Show, Shown},
+    rows::{RowKey, Scope, Show},
     settings::{Figures, Graph, Settings},
+    shown::Shown,
 };
 use crate::{
     host::{Notice, devices::DeviceNames, io_max::IoMax},
@@ -61,6 +64,8 @@ pub(in crate::tui) enum Past {
     Longer,
     /// Rebuild them: other rows, or several new intervals.
     Other,
+    /// Rebuild them: rows of the same kind in another part of the machine.
+    Rescoped,
 }
 
 /// What a key asks the main loop to do.
@@ -114,10 +119,16 @@ pub struct App {
     pub places: Vec<Place>,
     /// The selected row of the table; `None` selects whichever row is first.
     pub selected: Option<RowKey>,
+    /// The folds that are open.
+    pub open_folds: HashSet<RowKey>,
+    /// The rows whose branches of the tree are closed.
+    pub closed: HashSet<RowKey>,
     /// The first row that is visible.
     pub first: usize,
     /// The line that the user is typing.
     pub prompt: Option<Prompt>,
+    /// The text that the user searches for.
+    pub searched: String,
     /// What the last key did, or why it could not; shown in the footer.
     pub message: Option<String>,
     /// The screen is frozen.
@@ -126,6 +137,10 @@ pub struct App {
     held: Held,
     /// Everything that was lost since the start.
     pub lost: Lost,
+    /// What was lost lately.
+    pub lately: Lately,
+    /// Which columns had anything to show lately.
+    pub busy: Busy,
     /// Time zone of the times on the screen.
     pub zone: TimeZone,
     /// Where things were drawn last, for the mouse and for paging.
@@ -161,12 +176,17 @@ impl App {
                 at: 0,
             }],
             selected: None,
+            open_folds: HashSet::new(),
+            closed: HashSet::new(),
             first: 0,
             prompt: None,
+            searched: String::new(),
             message: None,
             frozen: false,
             held: Held::default(),
             lost: Lost::default(),
+            lately: Lately::default(),
+            busy: Busy::default(),
             zone,
             drawn: Places::default(),
             io_max: IoMax::default(),
@@ -185,6 +205,7 @@ impl App {
         for pid in self.scope.follow(&sample) {
             self.say(process_ended(pid));
         }
+        self.lately.add(sample.time, sample.system.lost);
         if self.machine.notices.iter().any(Notice::is_about_io_max) {
             let busy = sample.tasks.iter().filter(|task| task.did_io());
             self.io_max
@@ -248,13 +269,9 @@ impl App {
         }
     }
 
-    /// What the rows' graphs show. Without eBPF it is unknown which task caused a
-    /// write, so they show dirtied bytes instead.
+    /// What the rows' graphs show.
     pub fn graph(&self) -> Graph {
-        match self.settings.graph {
-            Graph::Caused if !self.known().blocks => Graph::Dirtied,
-            graph => graph,
-        }
+        columns::graph(&self.settings, self.known())
     }
 
     /// Whether the rows show totals instead of rates.
@@ -278,6 +295,8 @@ impl App {
             gone: &self.gone,
             recent: &self.recent,
             devices: &mut self.devices,
+            open: &self.open_folds,
+            closed: &self.closed,
         };
         let totals = self.totals.as_ref().map(|(_, _, sum)| sum);
         let mut shown = show.look(interval, totals, &self.histories);
@@ -285,6 +304,10 @@ impl App {
             Past::Kept => {}
             Past::Longer => self.histories.step(),
             Past::Other => self.histories = show.histories(&shown.sample),
+            Past::Rescoped => {
+                let rebuilt = show.histories(&shown.sample);
+                self.histories = rebuilt.with_older(&self.histories);
+            }
         }
         if past != Past::Kept {
             let apart = self.settings.figures == Figures::Totals && totals.is_some();
@@ -298,6 +321,9 @@ impl App {
             self.histories.set(sort::rows(sample).into_iter());
         }
         show.order(&mut shown, &self.histories);
+        let columns = columns::all(&self.settings, self.known());
+        let rows = shown.rows.iter().map(|row| shown.row(row));
+        self.busy.look(shown.sample.time, rows, columns.into_iter());
         self.shown = Some(shown);
         self.look_closer();
     }
@@ -332,9 +358,13 @@ impl App {
 
     /// Changes the scope and rebuilds the rows.
     pub(in crate::tui) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
+        let device = self.scope.device.clone();
         change(&mut self.scope);
         self.first = 0;
-        self.show(Past::Other);
+        self.show(match device == self.scope.device {
+            true => Past::Rescoped,
+            false => Past::Other,
+        });
     }
 
     /// Restarts the totals with the interval that is shown.

@@ -1,6 +1,9 @@
 //! Which columns there are, and which of them fit.
 
-use super::settings::{Figures, Graph, Settings};
+use super::{
+    busy::Busy,
+    settings::{Figures, Graph, Settings},
+};
 use crate::{
     cli::GroupBy,
     view::{Field, fields},
@@ -42,8 +45,8 @@ const NAME: u16 = 14;
 /// names are short.
 const USUAL_NAME: u16 = 38;
 const SHORT_NAME: u16 = 24;
-/// Width of the narrowest and of the widest graph.
-const GRAPH: (u16, u16) = (8, 20);
+/// Width of the widest graph.
+const GRAPH: u16 = 20;
 
 /// What this machine can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +84,39 @@ pub fn all(settings: &Settings, known: Known) -> Vec<&'static Field> {
     usual
 }
 
-/// The columns that are not hidden.
+/// The columns that are not hidden. The column that rows are sorted by is always one of them.
 pub fn fields(settings: &Settings, known: Known) -> Vec<&'static Field> {
     let mut fields = all(settings, known);
     let last = fields.len().saturating_sub(1);
+    let sorted = sorted(settings);
     let mut at = 0..;
-    fields.retain(|field| at.next() == Some(last) || !settings.hidden.contains(field));
+    fields.retain(|field| {
+        at.next() == Some(last) || sorted == Some(*field) || !settings.hidden.contains(field)
+    });
+    if let Some(sorted) = sorted.filter(|sorted| !fields.contains(sorted)) {
+        fields.insert(fields.len().saturating_sub(1), sorted);
+    }
     fields
+}
+
+/// The field that the user sorts by, if these rows have it.
+pub fn sorted(settings: &Settings) -> Option<&'static Field> {
+    let field = settings.sort.as_ref().map(|sort| sort.field);
+    field.filter(|field| field.is_of(settings.group_by.by()))
+}
+
+/// What the rows' graphs show. Without eBPF it is unknown which task caused a write, so they
+/// show dirtied bytes instead.
+pub fn graph(settings: &Settings, known: Known) -> Graph {
+    match settings.graph {
+        Graph::Caused if !known.blocks => Graph::Dirtied,
+        graph => graph,
+    }
+}
+
+/// The header of the graphs: it says what they show.
+pub fn graph_header(graph: Graph) -> String {
+    format!("HISTORY {graph:?}").to_uppercase()
 }
 
 /// The column that says most about what moved.
@@ -102,17 +131,24 @@ pub fn usual_sort(columns: &[&'static Field]) -> usize {
         .unwrap_or(0)
 }
 
-/// The columns that fit, with their widths. The last one gets the rest of the line.
-pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u16)> {
+/// The columns that fit, with their widths. The last one gets the rest of the line. Usual
+/// columns that are unknown or 0 for all rows give way first.
+pub fn fitting(settings: &Settings, known: Known, busy: &Busy, width: u16) -> Vec<(Column, u16)> {
     let most = match settings.group_by {
-        GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => SHORT_NAME,
+        GroupBy::Command | GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => {
+            SHORT_NAME
+        }
         GroupBy::Thread | GroupBy::Process | GroupBy::Cgroup | GroupBy::File => USUAL_NAME,
     };
     let name = (width / 10 * 4).clamp(NAME, most);
     let fields = fields(settings, known);
+    let sorted = sorted(settings);
     let mut columns: Vec<(Column, u16)> = Vec::new();
     for field in &fields {
-        columns.push((Column::Field(field), wide(field)));
+        // There is room for the mark of the sort column.
+        let mark = u16::from(sorted == Some(*field));
+        let header = u16::try_from(field.header.len()).unwrap_or(u16::MAX) + mark;
+        columns.push((Column::Field(field), wide(field).max(header)));
         let summed = matches!(field.header, "CAUSED" | "DISK_READ" | "BLOCK_READ");
         if settings.figures == Figures::Both && summed {
             columns.push((
@@ -121,39 +157,50 @@ pub fn fitting(settings: &Settings, known: Known, width: u16) -> Vec<(Column, u1
             ));
         }
     }
-    if settings.graph != Graph::Off {
-        columns.insert(columns.len().saturating_sub(1), (Column::Graph, GRAPH.0));
+    let graph = graph(settings, known);
+    let narrowest = u16::try_from(graph_header(graph).len()).unwrap_or(GRAPH);
+    if graph != Graph::Off {
+        columns.insert(columns.len().saturating_sub(1), (Column::Graph, narrowest));
     }
-    let sorted = settings.sort.as_ref().map(|sort| sort.field);
-    for header in DISPENSABLE {
+    let is_idle = |header: &&&str| {
+        let field = fields.iter().find(|field| field.header == **header);
+        settings.columns.is_empty() && field.is_some_and(|field| !busy.has(field))
+    };
+    let idle = DISPENSABLE.iter().filter(is_idle);
+    for header in idle.chain(&DISPENSABLE) {
         if taken(&columns, name) <= width {
             break;
         }
         // Without eBPF, it is the only column about writes.
-        if header == "DISK_WRITE" && !known.blocks {
+        if *header == "DISK_WRITE" && !known.blocks {
             continue;
         }
         columns.retain(|(column, _)| match column {
             Column::Field(field) | Column::Total(field) => {
-                field.header != header || sorted == Some(*field)
+                field.header != *header || sorted == Some(*field)
             }
-            Column::Graph => header != "HISTORY",
+            Column::Graph => *header != "HISTORY",
         });
     }
-    // Columns that the user chose are left out from the right; the first and the last
-    // stay.
+    // Columns that the user chose are left out from the right; the first, the last and the
+    // one that rows are sorted by stay.
     while taken(&columns, NAME) > width && columns.len() > 2 {
-        let graph = columns
-            .iter()
-            .position(|(column, _)| *column == Column::Graph);
-        columns.remove(graph.unwrap_or(columns.len() - 2));
+        let is_graph = |(column, _): &(Column, u16)| *column == Column::Graph;
+        let others = 1..columns.len() - 1;
+        let is_sorted = |at: usize| columns[at].0 == sorted.map_or(Column::Graph, Column::Field);
+        let rightmost = others.rev().find(|at| !is_sorted(*at));
+        match columns.iter().position(is_graph).or(rightmost) {
+            Some(at) => columns.remove(at),
+            None if taken(&columns, 0) < width => break,
+            None => columns.remove(1),
+        };
     }
     let spare = width.saturating_sub(taken(&columns, name));
     if let Some((_, width)) = columns
         .iter_mut()
         .find(|(column, _)| *column == Column::Graph)
     {
-        *width += (spare / 4).min(GRAPH.1 - GRAPH.0);
+        *width += (spare / 4).min(GRAPH.saturating_sub(narrowest));
     }
     let others = taken(&columns, 0);
     if let Some((_, last)) = columns.last_mut() {
@@ -185,7 +232,7 @@ fn taken(columns: &[(Column, u16)], last: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::FIELDS;
+    use crate::{golden, view::FIELDS};
 
     const ALL: Known = Known {
         delays: true,
@@ -199,7 +246,7 @@ mod tests {
             Column::Total(_) => "SUM",
             Column::Graph => "GRAPH",
         };
-        fitting(settings, ALL, width)
+        fitting(settings, ALL, &Busy::everything(), width)
             .into_iter()
             .map(header)
             .collect()
@@ -218,12 +265,13 @@ mod tests {
             blocks: false,
             everywhere: true,
         };
-        assert_eq!(fitting(&settings, nothing, 200).len(), 7);
+        let busy = Busy::everything();
+        assert_eq!(fitting(&settings, nothing, &busy, 200).len(), 7);
         let on_a_device = Known {
             everywhere: false,
             ..ALL
         };
-        let shown = fitting(&settings, on_a_device, 200);
+        let shown = fitting(&settings, on_a_device, &busy, 200);
         let amplification = fields::find("AMPLIF").expect("a field");
         let is_it = |(column, _): &(Column, u16)| *column == Column::Field(amplification);
         assert!(shown.len() == 14 && !shown.iter().any(is_it));
@@ -256,7 +304,7 @@ mod tests {
         };
         for settings in [Settings::default(), every] {
             for width in 22..400 {
-                let columns = fitting(&settings, ALL, width);
+                let columns = fitting(&settings, ALL, &Busy::default(), width);
                 let sum: u16 = columns.iter().map(|(_, width)| width + 1).sum();
                 assert!(sum - 1 <= width, "{width}: {columns:?}");
                 assert!(columns.len() >= 2);
@@ -270,10 +318,65 @@ mod tests {
             sort: "prio".parse().ok(),
             ..Settings::default()
         };
-        assert!(headers(&settings, 80).contains(&"PRIO"));
-        settings.hidden = settings.sort.iter().map(|sort| sort.field).collect();
-        assert!(!headers(&settings, 300).contains(&"PRIO"));
         settings.hidden = FIELDS.iter().collect();
-        assert_eq!(headers(&settings, 80).last(), Some(&"COMMAND"));
+        assert_eq!(headers(&settings, 80), ["PRIO", "GRAPH", "COMMAND"]);
+        // It need not be a usual column, and it need not be first.
+        settings.hidden.clear();
+        settings.sort = "+uid".parse().ok();
+        assert!(headers(&settings, 200).contains(&"UID"));
+        assert!(headers(&settings, 40).contains(&"UID"));
+        // Rows of another kind don't have it.
+        settings.group_by = GroupBy::Unit;
+        assert!(!headers(&settings, 200).contains(&"UID"));
+        settings.group_by = GroupBy::Thread;
+        settings.columns = ["pid", "unit", "uid", "user", "comm"]
+            .into_iter()
+            .filter_map(|name| fields::find(name).ok())
+            .collect();
+        assert_eq!(headers(&settings, 30), ["PID", "UID", "COMM"]);
+    }
+
+    #[test]
+    fn idle_columns_give_way_to_others() {
+        let only = |names: &[&str]| {
+            let sample = golden::flushed();
+            let mut busy = Busy::default();
+            let rows = crate::view::sort::rows(&sample);
+            let named = FIELDS.iter().filter(|field| names.contains(&field.header));
+            busy.look(sample.time, rows.into_iter(), named);
+            busy
+        };
+        let settings = Settings::default();
+        let of = |busy: &Busy| {
+            let columns = fitting(&settings, ALL, busy, 80).into_iter();
+            let field = |(column, _)| match column {
+                Column::Field(field) => Some(field.header),
+                _ => None,
+            };
+            columns.filter_map(field).collect::<Vec<_>>()
+        };
+        let writes = of(&Busy::everything());
+        assert!(!writes.contains(&"DISK_READ") && writes.contains(&"DISK_WRITE"));
+        // Nothing is dirty and nothing is written: what is read has the room.
+        let reads = of(&only(&["DISK_READ", "USER"]));
+        assert!(
+            reads.contains(&"DISK_READ") && reads.contains(&"USER"),
+            "{reads:?}"
+        );
+        assert!(reads.contains(&"CAUSED"), "it always stays: {reads:?}");
+    }
+
+    #[test]
+    fn the_graphs_header_says_what_they_show() {
+        for graph in [Graph::Caused, Graph::Read, Graph::Dirtied, Graph::Io] {
+            let settings = Settings {
+                graph,
+                ..Settings::default()
+            };
+            let header = graph_header(graph);
+            let columns = fitting(&settings, ALL, &Busy::everything(), 200);
+            let width = columns.iter().find(|(column, _)| *column == Column::Graph);
+            assert!(width.is_some_and(|(_, width)| usize::from(*width) >= header.len()));
+        }
     }
 }

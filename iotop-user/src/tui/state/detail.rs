@@ -13,7 +13,6 @@ use crate::{
     cli::GroupBy,
     output::{reached::Reached, units},
     sample::{FlushLag, Metadata, Reason, kind_of_estimate, sum},
-    view::file_name,
 };
 
 /// Content of the detail page.
@@ -117,7 +116,7 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
         let submitted = movement.submitter.as_deref().is_some_and(|s| target.is(s));
         if target.owns(movement) {
             let file = movement.file.as_ref().unwrap_or(&several);
-            files.add(file_and_kind(file, movement), movement);
+            files.add(with_kind(file.clone(), movement), movement);
             devices.add(movement.device_name.clone(), movement);
             if movement.class == Class::Read {
                 detail.read += movement.bytes;
@@ -138,10 +137,11 @@ pub fn detail(recent: &Recent, target: &Target<'_>) -> Detail {
             owners.add(owner(movement), movement);
         }
     }
-    let calls = intervals().flat_map(|interval| &interval.calls);
-    for calls in calls.filter(|calls| target.is(&calls.task)) {
-        let (bytes, number) = detail.calls.unwrap_or_default();
-        detail.calls = Some((bytes + calls.bytes, number + calls.calls));
+    let counted = intervals().flat_map(|interval| &interval.counted);
+    let its = counted.filter(|counted| target.is(&counted.task));
+    for (bytes, calls) in its.filter_map(|counted| counted.calls) {
+        let (all, number) = detail.calls.unwrap_or_default();
+        detail.calls = Some((all + bytes, number + calls));
     }
     detail.files = files.sorted();
     detail.devices = devices.sorted();
@@ -179,15 +179,6 @@ fn with_kind(name: Arc<str>, movement: &Movement) -> Arc<str> {
     match kind_of_estimate(movement.class) {
         Some(kind) if movement.owner.is_some() => format!("{name}, ~{kind}").into(),
         _ => name,
-    }
-}
-
-/// Journals and trees have no file.
-fn file_and_kind(file: &Arc<str>, movement: &Movement) -> Arc<str> {
-    let without_file = file_name(&movement.device_name, 0) == *file;
-    match kind_of_estimate(movement.class) {
-        Some(kind) if without_file => format!("{}, ~{kind}", movement.device_name).into(),
-        _ => with_kind(file.clone(), movement),
     }
 }
 
@@ -345,10 +336,14 @@ mod tests {
 
     #[test]
     fn every_byte_on_a_device_or_file_has_an_owner_or_a_reason() {
-        for (name, by) in [("8:1", GroupBy::Device), ("/srv/x", GroupBy::File)] {
+        for (name, by, written) in [
+            ("8:1", GroupBy::Device, 259 * MIB + 40960),
+            ("/srv/x", GroupBy::File, 259 * MIB),
+            ("metadata of 8:1", GroupBy::File, 40960),
+        ] {
             let detail = of(RowKey::Group(Some(name.into())), by);
             let owned: u64 = detail.owners.iter().map(|part| part.written).sum();
-            assert_eq!(detail.written, 2 * (259 * MIB + 40960));
+            assert_eq!(detail.written, 2 * written);
             assert_eq!(owned, detail.written);
         }
     }

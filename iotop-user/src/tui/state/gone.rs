@@ -47,6 +47,7 @@ impl Gone {
     }
 
     /// Whether the task is kept.
+    #[cfg(test)]
     pub fn has(&self, key: &TaskKey) -> bool {
         self.tasks.contains_key(key)
     }

@@ -1,11 +1,14 @@
 //! The last intervals of each row, for its graph and its position in the table.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use iotop_common::Class;
 
 use super::{
-    recent::{Interval, Movement},
+    recent::{Interval, Movement, Person},
     rows::RowKey,
     settings::Graph,
 };
@@ -38,6 +41,14 @@ impl Point {
     }
 }
 
+/// What a row can be of.
+pub enum Of<'a> {
+    /// A task.
+    Task(&'a Person),
+    /// A movement's device or file, if rows are devices or files.
+    Place(&'a Movement),
+}
+
 /// The histories of the rows that did anything lately.
 #[derive(Debug, Default)]
 pub struct Histories {
@@ -45,40 +56,75 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// Builds the histories of other rows than before from the last minute's movements.
-    /// `rows` returns the row that owns a movement and the row that submitted it.
+    /// Builds the histories of other rows than before from the last minute.
     pub fn rebuilt<'a>(
         intervals: impl Iterator<Item = &'a Interval>,
         device: Option<&OnDevice>,
-        rows: impl Fn(&Movement) -> [Option<RowKey>; 2],
+        row: impl Fn(Of<'_>) -> Option<RowKey>,
     ) -> Histories {
         let mut histories = Histories::default();
         let intervals: Vec<_> = intervals.collect();
         let intervals = &intervals[intervals.len().saturating_sub(LENGTH)..];
         for (at, interval) in intervals.iter().enumerate() {
+            let mut add = |key: RowKey, to: fn(&mut Point) -> &mut u64, bytes: u64| {
+                let points = histories.rows.entry(key);
+                let points =
+                    points.or_insert_with(|| vec![Point::default(); intervals.len()].into());
+                *to(&mut points[at]) += bytes;
+            };
+            for counted in &interval.counted {
+                if let Some(row) = row(Of::Task(&counted.task)) {
+                    add(row.clone(), |point| &mut point.read, counted.read);
+                    add(row.clone(), |point| &mut point.dirtied, counted.dirtied);
+                    add(row, |point| &mut point.io, counted.io);
+                }
+            }
             for movement in interval.movements.iter().filter(|m| m.is_on(device)) {
-                let [owner, submitter] = rows(movement);
-                let mut add = |key: RowKey, to: fn(&mut Point) -> &mut u64| {
-                    let points = histories.rows.entry(key);
-                    let points =
-                        points.or_insert_with(|| vec![Point::default(); intervals.len()].into());
-                    *to(&mut points[at]) += movement.bytes;
-                };
-                if let Some(row) = &submitter
-                    && submitter != owner
+                let person = |person: &Option<Arc<Person>>| row(Of::Task(person.as_deref()?));
+                let place = row(Of::Place(movement));
+                let is_place = place.is_some();
+                let owner = place.or_else(|| person(&movement.owner));
+                if let Some(row) = person(&movement.submitter)
+                    && Some(&row) != owner.as_ref()
+                    && movement.owner.is_some()
                     && movement.class != Class::Read
                 {
-                    add(row.clone(), |point| &mut point.for_others);
+                    add(row, |point| &mut point.for_others, movement.bytes);
                 }
                 let Some(row) = owner else { continue };
-                match (movement.class, &movement.owner) {
-                    (Class::Read, _) => add(row, |point| &mut point.read),
-                    (_, Some(_)) => add(row, |point| &mut point.caused),
-                    (_, None) => add(row, |point| &mut point.unowned),
-                }
+                let to: fn(&mut Point) -> &mut u64 = match (movement.class, &movement.owner) {
+                    // Tasks have counters of what they read.
+                    (Class::Read, _) if !is_place => continue,
+                    (Class::Read, _) => |point| &mut point.read,
+                    (_, Some(_)) => |point| &mut point.caused,
+                    (_, None) => |point| &mut point.unowned,
+                };
+                add(row, to, movement.bytes);
             }
         }
         histories
+    }
+
+    /// Puts the older points of the same tasks before those that were rebuilt: with long
+    /// intervals, more are known than the last minute has.
+    pub fn with_older(mut self, before: &Histories) -> Histories {
+        for (key, points) in &before.rows {
+            if !matches!(key, RowKey::Task(_)) {
+                continue;
+            }
+            match self.rows.get_mut(key) {
+                Some(new) => {
+                    let older = points.len().saturating_sub(new.len());
+                    for point in points.range(..older).rev() {
+                        new.push_front(*point);
+                    }
+                }
+                None => {
+                    self.rows.insert(key.clone(), points.clone());
+                }
+            }
+        }
+        self
     }
 
     /// Starts an interval with zeros for every row.

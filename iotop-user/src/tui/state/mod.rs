@@ -1,17 +1,22 @@
 //! What the live view knows and shows: it draws nothing and reads no key.
 
 pub mod app;
+pub mod busy;
 pub mod columns;
 pub mod detail;
+pub mod fold;
 pub mod gone;
 pub mod history;
+pub mod lately;
 pub mod log;
+pub mod order;
 pub mod pages;
 pub mod places;
 pub mod prompt;
 pub mod recent;
 pub mod rows;
 pub mod settings;
+pub mod shown;
 pub mod tree;
 pub mod waited;
 pub mod whom;

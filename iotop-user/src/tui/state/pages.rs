@@ -1,10 +1,16 @@
 //! The pages, and how keys move between and within them.
 
 use super::{
-    app::App,
-    rows::{RowKey, Shown},
+    app::{App, Past},
+    rows::RowKey,
+    shown::Shown,
 };
-use crate::{cli::GroupBy, collect::Chosen, sample::TaskKey};
+use crate::{
+    cli::GroupBy,
+    collect::Chosen,
+    sample::TaskKey,
+    view::{Row, fields::command},
+};
 
 /// What is on the screen.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +96,10 @@ impl App {
                 let Some(row) = shown.rows.get(at) else {
                     return;
                 };
-                let key = RowKey::of(shown.row(row));
+                let key = shown.key(row);
+                if matches!(key, RowKey::Fold(..)) {
+                    return self.toggle_fold(key);
+                }
                 self.selected = Some(key.clone());
                 self.open(Page::Detail(key, self.settings.group_by));
             }
@@ -134,6 +143,67 @@ impl App {
     pub(in crate::tui) fn select(&mut self, at: usize) {
         let Some(shown) = &self.shown else { return };
         let row = shown.rows.get(at);
-        self.selected = row.map(|row| RowKey::of(shown.row(row)));
+        self.selected = row.map(|row| shown.key(row));
+    }
+
+    /// Selects the next row that has the searched text: 1 below the selected one, -1 above
+    /// it; 0 starts with the selected one.
+    pub(in crate::tui) fn search(&mut self, step: isize) {
+        let text = self.searched.to_lowercase();
+        let Some(shown) = self.shown.as_ref().filter(|_| !text.is_empty()) else {
+            return;
+        };
+        let length = shown.rows.len();
+        let has = |at: &usize| match shown.row(&shown.rows[*at]) {
+            Row::Task(task) => [&task.comm, &*command(task)]
+                .iter()
+                .any(|name| name.to_lowercase().contains(&text)),
+            Row::Group(group) => {
+                let name = group.name.as_deref();
+                name.is_some_and(|name| name.to_lowercase().contains(&text))
+            }
+        };
+        let start = self.selected_at();
+        let from_start = |n: usize| match step {
+            -1 => (start + length - 1 - n) % length,
+            step => (start + step.unsigned_abs() + n) % length,
+        };
+        match (0..length).map(from_start).find(has) {
+            Some(at) => self.select(at),
+            None => self.say(format!("no row has \"{}\"", self.searched)),
+        }
+    }
+
+    /// Opens a fold, or closes it.
+    fn toggle_fold(&mut self, fold: RowKey) {
+        if !self.open_folds.remove(&fold) {
+            self.open_folds.insert(fold.clone());
+        }
+        self.selected = Some(fold);
+        self.show(Past::Kept);
+    }
+
+    /// Opens the selected fold, or closes the one that the selected row is part of. In the
+    /// tree, opens or closes the selected row's branch.
+    pub(in crate::tui) fn fold(&mut self, open: bool) {
+        let Some(shown) = &self.shown else { return };
+        let Some(row) = shown.rows.get(self.selected_at()) else {
+            return;
+        };
+        let fold = shown.fold_of(row).cloned();
+        let key = shown.key(row);
+        match fold {
+            Some(fold) if self.open_folds.contains(&fold) != open => self.toggle_fold(fold),
+            Some(_) => {}
+            None if self.settings.tree && self.settings.group_by.by().is_none() => {
+                match open {
+                    true => self.closed.remove(&key),
+                    false => self.closed.insert(key.clone()),
+                };
+                self.selected = Some(key);
+                self.show(Past::Kept);
+            }
+            None => self.say("only exited tasks of one name, and branches of the tree (t), close"),
+        }
     }
 }

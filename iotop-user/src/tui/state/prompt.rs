@@ -18,6 +18,12 @@ pub enum Asked {
     Delay,
     /// An I/O priority.
     Priority,
+    /// A text that a row has.
+    Search,
+    /// A field to sort by.
+    SortBy,
+    /// Fields.
+    Columns,
 }
 
 impl Asked {
@@ -29,6 +35,9 @@ impl Asked {
             Asked::Pids => "Processes (PIDs, comma-separated; empty: all): ",
             Asked::Device => "Devices (sda or 8:0, comma-separated; empty: all): ",
             Asked::Delay => "Refresh interval in seconds: ",
+            Asked::Search => "Search: ",
+            Asked::SortBy => "Sort by (a field as --sort takes it; empty: busiest first): ",
+            Asked::Columns => "Columns in their order (comma-separated; empty: the default ones): ",
             Asked::Priority => "I/O priority (be/0 to be/7, rt/0 to rt/7, idle, none): ",
         }
     }

@@ -10,13 +10,14 @@ use std::{
 
 use iotop_common::Class;
 
-use super::waited::Waited;
+use super::{rows::Scope, waited::Waited};
 use crate::{
     cli::GroupBy,
+    collect::Chosen,
     host::devices::DeviceNames,
     output::reached::write_calls,
     sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
-    view::{By, OnDevice, file_name},
+    view::{By, Commands, OnDevice, Place, fields::shown_command},
 };
 
 /// How far back movements are kept.
@@ -43,21 +44,40 @@ pub struct Interval {
     pub length: Duration,
     /// What moved.
     pub movements: Vec<Movement>,
-    /// The write calls of the tasks that have to do with block devices.
-    pub calls: Vec<Calls>,
+    /// The counters of the tasks that have to do with block devices.
+    pub counted: Vec<Counted>,
     /// Movements that differed only by file were merged.
     pub folded: bool,
 }
 
-/// What one task wrote with system calls in one interval.
+/// What was counted for one task in one interval.
 #[derive(Clone, Debug)]
-pub struct Calls {
+pub struct Counted {
     /// The task.
     pub task: Arc<Person>,
-    /// Bytes.
-    pub bytes: u64,
-    /// Number of calls.
-    pub calls: u64,
+    /// Bytes that it wrote with system calls, and the number of calls, if there were any.
+    pub calls: Option<(u64, u64)>,
+    /// Bytes read from storage.
+    pub read: u64,
+    /// Bytes of page cache made dirty, and of direct writes.
+    pub dirtied: u64,
+    /// Time spent waiting for block I/O, ns.
+    pub io: u64,
+}
+
+impl Counted {
+    fn of(person: Arc<Person>, task: &Task) -> Option<Counted> {
+        let read = || task.block.map(|block| block.read);
+        let counted = Counted {
+            task: person,
+            calls: write_calls(task).filter(|calls| *calls != (0, 0)),
+            read: task.stats.read_bytes.or_else(read).unwrap_or(0),
+            dirtied: task.stats.write_bytes.unwrap_or(0),
+            io: task.stats.blkio_delay_ns.unwrap_or(0),
+        };
+        let any = counted.read | counted.dirtied | counted.io != 0;
+        (any || counted.calls.is_some()).then_some(counted)
+    }
 }
 
 /// A task, with what is needed to tell whose bytes a movement is.
@@ -69,8 +89,14 @@ pub struct Person {
     pub pid: u32,
     /// Its name.
     pub comm: Arc<str>,
+    /// Its process's name.
+    pub program: Arc<str>,
+    /// Its command line.
+    pub cmdline: Option<Arc<str>>,
     /// Its user.
     pub user: Option<Arc<str>>,
+    /// Its user's ID.
+    pub uid: Option<u32>,
     /// Its cgroup.
     pub cgroup: Option<Arc<str>>,
     /// Its unit.
@@ -79,6 +105,22 @@ pub struct Person {
     pub container: Option<Arc<str>>,
     /// Whether it is a kernel thread.
     pub kthread: bool,
+}
+
+impl Person {
+    /// Whether the task is in a part of the machine, whatever the device.
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        let Scope {
+            pids, uids, filter, ..
+        } = scope;
+        let command = || shown_command(&self.comm, self.cmdline.as_deref(), self.kthread);
+        let is_chosen = |chosen: &Chosen| chosen.is_its(self.pid, self.key.start_boottime);
+        (pids.is_empty() || pids.iter().any(is_chosen))
+            && (uids.is_empty() || self.uid.is_some_and(|uid| uids.contains(&uid)))
+            && filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches_names(&self.comm, &command()))
+    }
 }
 
 /// Bytes of one owner and submitter in one interval, and of one file unless the
@@ -156,16 +198,18 @@ impl Interval {
 impl Recent {
     /// Adds an interval, and drops what is too old or too much.
     pub fn add(&mut self, sample: &Sample, devices: &mut DeviceNames, frozen: bool) {
+        let commands = &Commands::new(&sample.tasks);
         let mut movements = Vec::with_capacity(sample.facts.len());
         for fact in &sample.facts {
             let device_name = devices.name(fact.device);
-            let file = match sample.paths.get(&fact.file_key()) {
-                Some(path) => path.clone(),
-                None => file_name(&device_name, fact.ino),
-            };
+            let file = Place::of(fact, devices).name(&sample.paths, devices);
             movements.push(Movement {
-                owner: fact.owner.map(|at| self.person(&sample.tasks[at])),
-                submitter: fact.submitter.map(|at| self.person(&sample.tasks[at])),
+                owner: fact
+                    .owner
+                    .map(|at| self.person(&sample.tasks[at], commands)),
+                submitter: fact
+                    .submitter
+                    .map(|at| self.person(&sample.tasks[at], commands)),
                 device: fact.device,
                 device_name,
                 file: Some(file),
@@ -180,19 +224,12 @@ impl Recent {
         // Most tasks that write only write to pipes and sockets.
         let tasks = sample.tasks.iter();
         let tasks = tasks.filter(|task| task.did_io() || task.has_dirty_pages());
-        let calls = tasks.filter_map(|task| match write_calls(task)? {
-            (0, 0) => None,
-            (bytes, calls) => Some(Calls {
-                task: self.person(task),
-                bytes,
-                calls,
-            }),
-        });
-        let calls = calls.collect();
+        let counted = tasks.filter_map(|task| Counted::of(self.person(task, commands), task));
+        let counted = counted.collect();
         self.intervals.push_back(Interval {
             length: sample.interval,
             movements,
-            calls,
+            counted,
             folded: false,
         });
         if frozen {
@@ -206,12 +243,15 @@ impl Recent {
             .retain(|_, person| Arc::strong_count(person) > 1);
     }
 
-    fn person(&mut self, task: &Task) -> Arc<Person> {
+    fn person(&mut self, task: &Task, commands: &Commands<'_>) -> Arc<Person> {
         let now = Person {
             key: task.key(),
             pid: task.pid,
             comm: task.comm.clone(),
+            program: commands.comm(task),
+            cmdline: task.cmdline.clone(),
             user: task.user.clone(),
+            uid: task.uid,
             cgroup: task.cgroup.clone(),
             unit: task.unit.clone(),
             container: task.container.clone(),
@@ -284,7 +324,7 @@ impl Recent {
         let name = |movement: &Movement| match by {
             By::Device => Some(movement.device_name.clone()),
             By::File => movement.file.clone(),
-            By::User | By::Cgroup | By::Unit | By::Container => None,
+            By::Command | By::User | By::Cgroup | By::Unit | By::Container => None,
         };
         let intervals = self
             .intervals()
@@ -336,7 +376,7 @@ mod tests {
         }
         assert_eq!(recent.span(), SPAN);
         assert_eq!(recent.movements().count(), 30 * 5);
-        assert_eq!(recent.people.len(), 5);
+        assert_eq!(recent.people.len(), 6);
         let first = recent.movements().next().expect("some");
         assert_eq!(first.file.as_deref(), Some("/srv/x"));
         let mut many = golden::sample();
@@ -351,7 +391,7 @@ mod tests {
         recent.add(&golden::sample(), &mut devices, false);
         let counts = recent.intervals().map(|interval| interval.movements.len());
         assert_eq!(counts.skip(27).collect::<Vec<_>>(), [5, 1, 5]);
-        assert_eq!(recent.people.len(), 5);
+        assert_eq!(recent.people.len(), 6);
     }
 
     #[test]

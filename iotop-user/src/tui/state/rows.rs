@@ -8,18 +8,19 @@ use std::{
 
 use super::{
     gone::Gone,
-    history::Histories,
+    history::{Histories, Of},
     recent::{Movement, Person, Recent},
     settings::{Figures, Settings},
-    tree::{tree, with_ancestors},
-    whom::{Whom, WhomOf},
+    shown::Shown,
+    tree::with_ancestors,
+    whom::WhomOf,
 };
 use crate::{
     cli::GroupBy,
     collect::{Chosen, processes::processes, select::of_wanted},
     host::devices::DeviceNames,
     sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
-    view::{By, Filter, OnDevice, Row, Steps, sort},
+    view::{By, Filter, OnDevice, Row, Steps, command_name, sort},
 };
 
 /// Identifies a row from one interval to the next.
@@ -29,6 +30,8 @@ pub enum RowKey {
     Task(TaskKey),
     /// A group by its name.
     Group(Option<Arc<str>>),
+    /// The exited tasks of a parent that have this name.
+    Fold(u32, Arc<str>),
 }
 
 impl RowKey {
@@ -47,6 +50,10 @@ impl RowKey {
         let group = match by {
             GroupBy::Thread => return Some(RowKey::Task(person.key)),
             GroupBy::Process | GroupBy::Device | GroupBy::File => return None,
+            GroupBy::Command => {
+                let command = command_name(&person.program, person.kthread);
+                return Some(RowKey::Group(Some(command)));
+            }
             GroupBy::User => &person.user,
             GroupBy::Cgroup => &person.cgroup,
             GroupBy::Unit => &person.unit,
@@ -90,60 +97,6 @@ impl Scope {
     }
 }
 
-/// The rows of a screen.
-#[derive(Debug)]
-pub struct Shown {
-    /// The sample as it is shown.
-    pub sample: Arc<Sample>,
-    /// Its rows in their order.
-    pub rows: Vec<ShownRow>,
-    /// The totals, if both rates and totals are shown.
-    totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
-    /// For each task, whose data it submitted last.
-    pub whom: WhomOf,
-}
-
-/// One row.
-#[derive(Clone, Debug)]
-pub struct ShownRow {
-    at: usize,
-    /// The lines of the tree before its name; see [`crate::tui::state::tree::Branch`].
-    pub lines: Vec<bool>,
-}
-
-impl Shown {
-    /// A row.
-    pub fn row(&self, row: &ShownRow) -> Row<'_> {
-        row_at(&self.sample, row.at)
-    }
-
-    /// Whose data the row's task submitted last.
-    pub fn whom(&self, row: &ShownRow) -> Option<&Whom> {
-        self.whom.of(self.row(row).task()?)
-    }
-
-    /// The totals of the same row, if both rates and totals are shown.
-    pub fn totals(&self, row: &ShownRow) -> Option<Row<'_>> {
-        let (sample, places) = self.totals.as_ref()?;
-        let at = places.get(&RowKey::of(self.row(row)))?;
-        Some(row_at(sample, *at))
-    }
-
-    /// The position of a row.
-    pub fn place(&self, key: &RowKey) -> Option<usize> {
-        self.rows
-            .iter()
-            .position(|row| RowKey::of(self.row(row)) == *key)
-    }
-}
-
-fn row_at(sample: &Sample, at: usize) -> Row<'_> {
-    match &sample.groups {
-        Some(groups) => Row::Group(&groups[at]),
-        None => Row::Task(&sample.tasks[at]),
-    }
-}
-
 /// What is needed to build rows from a sample.
 pub struct Show<'a> {
     /// How rows are shown.
@@ -156,6 +109,10 @@ pub struct Show<'a> {
     pub recent: &'a Recent,
     /// The devices' names.
     pub devices: &'a mut DeviceNames,
+    /// The folds that are open.
+    pub open: &'a HashSet<RowKey>,
+    /// The rows whose branches of the tree are closed.
+    pub closed: &'a HashSet<RowKey>,
 }
 
 impl Show<'_> {
@@ -187,35 +144,37 @@ impl Show<'_> {
         };
         Shown {
             rows: Vec::new(),
+            folds: Vec::new(),
             sample,
             totals,
             whom,
         }
     }
 
-    /// Builds the histories of a sample's rows from the remembered movements.
+    /// Builds the histories of a sample's rows from the last minute.
     pub fn histories(&self, sample: &Sample) -> Histories {
         let by = self.settings.group_by;
-        if by.by().is_some_and(By::is_of_facts) && !self.is_whole() {
-            // Movements don't tell which tasks are in the scope.
-            return Histories::default();
-        }
         let leaders: HashMap<u32, TaskKey> = match by {
             GroupBy::Process => sample.tasks.iter().map(|t| (t.tid, t.key())).collect(),
             _ => HashMap::new(),
         };
-        let row = |person: &Person| match by {
-            GroupBy::Process => leaders.get(&person.pid).copied().map(RowKey::Task),
-            by => RowKey::of_person(person, by),
+        let whole = self.is_whole();
+        let is_in = |person: &Person| whole || person.is_in(self.scope);
+        let row = |of: Of<'_>| match (of, by) {
+            // A process is in the scope if its leader is, and it has a row then.
+            (Of::Task(person), GroupBy::Process) => {
+                leaders.get(&person.pid).copied().map(RowKey::Task)
+            }
+            (Of::Task(person), by) if is_in(person) => RowKey::of_person(person, by),
+            (Of::Task(_), _) => None,
+            (Of::Place(movement), by) => {
+                let owner = movement.owner.as_deref();
+                let seen = whole || owner.is_some_and(is_in);
+                RowKey::of_place(movement, by).filter(|_| seen)
+            }
         };
         let intervals = self.recent.intervals_by(by);
-        Histories::rebuilt(intervals, self.scope.device.as_ref(), |movement| {
-            let owner = || movement.owner.as_deref().and_then(row);
-            [
-                RowKey::of_place(movement, by).or_else(owner),
-                movement.submitter.as_deref().and_then(row),
-            ]
-        })
+        Histories::rebuilt(intervals, self.scope.device.as_ref(), row)
     }
 
     /// Whether the scope leaves no task out.
@@ -240,7 +199,8 @@ impl Show<'_> {
             pids, uids, filter, ..
         } = self.scope;
         let by = group_by.by();
-        if exited && by.is_none() {
+        // Tasks that exited earlier do nothing any more.
+        if exited && by.is_none() && !only {
             let missing = self.gone.missing(&sample);
             if !missing.is_empty() {
                 Arc::make_mut(&mut sample)
@@ -274,8 +234,9 @@ impl Show<'_> {
             let whole = self.is_whole();
             let sample = Arc::make_mut(&mut sample);
             steps.apply(sample, whole, self.devices);
-            if let Some(by) = by.filter(|by| by.is_of_facts()) {
-                self.put_back(by, whole, histories, sample);
+            match by.filter(|by| by.is_of_facts()) {
+                Some(by) if !only => self.put_back(by, whole, histories, sample),
+                _ => {}
             }
         }
         sample
@@ -294,7 +255,7 @@ impl Show<'_> {
         };
         missing.extend(histories.keys().filter_map(|key| match key {
             RowKey::Group(name) => name.clone(),
-            RowKey::Task(_) => None,
+            RowKey::Task(_) | RowKey::Fold(..) => None,
         }));
         for group in groups.iter() {
             if let Some(name) = &group.name {
@@ -309,11 +270,9 @@ impl Show<'_> {
         }));
     }
 
-    /// Keeps only tasks that do I/O, have dirty pages or exited lately.
+    /// Keeps only tasks that do I/O or have dirty pages. Groups then have no other members.
     fn only(&self, sample: &mut Sample) {
-        let active = |task: &Task| {
-            task.did_io() || task.has_dirty_pages() || task.exited && self.gone.has(&task.key())
-        };
+        let active = |task: &Task| task.did_io() || task.has_dirty_pages();
         if self.has_tree() {
             let keep = with_ancestors(&sample.tasks, active);
             sample.retain_tasks(&keep);
@@ -322,47 +281,8 @@ impl Show<'_> {
         }
     }
 
-    fn has_tree(&self) -> bool {
+    pub(super) fn has_tree(&self) -> bool {
         self.settings.tree && self.settings.group_by.by().is_none()
-    }
-
-    /// Puts the rows in order.
-    pub fn order(&self, shown: &mut Shown, histories: &Histories) {
-        shown.rows = self.ordered(&shown.sample, histories);
-    }
-
-    fn ordered(&self, sample: &Sample, histories: &Histories) -> Vec<ShownRow> {
-        let rows = sort::rows(sample);
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        match &self.settings.sort {
-            Some(key) if key.field.is_of(self.settings.group_by.by()) => {
-                order.sort_by(|a, b| sort::compare(rows[*a], rows[*b], key));
-            }
-            // The default order puts a flusher next to the tasks whose data it writes,
-            // and keeps a task in place that moves something every few seconds.
-            _ => order.sort_by_cached_key(|at| {
-                let row = rows[*at];
-                let (most, own) = histories.moves(&RowKey::of(row));
-                let pending = row.block().and_then(|block| block.dirty_pending);
-                let most = [most, own, pending.unwrap_or(0)].map(std::cmp::Reverse);
-                (most, sort::identity(row))
-            }),
-        }
-        if self.has_tree() {
-            let branch = |branch: crate::tui::state::tree::Branch| ShownRow {
-                at: branch.at,
-                lines: branch.lines,
-            };
-            return tree(&sample.tasks, &order)
-                .into_iter()
-                .map(branch)
-                .collect();
-        }
-        let row = |at| ShownRow {
-            at,
-            lines: Vec::new(),
-        };
-        order.into_iter().map(row).collect()
     }
 }
 
@@ -409,6 +329,8 @@ mod tests {
             gone: &Gone::default(),
             recent: &recent,
             devices: &mut devices,
+            open: &HashSet::new(),
+            closed: &HashSet::new(),
         };
         let sample = Arc::new(sample);
         let mut histories = Histories::default();

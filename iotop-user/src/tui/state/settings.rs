@@ -105,6 +105,19 @@ pub enum Graph {
     Off,
 }
 
+impl Graph {
+    /// What it shows, in words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Graph::Caused => "bytes written because of the row",
+            Graph::Read => "bytes read from storage",
+            Graph::Dirtied => "page cache made dirty, and direct writes",
+            Graph::Io => "time spent waiting for block I/O",
+            Graph::Off => "nothing",
+        }
+    }
+}
+
 /// Which colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Colors {
