@@ -349,4 +349,9 @@ pub struct Layout {
     pub btrfs_transaction_state: u32,
     /// `TRANS_STATE_COMPLETED`.
     pub btrfs_state_completed: u32,
+
+    /// `cgroup.root`; 0 without cgroups.
+    pub cgroup_root: u32,
+    /// `cgroup_root.hierarchy_id`; 0 in the version 2 hierarchy.
+    pub root_hierarchy_id: u32,
 }

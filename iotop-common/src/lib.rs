@@ -6,6 +6,7 @@
 
 #![no_std]
 
+pub mod cgroup;
 pub mod commit;
 pub mod fact;
 pub mod file;
@@ -19,6 +20,7 @@ pub mod tag;
 pub mod task;
 pub mod writing;
 
+pub use cgroup::CgroupPath;
 pub use commit::{Cause, CauseKey};
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
 pub use file::{FileHead, FileName};

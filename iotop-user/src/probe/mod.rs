@@ -9,6 +9,7 @@ mod flushes;
 mod grace;
 mod journals;
 mod mapped;
+mod names;
 mod owners;
 mod plain;
 mod programs;
@@ -89,6 +90,7 @@ pub struct Probe {
     owners: Owners,
     exits: RingBuf<MapData>,
     files: RingBuf<MapData>,
+    cgroups: RingBuf<MapData>,
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
     journals: Journals,
@@ -179,6 +181,7 @@ impl Probe {
             owners: Owners::new(owners).map_err(not_mapped)?,
             exits: map(&mut ebpf, name, "EXITS")?,
             files: map(&mut ebpf, name, "FILES")?,
+            cgroups: map(&mut ebpf, name, "CGROUPS")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
             journals: Journals::new(map(&mut ebpf, name, "JOURNAL_OF")?, now),

@@ -30,6 +30,9 @@ pub enum Loss {
     LimitedBios,
     /// Paths of files that were not reported. A path is reported when its file is next seen.
     Paths,
+    /// Cgroups whose creation was not reported. If such a cgroup is removed before the end of
+    /// the interval, its path is not known.
+    Cgroups,
     /// Causes of commits that found no room in the table.
     Causes,
     /// Events for which the kernel did not run one of our programs, because it was already
@@ -39,7 +42,7 @@ pub enum Loss {
 
 impl Loss {
     /// All losses, in the order of the exports.
-    pub const ALL: [Loss; 12] = [
+    pub const ALL: [Loss; 13] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
         Loss::Facts,
@@ -50,6 +53,7 @@ impl Loss {
         Loss::Flushes,
         Loss::LimitedBios,
         Loss::Paths,
+        Loss::Cgroups,
         Loss::Causes,
         Loss::MissedEvents,
     ];
@@ -67,6 +71,7 @@ impl Loss {
             Loss::Flushes => "flushes",
             Loss::LimitedBios => "limited_bios",
             Loss::Paths => "paths",
+            Loss::Cgroups => "cgroups",
             Loss::Causes => "causes",
             Loss::MissedEvents => "missed_events",
         }

@@ -72,6 +72,16 @@ impl Names {
         }
     }
 
+    /// Finds the paths of all cgroups that exist now.
+    pub fn look_at_cgroups(&mut self) {
+        self.cgroups.walk();
+    }
+
+    /// Adds a cgroup that was just created.
+    pub fn cgroup_made(&mut self, id: u64, path: &[u8]) {
+        self.cgroups.made(id, path);
+    }
+
     /// Fills in a task's names. What the task has already (comm, uid, cgroup id) is right,
     /// whatever /proc says.
     pub fn fill(&mut self, task: &mut Task) {

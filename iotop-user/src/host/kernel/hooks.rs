@@ -235,7 +235,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 57] = [
+const HOOKS: [Hook; 58] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -259,6 +259,14 @@ const HOOKS: [Hook; 57] = [
         retry_of: None,
         purpose: "the changed counters of all tasks",
         why: "one pass takes no system call for each task, and works in any namespace",
+    },
+    Hook {
+        program: "cgroup_mkdir",
+        on: On::FileSystem("cgroup_mkdir"),
+        kernels: Kernels::WithType("cgroup", "root"),
+        retry_of: None,
+        purpose: "the path of a cgroup that is removed before anyone looks at it",
+        why: "fires once for each cgroup, with its path; a cgroup of version 2 is never renamed",
     },
     Hook {
         program: "folio_dropped",

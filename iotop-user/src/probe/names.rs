@@ -1,0 +1,37 @@
+//! What would have no name if the kernel half did not report it: cgroups that are soon
+//! removed.
+
+use super::{Probe, plain::plain};
+
+impl Probe {
+    /// Calls `take` for every cgroup of version 2 that was created since the last call, with
+    /// its id and its path.
+    pub fn new_cgroups(&mut self, mut take: impl FnMut(u64, &[u8])) {
+        while let Some(item) = self.cgroups.next() {
+            if let Some((id, path)) = cgroup(&item) {
+                take(id, path);
+            }
+        }
+    }
+}
+
+/// Reads an [`iotop_common::CgroupPath`], which ends with the path's NUL.
+fn cgroup(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let path = &bytes.get(size_of::<u64>()..)?;
+    let end = path.iter().position(|byte| *byte == 0)?;
+    Some((plain(bytes)?, &path[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroups_record_ends_with_its_path() {
+        let bytes = [&7u64.to_ne_bytes()[..], b"/a/b\0"].concat();
+        assert_eq!(cgroup(&bytes), Some((7, &b"/a/b"[..])));
+        for length in 0..bytes.len() {
+            assert_eq!(cgroup(&bytes[..length]), None, "{length}");
+        }
+    }
+}
