@@ -228,11 +228,13 @@ pub enum Lost {
     Causes = 13,
     /// New cgroups that found no room in `CGROUPS`.
     Cgroups = 14,
+    /// Command lines that could not be read, or found no room in `EXECUTED`.
+    Commands = 15,
 }
 
 impl Lost {
     /// The number of counters.
-    pub const COUNT: u32 = 15;
+    pub const COUNT: u32 = 16;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

@@ -354,4 +354,12 @@ pub struct Layout {
     pub cgroup_root: u32,
     /// `cgroup_root.hierarchy_id`; 0 in the version 2 hierarchy.
     pub root_hierarchy_id: u32,
+    /// `task_struct.group_leader`.
+    pub task_group_leader: u32,
+    /// `task_struct.mm`.
+    pub task_mm: u32,
+    /// `mm_struct.arg_start`.
+    pub mm_arg_start: u32,
+    /// `mm_struct.arg_end`.
+    pub mm_arg_end: u32,
 }

@@ -1,9 +1,10 @@
 //! Names of what is gone before the end of the interval: nobody can look it up then.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Group, MIB, UNIFIED};
 use crate::support::checks::near;
@@ -20,12 +21,17 @@ pub const GROUP: Group = Group {
     on: On::Memory,
     feature: None,
     program: None,
-    cases: &[("unit_gone_before_the_interval_ends", unit)],
+    cases: &[
+        ("unit_gone_before_the_interval_ends", unit),
+        ("arguments_of_a_short_lived_task", arguments),
+    ],
 };
 
 const LEN: u64 = 4 * MIB;
 /// Long enough for a writer to start, write and exit.
 const INTERVAL: [&str; 2] = ["-d", "3"];
+/// As many bytes of the arguments as the kernel half reads.
+const ARGUMENTS: usize = 512;
 
 /// The lines of a process.
 fn lines(report: &Report, pid: u64) -> Result<Vec<&Line>> {
@@ -66,5 +72,34 @@ fn unit(mut run: Run<'_>) -> Result<()> {
     near(unit, Part::sum(&parts)?, LEN)?;
     let named = parts.iter().all(|part| part.owner["unit"] == unit);
     ensure!(named, "an owner of a flush without its unit");
+    Ok(())
+}
+
+/// A short-lived process has the arguments with which it was executed, as in /proc.
+fn arguments(mut run: Run<'_>) -> Result<()> {
+    let short = run.file("two words");
+    let long = run.file(&format!("{}long", "./".repeat(ARGUMENTS)));
+    run.trace_with(&INTERVAL)?;
+    let each = (LEN / 2).to_string();
+    let write = |file| run.to_end("gt-brief", &["write", file, "0", &each]);
+    let pids = [write(&short)?, write(&long)?];
+    ensure!(fs::metadata(format!("/proc/{}", pids[0])).is_err());
+    run.flush()?;
+    let Some(report) = run.finish(LEN, 0)? else {
+        return Ok(());
+    };
+    let line_of = |file| format!("/proc/self/exe write {file} 0 {each}");
+    for line in lines(&report, pids[0])? {
+        let found = line.text("cmdline")?;
+        ensure!(found == line_of(&short), "{found}");
+    }
+    for line in lines(&report, pids[1])? {
+        let found = line.text("cmdline")?;
+        let cut = found.strip_suffix('…').context("not cut off")?;
+        ensure!(
+            cut.len() == ARGUMENTS && line_of(&long).starts_with(cut),
+            "{found}"
+        );
+    }
     Ok(())
 }

@@ -21,6 +21,7 @@
 //! |                          | `xfs_{setfilesize,unwritten_convert,inode_inactivating}` |
 //! | [`xfs_by_number`]        | `xfs_{trans_commit,setfilesize,unwritten_convert}` before 5.11 |
 //! | [`sched_process_exit`]     | `sched_process_exit`                                 |
+//! | [`sched_process_exec`]     | `sched_process_exec`                                 |
 //! | [`cgroup_mkdir`]           | `cgroup_mkdir`                                       |
 //! | [`iter_task`]              | a BPF iterator over all tasks                        |
 //! | [`commits`]                | what makes ext4, xfs and btrfs commit                |
@@ -40,6 +41,7 @@ mod iomap_iter;
 mod iter_task;
 mod jbd2;
 mod pages_waiting;
+mod sched_process_exec;
 mod sched_process_exit;
 mod truncate;
 mod writeback_dirty_folio;

@@ -209,7 +209,7 @@ impl Collector {
         }
     }
 
-    /// Takes the names that the kernel half has reported: of files and cgroups.
+    /// Takes the names that the kernel half has reported: of files, cgroups and processes.
     fn take_names(&mut self) {
         let Some(probe) = &mut self.sources.probe else {
             return;
@@ -217,6 +217,7 @@ impl Collector {
         let mut files = self.files.told();
         probe.new_files(|head, names| files.add(head, names));
         probe.new_cgroups(|id, path| self.names.cgroup_made(id, path));
+        probe.executed(|head, arguments| self.names.executed(head, arguments));
     }
 
     /// Ends the interval and returns what happened in it.
@@ -653,6 +654,7 @@ fn lost(epoch: &Epoch) -> Lost {
         (Loss::LimitedBios, count(LostIndex::LimitedBios)),
         (Loss::Paths, count(LostIndex::Paths)),
         (Loss::Cgroups, count(LostIndex::Cgroups)),
+        (Loss::Commands, count(LostIndex::Commands)),
         (Loss::Causes, count(LostIndex::Causes)),
         (Loss::MissedEvents, epoch.missed),
     ])

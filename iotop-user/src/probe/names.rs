@@ -1,5 +1,7 @@
 //! What would have no name if the kernel half did not report it: cgroups that are soon
-//! removed.
+//! removed, and processes that soon exit.
+
+use iotop_common::ExecutedHead;
 
 use super::{Probe, plain::plain};
 
@@ -10,6 +12,16 @@ impl Probe {
         while let Some(item) = self.cgroups.next() {
             if let Some((id, path)) = cgroup(&item) {
                 take(id, path);
+            }
+        }
+    }
+
+    /// Calls `take` for every program that was executed since the last call, with as much of
+    /// its arguments as the kernel half read, each with its NUL.
+    pub fn executed(&mut self, mut take: impl FnMut(&ExecutedHead, &[u8])) {
+        while let Some(item) = self.executed.next() {
+            if let Some(head) = plain(&item) {
+                take(&head, &item[size_of::<ExecutedHead>()..]);
             }
         }
     }

@@ -33,6 +33,9 @@ pub enum Loss {
     /// Cgroups whose creation was not reported. If such a cgroup is removed before the end of
     /// the interval, its path is not known.
     Cgroups,
+    /// Command lines that were not reported. If such a process exits before the end of the
+    /// interval, its command line is not known.
+    Commands,
     /// Causes of commits that found no room in the table.
     Causes,
     /// Events for which the kernel did not run one of our programs, because it was already
@@ -42,7 +45,7 @@ pub enum Loss {
 
 impl Loss {
     /// All losses, in the order of the exports.
-    pub const ALL: [Loss; 13] = [
+    pub const ALL: [Loss; 14] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
         Loss::Facts,
@@ -54,6 +57,7 @@ impl Loss {
         Loss::LimitedBios,
         Loss::Paths,
         Loss::Cgroups,
+        Loss::Commands,
         Loss::Causes,
         Loss::MissedEvents,
     ];
@@ -72,6 +76,7 @@ impl Loss {
             Loss::LimitedBios => "limited_bios",
             Loss::Paths => "paths",
             Loss::Cgroups => "cgroups",
+            Loss::Commands => "commands",
             Loss::Causes => "causes",
             Loss::MissedEvents => "missed_events",
         }

@@ -75,8 +75,8 @@ const CAPABILITIES: [Capability; 10] = [
     },
     Capability {
         name: "gone",
-        shown: "names of units and containers that are gone before anyone looks",
-        trials: &["unit_gone_"],
+        shown: "names of tasks, units and containers that are gone before anyone looks",
+        trials: &["unit_gone_", "arguments_of_"],
         programs: &[],
     },
     Capability {

@@ -3,6 +3,7 @@
 mod btrfs;
 mod cgroup;
 mod container;
+mod executed;
 mod files;
 mod mounts;
 mod names;
