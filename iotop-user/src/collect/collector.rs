@@ -16,6 +16,7 @@ use super::{
     commits::Committed,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, LiveTasks},
+    parents::parents_of,
     processes::processes,
     runs::Now,
     select,
@@ -217,7 +218,7 @@ impl Collector {
         let mut files = self.files.told();
         probe.new_files(|head, names| files.add(head, names));
         probe.new_cgroups(|id, path| self.names.cgroup_made(id, path));
-        probe.executed(|head, arguments| self.names.executed(head, arguments));
+        probe.executed(|head, arguments| self.names.add_executed(head, arguments));
     }
 
     /// Ends the interval and returns what happened in it.
@@ -523,6 +524,7 @@ impl Collector {
                 .chain(committers)
             {
                 self.names.fill(task);
+                task.parents = parents_of(task, &self.live, self.names.executed());
             }
         }
         Ok(flushes)
@@ -593,6 +595,10 @@ impl Collector {
             }
         }
         let live = &self.live;
+        let active = |task: &&mut SharedTask| task.did_io() || task.has_dirty_pages();
+        for task in sample.tasks.iter_mut().filter(active) {
+            task.parents = parents_of(task, live, self.names.executed());
+        }
         self.names.keep(|key| live.has(key) || exited.contains(key));
     }
 

@@ -58,6 +58,12 @@ impl Executed {
         self.forget();
     }
 
+    /// The last program of the process with this pid that is not younger than this.
+    pub fn program(&self, pid: u32, not_after: u64) -> Option<&ExecutedHead> {
+        let head = &self.programs.get(&pid)?.head;
+        (head.start_boottime <= not_after).then_some(head)
+    }
+
     /// The command line of a task's process. A thread is never older than the program that
     /// its process executes: execve ends all threads but one.
     pub fn command_line(&mut self, task: &Task) -> Option<String> {

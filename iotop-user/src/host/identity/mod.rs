@@ -14,6 +14,7 @@ mod unit;
 mod users;
 
 pub use cgroup::Cgroups;
+pub use executed::Executed;
 pub use files::Files;
 pub use mounts::Mounts;
 pub use names::Names;

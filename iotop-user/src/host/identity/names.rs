@@ -85,8 +85,13 @@ impl Names {
         self.cgroups.made(id, path);
     }
 
+    /// The programs that were executed.
+    pub fn executed(&self) -> &Executed {
+        &self.executed
+    }
+
     /// Adds a program that was just executed, with its arguments.
-    pub fn executed(&mut self, head: &ExecutedHead, arguments: &[u8]) {
+    pub fn add_executed(&mut self, head: &ExecutedHead, arguments: &[u8]) {
         self.executed.add(head, arguments);
     }
 
@@ -434,9 +439,9 @@ mod tests {
             exited: true,
             ..task(pid, "dd", 100)
         };
-        names.executed(&head(70, 100), arguments);
-        names.executed(&head(71, 101), arguments);
-        names.executed(&head(7, 250), arguments);
+        names.add_executed(&head(70, 100), arguments);
+        names.add_executed(&head(71, 101), arguments);
+        names.add_executed(&head(7, 250), arguments);
         let mut line = |task| filled(&mut names, task).cmdline;
         assert_eq!(line(gone(70)).as_deref(), Some("dd if=/dev/zero"));
         assert_eq!(line(gone(71)), None, "another process had this pid");
