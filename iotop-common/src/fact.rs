@@ -226,11 +226,15 @@ pub enum Lost {
     Paths = 12,
     /// Causes of commits that found no room in the table.
     Causes = 13,
+    /// New cgroups that found no room in `CGROUPS`.
+    Cgroups = 14,
+    /// Command lines that could not be read, or found no room in `EXECUTED`.
+    Commands = 15,
 }
 
 impl Lost {
     /// The number of counters.
-    pub const COUNT: u32 = 14;
+    pub const COUNT: u32 = 16;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

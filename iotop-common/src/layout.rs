@@ -349,4 +349,17 @@ pub struct Layout {
     pub btrfs_transaction_state: u32,
     /// `TRANS_STATE_COMPLETED`.
     pub btrfs_state_completed: u32,
+
+    /// `cgroup.root`; 0 without cgroups.
+    pub cgroup_root: u32,
+    /// `cgroup_root.hierarchy_id`; 0 in the version 2 hierarchy.
+    pub root_hierarchy_id: u32,
+    /// `task_struct.group_leader`.
+    pub task_group_leader: u32,
+    /// `task_struct.mm`.
+    pub task_mm: u32,
+    /// `mm_struct.arg_start`.
+    pub mm_arg_start: u32,
+    /// `mm_struct.arg_end`.
+    pub mm_arg_end: u32,
 }

@@ -6,7 +6,9 @@
 
 #![no_std]
 
+pub mod cgroup;
 pub mod commit;
+pub mod executed;
 pub mod fact;
 pub mod file;
 pub mod flush;
@@ -19,7 +21,9 @@ pub mod tag;
 pub mod task;
 pub mod writing;
 
+pub use cgroup::CgroupPath;
 pub use commit::{Cause, CauseKey};
+pub use executed::{Executed, ExecutedHead};
 pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
 pub use file::{FileHead, FileName};
 pub use flush::{FlushId, FlushRun, Flushed};
@@ -35,14 +39,16 @@ mod pod {
     use aya::Pod;
 
     use crate::{
-        CauseKey, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Owner, TaskRecord,
-        Totals,
+        CauseKey, Control, EpochPart, ExecutedHead, Fact, FactKey, FileHead, FlushRun, Layout,
+        Owner, TaskRecord, Totals,
     };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
     unsafe impl Pod for Control {}
     // SAFETY: as above.
     unsafe impl Pod for EpochPart {}
+    // SAFETY: as above.
+    unsafe impl Pod for ExecutedHead {}
     // SAFETY: as above.
     unsafe impl Pod for Fact {}
     // SAFETY: as above.

@@ -21,6 +21,8 @@ const CAUSES: u32 = 2 * 1024;
 pub const FACTS_WITH_INODE: u64 = FACTS as u64 - 1024;
 const FILES_BYTES: u32 = 256 << 10;
 const EXITS_BYTES: u32 = 1 << 20;
+const CGROUPS_BYTES: u32 = 64 << 10;
+const EXECUTED_BYTES: u32 = 256 << 10;
 
 /// One tag per page frame.
 #[map]
@@ -64,6 +66,14 @@ pub static EXITS: RingBuf = RingBuf::with_byte_size(EXITS_BYTES, 0);
 /// the first time.
 #[map]
 pub static FILES: RingBuf = RingBuf::with_byte_size(FILES_BYTES, 0);
+
+/// The beginning of an [`iotop_common::CgroupPath`] for each new cgroup.
+#[map]
+pub static CGROUPS: RingBuf = RingBuf::with_byte_size(CGROUPS_BYTES, 0);
+
+/// The beginning of an [`iotop_common::Executed`] for each program that is executed.
+#[map]
+pub static EXECUTED: RingBuf = RingBuf::with_byte_size(EXECUTED_BYTES, 0);
 
 /// The current run of each writeback worker, by the worker's slot.
 #[map]

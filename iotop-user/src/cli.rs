@@ -53,7 +53,7 @@ struct Options {
     only: bool,
     /// Print text, one block per interval, instead of the live view
     ///
-    /// Implied by -t, -q, --top and --final, when standard output is not a terminal, and with
+    /// Implied by -t, -q, --top and --final, when standard output is not a terminal, and by
     /// TERM=dumb.
     #[arg(short, long)]
     batch: bool,

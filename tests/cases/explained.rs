@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{MIB, files_are, sized};
+use super::{MIB, UNIFIED, files_are, sized};
 use crate::support::checks::near;
 use crate::support::deadline::slower;
 use crate::support::device::Fs;
@@ -17,9 +17,6 @@ use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 use crate::support::settings::{Cgroup, Setting};
-
-/// The version 2 hierarchy, alone or beside version 1.
-const UNIFIED: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
 /// The bytes of a writer's parts that were written for one of these reasons.
 fn bytes_for(parts: &[Part<'_>], reasons: &[&str]) -> Result<u64> {
@@ -273,9 +270,6 @@ pub fn two_units(mut run: Run<'_>) -> Result<()> {
         cgroup.take(writer.pid())?;
         writer.go()?;
         writer.done(run.deadline)?;
-        // The tracer looks the cgroup up in the next interval: the task must still
-        // exist then.
-        sleep(Duration::from_millis(700));
         pids.push(writer.exit(run.deadline)?);
         sleep(Duration::from_millis(50));
     }

@@ -7,6 +7,7 @@ mod commits;
 pub mod cost;
 mod explained;
 mod flushed_by_others;
+mod gone;
 mod journals;
 mod other_ways;
 mod own_submission;
@@ -23,6 +24,8 @@ use crate::support::process::Writer;
 use crate::support::run::{Run, Spoiled};
 
 const MIB: u64 = 1 << 20;
+/// The version 2 hierarchy, alone or beside version 1.
+const UNIFIED: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
 /// A size for a real machine; an emulated one writes an eighth of it.
 fn sized(len: u64) -> u64 {
@@ -60,6 +63,7 @@ pub fn groups() -> impl Iterator<Item = Group> {
         .chain(stacked::GROUPS)
         .chain(blocks::GROUPS)
         .chain(journals::groups())
+        .chain([gone::GROUP])
 }
 
 /// Every case that runs on each file system, by name.

@@ -68,8 +68,9 @@ fn cgroup_id(task: Typed) -> u64 {
         .field(layout!(kernfs_node_id))
 }
 
+/// The task's name.
 #[inline(always)]
-fn comm(task: Typed) -> [u8; 16] {
+pub fn comm(task: Typed) -> [u8; 16] {
     let at = layout!(task_comm);
     let words: [u64; 2] = [task.field(at), task.field(at + 8)];
     // SAFETY: both types are sixteen bytes and accept any value.

@@ -21,6 +21,8 @@
 //! |                          | `xfs_{setfilesize,unwritten_convert,inode_inactivating}` |
 //! | [`xfs_by_number`]        | `xfs_{trans_commit,setfilesize,unwritten_convert}` before 5.11 |
 //! | [`sched_process_exit`]     | `sched_process_exit`                                 |
+//! | [`sched_process_exec`]     | `sched_process_exec`                                 |
+//! | [`cgroup_mkdir`]           | `cgroup_mkdir`                                       |
 //! | [`iter_task`]              | a BPF iterator over all tasks                        |
 //! | [`commits`]                | what makes ext4, xfs and btrfs commit                |
 //! | [`pages_waiting`]          | none: the user half runs it with `BPF_PROG_TEST_RUN` |
@@ -31,6 +33,7 @@ mod block_bio_queue;
 mod block_bio_remap;
 mod btrfs;
 mod btrfs_set_extent_bit;
+mod cgroup_mkdir;
 mod commits;
 mod delete_from_page_cache;
 mod ext4_write_end;
@@ -38,6 +41,7 @@ mod iomap_iter;
 mod iter_task;
 mod jbd2;
 mod pages_waiting;
+mod sched_process_exec;
 mod sched_process_exit;
 mod truncate;
 mod writeback_dirty_folio;

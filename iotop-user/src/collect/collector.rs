@@ -16,6 +16,7 @@ use super::{
     commits::Committed,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, LiveTasks},
+    parents::parents_of,
     processes::processes,
     runs::Now,
     select,
@@ -164,6 +165,10 @@ impl Collector {
         self.interval = Interval::default();
         self.self_cpu = clock::process_cpu();
         let _ = self.disks.look();
+        if self.sources.probe.is_some() {
+            // The kernel half reports only those that are created from now on.
+            self.names.look_at_cgroups();
+        }
         self.end_interval(taken.moment, taken.vmstat);
         Ok(())
     }
@@ -193,9 +198,8 @@ impl Collector {
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
-            let mut batch = self.files.told();
-            probe.new_files(|head, names| batch.add(head, names));
         }
+        self.take_names();
         // An error that persists is reported by the next sample.
         let _ = self.look_at_devices();
     }
@@ -205,6 +209,17 @@ impl Collector {
         if let Some(probe) = &mut self.sources.probe {
             probe.ending();
         }
+    }
+
+    /// Takes the names that the kernel half has reported: of files, cgroups and processes.
+    fn take_names(&mut self) {
+        let Some(probe) = &mut self.sources.probe else {
+            return;
+        };
+        let mut files = self.files.told();
+        probe.new_files(|head, names| files.add(head, names));
+        probe.new_cgroups(|id, path| self.names.cgroup_made(id, path));
+        probe.executed(|head, arguments| self.names.add_executed(head, arguments));
     }
 
     /// Ends the interval and returns what happened in it.
@@ -268,9 +283,11 @@ impl Collector {
         if self.sources.probe.is_some() && passed.lost_exits != Some(0) {
             tasks::forget_the_gone(&self.sources.proc_root, &mut self.live)?;
         }
-        if let Some(probe) = &mut self.sources.probe {
-            let mut batch = self.files.told();
-            probe.new_files(|head, names| batch.add(head, names));
+        self.take_names();
+        if let Some(epoch) = &epoch
+            && epoch.lost[LostIndex::Cgroups as usize] != 0
+        {
+            self.names.look_at_cgroups();
         }
         Ok(Taken {
             moment,
@@ -521,6 +538,7 @@ impl Collector {
                 .chain(committers)
             {
                 self.names.fill(task);
+                task.parents = parents_of(task, &self.live, self.names.executed());
             }
         }
         Ok(flushes)
@@ -595,6 +613,10 @@ impl Collector {
             }
         }
         let live = &self.live;
+        let active = |task: &&mut SharedTask| task.did_io() || task.has_dirty_pages();
+        for task in sample.tasks.iter_mut().filter(active) {
+            task.parents = parents_of(task, live, self.names.executed());
+        }
         self.names.keep(|key| live.has(key) || exited.contains(key));
     }
 
@@ -655,6 +677,8 @@ fn lost(epoch: &Epoch) -> Lost {
         (Loss::Flushes, count(LostIndex::Flushes)),
         (Loss::LimitedBios, count(LostIndex::LimitedBios)),
         (Loss::Paths, count(LostIndex::Paths)),
+        (Loss::Cgroups, count(LostIndex::Cgroups)),
+        (Loss::Commands, count(LostIndex::Commands)),
         (Loss::Causes, count(LostIndex::Causes)),
         (Loss::MissedEvents, epoch.missed),
     ])

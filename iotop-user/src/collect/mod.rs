@@ -10,6 +10,7 @@ mod flush_watch;
 mod going_on;
 mod known;
 mod live;
+mod parents;
 pub(crate) mod processes;
 mod runs;
 pub(crate) mod select;

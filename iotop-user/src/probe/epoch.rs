@@ -87,6 +87,9 @@ impl Probe {
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
+        let missed = programs::missed_commands(&self.programs);
+        lost[Lost::Commands as usize] += missed.saturating_sub(self.missed_commands_before);
+        self.missed_commands_before = missed;
         let audited = self.audit(&facts, missed_now, now).transpose();
         lost[Lost::Faults as usize] += u64::from(audited.is_err());
         let causes = self.take_causes(ended)?;

@@ -9,6 +9,7 @@ mod flushes;
 mod grace;
 mod journals;
 mod mapped;
+mod names;
 mod owners;
 mod plain;
 mod programs;
@@ -89,6 +90,8 @@ pub struct Probe {
     owners: Owners,
     exits: RingBuf<MapData>,
     files: RingBuf<MapData>,
+    cgroups: RingBuf<MapData>,
+    executed: RingBuf<MapData>,
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
     journals: Journals,
@@ -100,6 +103,7 @@ pub struct Probe {
     control_value: Control,
     lost_before: [u64; Lost::COUNT as usize],
     missed_before: u64,
+    missed_commands_before: u64,
     layout: Layout,
     programs: Vec<Attached>,
     refused: Vec<Refused>,
@@ -179,6 +183,8 @@ impl Probe {
             owners: Owners::new(owners).map_err(not_mapped)?,
             exits: map(&mut ebpf, name, "EXITS")?,
             files: map(&mut ebpf, name, "FILES")?,
+            cgroups: map(&mut ebpf, name, "CGROUPS")?,
+            executed: map(&mut ebpf, name, "EXECUTED")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
             journals: Journals::new(map(&mut ebpf, name, "JOURNAL_OF")?, now),
@@ -197,6 +203,7 @@ impl Probe {
             },
             lost_before: [0; Lost::COUNT as usize],
             missed_before: 0,
+            missed_commands_before: 0,
             layout,
             programs: Vec::new(),
             refused: Vec::new(),

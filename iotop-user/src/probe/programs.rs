@@ -184,11 +184,20 @@ pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<Borrowed
 /// How many events were missed because the kernel does not run a program while it is
 /// already running on that CPU (`recursion_misses` of `struct bpf_prog_info`, 5.12).
 pub(super) fn missed(programs: &[Attached]) -> u64 {
-    programs
-        .iter()
-        // A retry's misses are not counted: an event is lost only if the first program
-        // missed it too, and that one counts it. A program on a function loses no bytes.
-        .filter(|attached| attached.hook.retry_of.is_none() && !attached.hook.on.is_function())
-        .filter_map(|attached| bpf::recursion_misses(&attached.fd).ok())
-        .sum()
+    // A retry's misses are not counted: an event is lost only if the first program missed it
+    // too, and that one counts it. A program on a function loses no bytes.
+    misses(programs, |hook| {
+        hook.retry_of.is_none() && !hook.on.is_function() && !hook.tells_commands()
+    })
+}
+
+/// How many command lines were missed in the same way.
+pub(super) fn missed_commands(programs: &[Attached]) -> u64 {
+    misses(programs, Hook::tells_commands)
+}
+
+fn misses(programs: &[Attached], of: impl Fn(&Hook) -> bool) -> u64 {
+    let programs = programs.iter().filter(|attached| of(&attached.hook));
+    let misses = programs.filter_map(|attached| bpf::recursion_misses(&attached.fd).ok());
+    misses.sum()
 }

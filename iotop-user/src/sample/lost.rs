@@ -30,6 +30,12 @@ pub enum Loss {
     LimitedBios,
     /// Paths of files that were not reported. A path is reported when its file is next seen.
     Paths,
+    /// Cgroups whose creation was not reported. If such a cgroup is removed before the end of
+    /// the interval, its path is not known.
+    Cgroups,
+    /// Command lines that were not reported. If such a process exits before the end of the
+    /// interval, its command line is not known.
+    Commands,
     /// Causes of commits that found no room in the table.
     Causes,
     /// Events for which the kernel did not run one of our programs, because it was already
@@ -42,7 +48,7 @@ pub enum Loss {
 
 impl Loss {
     /// All losses, in the order of the exports.
-    pub const ALL: [Loss; 13] = [
+    pub const ALL: [Loss; 15] = [
         Loss::ExitRecords,
         Loss::OwnerSlots,
         Loss::Facts,
@@ -53,6 +59,8 @@ impl Loss {
         Loss::Flushes,
         Loss::LimitedBios,
         Loss::Paths,
+        Loss::Cgroups,
+        Loss::Commands,
         Loss::Causes,
         Loss::MissedEvents,
         Loss::Intervals,
@@ -71,6 +79,8 @@ impl Loss {
             Loss::Flushes => "flushes",
             Loss::LimitedBios => "limited_bios",
             Loss::Paths => "paths",
+            Loss::Cgroups => "cgroups",
+            Loss::Commands => "commands",
             Loss::Causes => "causes",
             Loss::MissedEvents => "missed_events",
             Loss::Intervals => "intervals",
@@ -87,6 +97,8 @@ impl Loss {
             Loss::Flushes => Some(["flush", "flushes", "a reason"]),
             Loss::LimitedBios => Some(["bio", "bios", "a submitter"]),
             Loss::Paths => Some(["file", "files", "a name"]),
+            Loss::Cgroups => Some(["cgroup", "cgroups", "a path"]),
+            Loss::Commands => Some(["command", "commands", "arguments"]),
             Loss::Causes => Some(["commit", "commits", "a cause"]),
             _ => None,
         }

@@ -15,6 +15,15 @@ pub struct TaskKey {
     pub start_boottime: u64,
 }
 
+/// An ancestor of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Parent {
+    /// Thread group id.
+    pub pid: u32,
+    /// Its name when it was last seen.
+    pub comm: Arc<str>,
+}
+
 /// One task (or, in process mode, one process) and its I/O in the interval.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
@@ -28,6 +37,9 @@ pub struct Task {
     pub cgroup_id: Option<u64>,
     /// The parent's thread group id.
     pub ppid: Option<u32>,
+    /// Its ancestors, its parent first, as far as they are known. `None` if they are not known,
+    /// for a kernel thread, and for a task without I/O.
+    pub parents: Option<Arc<[Parent]>>,
     /// When the task started.
     pub start_time: Option<Timestamp>,
     /// The command name, as the kernel keeps it: 15 bytes, or the whole name of a kernel
@@ -64,6 +76,16 @@ impl Task {
             tid: self.tid,
             start_boottime: self.start_boottime,
         }
+    }
+
+    /// Who launched it: `dd <- backup.sh <- cron`. A process and its fork have the same name,
+    /// and are named once.
+    pub fn chain(&self) -> Option<String> {
+        let parents = self.parents.as_ref()?;
+        let mut names: Vec<&str> = vec![&self.comm];
+        names.extend(parents.iter().map(|parent| &*parent.comm));
+        names.dedup();
+        Some(names.join(" <- "))
     }
 
     /// True if the task has dirty pages that are not written yet.

@@ -24,7 +24,7 @@ pub struct Capability {
     programs: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 9] = [
+const CAPABILITIES: [Capability; 10] = [
     Capability {
         name: "held_back",
         shown: "direct I/O that `io.max` holds back",
@@ -74,6 +74,12 @@ const CAPABILITIES: [Capability; 9] = [
         programs: &[],
     },
     Capability {
+        name: "gone",
+        shown: "names of tasks, units and containers that are gone before anyone looks",
+        trials: &["unit_gone_", "arguments_of_"],
+        programs: &[],
+    },
+    Capability {
         name: "other_journals",
         shown: "the same with small, external and no journals, other data modes, mirrors, compression",
         trials: &["journal_with_"],
@@ -94,13 +100,14 @@ const CAPABILITIES: [Capability; 9] = [
 ];
 
 /// Order of the rows in the table.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     "page_cache",
     "blocks",
     "direct",
     "held_back",
     "pages",
     "explained",
+    "gone",
     "journals",
     "other_journals",
     "without",

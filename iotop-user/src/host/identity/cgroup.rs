@@ -1,7 +1,7 @@
 //! cgroups: the path of a process's cgroup, and the path of a cgroup id.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     ffi::OsStr,
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -73,6 +73,10 @@ fn hierarchy(sys_root: &Path) -> Option<PathBuf> {
 /// The cache is emptied once it has this many ids. It grows beyond that only while there
 /// are as many cgroups.
 const MAX_IDS: usize = 16 * 1024;
+/// How many cgroups are remembered that were reported when they were created.
+const MAX_MADE: usize = 4 * 1024;
+/// The number of the root of a hierarchy (kernfs).
+const ROOT: u64 = 1;
 
 /// The paths of cgroup ids. An id is the inode number of the cgroup's directory in the
 /// version 2 hierarchy.
@@ -83,6 +87,10 @@ pub struct Cgroups {
     paths: HashMap<u64, Option<String>>,
     /// True if the hierarchy was walked in this refresh.
     walked: bool,
+    /// The paths of cgroups that were created during the trace, and their ids, the oldest
+    /// first. Ids are not reused, and the kernel does not rename these cgroups.
+    made: HashMap<u64, String>,
+    made_ids: VecDeque<u64>,
 }
 
 impl Cgroups {
@@ -92,6 +100,26 @@ impl Cgroups {
             hierarchy: hierarchy(sys_root),
             paths: HashMap::new(),
             walked: false,
+            made: HashMap::new(),
+            made_ids: VecDeque::new(),
+        }
+    }
+
+    /// Adds a cgroup that was just created. It may be removed before the next walk.
+    pub fn made(&mut self, id: u64, path: &[u8]) {
+        // In a cgroup namespace, all other paths begin at the namespace's root.
+        let root = self.hierarchy.as_deref();
+        if root.is_some_and(|root| number(root) != Some(ROOT)) {
+            return;
+        }
+        let path = String::from_utf8_lossy(path).into_owned();
+        if self.made.insert(id, path).is_none() {
+            self.made_ids.push_back(id);
+        }
+        if self.made_ids.len() > MAX_MADE
+            && let Some(oldest) = self.made_ids.pop_front()
+        {
+            self.made.remove(&oldest);
         }
     }
 
@@ -103,6 +131,9 @@ impl Cgroups {
 
     /// An id's path. The hierarchy is walked at most once a refresh.
     pub fn path(&mut self, id: u64) -> Option<String> {
+        if let Some(path) = self.made.get(&id) {
+            return Some(path.clone());
+        }
         if !self.paths.contains_key(&id) && !self.walked {
             self.walked = true;
             // The walk finds all existing cgroups again.
@@ -119,17 +150,19 @@ impl Cgroups {
         self.walked = false;
     }
 
-    fn walk(&mut self) {
+    /// Finds the paths of all cgroups that exist now. One of them may be removed before it is
+    /// asked for.
+    pub fn walk(&mut self) {
         let Some(root) = self.hierarchy.clone() else {
             return;
         };
         let mut waiting = vec![(root, String::new())];
         while let Some((directory, path)) = waiting.pop() {
-            let Ok(metadata) = fs::metadata(&directory) else {
+            let Some(id) = number(&directory) else {
                 continue;
             };
             let shown = if path.is_empty() { "/" } else { &path };
-            self.paths.insert(metadata.ino(), Some(shown.to_owned()));
+            self.paths.insert(id, Some(shown.to_owned()));
             let Ok(entries) = fs::read_dir(&directory) else {
                 continue;
             };
@@ -223,6 +256,11 @@ fn is_threaded(cgroup: &Path) -> bool {
     }
 }
 
+/// A directory's inode number.
+fn number(directory: &Path) -> Option<u64> {
+    Some(fs::metadata(directory).ok()?.ino())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +344,30 @@ mod tests {
         let mut ids = CgroupIds::new(root.path());
         let in_root = Thread { pid: 11, tid: 12 };
         assert_eq!(ids.of(in_root, root.path()), Some(id("loose")));
+    }
+
+    #[test]
+    fn a_cgroup_that_was_removed_at_once_has_its_path() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut cgroups = Cgroups::new(root.path());
+        for id in 1..=2 * MAX_MADE as u64 {
+            cgroups.made(id, format!("/system.slice/job-{id}.service").as_bytes());
+        }
+        let last = cgroups.path(2 * MAX_MADE as u64);
+        assert_eq!(last.as_deref(), Some("/system.slice/job-8192.service"));
+        assert_eq!(cgroups.path(1), None, "forgotten");
+        assert_eq!(cgroups.made.len(), MAX_MADE);
+    }
+
+    #[test]
+    fn in_a_cgroup_namespace_the_kernels_own_paths_are_not_mixed_with_the_namespaces() {
+        let root = tempfile::tempdir().expect("a directory");
+        let top = root.path().join("fs/cgroup");
+        fs::create_dir_all(&top).expect("made");
+        fs::write(top.join("cgroup.controllers"), "").expect("written");
+        let mut cgroups = Cgroups::new(root.path());
+        cgroups.made(7, b"/kubepods/pod/tracer/job");
+        assert_eq!(cgroups.path(7), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod btrfs;
 mod cgroup;
 mod container;
+mod executed;
 mod files;
 pub(crate) mod kthread;
 mod lookup;
@@ -15,6 +16,7 @@ mod unit;
 mod users;
 
 pub use cgroup::{CgroupIds, Cgroups};
+pub use executed::Executed;
 pub use files::Files;
 pub use mounts::Mounts;
 pub use names::Names;

@@ -11,9 +11,13 @@ use std::{
     sync::Arc,
 };
 
+use iotop_common::ExecutedHead;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cgroups, Thread, Users, cgroup, container, kthread, priority, threads_of, unit};
+use super::{
+    Cgroups, Thread, Users, cgroup, container, executed::Executed, kthread, priority, threads_of,
+    unit,
+};
 use crate::{
     host::kernel::clock,
     sample::{Task, TaskKey},
@@ -26,6 +30,7 @@ pub struct Names {
     boot: Option<Timestamp>,
     users: Users,
     cgroups: Cgroups,
+    executed: Executed,
     places: HashMap<Arc<str>, Place>,
     strings: HashSet<Arc<str>>,
     known: HashMap<TaskKey, Arc<Named>>,
@@ -74,6 +79,7 @@ impl Names {
             proc_root: proc_root.to_owned(),
             users: Users::default(),
             cgroups: Cgroups::new(sys_root),
+            executed: Executed::default(),
             places: HashMap::new(),
             strings: HashSet::new(),
             known: HashMap::new(),
@@ -81,6 +87,26 @@ impl Names {
             cmdlines: HashMap::new(),
             read_cgroups: HashMap::new(),
         }
+    }
+
+    /// Finds the paths of all cgroups that exist now.
+    pub fn look_at_cgroups(&mut self) {
+        self.cgroups.walk();
+    }
+
+    /// Adds a cgroup that was just created.
+    pub fn cgroup_made(&mut self, id: u64, path: &[u8]) {
+        self.cgroups.made(id, path);
+    }
+
+    /// The programs that were executed.
+    pub fn executed(&self) -> &Executed {
+        &self.executed
+    }
+
+    /// Adds a program that was just executed, with its arguments.
+    pub fn add_executed(&mut self, head: &ExecutedHead, arguments: &[u8]) {
+        self.executed.add(head, arguments);
     }
 
     /// Fills in a task's names. What the task has already (comm, uid, cgroup id) is right,
@@ -132,13 +158,19 @@ impl Names {
         let known = known.filter(|known| known.comm == task.comm);
         let read = |names: &mut Names| names.command_line(task);
         let cmdline = is_there.then(|| read(self)).flatten();
+        let cmdline = cmdline.or_else(|| known?.cmdline.clone());
+        // A process that is exiting has none in /proc.
+        let cmdline = cmdline.or_else(|| {
+            let line = self.executed.command_line(task)?;
+            Some(intern(&mut self.strings, line))
+        });
         let whole = (is_there && task.kthread)
             .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
             comm: shared_copy(&mut self.strings, task.comm.clone()),
             whole: whole.flatten().map(|name| intern(&mut self.strings, name)),
-            cmdline: cmdline.or_else(|| known?.cmdline.clone()),
+            cmdline: cmdline.filter(|_| !task.kthread),
             cgroup_id: task.cgroup_id,
             cgroup: self.cgroup_of(task, is_there),
             prio: prio.flatten().map(|prio| intern(&mut self.strings, prio)),
@@ -326,7 +358,12 @@ fn command_line(process: &Path) -> Option<String> {
         .ok()?;
     let is_cut = bytes.len() as u64 > MAX_COMMAND_LINE;
     bytes.truncate(MAX_COMMAND_LINE as usize);
-    let text = String::from_utf8_lossy(&bytes);
+    joined(&bytes, is_cut)
+}
+
+/// Arguments with spaces between them. `None` if there are none.
+pub(super) fn joined(arguments: &[u8], is_cut: bool) -> Option<String> {
+    let text = String::from_utf8_lossy(arguments);
     let mut line = text.trim_end_matches('\0').replace('\0', " ");
     if is_cut && !line.is_empty() {
         line.push('…');
@@ -643,6 +680,32 @@ mod tests {
         assert_eq!(filled(&mut fake.names(), kthread).cmdline, None);
         let gone = filled(&mut fake.names(), task(77, "gone", 250));
         assert_eq!((gone.cmdline, &*gone.comm), (None, "gone"));
+    }
+
+    #[test]
+    fn a_task_that_is_gone_has_the_arguments_with_which_it_was_executed() {
+        let fake = FakeProc::new();
+        let mut names = fake.names();
+        let arguments = b"dd\0if=/dev/zero\0";
+        let head = |pid, start_ticks| ExecutedHead {
+            pid,
+            start_boottime: task(pid, "dd", start_ticks).start_boottime,
+            length: arguments.len() as u32,
+            ..ExecutedHead::default()
+        };
+        let gone = |pid| Task {
+            pid,
+            exited: true,
+            ..task(pid, "dd", 100)
+        };
+        names.add_executed(&head(70, 100), arguments);
+        names.add_executed(&head(71, 101), arguments);
+        names.add_executed(&head(7, 250), arguments);
+        let mut line = |task| filled(&mut names, task).cmdline;
+        assert_eq!(line(gone(70)).as_deref(), Some("dd if=/dev/zero"));
+        assert_eq!(line(gone(71)), None, "another process had this pid");
+        let renamed = line(task(7, "sh", 250));
+        assert_eq!(renamed.as_deref(), Some("sh -c a b"), "/proc knows better");
     }
 
     #[test]

@@ -50,6 +50,16 @@ pub enum On {
     Exit(&'static str),
 }
 
+/// The program that reports command lines.
+const PROGRAM_EXECUTED: &str = "program_executed";
+
+impl Hook {
+    /// True if an event that the program misses costs a command line, and no bytes.
+    pub fn tells_commands(&self) -> bool {
+        self.program == PROGRAM_EXECUTED
+    }
+}
+
 impl On {
     /// True for a function, which the kernel may refuse.
     pub fn is_function(self) -> bool {
@@ -235,7 +245,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 57] = [
+const HOOKS: [Hook; 59] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -259,6 +269,22 @@ const HOOKS: [Hook; 57] = [
         retry_of: None,
         purpose: "the changed counters of all tasks",
         why: "one pass takes no system call for each task, and works in any namespace",
+    },
+    Hook {
+        program: PROGRAM_EXECUTED,
+        on: On::Tracepoint("sched_process_exec"),
+        kernels: Kernels::All,
+        retry_of: None,
+        purpose: "the command line of a process that exits before anyone looks at it",
+        why: "fires in the task that executes a program, after its arguments are in place",
+    },
+    Hook {
+        program: "cgroup_mkdir",
+        on: On::FileSystem("cgroup_mkdir"),
+        kernels: Kernels::WithType("cgroup", "root"),
+        retry_of: None,
+        purpose: "the path of a cgroup that is removed before anyone looks at it",
+        why: "fires once for each cgroup, with its path; a cgroup of version 2 is never renamed",
     },
     Hook {
         program: "folio_dropped",

@@ -289,6 +289,13 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         btrfs_trans_transaction: optional("btrfs_trans_handle", "transaction"),
         btrfs_transaction_state: optional("btrfs_transaction", "state"),
         btrfs_state_completed: btf.enumerator("TRANS_STATE_COMPLETED").unwrap_or(0),
+
+        cgroup_root: optional("cgroup", "root"),
+        root_hierarchy_id: optional("cgroup_root", "hierarchy_id"),
+        task_group_leader: member("task_struct", "group_leader")?,
+        task_mm: member("task_struct", "mm")?,
+        mm_arg_start: member("mm_struct", "arg_start")?,
+        mm_arg_end: member("mm_struct", "arg_end")?,
     };
     if layout.bio_bi_bdev == 0 && layout.bio_bi_disk == 0 {
         return Err(LayoutError::Missing("bio.bi_bdev".to_owned()));

@@ -347,6 +347,7 @@ fn without_config_cgroups_no_task_has_one() {
             task_cgroups: 0,
             css_set_dfl_cgrp: 0,
             cgroup_kn: 0,
+            cgroup_root: 0,
             css_cgroup: 0,
             wb_memcg_css: 0,
             ..kernel.layout()

@@ -210,7 +210,7 @@ keys! {
     Freeze "s" "freeze, resume" [Char('s'), Char('S')];
     Refresh "Space" "refresh now" [Char(' ')];
     Delay "D" "set the refresh interval in seconds" [Char('D')];
-    DelayAccounting "^T" "say how to turn the kernel's delay accounting (SWAPIN, IO) on or off" ctrl [Char('t')];
+    DelayAccounting "^T" "show how to turn the kernel's delay accounting (SWAPIN, IO) on or off" ctrl [Char('t')];
     Save "W" "save the settings" [Char('W')];
     Redraw "^L" "redraw the screen" ctrl [Char('l')];
     Suspend "^Z" "suspend (`fg` resumes)" ctrl [Char('z')];
