@@ -17,6 +17,7 @@ use crate::support::needs::emulated;
 use crate::support::process::Writer;
 use crate::support::run::Run;
 use crate::support::settings::{Cgroup, Setting};
+use crate::support::tracer::Tracer;
 
 /// The bytes of a writer's parts that were written for one of these reasons.
 fn bytes_for(parts: &[Part<'_>], reasons: &[&str]) -> Result<u64> {
@@ -315,6 +316,37 @@ pub fn deleted(mut run: Run<'_>) -> Result<()> {
         pid,
         &[(format!("{file} (deleted)"), len)],
     )
+}
+
+/// A file has its path also if it is only read. What is read and written is one row.
+pub fn read(run: Run<'_>) -> Result<()> {
+    let len = sized(16 * MIB);
+    let files = ["read", "copied"].map(|name| run.file(name));
+    for file in &files {
+        run.to_end("gt-before", &["fsync", file, &len.to_string()])?;
+        run.to_end("gt-evict", &["evict", file])?;
+    }
+    let tracer = Tracer::start(&["-d", "0.5", "--group-by", "file"])?;
+    let start = len.to_string();
+    for file in &files {
+        run.to_end("gt-reader", &["read", file])?;
+    }
+    run.to_end("gt-writer", &["write", &files[1], &start, &len.to_string()])?;
+    run.flush()?;
+    let report = tracer.stop("files_that_are_read")?;
+    let groups = || report.0.iter().flat_map(|interval| &interval.groups);
+    for (file, written) in files.iter().zip([0, len]) {
+        let (mut reads, mut writes) = (0, 0);
+        for group in groups() {
+            if group.text("name")? == file {
+                reads += group.number("block_read_bytes")?;
+                writes += group.number("block_write_bytes")?;
+            }
+        }
+        near(&format!("read from {file}"), reads, len)?;
+        near(&format!("written to {file}"), writes, written)?;
+    }
+    Ok(())
 }
 
 /// Each of fifty files has its name and its bytes.

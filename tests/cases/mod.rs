@@ -106,6 +106,7 @@ const ALL: &[(&str, Case)] = &[
     ("explained_two_units", explained::two_units),
     ("explained_deleted_file", explained::deleted),
     ("explained_fifty_files", explained::fifty_files),
+    ("explained_files_that_are_read", explained::read),
     ("explained_links_and_mounts", explained::links_and_mounts),
     ("explained_mixed_load", explained::mixed),
     ("explained_spike", explained::spike),

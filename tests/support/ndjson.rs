@@ -115,6 +115,8 @@ pub fn data_of(owner: &Value) -> Result<u64> {
 pub struct Interval {
     pub system: Line,
     pub tasks: Vec<Line>,
+    /// Instead of tasks, with `--group-by`.
+    pub groups: Vec<Line>,
     pub flushes: Vec<Line>,
     pub spikes: Vec<Line>,
 }
@@ -137,6 +139,7 @@ impl Report {
                 ("system", _) => intervals.push(Interval {
                     system: line,
                     tasks: Vec::new(),
+                    groups: Vec::new(),
                     flushes: Vec::new(),
                     spikes: Vec::new(),
                 }),
@@ -144,6 +147,7 @@ impl Report {
                     ensure!(now.flushes.is_empty(), "a task line after a flush line");
                     now.tasks.push(line);
                 }
+                ("group", Some(now)) => now.groups.push(line),
                 ("flush", Some(now)) => {
                     ensure!(now.spikes.is_empty(), "a flush line after a spike line");
                     now.flushes.push(line);

@@ -39,6 +39,12 @@ pub struct LastTask {
     pub submitter: Submitter,
     /// The charge of the current bio.
     pub charged: Charged,
+    /// `page.mapping` of the first page that the current bio reads into; 0 if there is none.
+    pub read_mapping: u64,
+    /// The file that a bio read last, see `InodeKey`.
+    pub read_ino: u64,
+    pub read_file: u32,
+    _reserved: u32,
 }
 
 /// The current task as an owner.
@@ -94,6 +100,13 @@ pub fn current(program: Program) -> Option<Current> {
 #[inline(always)]
 pub fn with_own_slot(program: Program) -> Option<Current> {
     current(program).filter(Current::has_slot)
+}
+
+/// What this CPU remembers for a program.
+#[inline(always)]
+pub fn last(program: u32) -> Option<&'static mut LastTask> {
+    // SAFETY: a map value of this CPU, and only this program's.
+    Some(unsafe { &mut *LAST.get_ptr_mut(program)? })
 }
 
 /// The word that the current program may use for [`Typed::address`].

@@ -4,7 +4,7 @@
 //! |----------|-----------------------------------------------------------------------|
 //! | requests | [`control`]                                                           |
 //! | tasks    | [`program`], [`slot`], [`current`], [`task`]                          |
-//! | files    | [`inode`], [`known_inode`], [`last_dirtier`], [`path`]                |
+//! | files    | [`inode`], [`known_inode`], [`last_dirtier`], [`read_file`], [`path`] |
 //! | mappings | [`mapping`], [`mapping_kind`], [`tagged_mapping`]                     |
 //! | pages    | [`folio`], [`page_cache`], [`frame`], [`any_page`]                    |
 //! | tags     | [`retag`] sets, [`page_charge`] takes, [`dropped`] clears them        |
@@ -48,6 +48,7 @@ pub mod page_kind;
 pub mod partition;
 pub mod path;
 pub mod program;
+pub mod read_file;
 pub mod retag;
 pub mod slot;
 pub mod submitter;

@@ -10,7 +10,7 @@ use crate::{
         current::LastTask,
         epoch::CpuEpoch,
         folio::Folio,
-        inode::{Inode, Metadata, TypedInode},
+        inode::{Metadata, TypedInode},
         journal::{CLOSED, deal_block, records_to},
         known_inode::KnownInode,
         mapping::MappingState,
@@ -50,10 +50,10 @@ impl FirstPage {
         size <= page_size && self.offset <= page_size - size
     }
 
-    /// The inode number of the page's file.
+    /// `page.mapping` of the folio's head.
     #[inline(always)]
-    pub fn ino(&self, scratch: &mut u64) -> Option<u64> {
-        Inode::around(self.folio(scratch)?.mapping)?.ino()
+    pub fn mapping(&self, scratch: &mut u64) -> Option<u64> {
+        Some(self.folio(scratch)?.mapping)
     }
 
     #[inline(always)]

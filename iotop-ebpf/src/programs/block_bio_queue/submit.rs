@@ -24,8 +24,10 @@ use crate::{
         current::current,
         epoch::CpuEpoch,
         folio::LARGE,
+        inode::Inode,
         mapping::MappingState,
         program::Program,
+        read_file::file_read,
     },
 };
 
@@ -47,11 +49,12 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
     if !is_counted(opf, size) {
         return None;
     }
-    let current = current(match TURN {
+    let program = match TURN {
         FIRST => Program::BioSubmitted,
         AGAIN => Program::BioSubmittedAgain,
         _ => Program::BioSubmittedAtLast,
-    })?;
+    };
+    let current = current(program)?;
     if FOLIOS == LARGE && layout!(preemptible) != 0 && already_counted::<TURN>(&current, bio) {
         return None;
     }
@@ -96,9 +99,16 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
     match (class, first) {
         (Class::Read, _) => {
             // A read is charged to its submitter, and to the file of its first page.
-            let ino = first.and_then(|page| page.ino(&mut last.scratch));
+            let mapping = first.and_then(|page| page.mapping(&mut last.scratch));
             last.charged.set(Charge::to(submitter.slot, class));
-            last.charged.known.ino = ino.unwrap_or(0);
+            last.read_mapping = mapping.unwrap_or(0);
+            if TURN == FIRST {
+                file_read(program as u32);
+            } else {
+                // These bios are few: their files have no path of their own.
+                let ino = Inode::around(last.read_mapping).and_then(Inode::ino);
+                last.charged.known.ino = ino.unwrap_or(0);
+            }
         }
         (Class::Stacked, _) => {
             last.charged.set(Charge::to(SLOT_NONE, class));

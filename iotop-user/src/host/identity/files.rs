@@ -21,9 +21,10 @@ use crate::{
     sample::{FileKey, Number},
 };
 
-/// How many paths are kept at least: as many as the kernel half remembers inodes. It reports
-/// an inode that it remembers only once, so these paths must not be forgotten first.
-const KEEP_PATHS: usize = 16 * 1024;
+/// How many paths are kept at least: as many as the kernel half remembers inodes, of files
+/// that are written and of files that are read. It reports an inode that it remembers only
+/// once, so these paths must not be forgotten first.
+const KEEP_PATHS: usize = (16 + 4) * 1024;
 /// Paths are forgotten only once there are this many.
 const MAX_PATHS: usize = KEEP_PATHS + 4 * 1024;
 
