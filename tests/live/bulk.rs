@@ -37,7 +37,7 @@ pub fn detail(stage: &Stage) -> Result<()> {
     stage.wrote("lv-bulk", "image", 48 * MIB)?;
     stage.flush("lv-flush")?;
     terminal.wait_for("the writer", |text| {
-        line(text, &["(exited)", "lv-bulk"]).is_some()
+        line(text, &["(exited)", "/proc/self/exe write"]).is_some()
     })?;
     terminal.keys("\r")?;
     let file = stage.file("image");

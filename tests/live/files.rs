@@ -48,7 +48,9 @@ pub fn full(stage: &Stage) -> Result<()> {
     ensure!(fs::read_to_string(&target)? == settings, "it was changed");
     fs::remove_file(directory.path().join("fill"))?;
     terminal.keys("W")?;
-    terminal.wait_for("that it is saved", |text| text.contains("saved as"))?;
+    terminal.wait_for("that it is saved", |text| {
+        text.contains("settings saved to")
+    })?;
     let text = fs::read_to_string(&target)?;
     ensure!(
         text.starts_with(&comment) && text.contains("delay = 0.3"),

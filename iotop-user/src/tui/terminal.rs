@@ -27,6 +27,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
+use signal_hook::low_level;
 use tokio::sync::Notify;
 
 use crate::output::Outlet;
@@ -229,8 +230,9 @@ fn restore(outlet: &Outlet) {
     let _ = disable_raw_mode();
 }
 
-/// Notifies when the terminal is gone. crossterm does not: it would read the end of input
-/// again and again.
+/// Notifies when the terminal is gone. crossterm does not: it reads the end of input again
+/// and again. If it has begun to, the program can't end by itself, and nothing is left to
+/// show: it is ended here.
 fn hang_up() -> io::Result<Arc<Notify>> {
     let notify = Arc::new(Notify::new());
     let told = Arc::clone(&notify);
@@ -239,6 +241,8 @@ fn hang_up() -> io::Result<Arc<Notify>> {
         .spawn(move || {
             while let Ok(false) | Err(Errno::INTR) = hung_up(None) {}
             told.notify_one();
+            thread::sleep(PATIENCE);
+            low_level::exit(0);
         })?;
     Ok(notify)
 }
