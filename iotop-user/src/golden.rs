@@ -24,8 +24,8 @@ use crate::{
     output::{Csv, Explain, Table, Text, ndjson},
     sample::{
         Asker, BlockFact, BlockTotals, Commits, Demand, Disk, FlushReason, ForOthers, Lag, Lags,
-        Loss, Lost, Metadata, Number, Reason, Run, Sample, SharedTask, SpikeRule, System, Task,
-        TaskBlock, TaskCounters, TaskKey, Unattributed, by_device, sum,
+        Loss, Lost, Metadata, Number, Parent, Reason, Run, Sample, SharedTask, SpikeRule, System,
+        Task, TaskBlock, TaskCounters, TaskKey, Unattributed, by_device, sum,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -130,6 +130,11 @@ pub fn sample() -> Sample {
     dd.exited = true;
     dd.prio = None;
     dd.cmdline = Some("dd if=/dev/zero of=/srv/x bs=1M count=256".into());
+    let parent = |(pid, comm): (u32, &str)| Parent {
+        pid,
+        comm: comm.into(),
+    };
+    dd.parents = Some([(1100, "backup.sh"), (400, "cron")].map(parent).into());
     dd.stats = TaskCounters::default();
     dd.block = Some(TaskBlock {
         write_flushed: 256 * MIB,

@@ -160,6 +160,9 @@ impl Explain {
         if let Some(command) = &task.cmdline {
             let _ = write!(text, "; {}", self.command(command));
         }
+        if let Some(chain) = task.chain() {
+            let _ = write!(text, "; {}", escape(&chain));
+        }
         let known = owner.files.iter().filter(|file| file.ino != 0);
         Part {
             files: known.map(|file| (file.bytes, path(file))).collect(),

@@ -28,7 +28,7 @@ pub(super) fn draw(
     match (key, &app.interval) {
         // The program started with this page.
         (RowKey::Task(key), None) => lines.push(Line::styled(format!("PID {}", key.tid), BOLD)),
-        _ => who(canvas, key, by, row, &mut lines),
+        _ => who(canvas, app, key, by, row, &mut lines),
     }
     now(app, row, usize::from(canvas.area.width), &mut lines);
     lines.push(Line::raw(""));
@@ -38,6 +38,7 @@ pub(super) fn draw(
 
 fn who(
     canvas: &Canvas<'_, '_>,
+    app: &App,
     key: &RowKey,
     by: GroupBy,
     row: Option<Row<'_>>,
@@ -51,7 +52,7 @@ fn who(
                 .map_or("(none or unknown)".into(), |n| theme.text(n));
             lines.push(Line::styled(format!("{} {name}", by.name()), BOLD));
         }
-        (RowKey::Task(_), Some(Row::Task(task))) => of_task(canvas, task, lines),
+        (RowKey::Task(_), Some(Row::Task(task))) => of_task(canvas, app, task, lines),
         // A fold is opened, and has no page of its own.
         (RowKey::Fold(_, name), _) => lines.push(Line::styled(name.to_string(), BOLD)),
         (RowKey::Task(key), _) => {
@@ -60,7 +61,7 @@ fn who(
     }
 }
 
-fn of_task(canvas: &Canvas<'_, '_>, task: &Task, lines: &mut Vec<Line<'static>>) {
+fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line<'static>>) {
     let theme = canvas.theme;
     let mut title = match task.tid == task.pid {
         true => format!("{} (PID {})", task.comm, task.pid),
@@ -75,6 +76,15 @@ fn of_task(canvas: &Canvas<'_, '_>, task: &Task, lines: &mut Vec<Line<'static>>)
     lines.push(Line::styled(theme.text(&title).into_owned(), BOLD));
     if let Some(cmdline) = &task.cmdline {
         lines.push(Line::raw(theme.text(cmdline).into_owned()));
+    }
+    let chain = task.chain().map(|chain| theme.text(&chain).into_owned());
+    let started = task.start_time.map(|start| {
+        let start = start.to_zoned_datetime(app.zone.clone());
+        format!("started {}", start.strftime("%Y-%m-%d %H:%M:%S%:z"))
+    });
+    let launched: Vec<String> = chain.into_iter().chain(started).collect();
+    if !launched.is_empty() {
+        lines.push(Line::raw(launched.join("   ")));
     }
     let said = [
         ("user", &task.user),
