@@ -11,7 +11,7 @@ use super::flush_line::{FlushLine, SpikeLine};
 use crate::{
     escape::is_dangerous,
     sample::{
-        BlockTotals, Group, Loss, Lost, Metadata, Reason, Sample, System, Task, TaskBlock,
+        BlockTotals, Group, Loss, Lost, Metadata, Parent, Reason, Sample, System, Task, TaskBlock,
         Unattributed, nanoseconds, rfc3339,
     },
     view::{By, FIELDS, Row, Value, fields},
@@ -93,6 +93,7 @@ struct TaskLine<'a> {
     pid: u32,
     tid: u32,
     ppid: Option<u32>,
+    parents: Option<Vec<ParentPart<'a>>>,
     start_time: Option<String>,
     comm: &'a str,
     cmdline: Option<&'a str>,
@@ -108,6 +109,13 @@ struct TaskLine<'a> {
     #[serde(flatten)]
     counters: Counters<'a>,
     lag_ns: LagPart,
+}
+
+/// A process that launched the task, from the nearest one on.
+#[derive(Serialize)]
+struct ParentPart<'a> {
+    pid: u32,
+    comm: &'a str,
 }
 
 #[derive(Serialize)]
@@ -290,6 +298,13 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             pid: task.pid,
             tid: task.tid,
             ppid: task.ppid,
+            parents: task.parents.as_deref().map(|parents| {
+                let part = |parent: &'a Parent| ParentPart {
+                    pid: parent.pid,
+                    comm: &parent.comm,
+                };
+                parents.iter().map(part).collect()
+            }),
             start_time: task.start_time.map(rfc3339),
             comm: &task.comm,
             cmdline: task.cmdline.as_deref(),

@@ -420,7 +420,15 @@ mod tests {
     #[test]
     fn ndjson_has_only_a_few_keys_that_are_not_in_the_registry() {
         let line = &golden::task_lines(&golden::sample())[0];
-        let not_fields = ["v", "type", "seq", "time", "interval_s", "lag_ns"];
+        let not_fields = [
+            "v",
+            "type",
+            "seq",
+            "time",
+            "interval_s",
+            "lag_ns",
+            "parents",
+        ];
         for name in line.as_object().expect("an object").keys() {
             assert!(
                 not_fields.contains(&&**name) || find(name).is_ok(),
