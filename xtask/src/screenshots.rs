@@ -1,5 +1,7 @@
 //! The pictures of README and docs/: the real program's screens under a real load.
 
+mod questions;
+
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -47,18 +49,14 @@ fn make() -> Result<()> {
     let place = place.parent().context("a directory")?;
     let _background = Background::lower()?;
     let _load = Load::start(place)?;
-    let mut terminal = Terminal::start(
-        &program,
-        &["-o"],
-        &[
-            ("TERM", Some("xterm-256color")),
-            ("COLORTERM", Some("truecolor")),
-            ("LC_ALL", Some("C.UTF-8")),
-            ("NO_COLOR", None),
-            ("XDG_CONFIG_HOME", directory.path().to_str()),
-        ],
-        SIZE,
-    )?;
+    let variables = [
+        ("TERM", Some("xterm-256color")),
+        ("COLORTERM", Some("truecolor")),
+        ("LC_ALL", Some("C.UTF-8")),
+        ("NO_COLOR", None),
+        ("XDG_CONFIG_HOME", directory.path().to_str()),
+    ];
+    let mut terminal = Terminal::start(&program, &["-o"], &variables, SIZE)?;
     terminal.wait_for("a flusher", |text| text.contains("flush loop"))?;
     sleep(Duration::from_secs(22));
     terminal.wait_for("a flusher", |text| text.contains("flush loop"))?;
@@ -79,7 +77,7 @@ fn make() -> Result<()> {
     save(&terminal, "detail", "iotop-trace: one unit in detail")?;
     terminal.keys("q")?;
     terminal.end()?;
-    Ok(())
+    questions::write(&program, &variables)
 }
 
 fn save(terminal: &Terminal, name: &str, title: &str) -> Result<()> {
@@ -114,7 +112,7 @@ impl Drop for Background {
     }
 }
 
-/// A database that commits, a backup that copies, and a log, each a unit.
+/// A database that commits, a backup that copies, a log and a search, each a unit.
 struct Load(Vec<(Child, Unit)>);
 
 impl Load {
@@ -131,8 +129,19 @@ impl Load {
         let log = format!(
             "while :; do printf '%0400d\\n' 1 2 3 4 5 >> {place}/app.log; sleep 0.01; done"
         );
+        // The first dd drops the file from the page cache: grep reads it from the disk.
+        let search = format!(
+            "dd if=/dev/zero of={place}/archive bs=1M count=48 2>/dev/null; while :; do \
+             dd of={place}/archive oflag=nocache conv=notrunc,fdatasync count=0 2>/dev/null; \
+             grep -q nothing {place}/archive; sleep 1; done"
+        );
         let mut load = Load(Vec::new());
-        for (name, command) in [("postgresql", database), ("backup", backup), ("app", log)] {
+        for (name, command) in [
+            ("postgresql", database),
+            ("backup", backup),
+            ("app", log),
+            ("search", search),
+        ] {
             let unit = Unit::new(&format!("{name}.service"))?;
             let script = format!("{place}/{name}.sh");
             fs::write(&script, format!("echo $$ > {}\n{command}\n", unit.procs()))?;
