@@ -109,7 +109,8 @@ pub fn periodic(mut run: Run<'_>) -> Result<()> {
         let of = |which: &str| lag[which].as_u64().context("a lag");
         let (p50, p99, max) = (of("p50")?, of("p99")?, of("max")?);
         ensure!(p50 <= p99 && p99 <= max, "{lag}");
-        let youngest = 900_000_000_u64.saturating_sub(took);
+        // The median is the middle of a class: that of 1.008 s is 0.768 s.
+        let youngest = 700_000_000_u64.saturating_sub(took);
         ensure!((youngest..5_000_000_000).contains(&p50), "{lag}");
         ensure!(max >= 900_000_000, "{lag}");
     }

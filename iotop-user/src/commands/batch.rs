@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// After a signal, the reader has this time to read what is left.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Prints one interval after the other. ^C, SIGTERM, SIGHUP and a closed pipe end it.
 /// After a signal, the unfinished interval is still printed, so that the sum of all

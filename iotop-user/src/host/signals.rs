@@ -20,7 +20,7 @@ use signal_hook::{
 use tokio::sync::watch;
 
 /// After a signal, the program may be blocked for this long before it is ended by force.
-const GRACE: Duration = Duration::from_millis(600);
+const GRACE: Duration = Duration::from_millis(800);
 /// It is ended by force after this time even if it is busy.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Time between two looks at what the threads do.
@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(20);
 /// the shell send SIGHUP.
 const TOGETHER: Duration = Duration::from_millis(200);
 /// How long the last action before a forced end may take.
-const LAST: Duration = Duration::from_millis(300);
+const LAST: Duration = Duration::from_millis(150);
 /// Exit status of a forced end while something is left to do.
 const UNFINISHED: i32 = 1;
 
