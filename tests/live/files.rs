@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use super::stage::{Stage, variables};
+use super::stage::{NOBODY, Stage, variables};
 use super::support::mount::Mount;
 use super::support::tracer::BINARY;
 use super::terminal::Terminal;
@@ -88,14 +88,7 @@ pub fn no_home(_: &Stage) -> Result<()> {
     fs::copy(BINARY, &program)?;
     let program = program.to_str().context("a plain path")?;
     variables.push(("HOME", home.to_str()));
-    let nobody = [
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--",
-        program,
-    ];
-    let arguments = [&nobody[..], &OPTIONS].concat();
+    let arguments = [&NOBODY[..], &[program], &OPTIONS].concat();
     let mut terminal = Terminal::start(Path::new("setpriv"), &arguments, &variables, SIZE)?;
     terminal.wait_for("the first interval", |text| text.contains("Actual"))?;
     terminal.keys("?")?;

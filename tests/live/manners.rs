@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use super::stage::{Stage, variables};
+use super::stage::{NOBODY, Stage, variables};
 use super::support::tracer::BINARY;
 use super::terminal::Terminal;
 
@@ -99,15 +99,7 @@ pub fn unprivileged(_: &Stage) -> Result<()> {
     let program = place.join("iotop-trace");
     fs::copy(BINARY, &program)?;
     let program = program.to_str().context("a plain path")?;
-    let nobody = [
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--",
-        program,
-        "-d",
-        "0.5",
-    ];
+    let nobody = [&NOBODY[..], &[program, "-d", "0.5"]].concat();
     let mut terminal = Terminal::start(
         Path::new("setpriv"),
         &nobody,

@@ -13,6 +13,8 @@ use super::support::tracer::BINARY;
 use super::terminal::Terminal;
 
 pub const MIB: u64 = 1 << 20;
+/// The options with which setpriv(1) runs a program as a user without privileges.
+pub const NOBODY: [&str; 4] = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 pub struct Stage {
     /// When the trial has to be over.

@@ -1,5 +1,6 @@
 //! The names of kernel threads. `task_struct.comm` has only the first 15 bytes; /proc shows the
-/// whole name (from Linux 5.17).
+//! whole name (from Linux 5.17).
+
 use std::path::Path;
 
 use super::Thread;
