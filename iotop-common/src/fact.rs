@@ -160,8 +160,8 @@ pub struct Control {
     pub flushes: u32,
     /// 1: look up bios that a cgroup's limit may have held back.
     pub held_back: u32,
-    /// 1: the trace is young, and pages that became dirty before it may still be dirty.
-    pub young: u32,
+    /// 1: pages that became dirty before it may still be dirty.
+    pub pre_trace: u32,
     /// File systems that write a large folio block by block, but whose events don't tell
     /// which pages a task writes. The bits are below.
     pub whole_folios: u32,
@@ -179,16 +179,16 @@ impl Control {
 /// The number of programs on `block_bio_queue`, which run one after the other. Where a
 /// task may be preempted inside a program, the kernel skips that program for other tasks'
 /// bios on the CPU. The next program counts these bios.
-pub const TURNS: u32 = 3;
+pub const BIO_PROGRAMS: u32 = 3;
 
 impl EpochPart {
     /// The number of parts of each CPU.
-    pub const COUNT: u32 = 2 * TURNS;
+    pub const COUNT: u32 = 2 * BIO_PROGRAMS;
 
     /// The index of a program's part of an epoch.
     #[inline(always)]
-    pub const fn index(epoch: u32, turn: u32) -> u32 {
-        epoch & 1 | turn << 1
+    pub const fn index(epoch: u32, order: u32) -> u32 {
+        epoch & 1 | order << 1
     }
 }
 

@@ -244,8 +244,6 @@ pub struct Layout {
     pub iter_processed: u32,
     /// `iomap_iter.status`, since 6.15.
     pub iter_status: u32,
-    /// `iomap_iter.iter_start_pos`, since 6.15.
-    pub iter_start_pos: u32,
     /// `extent_io_tree.inode`.
     pub extent_tree_inode: u32,
     /// `btrfs_inode.vfs_inode`.

@@ -24,7 +24,9 @@ pub mod writing;
 pub use cgroup::CgroupPath;
 pub use commit::{Cause, CauseKey};
 pub use executed::{Executed, ExecutedHead};
-pub use fact::{Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, TURNS, Totals, lag_class};
+pub use fact::{
+    BIO_PROGRAMS, Class, Control, EpochPart, Fact, FactKey, LAGS, Lost, Totals, lag_class,
+};
 pub use file::{FileHead, FileName};
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;

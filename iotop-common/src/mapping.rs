@@ -17,9 +17,9 @@ pub struct Folios(pub u32);
 
 impl Folios {
     /// A folio of `pages` pages becomes dirty. `live`: some page waits to be written.
-    /// `young`: pages that became dirty before the trace may still be dirty.
+    /// `pre_trace`: pages that became dirty before the trace may still be dirty.
     #[inline(always)]
-    pub const fn dirtied(self, pages: u32, live: bool, young: bool) -> Folios {
+    pub const fn dirtied(self, pages: u32, live: bool, pre_trace: bool) -> Folios {
         let mut known = self.0;
         if !live {
             // The bit may be another mapping's, or from an earlier use of this one.
@@ -27,7 +27,7 @@ impl Folios {
         }
         if pages > 1 {
             known = known & !SMALL | LARGE;
-        } else if known & LARGE != 0 && !live && !young {
+        } else if known & LARGE != 0 && !live && !pre_trace {
             known = known & !LARGE | SMALL;
         }
         Folios(known)

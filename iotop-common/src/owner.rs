@@ -54,7 +54,7 @@ pub struct Owner {
     /// How many times it slept there.
     pub throttles: u32,
     /// The fingerprint of the bio that the task submitted last. The lowest two bits say
-    /// which of the [`crate::TURNS`] programs saw the bio last. Before 5.12, the
+    /// which of the [`crate::BIO_PROGRAMS`] programs saw the bio last. Before 5.12, the
     /// fingerprint of the bio that `bio_remapped` saw last. Only the task itself writes
     /// this field.
     pub submitted: u32,
@@ -112,7 +112,7 @@ pub struct InodeOwner {
     /// may then be older than the trace.
     pub had_dirty_pages: u32,
     /// The hash of the file's name when its path was last sent; 0: never sent.
-    pub told: u32,
+    pub sent_hash: u32,
 }
 
 const _: () = assert!(size_of::<Owner>() == 128);

@@ -60,8 +60,6 @@ impl Writing {
 pub struct Progress {
     /// The position of the next byte.
     pub pos: u64,
-    /// The number of bytes left.
-    pub left: u64,
     /// The call has ended. If there was no progress and no error, the extent was stale
     /// (`IOMAP_F_STALE`), and the call goes on.
     pub ended: bool,
@@ -73,7 +71,6 @@ impl Progress {
     pub const fn since_6_15(pos: u64, len: u64, status: i32) -> Progress {
         Progress {
             pos,
-            left: len,
             ended: len == 0 || status < 0,
         }
     }
@@ -90,7 +87,6 @@ impl Progress {
         let left = len.saturating_sub(done);
         Progress {
             pos: pos + done,
-            left,
             ended: left == 0 || processed < 0,
         }
     }
@@ -149,7 +145,7 @@ mod tests {
         let stale = Progress::since_6_15(4096, 8192, 0);
         assert_eq!(stale, Progress::before_6_15(4096, 8192, 0));
         assert!(!stale.ended);
-        assert_eq!((stale.pos, stale.left), (4096, 8192));
+        assert_eq!(stale.pos, 4096);
     }
 
     #[test]
@@ -157,10 +153,10 @@ mod tests {
         assert!(Progress::since_6_15(12288, 0, 0).ended);
         assert!(Progress::before_6_15(4096, 8192, 8192).ended);
         let half = Progress::before_6_15(4096, 8192, 4096);
-        assert_eq!((half.pos, half.left, half.ended), (8192, 4096, false));
+        assert_eq!((half.pos, half.ended), (8192, false));
         let enospc = -28;
         assert!(Progress::since_6_15(8192, 4096, enospc).ended);
         let failed = Progress::before_6_15(8192, 4096, enospc.into());
-        assert_eq!((failed.pos, failed.left, failed.ended), (8192, 4096, true));
+        assert_eq!((failed.pos, failed.ended), (8192, true));
     }
 }

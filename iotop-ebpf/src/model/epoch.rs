@@ -19,8 +19,8 @@ pub struct CpuEpoch {
 impl CpuEpoch {
     /// The current CPU's part, for one of the programs on `block_bio_queue`.
     #[inline(always)]
-    pub fn of(control: Control, turn: u32) -> Option<CpuEpoch> {
-        let index = EpochPart::index(control.epoch, turn);
+    pub fn of(control: Control, order: u32) -> Option<CpuEpoch> {
+        let index = EpochPart::index(control.epoch, order);
         let part = EPOCHS.get_ptr_mut(index)?;
         Some(CpuEpoch {
             control,

@@ -78,13 +78,13 @@ impl Dirtied {
         let mut had_dirty_pages = u32::from(self.had_dirty_pages);
         // SAFETY: a plain copy out of a map value; each field is one word.
         let known = unsafe { INODES.get(self.key) };
-        let mut told = 0;
+        let mut sent_hash = 0;
         let mut slot = slot;
         // SAFETY: the current task's own element.
         let mut generation = unsafe { (*owner).generation };
         if let Some(known) = known {
             had_dirty_pages &= known.had_dirty_pages;
-            told = known.told;
+            sent_hash = known.sent_hash;
             // A flusher that redirties a page is not its dirtier. Other kernel threads are: a
             // loop device's, nfsd.
             // SAFETY: as above.
@@ -99,13 +99,13 @@ impl Dirtied {
             numbered::record(&self.key, slot);
         }
         if control().flushes != 0 {
-            told = path::send_if_new(self.alias, &self.key, told, program);
+            sent_hash = path::send_if_new(self.alias, &self.key, sent_hash, program);
         }
         let value = InodeOwner {
             slot,
             generation,
             had_dirty_pages,
-            told,
+            sent_hash,
         };
         INODES.insert(self.key, value, u64::from(BPF_ANY)).ok()
     }
@@ -138,7 +138,7 @@ pub fn last_dirtier(inode: Inode) -> Charge {
     };
     // SAFETY: a plain copy out of a map value; each field is one word.
     let known = match unsafe { INODES.get(key) } {
-        Some(known) if known.had_dirty_pages == 0 || control().young == 0 => *known,
+        Some(known) if known.had_dirty_pages == 0 || control().pre_trace == 0 => *known,
         _ => return Charge::PRE_TRACE,
     };
     match is_tenant(&known) {

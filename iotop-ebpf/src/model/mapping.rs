@@ -59,19 +59,22 @@ impl MappingState {
     /// A folio of `pages` pages becomes dirty.
     #[inline(always)]
     pub fn dirtied(self, pages: u32) {
-        let young = control().young != 0;
-        self.set(self.folios().dirtied(pages, self.has_live_tags(), young));
+        let pre_trace = control().pre_trace != 0;
+        self.set(
+            self.folios()
+                .dirtied(pages, self.has_live_tags(), pre_trace),
+        );
     }
 
     /// Whether a large folio may be dirty. `was_dirty` tells whether any page may
     /// have been dirty before the trace began.
     #[inline(always)]
     pub fn may_have_large(self, was_dirty: impl Fn() -> bool) -> bool {
-        let young = control().young != 0;
-        if young && self.folios().is_new() {
+        let pre_trace = control().pre_trace != 0;
+        if pre_trace && self.folios().is_new() {
             self.set(self.folios().seen(was_dirty()));
         }
-        self.folios().may_be_large() && (young || self.has_live_tags())
+        self.folios().may_be_large() && (pre_trace || self.has_live_tags())
     }
 
     /// What is known about its folios.

@@ -77,7 +77,7 @@ pub extern "C" fn metadata_page(page: u64, class: u32, file_system: u32) -> u32 
     if let Some(slot) = tagged(tag, now()) {
         return Charge::metadata(slot, class).0;
     }
-    if tag == Tag::NONE && control().young != 0 {
+    if tag == Tag::NONE && control().pre_trace != 0 {
         return Charge::PRE_TRACE.0;
     }
     Charge::metadata(deal_block(file_system, CLOSED), class).0

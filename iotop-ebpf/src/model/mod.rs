@@ -13,6 +13,7 @@
 //! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
 //! | metadata | [`journal`] deals; [`commit`], [`acts_for`], [`logged`], [`metadata`] find whose |
 //! | commits  | [`cause`] counts what makes a journal commit; [`at_journal`] for what a task began |
+//! | records  | [`record`]                                                            |
 //! | counting | [`page_kind`], [`charge`], [`page_charge`], [`epoch`], [`facts`]      |
 
 pub mod acts_for;
@@ -50,6 +51,7 @@ pub mod path;
 pub mod program;
 pub mod read_file;
 pub mod retag;
+pub mod record;
 pub mod slot;
 pub mod submitter;
 pub mod tagged_mapping;

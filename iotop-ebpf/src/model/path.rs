@@ -3,36 +3,32 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_probe_read_kernel_str, macros::map,
-    maps::PerCpuArray,
-};
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, macros::map, maps::PerCpuArray};
 use iotop_common::{
     FileHead, FileName, InodeKey, Lost,
     file::{CUT, NAME, NAMES, SIBLING, SIBLING_TICKS, WHOLE},
 };
 
-use super::program::Program;
+use super::{program::Program, record::send};
 use crate::{
-    counters::lose,
-    kernel::{clock::now, layout::layout, memory::try_read, verifier::opaque},
+    kernel::{clock::now, layout::layout, memory::try_read},
     maps::FILES,
 };
 
-/// Sends the path, unless the file's name still has the hash `told`. Returns the hash
+/// Sends the path, unless the file's name still has the hash `sent_hash`. Returns the hash
 /// of the name that was sent last. The kernel keeps this hash, and a rename changes it.
 /// `alias` is the link of the inode's first dentry.
 #[inline(always)]
-pub fn send_if_new(alias: u64, key: &InodeKey, told: u32, program: u32) -> u32 {
+pub fn send_if_new(alias: u64, key: &InodeKey, sent_hash: u32, program: u32) -> u32 {
     if alias == 0 {
-        return told;
+        return sent_hash;
     }
     let dentry = alias.wrapping_sub(u64::from(layout!(dentry_d_alias)));
     let hash = try_read::<u32>(dentry, layout!(dentry_hash)).unwrap_or(0);
-    if hash != told && tell_path(dentry, key.ino, key.dev, key.file, program) != 0 {
+    if hash != sent_hash && tell_path(dentry, key.ino, key.dev, key.file, program) != 0 {
         hash
     } else {
-        told
+        sent_hash
     }
 }
 
@@ -105,19 +101,8 @@ pub extern "C" fn tell_path(mut dentry: u64, ino: u64, dev: u32, id: u32, progra
     }
     file.head.count = count as u32;
     file.head.whole = whole;
-    let file = opaque(file);
-    let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
-    // SAFETY: within the element.
-    let record = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::from_ref(file).cast::<u8>(),
-            size_of::<FileHead>() + end.min(NAMES * NAME),
-        )
-    };
-    let sent = FILES.output::<[u8]>(record, no_wakeup).is_ok();
-    if !sent {
-        lose(Lost::Paths, 1);
-    } else if file.head.whole == WHOLE {
+    let sent = send(&FILES, file, size_of::<FileHead>(), end, Lost::Paths);
+    if sent && whole == WHOLE {
         last.dir = dir;
         last.sent = now;
     }

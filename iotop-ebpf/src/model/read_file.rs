@@ -43,9 +43,9 @@ fn charge(program: u32) -> Option<()> {
 fn tell(inode: Inode, program: u32) -> Option<()> {
     let key = inode.key()?;
     // SAFETY: a copy of one word.
-    let told = unsafe { READ.get(key) }.copied().unwrap_or(0);
-    let now = path::send_if_new(inode.alias()?, &key, told, program);
-    if now != told {
+    let sent_hash = unsafe { READ.get(key) }.copied().unwrap_or(0);
+    let now = path::send_if_new(inode.alias()?, &key, sent_hash, program);
+    if now != sent_hash {
         let _ = READ.insert(key, now, u64::from(BPF_ANY));
     }
     Some(())

@@ -1,10 +1,9 @@
 //! A cgroup is created. It may be removed before the user half looks: systemd removes a
 //! unit's as soon as the unit's last task has exited.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
     helpers::generated::bpf_probe_read_kernel_str,
     macros::{map, raw_tracepoint},
     maps::PerCpuArray,
@@ -14,8 +13,9 @@ use iotop_common::{CgroupPath, Lost, cgroup::PATH};
 
 use crate::{
     counters::lose,
-    kernel::{layout::layout, memory::read, verifier::opaque},
+    kernel::{layout::layout, memory::read},
     maps::CGROUPS,
+    model::record::send,
 };
 
 /// `cgroup_root.hierarchy_id` of version 2: the default hierarchy reserves it
@@ -50,17 +50,7 @@ fn made(cgroup: u64, path: u64) -> Option<()> {
         lose(Lost::Cgroups, 1);
         return None;
     }
-    let record = opaque(record);
-    // SAFETY: within the element.
-    let record = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::from_ref(record).cast::<u8>(),
-            size_of::<u64>() + (length as usize).min(PATH),
-        )
-    };
-    let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
-    if CGROUPS.output::<[u8]>(record, no_wakeup).is_err() {
-        lose(Lost::Cgroups, 1);
-    }
+    let head = offset_of!(CgroupPath, path);
+    send(&CGROUPS, record, head, length as usize, Lost::Cgroups);
     Some(())
 }

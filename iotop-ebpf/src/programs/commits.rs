@@ -136,7 +136,7 @@ pub(super) fn jbd2(journal: u64) -> Option<Journal> {
 
 /// Counts why jbd2 begins to commit a transaction, if the user half wants flushes.
 #[inline(always)]
-pub(super) fn commit_begins(
+pub(super) fn count_cause(
     task: &Current,
     journal: u64,
     transaction: u64,

@@ -35,12 +35,12 @@ pub fn jbd2_handle_stats(ctx: RawTracePointContext) -> i32 {
 /// waits for them before it submits anything. `(journal, transaction)`.
 #[raw_tracepoint]
 pub fn jbd2_start_commit(ctx: RawTracePointContext) -> i32 {
-    commit_begins(ctx.arg(0), ctx.arg(1));
+    commit_started(ctx.arg(0), ctx.arg(1));
     0
 }
 
 #[inline(always)]
-fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
+fn commit_started(journal: u64, transaction: u64) -> Option<()> {
     let current = with_own_slot(Program::CommitBegun)?;
     let devices = jbd2(journal)?;
     if devices.log != devices.dev {
@@ -50,7 +50,7 @@ fn commit_begins(journal: u64, transaction: u64) -> Option<()> {
     commit::begin(&current, journal, devices.dev, tid);
     // The next transaction has not begun.
     empty(devices.dev, of_transaction(tid.wrapping_add(1)));
-    commits::commit_begins(&current, journal, transaction, devices)
+    commits::count_cause(&current, journal, transaction, devices)
 }
 
 /// Fires in the same task when the transaction is on the disk. `(journal, transaction)`.

@@ -4,7 +4,6 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
     helpers::generated::bpf_probe_read_user,
     macros::{btf_tracepoint, map},
     maps::PerCpuArray,
@@ -14,9 +13,9 @@ use iotop_common::{Executed, ExecutedHead, Lost, executed::ARGUMENTS};
 
 use crate::{
     counters::lose,
-    kernel::{layout::layout, typed::Typed, verifier::opaque},
+    kernel::{layout::layout, typed::Typed},
     maps::EXECUTED,
-    model::task,
+    model::{record::send, task},
 };
 
 /// The record under construction.
@@ -59,17 +58,7 @@ fn executed(task: Typed) -> Option<()> {
         lose(Lost::Commands, 1);
         bytes = 0;
     }
-    let record = opaque(record);
-    // SAFETY: within the element.
-    let record = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::from_ref(record).cast::<u8>(),
-            size_of::<ExecutedHead>() + (bytes as usize).min(ARGUMENTS),
-        )
-    };
-    let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
-    if EXECUTED.output::<[u8]>(record, no_wakeup).is_err() {
-        lose(Lost::Commands, 1);
-    }
+    let head = size_of::<ExecutedHead>();
+    send(&EXECUTED, record, head, bytes as usize, Lost::Commands);
     Some(())
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
-use iotop_common::{CauseKey, EpochPart, Fact, FactKey, Lost, Owner, TURNS, Totals, tag::Slot};
+use iotop_common::{
+    BIO_PROGRAMS, CauseKey, EpochPart, Fact, FactKey, Lost, Owner, Totals, tag::Slot,
+};
 
 use super::{PageDeltas, Probe, ProbeError, batch, programs, with_map_name};
 
@@ -54,7 +56,7 @@ impl Probe {
     pub fn turn(&mut self) -> Result<Turned, ProbeError> {
         let ended = self.control_value.epoch & 1;
         self.control_value.epoch = self.control_value.epoch.wrapping_add(1);
-        self.control_value.young = u32::from(Instant::now() < self.old_pages_until);
+        self.control_value.pre_trace = u32::from(Instant::now() < self.old_pages_until);
         with_map_name("CONTROL", self.control.set(0, self.control_value, 0))?;
         Ok(Turned(ended))
     }
@@ -133,8 +135,8 @@ impl Probe {
         facts: &mut Vec<(FactKey, Fact)>,
     ) -> Result<Totals, ProbeError> {
         let mut totals = Totals::default();
-        for turn in 0..TURNS {
-            let index = EpochPart::index(ended, turn);
+        for order in 0..BIO_PROGRAMS {
+            let index = EpochPart::index(ended, order);
             for part in self.take_part(index)?.iter() {
                 add(&mut totals, &part.totals);
                 if part.fact.bytes != 0 {

@@ -198,7 +198,7 @@ impl Probe {
             })?,
             control_value: Control {
                 flushes: u32::from(flushes),
-                young: 1,
+                pre_trace: 1,
                 ..Control::default()
             },
             lost_before: [0; Lost::COUNT as usize],

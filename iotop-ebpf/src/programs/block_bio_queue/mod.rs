@@ -3,9 +3,9 @@
 mod first_page;
 mod nested;
 
+mod order;
 mod submit;
 mod submitter;
-mod turn;
 mod walk;
 mod walk_state;
 mod walker;
@@ -13,8 +13,8 @@ mod walker;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use self::{
+    order::{AGAIN, AT_LAST, FIRST},
     submit::{Next, submitted},
-    turn::{AGAIN, AT_LAST, FIRST},
 };
 use crate::{
     kernel::{layout::layout, typed::Typed},
@@ -63,17 +63,17 @@ pub fn bio_of_pages_submitted(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn submitted_and_walked<const TURN: u32>(bio: Typed) {
-    if submitted_of_folios::<TURN>(bio) {
-        walk::all::<TURN>();
+fn submitted_and_walked<const ORDER: u32>(bio: Typed) {
+    if submitted_of_folios::<ORDER>(bio) {
+        walk::all::<ORDER>();
     }
 }
 
 /// Whether the bio's pages must be walked. A function of its own: together with the walk
 /// it would exceed the stack.
 #[inline(never)]
-fn submitted_of_folios<const TURN: u32>(bio: Typed) -> bool {
-    submitted::<LARGE, TURN>(bio) == Some(Next::Walk)
+fn submitted_of_folios<const ORDER: u32>(bio: Typed) -> bool {
+    submitted::<LARGE, ORDER>(bio) == Some(Next::Walk)
 }
 
 /// A function of its own for the same reason.

@@ -4,8 +4,8 @@ use iotop_common::{Class, FactKey, Tag, tag::SLOT_NONE};
 
 use super::{
     first_page::{FirstPage, charge_by_kind, charge_page},
+    order::{AGAIN, AT_LAST, FIRST, already_counted},
     submitter::{on_behalf_of, submitter_of},
-    turn::{AGAIN, AT_LAST, FIRST, already_counted},
     walk_state,
 };
 use crate::{
@@ -40,22 +40,22 @@ pub enum Next {
     Walk,
 }
 
-/// Counts a bio. `FOLIOS` is `LARGE` or `SINGLE`, `TURN` is the program's place in the
+/// Counts a bio. `FOLIOS` is `LARGE` or `SINGLE`, `ORDER` is the program's place in the
 /// order. Returns `None` where the bio is not counted.
 #[inline(always)]
-pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next> {
+pub fn submitted<const FOLIOS: bool, const ORDER: u32>(bio: Typed) -> Option<Next> {
     let opf: u32 = bio.field(layout!(bio_bi_opf));
     let size: u32 = bio.field(layout!(bio_bi_size));
     if !is_counted(opf, size) {
         return None;
     }
-    let program = match TURN {
+    let program = match ORDER {
         FIRST => Program::BioSubmitted,
         AGAIN => Program::BioSubmittedAgain,
         _ => Program::BioSubmittedAtLast,
     };
     let current = current(program)?;
-    if FOLIOS == LARGE && layout!(preemptible) != 0 && already_counted::<TURN>(&current, bio) {
+    if FOLIOS == LARGE && layout!(preemptible) != 0 && already_counted::<ORDER>(&current, bio) {
         return None;
     }
     let control = control();
@@ -76,7 +76,7 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
         (_, true) => Class::Stacked,
         (_, false) => Class::Exact,
     };
-    let epoch = CpuEpoch::of(control, TURN)?;
+    let epoch = CpuEpoch::of(control, ORDER)?;
     epoch.total(class, u64::from(size));
     // SAFETY: a map value of this CPU, and only this program's.
     let last = unsafe { &mut *current.last };
@@ -102,7 +102,7 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
             let mapping = first.and_then(|page| page.mapping(&mut last.scratch));
             last.charged.set(Charge::to(submitter.slot, class));
             last.read_mapping = mapping.unwrap_or(0);
-            if TURN == FIRST {
+            if ORDER == FIRST {
                 file_read(program as u32);
             } else {
                 // These bios are few: their files have no path of their own.
@@ -119,9 +119,9 @@ pub fn submitted<const FOLIOS: bool, const TURN: u32>(bio: Typed) -> Option<Next
                 last.charged.set(Charge::UNKNOWN);
             }
         }
-        _ if TURN == AT_LAST => charge_by_kind(&epoch, &bio, &submitter, first, last),
+        _ if ORDER == AT_LAST => charge_by_kind(&epoch, &bio, &submitter, first, last),
         _ => {
-            walk_state::begin::<TURN>(&epoch, &bio, &submitter, last.mapping)?;
+            walk_state::begin::<ORDER>(&epoch, &bio, &submitter, last.mapping)?;
             return Some(Next::Walk);
         }
     }

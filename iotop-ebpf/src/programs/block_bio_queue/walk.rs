@@ -14,8 +14,8 @@ const ROW: u32 = 256;
 
 /// Charges every page of the write that was begun.
 #[inline(always)]
-pub fn all<const TURN: u32>() -> Option<()> {
-    let mut walker = Walker::of_this_cpu(TURN)?;
+pub fn all<const ORDER: u32>() -> Option<()> {
+    let mut walker = Walker::of_this_cpu(ORDER)?;
     // SAFETY: the callback takes the context it is given here, and the kernel
     // calls it only until bpf_loop returns.
     unsafe {

@@ -1,7 +1,7 @@
 //! The state of a walk: its position in the bio, and what it has seen there.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
-use iotop_common::{Control, TURNS, layout::BVEC_BYTES, tag::Slot};
+use iotop_common::{BIO_PROGRAMS, Control, layout::BVEC_BYTES, tag::Slot};
 
 use crate::{
     kernel::{clock::now, layout::layout, memory::Words, verifier::clear},
@@ -76,18 +76,18 @@ const PIECES: u32 = 8;
 /// verifier forgets what is written there. On the stack, it would follow every value
 /// through every page. The kernel never runs a program twice at once on one CPU.
 #[map]
-static WALK: PerCpuArray<WalkState> = PerCpuArray::with_max_entries(TURNS - 1, 0);
+static WALK: PerCpuArray<WalkState> = PerCpuArray::with_max_entries(BIO_PROGRAMS - 1, 0);
 
 /// Begins the walk over a write's pages. `mapping` was found to be the page cache's
 /// before.
 #[inline(always)]
-pub fn begin<const TURN: u32>(
+pub fn begin<const ORDER: u32>(
     epoch: &CpuEpoch,
     bio: &Bio,
     submitter: &Submitter,
     mapping: u64,
 ) -> Option<()> {
-    let walk = WalkState::of_this_cpu(TURN)?;
+    let walk = WalkState::of_this_cpu(ORDER)?;
     let now = now();
     clear(walk);
     walk.bvec = bio.bvec;
@@ -112,9 +112,9 @@ pub fn begin<const TURN: u32>(
 impl WalkState {
     /// This CPU's walk, for one of the programs.
     #[inline(always)]
-    pub fn of_this_cpu(turn: u32) -> Option<&'static mut WalkState> {
+    pub fn of_this_cpu(order: u32) -> Option<&'static mut WalkState> {
         // SAFETY: this CPU's element, which only this program uses.
-        Some(unsafe { &mut *WALK.get_ptr_mut(turn)? })
+        Some(unsafe { &mut *WALK.get_ptr_mut(order)? })
     }
 
     /// Reads the next bio_vec.

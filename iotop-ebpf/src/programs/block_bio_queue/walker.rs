@@ -33,15 +33,15 @@ const PAIRS: u32 = 32;
 pub struct Walker {
     walk: &'static mut WalkState,
     epoch: CpuEpoch,
-    turn: u32,
+    order: u32,
 }
 
 impl Walker {
     #[inline(always)]
-    pub fn of_this_cpu(turn: u32) -> Option<Self> {
-        let walk = WalkState::of_this_cpu(turn)?;
-        let epoch = CpuEpoch::of(walk.control, turn)?;
-        Some(Walker { walk, epoch, turn })
+    pub fn of_this_cpu(order: u32) -> Option<Self> {
+        let walk = WalkState::of_this_cpu(order)?;
+        let epoch = CpuEpoch::of(walk.control, order)?;
+        Some(Walker { walk, epoch, order })
     }
 
     /// Whether the bio has pages that are not charged yet.
@@ -86,7 +86,7 @@ impl Walker {
             }
             _ => {
                 if self.walk.piece_left == 0 {
-                    deal_piece(self.turn);
+                    deal_piece(self.order);
                 }
                 self.charge_folio(self.walk.dealt, self.walk.piece_left);
             }
@@ -98,7 +98,7 @@ impl Walker {
     #[inline(always)]
     fn cached_pages(&mut self) -> Option<()> {
         let page_size = 1 << layout!(page_shift);
-        if self.walk.folio_left >= 2 && self.walk.tag != 0 && pairs_of_run(self.turn) != 0 {
+        if self.walk.folio_left >= 2 && self.walk.tag != 0 && pairs_of_run(self.order) != 0 {
             return Some(());
         }
         for _ in 0..PAGES {
@@ -115,7 +115,7 @@ impl Walker {
                     walk.run += 1;
                     self.epoch.fact().bytes += u64::from(bytes);
                 }
-                _ if page_by_tag(self.turn, bytes) == 0 => return None,
+                _ if page_by_tag(self.order, bytes) == 0 => return None,
                 _ => {}
             }
             self.walk.advance(bytes);
@@ -331,8 +331,8 @@ impl Walker {
 /// See [`Walker::pairs_of_run`]. A global function, see the crate documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn pairs_of_run(turn: u32) -> u32 {
-    match Walker::of_this_cpu(turn) {
+pub extern "C" fn pairs_of_run(order: u32) -> u32 {
+    match Walker::of_this_cpu(order) {
         Some(mut walker) => walker.pairs_of_run(),
         None => 0,
     }
@@ -342,8 +342,8 @@ pub extern "C" fn pairs_of_run(turn: u32) -> u32 {
 /// function, see the crate documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn page_by_tag(turn: u32, bytes: u32) -> u32 {
-    match Walker::of_this_cpu(turn) {
+pub extern "C" fn page_by_tag(order: u32, bytes: u32) -> u32 {
+    match Walker::of_this_cpu(order) {
         Some(mut walker) => u32::from(walker.page_by_tag(bytes).is_some()),
         None => 0,
     }
@@ -352,8 +352,8 @@ pub extern "C" fn page_by_tag(turn: u32, bytes: u32) -> u32 {
 /// See [`Walker::deal_piece`]. A global function, see the crate documentation.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn deal_piece(turn: u32) -> u32 {
-    if let Some(mut walker) = Walker::of_this_cpu(turn) {
+pub extern "C" fn deal_piece(order: u32) -> u32 {
+    if let Some(mut walker) = Walker::of_this_cpu(order) {
         walker.deal_piece();
     }
     0

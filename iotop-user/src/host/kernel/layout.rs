@@ -231,7 +231,6 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         iter_iomap_length: optional("iomap_iter", "iomap.length"),
         iter_processed: optional("iomap_iter", "processed"),
         iter_status: optional("iomap_iter", "status"),
-        iter_start_pos: optional("iomap_iter", "iter_start_pos"),
         extent_tree_inode: optional("extent_io_tree", "inode"),
         btrfs_vfs_inode: optional("btrfs_inode", "vfs_inode"),
         extent_delalloc: btf.enumerator("EXTENT_DELALLOC").unwrap_or(0),
