@@ -63,6 +63,10 @@ impl Class {
     }
 }
 
+/// A bit of [`FactKey::class`]: a device turned these bios away, see
+/// [`FactKey::turned_away`]. They are part of the other facts, and of the totals, too.
+const TURNED_AWAY: u32 = 1 << 31;
+
 /// The key of a fact.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +87,27 @@ pub struct FactKey {
     /// Tells inodes with the same number apart, see [`crate::InodeKey`]; 0 while the user
     /// half does not want it.
     pub file: u32,
+}
+
+impl FactKey {
+    /// The key for bios with this key that a device turned away: they would have had to wait,
+    /// and had `REQ_NOWAIT`.
+    #[inline(always)]
+    pub const fn turned_away(self) -> FactKey {
+        FactKey {
+            class: self.class | TURNED_AWAY,
+            ..self
+        }
+    }
+
+    /// The key that bios were counted by before a device turned them away. `None`: no device
+    /// turned them away.
+    pub fn counted_as(&self) -> Option<FactKey> {
+        (self.class & TURNED_AWAY != 0).then_some(FactKey {
+            class: self.class & !TURNED_AWAY,
+            ..*self
+        })
+    }
 }
 
 /// The number of lag classes.

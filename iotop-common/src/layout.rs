@@ -77,6 +77,10 @@ pub struct Layout {
     pub req_meta: u32,
     /// `1 << __REQ_SWAP`.
     pub req_swap: u32,
+    /// `1 << __REQ_NOWAIT`.
+    pub req_nowait: u32,
+    /// `bio.bi_status`, of one byte.
+    pub bio_bi_status: u32,
 
     /// `page.flags`.
     pub page_flags: u32,

@@ -17,3 +17,5 @@ pub const BTRFS_BTREE_INODE: u64 = 1;
 pub const REQ_OP_MASK: u32 = 0xff;
 pub const REQ_OP_READ: u32 = 0;
 pub const REQ_OP_WRITE: u32 = 1;
+/// `BLK_STS_AGAIN` of include/linux/blk_types.h.
+pub const BLK_STS_AGAIN: u8 = 12;

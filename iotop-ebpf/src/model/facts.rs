@@ -44,6 +44,15 @@ pub extern "C" fn store_fact(index: u32) -> u32 {
     0
 }
 
+/// Stores a fact that no CPU collects. Any program may call this, also one that interrupts
+/// another.
+#[inline(always)]
+pub fn store_one(epoch: u32, key: &FactKey, fact: &Fact) {
+    if !store(epoch, key, fact) {
+        lose(Lost::Facts, 1);
+    }
+}
+
 /// Adds a fact to the one that the table has under its key, or inserts it; `false`
 /// without room.
 #[inline(always)]

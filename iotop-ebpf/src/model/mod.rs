@@ -9,7 +9,7 @@
 //! | pages    | [`folio`], [`page_cache`], [`frame`], [`any_page`]                    |
 //! | tags     | [`retag`] sets, [`page_charge`] takes, [`dropped`] clears them        |
 //! | writes   | [`write_range`], [`folio_walk`]                                       |
-//! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`]                  |
+//! | bios     | [`bio`], [`submitter`], [`partition`], [`held_back`], [`nowait`]      |
 //! | flushes  | [`flusher_run`]; [`flushed`] for btrfs                                |
 //! | metadata | [`journal`] deals; [`commit`], [`acts_for`], [`logged`], [`metadata`] find whose |
 //! | commits  | [`cause`] counts what makes a journal commit; [`at_journal`] for what a task began |
@@ -42,6 +42,7 @@ pub mod logged;
 pub mod mapping;
 pub mod mapping_kind;
 pub mod metadata;
+pub mod nowait;
 pub mod numbered;
 pub mod page_cache;
 pub mod page_charge;
@@ -50,8 +51,8 @@ pub mod partition;
 pub mod path;
 pub mod program;
 pub mod read_file;
-pub mod retag;
 pub mod record;
+pub mod retag;
 pub mod slot;
 pub mod submitter;
 pub mod tagged_mapping;

@@ -48,11 +48,12 @@ pub enum Program {
     XfsLogForce = 36,
     XfsLogGrantSleep = 37,
     BtrfsTransactionCommit = 38,
+    BioTurnedAway = 39,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 39;
+    pub const COUNT: u32 = 40;
     /// The number of those that may send a file's path or begin a flusher's run. They come
     /// first.
     pub const WITH_PATHS: u32 = 20;

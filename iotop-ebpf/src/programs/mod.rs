@@ -10,6 +10,7 @@
 //! | [`block_bio_remap`]        | `block_bio_remap`                                    |
 //! | [`blk_throtl_bio`]         | `__blk_throtl_bio`, `blk_throtl_bio`                 |
 //! | [`block_bio_queue`]        | `block_bio_queue`                                    |
+//! | [`block_bio_complete`]     | `block_bio_complete`                                 |
 //! | [`delete_from_page_cache`] | `mm_filemap_delete_from_page_cache`                  |
 //! | [`truncate`]               | `ext4_{truncate_enter,punch_hole,zero_range}`,       |
 //! |                            | `iomap_invalidate_folio`                             |
@@ -29,6 +30,7 @@
 
 mod balance_dirty_pages;
 mod blk_throtl_bio;
+mod block_bio_complete;
 mod block_bio_queue;
 mod block_bio_remap;
 mod btrfs;

@@ -83,7 +83,8 @@ impl Probe {
                 source,
             })?;
         with_map_name("ENTERED", self.entered.set(ended, 0, 0))?;
-        let totals = self.take_parts(ended, &mut facts)?;
+        let mut totals = self.take_parts(ended, &mut facts)?;
+        self.turned_away.take_out(&mut facts, &mut totals);
         let mut lost = self.lost_since()?;
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];

@@ -15,6 +15,7 @@ mod plain;
 mod programs;
 mod slots;
 mod tasks;
+mod turned_away;
 
 use std::{
     collections::HashSet,
@@ -44,6 +45,7 @@ use owners::Owners;
 use plain::plain;
 use programs::PAGES_WAITING;
 use slots::{Slots, Step};
+use turned_away::TurnedAway;
 
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
@@ -81,6 +83,7 @@ pub struct Probe {
     causes: [MapData; 2],
     /// How many facts each table of `facts` has.
     entered: Array<MapData, u64>,
+    turned_away: TurnedAway,
     parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
     slot_of: BpfHashMap<MapData, u32, u32>,
@@ -174,6 +177,7 @@ impl Probe {
                 take(&mut ebpf, name, "CAUSES_ODD")?,
             ],
             entered: map(&mut ebpf, name, "ENTERED")?,
+            turned_away: TurnedAway::default(),
             parts: map(&mut ebpf, name, "EPOCHS")?,
             lost: map(&mut ebpf, name, "LOST")?,
             slot_of: map(&mut ebpf, name, "SLOT_OF")?,

@@ -9,6 +9,7 @@ mod random;
 mod syncing;
 mod threads;
 mod turns;
+mod uring;
 mod ways;
 
 use std::ffi::CString;
@@ -125,6 +126,17 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             Ok(())
         }
         ["direct", path, len] => fill_whole(&open(path, libc::O_DIRECT)?, len.parse()?),
+        ["direct_pages", path, len] => {
+            let pages = Pieces {
+                piece: PAGE,
+                ..Pieces::whole(len.parse()?)
+            };
+            fill(&open(path, libc::O_DIRECT)?, pages)
+        }
+        ["uring", path, len, depth, threads] => {
+            let file = open(path, libc::O_DIRECT)?;
+            uring::write(&file, len.parse()?, depth.parse()?, threads.parse()?)
+        }
         ["direct_on_first_cpu", path, len] => {
             stay_on_first_cpu()?;
             work(comm, &["direct", path, len])

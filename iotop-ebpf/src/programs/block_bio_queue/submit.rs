@@ -26,6 +26,7 @@ use crate::{
         folio::LARGE,
         inode::Inode,
         mapping::MappingState,
+        nowait::remember_nowait,
         program::Program,
         read_file::file_read,
     },
@@ -84,6 +85,7 @@ pub fn submitted<const FOLIOS: bool, const ORDER: u32>(bio: Typed) -> Option<Nex
     let idx: u32 = bio.field(layout!(bio_bi_idx));
     let bvec_done: u32 = bio.field(layout!(bio_bi_bvec_done));
     let private = bio.pointer(layout!(bio_bi_private));
+    let typed = bio;
     let bio = Bio {
         bvec: io_vec.address(&raw mut last.scratch) + u64::from(idx * layout!(bvec_size)),
         bvec_done,
@@ -95,6 +97,15 @@ pub fn submitted<const FOLIOS: bool, const ORDER: u32>(bio: Typed) -> Option<Nex
             _ => private.address(&raw mut last.scratch),
         },
     };
+    if opf & layout!(req_nowait) != 0 {
+        let charge = match class {
+            Class::Read => Charge::to(submitter.slot, class),
+            Class::Stacked => Charge::to(SLOT_NONE, class),
+            _ => Charge::of_other(&bio, &submitter),
+        };
+        let address = typed.address(&raw mut last.scratch);
+        remember_nowait(address, dev, charge.0, submitter.slot);
+    }
     let first = (idx == 0).then(|| FirstPage::of(io_vec, &mut last.scratch));
     match (class, first) {
         (Class::Read, _) => {

@@ -245,7 +245,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 59] = [
+const HOOKS: [Hook; 60] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -689,6 +689,14 @@ const HOOKS: [Hook; 59] = [
         retry_of: None,
         purpose: "which tasks wait because the log of xfs is full, without its types",
         why: "the kernel has no types of the module xfs; the record has the device",
+    },
+    Hook {
+        program: "bio_turned_away",
+        on: On::Tracepoint("block_bio_complete"),
+        kernels: Kernels::All,
+        retry_of: None,
+        purpose: "bios that a device turns away because they would have to wait",
+        why: "fires for bios that did not become part of a request, with their status",
     },
     Hook {
         program: "bio_submitted",

@@ -132,6 +132,8 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
 
         req_meta: 1 << constant("req_flag_bits", "__REQ_META")?,
         req_swap: 1 << constant("req_flag_bits", "__REQ_SWAP")?,
+        req_nowait: 1 << constant("req_flag_bits", "__REQ_NOWAIT")?,
+        bio_bi_status: member("bio", "bi_status")?,
 
         page_flags: member("page", "flags")?,
         page_compound: compound_info.map_or_else(|| member("page", "compound_head"), Ok)?,

@@ -113,10 +113,15 @@ impl Kernel {
     /// The same kernel without the types and members of these names.
     fn without(&self, names: &[&str]) -> Kernel {
         let mut btf = self.btf.clone();
+        // `struct btf_header` of include/uapi/linux/btf.h: the lengths before the strings. A
+        // number among the types may look like a name.
+        let word = |at: usize| u32::from_ne_bytes(btf[at..at + 4].try_into().expect("a word"));
+        let (header, before_strings) = (word(4), word(16));
+        let strings = &mut btf[(header + before_strings) as usize..];
         for name in names {
             let whole = format!("\0{name}\0").into_bytes();
-            let found = btf.windows(whole.len()).position(|part| *part == whole);
-            btf[found.expect(name) + 1] = b'~';
+            let found = strings.windows(whole.len()).position(|part| *part == whole);
+            strings[found.expect(name) + 1] = b'~';
         }
         Kernel {
             btf,
