@@ -1,8 +1,10 @@
 //! Kernel threads that work for a task: a flusher that allocates a file's blocks, a worker that
 //! converts extents when data was written, or that compresses data.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
-use iotop_common::tag::Slot;
+use iotop_common::{Owner, tag::Slot};
 
 use super::{
     current::{Current, current},
@@ -10,7 +12,7 @@ use super::{
     slot::is_kthread,
     tenant::Tenant,
 };
-use crate::kernel::clock::now;
+use crate::{kernel::clock::now, maps::OWNERS};
 
 /// What a kernel thread works on.
 #[repr(C)]
@@ -65,6 +67,25 @@ pub fn task_of(kthread: Slot, dev: u32) -> Option<Slot> {
         true => work.tenant.slot(),
         false => None,
     }
+}
+
+/// The name of the kernel thread that writes zeros to the inode tables that mkfs left out
+/// (`ext4_run_lazyinit_thread` of fs/ext4/super.c).
+const EXT4_LAZYINIT: [u64; 2] = [
+    u64::from_ne_bytes(*b"ext4lazy"),
+    u64::from_ne_bytes(*b"init\0\0\0\0"),
+];
+
+/// True if a kernel thread works for no task, so that what it writes is its own.
+#[inline(always)]
+pub fn works_for_itself(kthread: Slot) -> bool {
+    const { assert!(offset_of!(Owner, comm).is_multiple_of(8)) };
+    let Some(owner) = OWNERS.get_ptr(kthread) else {
+        return false;
+    };
+    // SAFETY: a map value; the name's 16 bytes are aligned, as asserted above.
+    let comm = unsafe { *(&raw const (*owner).comm).cast::<[u64; 2]>() };
+    comm == EXT4_LAZYINIT
 }
 
 /// The task that changes metadata of a file system now: the current one, or the one that it

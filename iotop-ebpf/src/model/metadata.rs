@@ -10,7 +10,7 @@ use iotop_common::{
 };
 
 use super::{
-    acts_for::task_of,
+    acts_for::{task_of, works_for_itself},
     charge::Charge,
     commit,
     control::control,
@@ -161,6 +161,7 @@ pub extern "C" fn page_without_data(
         RAW => by_submitter(page, file_system_of(dev), Class::Home, submitter, kthread),
         _ if kind & META == 0 => match task_of(submitter, file_system_of(dev)) {
             Some(slot) => Charge::to(slot, Class::Shared),
+            None if kthread && works_for_itself(submitter) => Charge::to(submitter, Class::Direct),
             None => Charge::UNKNOWN,
         },
         _ if kind & IDLE != 0 => {

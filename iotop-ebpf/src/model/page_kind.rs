@@ -41,7 +41,8 @@ pub fn page_kind(folio: &Folio, known: &mut KnownInode) -> Option<u32> {
             _ => return Some(kind),
         }
     }
-    if folio.mapping != known.mapping {
+    // A page of tmpfs that is swapped out has no mapping, and at first none is known either.
+    if folio.mapping == 0 || folio.mapping != known.mapping {
         known.forget();
         if Inode::around(folio.mapping).is_none() {
             return Some(OTHER);
