@@ -5,6 +5,7 @@ mod at_the_same_time;
 mod blocks;
 mod commits;
 pub mod cost;
+mod edges;
 mod explained;
 mod flushed_by_others;
 mod gone;
@@ -63,7 +64,7 @@ pub fn groups() -> impl Iterator<Item = Group> {
         .chain(stacked::GROUPS)
         .chain(blocks::GROUPS)
         .chain(journals::groups())
-        .chain([gone::GROUP])
+        .chain([gone::GROUP, edges::GROUP])
 }
 
 /// Every case that runs on each file system, by name.

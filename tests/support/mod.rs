@@ -20,5 +20,6 @@ pub mod settings;
 #[expect(unused_imports, reason = "its own tests run in xtask")]
 #[path = "../../xtask/src/bench/stats.rs"]
 pub mod stats;
+pub mod swap;
 pub mod tracer;
 pub mod writer;

@@ -12,7 +12,9 @@ use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    Chosen, Rows, Wanted, attribution,
+    Chosen, Rows, Wanted,
+    at_turn::vmstat_at_turn,
+    attribution,
     commits::Committed,
     flush_watch::{Context, FlushWatch},
     live::{self, Interval, LiveTasks},
@@ -33,8 +35,8 @@ use crate::{
     },
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     sample::{
-        BlockFact, Commits, FileKey, Flush, ForOthers, Loss, Lost, Sample, SharedTask, System,
-        Task, TaskBlock, TaskKey, by_device,
+        BlockFact, Commits, Disk, FileKey, Flush, ForOthers, Loss, Lost, Sample, SharedTask,
+        System, Task, TaskBlock, TaskKey, by_device,
     },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -112,6 +114,7 @@ struct Taken {
     vmstat: Vmstat,
     passed: Passed,
     epoch: Option<Epoch>,
+    disks: Vec<Disk>,
 }
 
 /// A moment on every clock.
@@ -164,7 +167,6 @@ impl Collector {
         let taken = self.take()?;
         self.interval = Interval::default();
         self.self_cpu = clock::process_cpu();
-        let _ = self.disks.look();
         if self.sources.probe.is_some() {
             // The kernel half reports only those that are created from now on.
             self.names.look_at_cgroups();
@@ -251,15 +253,10 @@ impl Collector {
     /// Reads every source: what the kernel half counted, and each task's counters.
     fn take(&mut self) -> Result<Taken, CollectError> {
         self.look_at_devices()?;
-        // Turn the epoch and read vmstat first, one right after the other: their byte counts
-        // are compared.
         let turned = self.sources.probe.as_mut().map(Probe::turn).transpose()?;
-        let vmstat = Vmstat::read(&self.sources.proc_root, self.page_size).map_err(|source| {
-            CollectError::Read {
-                what: "/proc/vmstat",
-                source,
-            }
-        })?;
+        let vmstat = self.vmstat()?;
+        // /proc/diskstats may be hidden in a container. No disk is known then.
+        let disks = self.disks.look().unwrap_or_default();
         let moment = Moment {
             instant: Instant::now(),
             both: Now {
@@ -294,17 +291,35 @@ impl Collector {
             vmstat,
             passed,
             epoch,
+            disks,
         })
     }
 
     /// Charges what the kernel half counted to the tasks: the sample, with the vmstat
     /// that the next interval is compared with.
+    /// /proc/vmstat, as it was when the epoch was turned.
+    fn vmstat(&self) -> Result<Vmstat, CollectError> {
+        let read = || {
+            Vmstat::read(&self.sources.proc_root, self.page_size).map_err(|source| {
+                CollectError::Read {
+                    what: "/proc/vmstat",
+                    source,
+                }
+            })
+        };
+        match &self.sources.probe {
+            Some(probe) => vmstat_at_turn(|| Ok(probe.submitted_since_turn()?), read),
+            None => read(),
+        }
+    }
+
     fn merge(&mut self, taken: Taken) -> Result<(Sample, Vmstat), CollectError> {
         let Taken {
             moment,
             vmstat,
             passed,
             epoch,
+            disks,
         } = taken;
         let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {
@@ -351,8 +366,7 @@ impl Collector {
             facts,
             devices,
             paths,
-            // /proc/diskstats may be hidden in a container. No disk is known then.
-            disks: self.disks.look().unwrap_or_default(),
+            disks,
             flushes,
             spikes,
             for_others,

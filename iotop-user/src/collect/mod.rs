@@ -1,6 +1,7 @@
 //! Reads all sources and merges them into one [`Sample`](crate::sample::Sample) per
 //! interval.
 
+mod at_turn;
 pub(crate) mod attribution;
 mod chosen;
 mod collector;

@@ -61,6 +61,28 @@ impl Probe {
         Ok(Turned(ended))
     }
 
+    /// What was submitted since the current epoch began: bytes of reads and writes, also of
+    /// those that a device turned away.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn submitted_since_turn(&self) -> Result<Totals, ProbeError> {
+        let mut totals = Totals::default();
+        // Without preemption inside of tracepoints, the first program counts every bio.
+        let programs = match self.layout.preemptible {
+            0 => 1,
+            _ => BIO_PROGRAMS,
+        };
+        for order in 0..programs {
+            let index = EpochPart::index(self.control_value.epoch, order);
+            for part in with_map_name("EPOCHS", self.parts.get(&index, 0))?.iter() {
+                add(&mut totals, &part.totals);
+            }
+        }
+        Ok(totals)
+    }
+
     /// Takes everything that the ended epoch counted, and leaves it empty.
     ///
     /// # Errors

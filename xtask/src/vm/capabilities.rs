@@ -58,13 +58,19 @@ const CAPABILITIES: [Capability; 10] = [
     Capability {
         name: "direct",
         shown: "direct I/O",
-        trials: &["direct_io"],
+        trials: &["direct_io", "zeros_"],
         programs: &[],
     },
     Capability {
         name: "pages",
-        shown: "pages that were dropped, moved by compaction, read before, or dirty before the start",
-        trials: &["unlinked_", "moved_by_", "reader_before_", "dirty_before_"],
+        shown: "pages that were dropped, swapped out, moved by compaction, read before, or dirty before the start",
+        trials: &[
+            "unlinked_",
+            "moved_by_",
+            "reader_before_",
+            "dirty_before_",
+            "swapped_out_",
+        ],
         programs: &[],
     },
     Capability {
