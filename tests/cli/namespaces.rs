@@ -62,6 +62,32 @@ fn counters_are_known_in_a_pid_namespace() -> Result<()> {
     own_row(&["--pid", "--fork", "--mount-proc"])
 }
 
+/// The kernel half counts exits on the whole machine, so all tasks are those of the machine.
+#[test]
+fn a_pid_namespace_counts_the_tasks_of_the_machine() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: a namespace of its own needs root");
+        return Ok(());
+    }
+    let total = |program: &[&str]| -> Result<u64> {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(NDJSON).args(["-n", "1"]);
+        let output = soon().output(&mut command)?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        let lines = json_lines(&output)?;
+        let total = lines[0]["tasks"]["total"].as_u64();
+        total.context("no number of tasks")
+    };
+    let outside = total(&[BINARY])?;
+    let inside = total(&["unshare", "--pid", "--fork", "--mount-proc", BINARY])?;
+    // Other tests' tasks come and go.
+    ensure!(
+        inside.abs_diff(outside) <= outside / 2,
+        "{inside} tasks inside, {outside} outside"
+    );
+    Ok(())
+}
+
 /// What is shown of a task outside and inside of a time namespace.
 #[test]
 fn a_time_namespace_changes_no_name_and_no_start_time() -> Result<()> {

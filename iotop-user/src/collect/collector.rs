@@ -53,6 +53,8 @@ pub struct Sources {
     pub block_events: Option<BlockEvents>,
     /// Which task counters the sources have.
     pub counted: Counted,
+    /// We are in the first PID namespace: the kernel half's pass meets every task.
+    pub own_pids: bool,
     /// `/proc`.
     pub proc_root: PathBuf,
     /// `/sys`.
@@ -112,9 +114,9 @@ pub struct Collector {
 struct Taken {
     moment: Moment,
     vmstat: Vmstat,
+    disks: Vec<Disk>,
     passed: Passed,
     epoch: Option<Epoch>,
-    disks: Vec<Disk>,
 }
 
 /// A moment on every clock.
@@ -289,14 +291,12 @@ impl Collector {
         Ok(Taken {
             moment,
             vmstat,
+            disks,
             passed,
             epoch,
-            disks,
         })
     }
 
-    /// Charges what the kernel half counted to the tasks: the sample, with the vmstat
-    /// that the next interval is compared with.
     /// /proc/vmstat, as it was when the epoch was turned.
     fn vmstat(&self) -> Result<Vmstat, CollectError> {
         let read = || {
@@ -313,13 +313,15 @@ impl Collector {
         }
     }
 
+    /// Charges what the kernel half counted to the tasks: the sample, with the vmstat
+    /// that the next interval is compared with.
     fn merge(&mut self, taken: Taken) -> Result<(Sample, Vmstat), CollectError> {
         let Taken {
             moment,
             vmstat,
+            disks,
             passed,
             epoch,
-            disks,
         } = taken;
         let mut interval = mem::take(&mut self.interval);
         let facts = match &epoch {
@@ -715,6 +717,7 @@ mod tests {
             exits: None,
             block_events: None,
             counted: Counted::NONE,
+            own_pids: true,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
         };
@@ -880,6 +883,7 @@ mod tests {
             exits: Some(exits),
             block_events: None,
             counted: Counted::ALL,
+            own_pids: true,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
         };

@@ -16,7 +16,7 @@ use crate::{
     host::{
         identity::{self, CgroupIds, Thread, kthread},
         kernel::{clock, counted::Counted},
-        task_io,
+        loadavg, task_io,
     },
     probe::{Epoch, Probe},
     sample::{Task, TaskCounters},
@@ -61,7 +61,12 @@ pub fn pass(
             })?;
             exits(probe, counted, live, interval);
             Ok(Passed {
-                total,
+                total: match sources.own_pids {
+                    true => total,
+                    // The pass has only the namespace's tasks. Exits, like all that the kernel
+                    // half counts, are those of the machine.
+                    false => loadavg::tasks(&sources.proc_root),
+                },
                 lost_exits: None,
             })
         }

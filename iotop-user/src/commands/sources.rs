@@ -143,6 +143,7 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     notices.extend(probe.iter().flat_map(Probe::refused).take(1).map(without));
     let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
     memory::return_free();
+    let own_pids = settings.first_pid_namespace != Some(false);
     Ok(Opened {
         sources: Sources {
             probe,
@@ -150,11 +151,12 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
             exits,
             block_events,
             counted,
+            own_pids,
             proc_root,
             sys_root,
         },
         notices,
-        own_pids: settings.first_pid_namespace != Some(false),
+        own_pids,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod hidepid;
 pub mod identity;
 pub mod io_max;
 pub mod kernel;
+pub(crate) mod loadavg;
 mod notice;
 pub(crate) mod replace;
 pub mod signals;
