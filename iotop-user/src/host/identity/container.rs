@@ -21,6 +21,9 @@ enum Place {
     Prefix(&'static str),
     /// The cgroup's name is the id. It is directly below a cgroup of this name.
     Below(&'static str),
+    /// Like `Below`, but LXC's own process may be in a cgroup beside the container's, as in
+    /// `lxc/web1/monitor` and `lxc/web1/payload`.
+    Shared(&'static str),
     /// The cgroup's name is the id. It is somewhere below a cgroup or slice of this name.
     Within(&'static str),
     /// The cgroup's name is the id.
@@ -28,7 +31,7 @@ enum Place {
 }
 
 use Id::{BuildKit, Hex, Name, Task};
-use Place::{Anywhere, Below, Prefix, Within};
+use Place::{Anywhere, Below, Prefix, Shared, Within};
 
 /// A runtime, where it puts a container, and how it makes the id.
 type Row = (&'static str, Place, Id);
@@ -36,18 +39,29 @@ type Row = (&'static str, Place, Id);
 /// Every runtime with its places; the first row that fits counts. The names are taken from the
 /// runtimes' own sources:
 ///
-/// - Docker: `daemon/oci_linux.go`. The agent of Amazon ECS runs Docker's containers in
-///   `/ecs/TASK` or `ecstasks-TASK.slice` (`agent/api/task/task_linux.go`).
+/// - Docker: `withCgroups` in `daemon/oci_linux.go`: `/docker/ID`, or `docker-ID.scope`.
+/// - Amazon ECS runs Docker's containers in `/ecs/TASK`, or with version 2 in
+///   `ecstasks-TASK.slice` (`BuildCgroupRoot` in `agent/api/task/task_linux.go` and
+///   `agent/config/config_unix.go` of its agent). The source of Fargate is not public. Since
+///   platform 1.4 its containers are `/ecs/TASK/TASK-NUMBER` or `/ecs/TASK-NUMBER`, in the
+///   samples of Datadog's tracers (`ContainerInfoTest.groovy`) and AWS's `DockerId`.
 /// - Podman: `getOCICgroupPath` in `libpod/container_internal_linux.go`. Quadlet's containers
-///   have `--cgroups=split`. The monitor, `libpod-conmon-ID`, is outside of the container.
-/// - containerd: `getCgroupsPath` in its CRI plugin; `WithNamespacedCgroup` in `pkg/oci`
-///   (`/NAMESPACE/ID`) for those without a manager; `run_cgroup_linux.go` in nerdctl.
-/// - CRI-O: `internal/config/cgmgr`. The monitor is `crio-conmon-ID`.
-/// - BuildKit: `executor/runcexecutor/executor.go`. Docker runs it in its own cgroups.
-/// - Kubernetes, also within k3s and kind: `pkg/kubelet/cm/cgroup_manager_linux.go`. In bare
-///   directories, the runtime is not known.
-/// - LXC, and so LXD, Incus and Proxmox: `src/lxc/cgroups/cgfsng.c`. The monitor is
-///   `lxc.monitor.NAME`.
+///   have `--cgroups=split`. The monitor is outside of the container: `libpod-conmon-ID.scope`,
+///   `conmon` (`libpod/oci_conmon_linux.go`), or `runtime` beside a split one.
+/// - containerd: `getCgroupsPath` in `internal/cri/server/helpers.go`, and
+///   `WithNamespacedCgroup` in `pkg/oci/spec_opts.go` (`/NAMESPACE/ID`), which ctr and nerdctl
+///   use without systemd. nerdctl with it: `pkg/cmd/container/run_cgroup_linux.go`.
+/// - CRI-O: `systemd_linux.go` and `cgroupfs_linux.go` in `internal/config/cgmgr`, `crio-ID` in
+///   both. The monitor is `crio-conmon-ID`.
+/// - BuildKit: `GenerateSpec` in `executor/oci/spec.go`, ids from `identity/randomid.go`. Docker
+///   runs it in its own cgroups (`newCgroupParent` in `daemon/command/daemon_unix.go`).
+/// - Kubernetes, also within k3s and kind: `pkg/kubelet/cm/cgroup_manager_linux.go`. With the
+///   cgroupfs driver containerd and Docker add the bare id: the runtime is not known.
+/// - LXC, and so LXD, Incus and Proxmox: `cgfsng_payload_create` in `src/lxc/cgroups/cgfsng.c`,
+///   names in `src/lxc/cgroups/cgroup.h`. `lxc.cgroup.pattern` was `/lxc/%n` once, later
+///   `lxc.payload/%n`, and is empty today. LXD and Incus call a container of another project
+///   `PROJECT_NAME` (`lxd/project/project.go`). If the cgroup exists already, LXC adds `-1` and
+///   so on to the name, which can't be told from a container with such a name.
 const TABLE: &[Row] = &[
     ("docker", Prefix("docker-"), Hex),
     ("docker", Below("docker"), Hex),
@@ -65,7 +79,7 @@ const TABLE: &[Row] = &[
     ("kubernetes", Within("kubepods"), Hex),
     ("lxc", Prefix("lxc.payload."), Name),
     ("lxc", Below("lxc.payload"), Name),
-    ("lxc", Below("lxc"), Name),
+    ("lxc", Shared("lxc"), Name),
     // For example after `docker run --cgroup-parent`. Nothing else has such a name.
     ("oci", Anywhere, Hex),
 ];
@@ -73,16 +87,37 @@ const TABLE: &[Row] = &[
 /// How many characters of an id are shown, as by `docker ps`.
 const SHORT: usize = 12;
 
+/// A cgroup and its place in a path.
+#[derive(Clone, Copy)]
+struct Cgroup<'a> {
+    name: &'a str,
+    above: &'a [&'a str],
+    below: Option<&'a str>,
+}
+
+impl<'a> Cgroup<'a> {
+    /// All cgroups of a path, the innermost first.
+    fn all(names: &'a [&'a str]) -> impl Iterator<Item = Cgroup<'a>> {
+        (0..names.len()).rev().map(|n| Cgroup {
+            name: names[n],
+            above: &names[..n],
+            below: names.get(n + 1).copied(),
+        })
+    }
+}
+
 /// The innermost container of a cgroup's path, as `runtime:id`.
 pub fn of(cgroup: &str) -> Option<String> {
     let names: Vec<&str> = cgroup.split('/').filter(|name| !name.is_empty()).collect();
-    (0..names.len()).rev().find_map(|n| {
-        let (name, above) = (names[n], &names[..n]);
-        by_table(name, above).or_else(|| by_machine(name))
-    })
+    Cgroup::all(&names).find_map(|cgroup| by_table(cgroup).or_else(|| by_machine(cgroup)))
 }
 
-fn by_table(name: &str, above: &[&str]) -> Option<String> {
+fn by_table(cgroup: Cgroup) -> Option<String> {
+    TABLE.iter().find_map(|row| by_row(row, cgroup))
+}
+
+fn by_row((runtime, place, id): &Row, cgroup: Cgroup) -> Option<String> {
+    let Cgroup { name, above, below } = cgroup;
     let name = name.strip_suffix(".scope").unwrap_or(name);
     // A runtime that is not told to use systemd takes `SLICE:PREFIX:ID`, which is meant for
     // systemd, as a path.
@@ -91,13 +126,14 @@ fn by_table(name: &str, above: &[&str]) -> Option<String> {
         [_, prefix, id] => &format!("{prefix}-{id}"),
         _ => name,
     };
-    TABLE.iter().find_map(|row| by_row(row, name, above))
-}
-
-fn by_row((runtime, place, id): &Row, name: &str, above: &[&str]) -> Option<String> {
     let text = match place {
         Prefix(prefix) => name.strip_prefix(prefix),
         Below(parent) => (above.last() == Some(parent)).then_some(name),
+        Shared(parent) => {
+            let is_monitor = |below| below == "monitor" || below == format!("lxc.monitor.{name}");
+            let is_in = above.last() == Some(parent) && !below.is_some_and(is_monitor);
+            is_in.then_some(name)
+        }
         Within(top) => {
             let is_top = |name: &&str| name.strip_suffix(".slice").unwrap_or(name) == *top;
             above.iter().any(is_top).then_some(name)
@@ -126,21 +162,33 @@ impl Id {
     }
 }
 
-/// A machine of systemd: `machine-NAME.scope` (machined makes it: `src/machine/machine.c`) or
-/// `systemd-nspawn@NAME.service`. libvirt's machines are called `DRIVER-NUMBER-NAME`
-/// (`virDomainGenerateMachineName`), or without systemd `NAME.libvirt-DRIVER`. Its virtual
-/// machines are no containers.
-fn by_machine(name: &str) -> Option<String> {
+/// A machine of systemd: `machine-NAME.scope` (`src/machine/machine.c`), with
+/// `systemd-nspawn --keep-unit` the service `systemd-nspawn@NAME.service`, and with
+/// `--register=no` `NAME.scope` (`allocate_scope` in `src/nspawn/nspawn-register.c`). Nspawn puts
+/// the container in `payload` and itself in `supervisor` (`src/nspawn/nspawn-cgroup.c`).
+/// libvirt's machines are called `DRIVER-NUMBER-NAME` (`virDomainGenerateMachineName`), or
+/// without systemd `NAME.libvirt-DRIVER`. Its virtual machines are no containers.
+fn by_machine(cgroup: Cgroup) -> Option<String> {
+    let Cgroup { name, above, below } = cgroup;
     if let Some((name, driver)) = name.rsplit_once(".libvirt-") {
         let name = name.strip_prefix("lxc-").unwrap_or(name);
         return (driver == "lxc").then(|| format!("libvirt-lxc:{}", without_number(name)));
     }
-    let scope = || name.strip_prefix("machine-")?.strip_suffix(".scope");
+    if below == Some("supervisor") {
+        return None;
+    }
+    let scope = || name.strip_suffix(".scope");
+    let by_machined = || scope()?.strip_prefix("machine-");
+    let by_nspawn = || {
+        let is_machine = above.last() == Some(&"machine.slice") && below == Some("payload");
+        scope().filter(|_| is_machine)
+    };
     let service = || {
         name.strip_prefix("systemd-nspawn@")?
             .strip_suffix(".service")
     };
-    let machine = unescaped(scope().or_else(service)?);
+    let machine = by_machined().or_else(service).or_else(by_nspawn);
+    let machine = unescaped(machine?);
     let by_libvirt = machine.split_once('-').filter(|(driver, rest)| {
         ["lxc", "qemu", "xen", "ch", "bhyve"].contains(driver) && without_number(rest) != *rest
     });
@@ -226,8 +274,12 @@ mod tests {
             Some("docker:*"),
         ),
         (
-            "/ecs/a52246f2daa747b49e840043331e1da0/a52246f2daa747b49e840043331e1da0-0123",
-            Some("ecs:a52246f2daa747b49e840043331e1da0-0123"),
+            "/ecs/a52246f2daa747b49e840043331e1da0/a52246f2daa747b49e840043331e1da0-249516060",
+            Some("ecs:a52246f2daa747b49e840043331e1da0-249516060"),
+        ),
+        (
+            "/ecs/a52246f2daa747b49e840043331e1da0-2495160603",
+            Some("ecs:a52246f2daa747b49e840043331e1da0-2495160603"),
         ),
         ("/ecs/a52246f2-daa7-47b4-9e84-0043331e1da0", None),
         // Podman: systemd, cgroupfs, rootless, in a pod, and split, as Quadlet's services are.
@@ -286,7 +338,10 @@ mod tests {
             Some("containerd:*"),
         ),
         ("/system.slice/containerd.service", None),
-        // CRI-O.
+        // CRI-O, alone and with Kubernetes.
+        ("/system.slice/crio-ID.scope", Some("cri-o:*")),
+        ("/crio/crio-ID", Some("cri-o:*")),
+        ("/kubepods/podUID/crio-conmon-ID", None),
         (
             "/kubepods.slice/kubepods-POD.slice/crio-ID.scope",
             Some("cri-o:*"),
@@ -341,6 +396,18 @@ mod tests {
         ("/lxc.monitor.web1", None),
         ("/lxc.monitor/web1", None),
         ("/lxc/lxc.pivot", None),
+        ("/lxc/web1/payload/init.scope", Some("lxc:web1")),
+        ("/lxc/web1/monitor", None),
+        ("/lxc/web1/lxc.payload.web1/ns", Some("lxc:web1")),
+        ("/lxc/web1/lxc.monitor.web1", None),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/lxc-web1-0.scope/lxc.payload.web1",
+            Some("lxc:web1"),
+        ),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/lxc-web1-0.scope/init",
+            None,
+        ),
         ("/system.slice/lxc.service", None),
         // Machines of systemd, and libvirt's.
         (
@@ -371,7 +438,44 @@ mod tests {
         ),
         ("/machine/qemu-1-vm.libvirt-qemu/emulator", None),
         ("/machine.slice", None),
+        (
+            "/machine.slice/web-1.scope/payload/init.scope",
+            Some("nspawn:web-1"),
+        ),
+        ("/machine.slice/web-1.scope", None),
+        (
+            "/machine.slice/systemd-nspawn@web1.service/supervisor",
+            None,
+        ),
         // The innermost of nested ones.
+        (
+            "/docker/OTHER/kubelet/kubepods/podUID/ID/docker/OTHER",
+            Some("docker:OTHER"),
+        ),
+        ("/docker/OTHER/lxc.monitor.inner", Some("docker:OTHER")),
+        ("/lxc/outer/lxc.monitor.inner", Some("lxc:outer")),
+        ("/lxc.payload.outer/lxc.payload.inner", Some("lxc:inner")),
+        ("/lxc.payload.outer/lxc.monitor.inner", Some("lxc:outer")),
+        (
+            "/lxc.payload.outer/machine.slice/machine-inner.scope/payload/lxc.payload.web1",
+            Some("lxc:web1"),
+        ),
+        (
+            "/lxc.payload.outer/machine.slice/systemd-nspawn@web1.service/supervisor",
+            Some("lxc:outer"),
+        ),
+        (
+            "/machine.slice/libpod-OTHER.scope/container/user.slice/libpod-ID.scope/container",
+            Some("podman:*"),
+        ),
+        (
+            "/machine.slice/libpod-OTHER.scope/container/libpod_parent/conmon",
+            Some("podman:OTHER"),
+        ),
+        (
+            "/machine.slice/machine-web.scope/payload/system.slice/docker-ID.scope",
+            Some("docker:*"),
+        ),
         (
             "/lxc.payload.outer/system.slice/docker-ID.scope",
             Some("docker:*"),
@@ -403,11 +507,53 @@ mod tests {
         texts.into_iter().fold(cgroup.to_owned(), replaced)
     }
 
+    fn shown(container: &str) -> String {
+        let container = container.replace('*', &ID[..SHORT]);
+        container.replace("OTHER", &expanded("OTHER")[..SHORT])
+    }
+
     #[test]
     fn each_runtime_is_recognized_by_its_cgroups() {
         for (cgroup, container) in CGROUPS {
-            let container = container.map(|name| name.replace('*', &ID[..SHORT]));
+            let container = container.map(shown);
             assert_eq!(of(&expanded(cgroup)), container, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn pods_of_each_qos_class_are_recognized_with_both_drivers() {
+        // A Guaranteed pod has no cgroup of its class (`qos_container_manager_linux.go`).
+        for (slices, prefix, path) in [
+            ("", "", ""),
+            ("/kubepods-burstable.slice", "burstable-", "/burstable"),
+            ("/kubepods-besteffort.slice", "besteffort-", "/besteffort"),
+        ] {
+            let systemd = format!("/kubepods.slice{slices}/kubepods-{prefix}POD.slice");
+            let cgroupfs = format!("/kubepods{path}/podUID");
+            for (pod, name, runtime) in [
+                (&systemd, "cri-containerd-ID.scope", "containerd"),
+                (&systemd, "crio-ID.scope", "cri-o"),
+                (&systemd, "crio-ID.scope/container", "cri-o"),
+                (&systemd, "docker-ID.scope", "docker"),
+                (&cgroupfs, "ID", "kubernetes"),
+                (&cgroupfs, "crio-ID", "cri-o"),
+                // The kubelet has systemd's driver, the runtime has not.
+                (
+                    &String::new(),
+                    &format!("kubepods-{prefix}POD.slice:cri-containerd:ID"),
+                    "containerd",
+                ),
+            ] {
+                let cgroup = expanded(&format!("{pod}/{name}"));
+                assert_eq!(
+                    of(&cgroup),
+                    Some(shown(&format!("{runtime}:*"))),
+                    "{cgroup}"
+                );
+            }
+            for pod in [systemd, cgroupfs] {
+                assert_eq!(of(&expanded(&pod)), None, "{pod}");
+            }
         }
     }
 
@@ -417,8 +563,7 @@ mod tests {
             let is_tested = CGROUPS.iter().any(|(cgroup, _)| {
                 let cgroup = expanded(cgroup);
                 let names: Vec<&str> = cgroup.split('/').collect();
-                let stem = |n: usize| names[n].strip_suffix(".scope").unwrap_or(names[n]);
-                (0..names.len()).any(|n| by_row(row, stem(n), &names[..n]).is_some())
+                Cgroup::all(&names).any(|cgroup| by_row(row, cgroup).is_some())
             });
             assert!(is_tested, "{row:?}");
         }
