@@ -44,7 +44,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use stage::Stage;
 use support::device::{Device, Fs};
-use support::needs::{self, Needs};
+use support::needs::Needs;
+use support::trial;
 use support::writer::WRITER;
 
 const MIB: u64 = 1 << 20;
@@ -189,7 +190,7 @@ fn main() -> ExitCode {
         }));
     }
     for &(name, case) in ANYWHERE {
-        trials.push(Trial::test(name, move || case().map_err(describe)));
+        trials.push(Trial::ignorable_test(name, move || trial::end(case())));
     }
     libtest_mimic::run(&args, trials).exit_code()
 }
@@ -200,30 +201,20 @@ fn on_a_device(
     name: &str,
     case: Case,
 ) -> Result<Completion, Failed> {
-    match needs.check(Fs::Ext4) {
-        Ok(()) => {}
-        Err(missing) if needs::required() => return Err(describe(missing)),
-        Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
-    }
     let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
     // Taken out of the mutex: after a failure or a panic the next trial gets a fresh
     // device.
-    let fresh = match device.take() {
-        Some(used) => used,
-        None => Device::create(Fs::Ext4).map_err(describe)?,
+    let fresh = match (needs.check(Fs::Ext4), device.take()) {
+        (Ok(()), Some(used)) => Ok(used),
+        (able, _) => able.and_then(|()| Device::create(Fs::Ext4)),
     };
-    let end = Stage::new(&fresh, name).and_then(|stage| case(&stage));
-    match end {
-        Err(error) if error.is::<side_by_side::NoIotopC>() && !needs::required() => {
-            *device = Some(fresh);
-            return Ok(Completion::ignored_with(format!("{error:#}")));
-        }
-        end => end.map_err(describe)?,
+    let fresh = match fresh {
+        Ok(fresh) => fresh,
+        Err(error) => return trial::end(Err(error)),
+    };
+    let ended = trial::end(Stage::new(&fresh, name).and_then(|stage| case(&stage)));
+    if ended.is_ok() {
+        *device = Some(fresh);
     }
-    *device = Some(fresh);
-    Ok(Completion::Completed)
-}
-
-fn describe(error: anyhow::Error) -> Failed {
-    format!("{error:#}").into()
+    ended
 }

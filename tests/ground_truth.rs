@@ -21,7 +21,7 @@ use cases::{Case, Group};
 use support::device::Device;
 use support::needs::{self, Feature, Needs};
 use support::run::kept_as;
-use support::{init, selftest, tracer, writer};
+use support::{init, selftest, tracer, trial, writer};
 
 fn main() -> ExitCode {
     if init::is_ours() {
@@ -53,7 +53,7 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
             let (needs, device) = (Arc::clone(needs), Arc::clone(&device));
             let name = format!("{}::{case_name}", group.name);
             trials.push(Trial::ignorable_test(name.clone(), move || {
-                trial(&needs, &group, &device, &name, case)
+                on_a_device(&needs, &group, &device, &name, case)
             }));
         }
     }
@@ -64,39 +64,35 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
     trials
 }
 
-fn trial(
+fn on_a_device(
     needs: &Needs,
     group: &Group,
     device: &Mutex<Option<Device>>,
     name: &str,
     case: Case,
 ) -> Result<Completion, Failed> {
-    if let Some(Err(lacking)) = group.feature.map(Feature::check) {
-        return Ok(Completion::ignored_with(format!("{lacking:#}")));
-    }
-    let program = group.program.map_or(Ok(()), needs::program);
-    match program.and_then(|()| needs.check(group.fs)) {
-        Ok(()) => {}
-        Err(missing) if needs::required() => return Err(format!("{missing:#}").into()),
-        Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
+    let feature = group.feature.map_or(Ok(()), Feature::check);
+    let able = feature
+        .and_then(|()| group.program.map_or(Ok(()), needs::program))
+        .and_then(|()| needs.check(group.fs));
+    if able.is_err() {
+        return trial::end(able);
     }
     let mut device = device.lock().unwrap_or_else(PoisonError::into_inner);
     // Taken out of the mutex: after a failure or a panic the next trial gets a fresh
     // device.
     let fresh = match device.take() {
         Some(used) => used,
-        None => Device::create_on(group.fs, group.on).map_err(describe)?,
+        None => match Device::create_on(group.fs, group.on) {
+            Ok(made) => made,
+            Err(error) => return trial::end(Err(error)),
+        },
     };
-    if let Err(error) = cases::run(name, case, &fresh) {
-        if init::is_guest() {
-            tracer::tell(&kept_as(name));
-        }
-        return Err(describe(error));
+    let ended = trial::end(cases::run(name, case, &fresh));
+    if ended.is_ok() {
+        *device = Some(fresh);
+    } else if init::is_guest() {
+        tracer::tell(&kept_as(name));
     }
-    *device = Some(fresh);
-    Ok(Completion::Completed)
-}
-
-fn describe(error: anyhow::Error) -> Failed {
-    format!("{error:#}").into()
+    ended
 }

@@ -33,7 +33,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use stage::Stage;
 use support::device::{Device, Fs};
-use support::needs::{self, Needs};
+use support::needs::Needs;
+use support::trial;
 use support::writer::{self, WRITER};
 
 /// A trial that has a file system for itself.
@@ -128,17 +129,10 @@ fn main() -> ExitCode {
 }
 
 fn on_a_stage(needs: &Needs, case: Case) -> Result<Completion, Failed> {
-    match needs.check(Fs::Ext4) {
-        Ok(()) => {}
-        Err(missing) if needs::required() => return Err(describe(missing)),
-        Err(missing) => return Ok(Completion::ignored_with(format!("{missing:#}"))),
-    }
-    let done = Device::create(Fs::Ext4)
+    let done = needs
+        .check(Fs::Ext4)
+        .and_then(|()| Device::create(Fs::Ext4))
         .and_then(Stage::new)
         .and_then(|stage| case(&stage));
-    done.map(|()| Completion::Completed).map_err(describe)
-}
-
-fn describe(error: anyhow::Error) -> Failed {
-    format!("{error:#}").into()
+    trial::end(done)
 }

@@ -1,36 +1,69 @@
 //! Taskstats with real processes: their exit records, and queries for tasks that have
 //! exited or without permission.
 
+#[expect(dead_code, reason = "other trials are left out for other reasons too")]
+#[path = "support/trial.rs"]
+mod trial;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use caps::CapSet;
 use iotop_trace::host::kernel::counted::Counted;
 use iotop_trace::taskstats::{
     ExitListener, ExitLosses, Taskstats, TaskstatsError, TaskstatsSocket,
 };
+use libtest_mimic::{Arguments, Trial};
 
-/// If set, a missing permission is a failure and not a skip (`cargo xtask test` sets
-/// it).
-const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
+use trial::LeftOut;
+
 /// Set when this program runs itself in a new PID namespace.
 const INSIDE: &str = "IOTOP_TRACE_IN_PID_NAMESPACE";
 
-/// What was opened; `None` and a message if that is not permitted.
-fn privileged<T, E: std::fmt::Display>(opened: Result<T, E>) -> Result<Option<T>> {
-    match opened {
-        Ok(opened) => Ok(Some(opened)),
-        Err(missing) if env::var_os(REQUIRED).is_none() => {
-            eprintln!("skipped: {missing}");
-            Ok(None)
-        }
-        Err(missing) => bail!("{missing}"),
-    }
+type Case = fn() -> Result<()>;
+
+const IN_PID_NAMESPACE: &str = "in_another_pid_namespace_the_error_says_who_gets_exit_records";
+
+const CASES: &[(&str, Case)] = &[
+    (
+        "every_exit_is_recorded_with_what_it_wrote",
+        every_exit_is_recorded,
+    ),
+    (
+        "each_drain_returns_the_exits_since_the_last_one",
+        each_drain_returns_the_exits_since,
+    ),
+    (
+        "tasks_that_have_exited_are_missing_from_the_answer",
+        exited_tasks_are_missing,
+    ),
+    (
+        "a_lost_permission_is_reported_as_such",
+        lost_permission_is_reported,
+    ),
+    (
+        "in_another_network_namespace_the_error_says_where_exit_records_go",
+        in_another_network_namespace,
+    ),
+    (IN_PID_NAMESPACE, in_another_pid_namespace),
+];
+
+fn main() -> ExitCode {
+    let trial = |&(name, case): &(&'static str, Case)| {
+        Trial::ignorable_test(name, move || trial::end(case()))
+    };
+    let trials = CASES.iter().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// What was opened. Fails with [`LeftOut`] if that is not permitted.
+fn privileged<T>(opened: Result<T, TaskstatsError>) -> Result<T> {
+    opened.map_err(LeftOut::missing)
 }
 
 fn listener() -> Result<ExitListener, TaskstatsError> {
@@ -44,12 +77,9 @@ fn ended() -> io::Result<u32> {
     Ok(child.id())
 }
 
-#[test]
-fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
+fn every_exit_is_recorded() -> Result<()> {
     const PROCESSES: u64 = 2000;
-    let Some(mut listener) = privileged(listener())? else {
-        return Ok(());
-    };
+    let mut listener = privileged(listener())?;
     let dir = tempfile::tempdir()?;
     let mut written = HashMap::new();
     for number in 0..PROCESSES {
@@ -89,11 +119,8 @@ fn every_exit_is_recorded_with_what_it_wrote() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn each_drain_returns_the_exits_since_the_last_one() -> Result<()> {
-    let Some(mut listener) = privileged(listener())? else {
-        return Ok(());
-    };
+fn each_drain_returns_the_exits_since() -> Result<()> {
+    let mut listener = privileged(listener())?;
     let pid = ended()?;
     let first = listener.drain()?;
     ensure!(first.records.iter().any(|(tid, _)| *tid == pid));
@@ -107,11 +134,8 @@ fn each_drain_returns_the_exits_since_the_last_one() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn tasks_that_have_exited_are_missing_from_the_answer() -> Result<()> {
-    let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
-        return Ok(());
-    };
+fn exited_tasks_are_missing() -> Result<()> {
+    let mut socket = privileged(TaskstatsSocket::open())?;
     let (ours, gone) = (std::process::id(), ended()?);
     let wanted: Vec<u32> = (0..300)
         .map(|number| if number % 3 == 0 { gone } else { ours })
@@ -125,11 +149,8 @@ fn tasks_that_have_exited_are_missing_from_the_answer() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_lost_permission_is_reported_as_such() -> Result<()> {
-    let Some(mut socket) = privileged(TaskstatsSocket::open())? else {
-        return Ok(());
-    };
+fn lost_permission_is_reported() -> Result<()> {
+    let mut socket = privileged(TaskstatsSocket::open())?;
     // Capabilities belong to a thread: only this one loses them.
     let without = thread::spawn(move || -> Result<()> {
         caps::clear(None, CapSet::Effective)?;
@@ -143,11 +164,8 @@ fn a_lost_permission_is_reported_as_such() -> Result<()> {
     without.join().map_err(|_| anyhow!("the thread panicked"))?
 }
 
-#[test]
-fn in_another_network_namespace_the_error_says_where_exit_records_go() -> Result<()> {
-    if privileged(listener())?.is_none() {
-        return Ok(());
-    }
+fn in_another_network_namespace() -> Result<()> {
+    privileged(listener())?;
     // So does the network namespace.
     let elsewhere = thread::spawn(|| -> Result<()> {
         // SAFETY: unshare(2) takes plain numbers and concerns this thread.
@@ -165,25 +183,19 @@ fn in_another_network_namespace_the_error_says_where_exit_records_go() -> Result
         .map_err(|_| anyhow!("the thread panicked"))?
 }
 
-#[test]
-fn in_another_pid_namespace_the_error_says_who_gets_exit_records() -> Result<()> {
+fn in_another_pid_namespace() -> Result<()> {
     if env::var_os(INSIDE).is_some() {
         TaskstatsSocket::open().context("asking works everywhere")?;
         let error = listener().err().context("it was allowed")?;
         ensure!(matches!(error, TaskstatsError::ChildNamespace), "{error}");
         return Ok(());
     }
-    if privileged(listener())?.is_none() {
-        return Ok(());
-    }
+    privileged(listener())?;
     let ourselves = env::current_exe()?;
     let output = Command::new("unshare")
         .args(["--pid", "--fork"])
         .arg(ourselves)
-        .args([
-            "--exact",
-            "in_another_pid_namespace_the_error_says_who_gets_exit_records",
-        ])
+        .args(["--exact", IN_PID_NAMESPACE])
         .env(INSIDE, "1")
         .stdin(Stdio::null())
         .output()?;

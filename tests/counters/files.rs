@@ -14,7 +14,9 @@ use super::MIB;
 use super::stage::{Stage, intervals};
 use super::support::command::run;
 use super::support::mount::Mount;
+use super::support::needs::Feature;
 use super::support::tracer::Tracer;
+use super::support::trial::LeftOut;
 
 /// A file is written, then another mount hides it, and then its pages are written back. It is
 /// neither deleted nor replaced.
@@ -27,10 +29,9 @@ pub fn file_below_a_mount(stage: &Stage<'_>) -> Result<()> {
 
 /// The same, and whoever looks at that mount waits for ever.
 pub fn file_below_a_mount_that_hangs(stage: &Stage<'_>) -> Result<()> {
-    let Ok(fuse) = File::options().read(true).write(true).open("/dev/fuse") else {
-        eprintln!("ignored: this kernel has no FUSE");
-        return Ok(());
-    };
+    Feature::Fs("fuse").check()?;
+    let fuse = File::options().read(true).write(true).open("/dev/fuse");
+    let fuse = fuse.map_err(|error| LeftOut::missing(format!("/dev/fuse: {error}")))?;
     hidden(stage, |dir, _| Ok(Box::new(Hung::new(fuse, dir)?)))
 }
 

@@ -14,6 +14,7 @@ use super::stage::{Stage, intervals, tid};
 use super::support::command::run;
 use super::support::ndjson::{Line, Report};
 use super::support::tracer::Tracer;
+use super::support::trial::LeftOut;
 
 const SHORT: Duration = Duration::from_millis(300);
 const INTERVAL: [&str; 2] = ["-d", "0.3"];
@@ -27,17 +28,14 @@ struct Cgroups {
 const SLICE: &str = "iotoptrial.slice";
 
 impl Cgroups {
-    /// `None` without version 2.
-    fn new() -> Result<Option<Cgroups>> {
+    fn new() -> Result<Cgroups> {
         let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
         let is_version_2 = |root: &PathBuf| root.join("cgroup.controllers").exists();
-        let Some(hierarchy) = roots.into_iter().find(is_version_2) else {
-            eprintln!("ignored: no cgroups of version 2");
-            return Ok(None);
-        };
+        let hierarchy = roots.into_iter().find(is_version_2);
+        let hierarchy = hierarchy.ok_or_else(|| LeftOut::elsewhere("no cgroups of version 2"))?;
         let top = hierarchy.join(SLICE);
         fs::create_dir(&top)?;
-        Ok(Some(Cgroups { top, hierarchy }))
+        Ok(Cgroups { top, hierarchy })
     }
 
     fn enter(&self, pid: u64, unit: &str) -> Result<()> {
@@ -79,9 +77,7 @@ fn values<'a>(report: &'a Report, pid: u64, field: &str) -> Result<Vec<Option<&'
 /// With the kernel half a task that does something is seen in its new cgroup; without it,
 /// also an idle one.
 pub fn moved_to_another_cgroup(stage: &Stage<'_>) -> Result<()> {
-    let Some(cgroups) = Cgroups::new()? else {
-        return Ok(());
-    };
+    let cgroups = Cgroups::new()?;
     for options in [&INTERVAL[..], &["-d", "0.3", "--no-ebpf"]] {
         let mut actor = stage.actor("c-moved", &[&["chars", "1048576"], &["chars", "1048576"]])?;
         cgroups.enter(actor.pid(), "old.service")?;
@@ -158,10 +154,10 @@ pub fn main_thread_ended(stage: &Stage<'_>) -> Result<()> {
 /// before it is seen is its container's, too.
 pub fn container_of_version_1(stage: &Stage<'_>) -> Result<()> {
     let hierarchy = Path::new("/sys/fs/cgroup/systemd");
-    if !hierarchy.join("cgroup.procs").exists() || Cgroups::new()?.is_none() {
-        eprintln!("ignored: this system is not a hybrid one");
-        return Ok(());
+    if !hierarchy.join("cgroup.procs").exists() {
+        return Err(LeftOut::elsewhere("this system is not a hybrid one"));
     }
+    drop(Cgroups::new()?);
     let id = "ab12".repeat(16);
     let docker = hierarchy.join("docker");
     let own = docker.join(&id);

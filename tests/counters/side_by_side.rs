@@ -13,12 +13,9 @@ use super::support::command::run;
 use super::support::deadline::lines_of;
 use super::support::process::end;
 use super::support::tracer::Tracer;
+use super::support::trial::LeftOut;
 
 const IOTOP_C: &str = "iotop-c";
-
-#[derive(Debug, thiserror::Error)]
-#[error("iotop-c is not installed: `cargo xtask setup` does it")]
-pub struct NoIotopC;
 
 /// dd writes 200 MiB, syncs them and exits within a second.
 pub fn dd(stage: &Stage<'_>) -> Result<()> {
@@ -29,7 +26,7 @@ pub fn dd(stage: &Stage<'_>) -> Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|_| NoIotopC)?;
+        .map_err(|_| LeftOut::missing("iotop-c is not installed: `cargo xtask setup` does it"))?;
     let said = lines_of(beside.stdout.take().context("stdout is piped")?);
     let report = watched(stage);
     let mut peer = Vec::new();

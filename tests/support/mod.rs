@@ -22,4 +22,5 @@ pub mod settings;
 pub mod stats;
 pub mod swap;
 pub mod tracer;
+pub mod trial;
 pub mod writer;

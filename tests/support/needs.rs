@@ -16,17 +16,12 @@ use super::command::run;
 use super::deadline::{Deadline, slower};
 use super::device::{Fs, own_mount_namespace};
 use super::tracer::{BINARY, Tracer};
+use super::trial::{LeftOut, REQUIRED, required};
 
-/// If set, the trials have to run (CI): a missing need is a failure and not a skip.
-const REQUIRED: &str = "IOTOP_TRACE_REQUIRE_EBPF";
 /// Set to run the writers without a tracer, to check the harness itself.
 const TRUTH_ONLY: &str = "IOTOP_TRACE_TRUTH_ONLY";
 
 const LOOP_CONTROL: &str = "/dev/loop-control";
-
-pub fn required() -> bool {
-    env::var_os(REQUIRED).is_some()
-}
 
 pub fn truth_only() -> bool {
     env::var_os(TRUTH_ONLY).is_some()
@@ -109,8 +104,13 @@ impl Needs {
         }
     }
 
-    /// Fails with the reason if trials on this file system can't run.
+    /// Fails with [`LeftOut`] if trials on this file system can't run.
     pub fn check(&self, fs: Fs) -> Result<()> {
+        self.look(fs)
+            .map_err(|error| LeftOut::missing(format!("{error:#}")))
+    }
+
+    fn look(&self, fs: Fs) -> Result<()> {
         if let Err(missing) = &self.namespace {
             anyhow::bail!("{missing:#}");
         }
@@ -139,8 +139,13 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Fails with a message if the kernel lacks it.
+    /// Fails with [`LeftOut`] if the kernel lacks it.
     pub fn check(self) -> Result<()> {
+        self.look()
+            .map_err(|error| LeftOut::elsewhere(format!("{error:#}")))
+    }
+
+    fn look(self) -> Result<()> {
         match self {
             Feature::Fs(name) => kernel_has(name),
             Feature::Target(name) => {
@@ -159,9 +164,12 @@ impl Feature {
     }
 }
 
-/// Fails if the program is not installed.
+/// Fails with [`LeftOut`] if the program is not installed.
 pub fn program(name: &str) -> Result<()> {
-    run(Command::new(name).arg("--version"), soon()).map(|_| ())
+    let found = run(Command::new(name).arg("--version"), soon());
+    found
+        .map(drop)
+        .map_err(|error| LeftOut::missing(format!("{error:#}")))
 }
 
 fn kernel_has(fs: &str) -> Result<()> {

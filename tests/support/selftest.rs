@@ -4,8 +4,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use libtest_mimic::Trial;
+use anyhow::{Context, Result, anyhow, ensure};
+use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
 
 use super::checks::{conservation, copied, flushes_are, near, owners_are_writers};
@@ -13,11 +13,12 @@ use super::command::run;
 use super::counters::{DeviceStat, Vmstat};
 use super::deadline::{Deadline, lines_of};
 use super::ndjson::Report;
+use super::trial::{self, LeftOut, required};
 
 type Selftest = fn() -> Result<()>;
 
 pub fn trials() -> Vec<Trial> {
-    let trials: [(&str, Selftest); 7] = [
+    let trials: [(&str, Selftest); 8] = [
         ("a_sound_report_passes", sound_report),
         ("every_broken_promise_is_caught", broken_promises),
         ("copies_and_their_makers_are_told_apart", copies),
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         ("kernel_counters_are_read_as_bytes", counters),
         ("a_cut_off_line_is_caught", cut_off),
         ("a_hung_step_ends_in_time", hung_step),
+        ("a_trial_is_left_out_only_for_a_reason", left_out),
     ];
     trials
         .map(|(name, trial)| {
@@ -254,5 +256,19 @@ fn hung_step() -> Result<()> {
     );
     must_say(end.map(drop), "took too long")?;
     ensure!(start.elapsed() < Duration::from_secs(5));
+    Ok(())
+}
+
+fn left_out() -> Result<()> {
+    let is_ignored = |end: &Completion| matches!(end, Completion::Ignored { reason: Some(_) });
+    let elsewhere = trial::end(Err(LeftOut::elsewhere("this is no such machine")));
+    ensure!(elsewhere.is_ok_and(|end| is_ignored(&end)));
+    let missing = trial::end(Err(LeftOut::missing("this is no such machine")));
+    match missing {
+        Ok(end) => ensure!(is_ignored(&end) && !required()),
+        Err(_) => ensure!(required(), "a failure where nothing is required"),
+    }
+    ensure!(trial::end(Err(anyhow!("wrong"))).is_err());
+    ensure!(matches!(trial::end(Ok(())), Ok(Completion::Completed)));
     Ok(())
 }

@@ -4,16 +4,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{BINARY, NDJSON, complaint, is_root, json_lines, soon};
+use super::program::{BINARY, NDJSON, complaint, json_lines, soon};
+use super::unshare;
 
 /// Checks the program's own row inside a namespace.
-fn own_row(unshare: &[&str]) -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: a namespace of its own needs root");
-        return Ok(());
-    }
-    let mut command = Command::new("unshare");
-    command.args(unshare).arg(BINARY).args(NDJSON);
+fn own_row(namespaces: &[&str]) -> Result<()> {
+    let mut command = unshare(namespaces)?;
+    command.arg(BINARY).args(NDJSON);
     let output = soon().output(command.args(["-n", "2"]))?;
     ensure!(output.status.success(), "{}", complaint(&output));
     let lines = json_lines(&output)?;
@@ -31,23 +28,15 @@ fn own_row(unshare: &[&str]) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn counters_are_known_in_a_network_namespace() -> Result<()> {
+pub fn network() -> Result<()> {
     own_row(&["--net"])
 }
 
 /// The kernel half has the host's numbers: it must not show the host's process.
-#[test]
-fn a_number_of_a_pid_namespace_is_not_taken_for_one_of_the_host() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: a namespace of its own needs root");
-        return Ok(());
-    }
+pub fn foreign_number() -> Result<()> {
     for (more, status, word) in [(&[][..], 2, "child PID namespace"), (&["--no-ebpf"], 0, "")] {
-        let mut command = Command::new("unshare");
-        command
-            .args(["--pid", "--fork", "--mount-proc"])
-            .arg(BINARY);
+        let mut command = unshare(&["--pid", "--fork", "--mount-proc"])?;
+        command.arg(BINARY);
         command.args(NDJSON).args(["-n", "1", "-p", "1"]).args(more);
         let output = soon().output(&mut command)?;
         let said = complaint(&output);
@@ -57,8 +46,7 @@ fn a_number_of_a_pid_namespace_is_not_taken_for_one_of_the_host() -> Result<()> 
     Ok(())
 }
 
-#[test]
-fn counters_are_known_in_a_pid_namespace() -> Result<()> {
+pub fn pid() -> Result<()> {
     own_row(&["--pid", "--fork", "--mount-proc"])
 }
 
@@ -89,12 +77,7 @@ fn a_pid_namespace_counts_the_tasks_of_the_machine() -> Result<()> {
 }
 
 /// What is shown of a task outside and inside of a time namespace.
-#[test]
-fn a_time_namespace_changes_no_name_and_no_start_time() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: a namespace of its own needs root");
-        return Ok(());
-    }
+pub fn time() -> Result<()> {
     let mut writer = Command::new("sh")
         .args(["-c", "while sleep 0.05; do :; done"])
         .stdin(Stdio::null())

@@ -2,14 +2,15 @@
 //! works.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSection as _};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BINARY, NDJSON, complaint, is_root, json_lines, run, soon};
+use super::program::{BINARY, NDJSON, complaint, json_lines, run, soon};
+use super::unshare;
 
 /// A program of the kernel half, by its section.
 const DIRTIED: &str = "tp_btf/writeback_dirty_folio";
@@ -17,15 +18,10 @@ const DIRTIED: &str = "tp_btf/writeback_dirty_folio";
 /// Where a kernel has its BTF.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-#[test]
-fn a_kernel_without_btf_leaves_the_rest_working() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: hiding BTF needs root");
-        return Ok(());
-    }
+pub fn without_btf() -> Result<()> {
     let script = "mount --bind /dev/null /sys/kernel/btf/vmlinux && exec \"$0\" \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, BINARY]);
+    let mut command = unshare(&["--mount"])?;
+    command.args(["sh", "-c", script, BINARY]);
     let output = soon().output(command.args(NDJSON).args(["-n", "1"]))?;
     let said = complaint(&output);
     ensure!(output.status.success(), "{}: {said}", output.status);
@@ -47,17 +43,12 @@ fn without(name: &str, args: &[&str]) -> Result<Output> {
     let hidden = dir.path().join("vmlinux");
     fs::write(&hidden, types)?;
     let script = format!("mount --bind \"$0\" {VMLINUX} && exec \"$@\"");
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]).arg(&hidden);
+    let mut command = unshare(&["--mount"])?;
+    command.args(["sh", "-c", &script]).arg(&hidden);
     soon().output(command.arg(BINARY).args(args))
 }
 
-#[test]
-fn counters_that_a_kernel_is_built_without_are_unknown() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: hiding types needs root");
-        return Ok(());
-    }
+pub fn without_counters() -> Result<()> {
     let output = without("ioac", &[&NDJSON[..], &["-n", "1"]].concat())?;
     let said = complaint(&output);
     ensure!(output.status.success(), "{}: {said}", output.status);
@@ -81,12 +72,7 @@ fn counters_that_a_kernel_is_built_without_are_unknown() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_kernel_without_a_tracepoint_leaves_the_rest_working() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: hiding types needs root");
-        return Ok(());
-    }
+pub fn without_a_tracepoint() -> Result<()> {
     let args = [&NDJSON[..], &["-n", "1"]].concat();
     let output = without("btf_trace_writeback_queue", &args)?;
     let said = complaint(&output);
@@ -99,12 +85,7 @@ fn a_kernel_without_a_tracepoint_leaves_the_rest_working() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_program_that_the_verifier_refuses_is_named() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: loading needs root");
-        return Ok(());
-    }
+pub fn refused_program() -> Result<()> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/iotop-trace.bpf.o");
     let mut bytes = fs::read(path)?;
     let (start, length) = object::File::parse(&*bytes)?
