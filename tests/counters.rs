@@ -6,6 +6,8 @@
 
 #[path = "counters/actor.rs"]
 mod actor;
+#[path = "counters/devices.rs"]
+mod devices;
 #[path = "counters/files.rs"]
 mod files;
 #[path = "counters/fork.rs"]
@@ -20,6 +22,8 @@ mod io;
 mod names;
 #[path = "counters/processes.rs"]
 mod processes;
+#[path = "counters/replaceable.rs"]
+mod replaceable;
 #[path = "counters/short_lived.rs"]
 mod short_lived;
 #[path = "counters/side_by_side.rs"]
@@ -105,6 +109,14 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_mount_that_hangs_above_a_written_file_stops_nothing",
         files::file_below_a_mount_that_hangs,
+    ),
+    (
+        "a_disk_has_its_partitions_whenever_they_are_made",
+        devices::partitions,
+    ),
+    (
+        "a_disk_in_anothers_place_has_its_own_bytes",
+        devices::replaced,
     ),
     (
         "a_process_that_is_moved_to_another_cgroup_is_there",

@@ -167,10 +167,13 @@ pub fn number_of_node(path: &str) -> Option<Number> {
     node.file_type().is_block_device().then(number)
 }
 
-/// How long a device's name is cached. Another device may get its number.
-const NAME_KNOWN: Duration = Duration::from_secs(5);
+/// How long a device's name is cached. Another device may get its number: each interval looks
+/// again, and none is shorter than 0.1 s.
+const NAME_KNOWN: Duration = Duration::from_millis(50);
+/// How long the mounts are cached.
+const MOUNTS_KNOWN: Duration = Duration::from_secs(5);
 
-/// The names of devices, cached for a few seconds.
+/// The names of devices, cached while an interval is shown.
 #[derive(Debug)]
 pub struct DeviceNames {
     sys_root: PathBuf,
@@ -198,7 +201,7 @@ impl DeviceNames {
     pub fn file_system(&mut self, number: Number) -> Option<Arc<str>> {
         let name = self.name(number);
         let now = Instant::now();
-        let is_old = |at: &Instant| now.duration_since(*at) >= NAME_KNOWN;
+        let is_old = |at: &Instant| now.duration_since(*at) >= MOUNTS_KNOWN;
         if self.mounts.as_ref().is_none_or(|(_, at)| is_old(at)) {
             let mounts = Mounts::read(&self.proc_root).unwrap_or_default();
             self.mounts = Some((mounts, now));
@@ -282,6 +285,11 @@ mod tests {
         known.1 -= NAME_KNOWN;
         assert_eq!(&*names.name((8, 1)), "sda1");
         assert_eq!(&*names.name((259, 3)), "259:3");
+        // Another device has the number.
+        symlink("../../devices/sdb", root.path().join("dev/block/8:1"))?;
+        let known = names.names.get_mut(&(8, 1)).expect("known");
+        known.1 -= NAME_KNOWN;
+        assert_eq!(&*names.name((8, 1)), "sdb");
         Ok(())
     }
 

@@ -3,18 +3,23 @@
 use std::{
     collections::HashMap,
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::sample::{Disk, Number};
 
+/// The inode number of a disk's directory in /sys/block. Another disk has another one, also if
+/// it has the number and the name of an earlier disk (kernfs numbers all directories in turn).
+type Directory = u64;
+
 /// Reads the disks' counters once an interval.
 #[derive(Debug)]
 pub struct Disks {
     proc_root: PathBuf,
     sys_root: PathBuf,
-    before: HashMap<Number, Disk>,
+    before: HashMap<Number, (Directory, Disk)>,
 }
 
 impl Disks {
@@ -39,13 +44,15 @@ impl Disks {
         let mut grown = Vec::new();
         let mut seen = HashMap::new();
         for now in text.lines().filter_map(parse) {
-            let before = self.before.get(&now.number);
-            let known = before.is_some_and(|before| now.has_grown_from(before));
-            if !known && !self.is_disk(&now.name) {
+            let Some(directory) = self.directory(&now.name) else {
                 continue;
-            }
-            grown.push(match before.filter(|_| known) {
-                Some(before) => Disk {
+            };
+            let before = self.before.get(&now.number);
+            let is_same = |before: &&(Directory, Disk)| {
+                before.0 == directory && now.has_grown_from(&before.1)
+            };
+            grown.push(match before.filter(is_same) {
+                Some((_, before)) => Disk {
                     busy: now.busy.saturating_sub(before.busy),
                     read: now.read.saturating_sub(before.read),
                     write: now.write.saturating_sub(before.write),
@@ -53,16 +60,17 @@ impl Disks {
                 },
                 None => now.clone(),
             });
-            seen.insert(now.number, now);
+            seen.insert(now.number, (directory, now));
         }
         self.before = seen;
         Ok(grown)
     }
 
-    /// True for a whole disk. Partitions have no directory of their own in /sys/block.
-    fn is_disk(&self, name: &str) -> bool {
+    /// The directory of a whole disk. Partitions have none of their own in /sys/block.
+    fn directory(&self, name: &str) -> Option<Directory> {
         let directory = name.replace('/', "!");
-        self.sys_root.join("block").join(directory).exists()
+        let directory = self.sys_root.join("block").join(directory);
+        Some(fs::metadata(directory).ok()?.ino())
     }
 }
 
@@ -116,6 +124,21 @@ mod tests {
             assert_eq!((&*disk.name, disk.number), ("sda", (8, 0)));
             assert_eq!(disk.busy, Duration::from_millis(busy));
             assert_eq!(disk.write, written);
+        }
+    }
+
+    #[test]
+    fn a_disk_in_anothers_place_that_did_more_is_reported_from_its_own_start() {
+        let root = tempfile::tempdir().expect("a directory");
+        let block = root.path().join("block");
+        fs::create_dir_all(block.join("sda")).expect("made");
+        let mut disks = Disks::new(root.path(), root.path());
+        for (text, written) in [(FIRST, 160 * 512), (SECOND, 168 * 512)] {
+            fs::write(root.path().join("diskstats"), text).expect("written");
+            assert_eq!(disks.look().expect("read")[0].write, written);
+            // While the old directory exists, the new one has another inode.
+            fs::create_dir(block.join("new")).expect("made");
+            fs::rename(block.join("new"), block.join("sda")).expect("replaced");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What this machine is: its kernel, its devices, its tasks' identities.
 
 pub mod devices;
-pub(crate) mod disks;
+pub mod disks;
 pub mod hidepid;
 pub mod identity;
 pub mod io_max;
