@@ -38,6 +38,8 @@ mod support;
 mod table;
 #[path = "counters/text.rs"]
 mod text;
+#[path = "counters/title.rs"]
+mod title;
 
 use std::env;
 use std::process::ExitCode;
@@ -125,6 +127,10 @@ const CASES: &[(&str, Case)] = &[
     (
         "after_exec_the_command_line_is_the_new_one_whatever_the_name",
         names::program_of_the_same_name,
+    ),
+    (
+        "a_process_that_changes_its_title_has_it_in_the_same_interval",
+        names::changed_title,
     ),
     (
         "a_process_whose_main_thread_has_ended_keeps_its_names",

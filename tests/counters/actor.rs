@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::fork::{self, Child};
 use super::support::writer::{self, fill_whole, open, take_name};
+use super::title;
 
 const CHUNK: usize = 1 << 20;
 
@@ -183,6 +184,11 @@ fn work(step: &[&str]) -> Result<()> {
             }
         }
         ["idle"] => Ok(()),
+        // Takes another title, then goes on with the rest.
+        ["title", way, title, ref rest @ ..] => {
+            title::set(way, title)?;
+            work(rest)
+        }
         // This process executes the program again, with its own steps.
         ["exec", ref rest @ ..] => {
             let error: io::Error = Command::new("/proc/self/exe").args(rest).exec();

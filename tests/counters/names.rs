@@ -7,6 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::MIB;
 use super::io::lines;
@@ -15,6 +16,7 @@ use super::support::command::run;
 use super::support::ndjson::{Line, Report};
 use super::support::tracer::Tracer;
 use super::support::trial::LeftOut;
+use super::title;
 
 const SHORT: Duration = Duration::from_millis(300);
 const INTERVAL: [&str; 2] = ["-d", "0.3"];
@@ -121,6 +123,42 @@ pub fn program_of_the_same_name(stage: &Stage<'_>) -> Result<()> {
         let last = lines.last().copied().flatten().context("no line")?;
         let is_new = last.ends_with("/exe chars 2097152");
         ensure!(is_new && lines.len() == 2, "{options:?}: {lines:?}");
+    }
+    Ok(())
+}
+
+/// It writes over its arguments, and then has them somewhere else. From the interval on in which
+/// it does something with the new title, no line has the old one.
+pub fn changed_title(stage: &Stage<'_>) -> Result<()> {
+    title::can_be_elsewhere()?;
+    let [first, second] = ["c-server: idle", "c-server: worker 7 of 12, /srv/data"];
+    for options in [&INTERVAL[..], &["-d", "0.3", "--no-ebpf"]] {
+        let steps: &[&[&str]] = &[
+            &["chars", "1048576"],
+            &["title", "in_place", first, "chars", "1048576"],
+            &["title", "elsewhere", second, "chars", "1048576"],
+        ];
+        let mut actor = stage.actor("c-server", steps)?;
+        let tracer = Tracer::start(options)?;
+        for _ in steps {
+            stage.step(&mut actor)?;
+            intervals(2, SHORT);
+        }
+        let report = stage.report(tracer)?;
+        let mut chars = 0;
+        let mut titles = [None; 3];
+        for line in lines(&report, &[("pid", actor.pid())])? {
+            chars += line.maybe("write_char")?.unwrap_or(0);
+            // Each step writes one MiB, and a word when it is done.
+            let each = MIB + "done\n".len() as u64;
+            let step = (chars.saturating_sub(1) / each).min(2);
+            titles[usize::try_from(step)?].get_or_insert(line.field("cmdline")?);
+        }
+        let titles = titles.map(|title| title.and_then(Value::as_str));
+        let [before, after, last] = titles;
+        let is_old = before.is_some_and(|line| line.starts_with("/proc/self/exe chars"));
+        let is_new = (after, last) == (Some(first), Some(second));
+        ensure!(is_old && is_new, "{options:?}: {titles:?}");
     }
     Ok(())
 }
