@@ -255,11 +255,14 @@ pub enum Lost {
     Cgroups = 14,
     /// Command lines that could not be read, or found no room in `EXECUTED`.
     Commands = 15,
+    /// Not a loss: command lines that the kernel skipped the first program for, and that the
+    /// second one reported.
+    RecoveredCommands = 16,
 }
 
 impl Lost {
     /// The number of counters.
-    pub const COUNT: u32 = 16;
+    pub const COUNT: u32 = 17;
 }
 
 const _: () = assert!(size_of::<FactKey>() == 32);

@@ -105,16 +105,19 @@ impl Probe {
                 source,
             })?;
         with_map_name("ENTERED", self.entered.set(ended, 0, 0))?;
+        // Before what was recovered: a program that is missed now counts as recovered later.
+        let missed_commands = programs::missed_commands(&self.programs);
         let mut totals = self.take_parts(ended, &mut facts)?;
         self.turned_away.take_out(&mut facts, &mut totals);
         let mut lost = self.lost_since()?;
+        self.recovered_commands += lost[Lost::RecoveredCommands as usize];
+        let lost_commands = missed_commands.saturating_sub(self.recovered_commands);
+        lost[Lost::Commands as usize] += lost_commands.saturating_sub(self.lost_commands_before);
+        self.lost_commands_before = self.lost_commands_before.max(lost_commands);
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
         self.missed_before = missed;
-        let missed = programs::missed_commands(&self.programs);
-        lost[Lost::Commands as usize] += missed.saturating_sub(self.missed_commands_before);
-        self.missed_commands_before = missed;
         let audited = self.audit(&facts, missed_now, now).transpose();
         lost[Lost::Faults as usize] += u64::from(audited.is_err());
         let causes = self.take_causes(ended)?;

@@ -279,6 +279,14 @@ const HOOKS: [Hook; 60] = [
         why: "fires in the task that executes a program, after its arguments are in place",
     },
     Hook {
+        program: "program_executed_again",
+        on: On::Tracepoint("sched_process_exec"),
+        kernels: Kernels::Preemptible,
+        retry_of: Some(PROGRAM_EXECUTED),
+        purpose: "command lines that program_executed missed",
+        why: MISSED_WHY,
+    },
+    Hook {
         program: "cgroup_mkdir",
         on: On::FileSystem("cgroup_mkdir"),
         kernels: Kernels::WithType("cgroup", "root"),
