@@ -127,10 +127,6 @@ pub fn by_fsync(mut run: Run<'_>) -> Result<()> {
 /// What no task asks for is committed by the timer.
 pub fn by_timer(mut run: Run<'_>) -> Result<()> {
     let fs = run.fs();
-    // The periodic work of xfs has no interval of its own for each file system.
-    if fs == Fs::Xfs {
-        return Ok(());
-    }
     let dir = run.file("");
     let _each_second = Interval::new(&dir, 1)?;
     run.trace()?;
