@@ -194,6 +194,8 @@ pub enum GroupBy {
     Process,
     /// A command, with all tasks of this name
     Command,
+    /// A command and who launched it, such as `dd <- backup.sh <- cron`
+    Parents,
     /// A user
     User,
     /// A cgroup
@@ -223,6 +225,7 @@ impl GroupBy {
         match self {
             GroupBy::Thread | GroupBy::Process => None,
             GroupBy::Command => Some(By::Command),
+            GroupBy::Parents => Some(By::Parents),
             GroupBy::User => Some(By::User),
             GroupBy::Cgroup => Some(By::Cgroup),
             GroupBy::Unit => Some(By::Unit),

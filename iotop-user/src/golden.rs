@@ -727,6 +727,7 @@ fn text_of_groups_counts_their_tasks() {
     for (by, file) in [
         (By::User, "users.txt"),
         (By::Container, "containers.txt"),
+        (By::Parents, "parents.txt"),
         (By::Device, "devices.txt"),
         (By::File, "files.txt"),
     ] {

@@ -1,6 +1,8 @@
 //! Names of what is gone before the end of the interval: nobody can look it up then.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::support::ndjson::{Line, Part, Report};
 use crate::support::process::Writer;
 use crate::support::run::Run;
 use crate::support::settings::Cgroup;
+use crate::support::tracer::Tracer;
 
 /// These do not depend on the file system.
 pub const GROUP: Group = Group {
@@ -24,6 +27,7 @@ pub const GROUP: Group = Group {
     cases: &[
         ("unit_gone_before_the_interval_ends", unit),
         ("arguments_of_a_short_lived_task", arguments),
+        ("rows_by_parents_that_have_exited", parents),
     ],
 };
 
@@ -102,4 +106,38 @@ fn arguments(mut run: Run<'_>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What two runs of a script wrote is one row, which names it although it has exited.
+fn parents(run: Run<'_>) -> Result<()> {
+    let scripts = tempfile::tempdir()?;
+    let script = |name: &str, text: String| {
+        let path = scripts.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n"))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        anyhow::Ok(path.display().to_string())
+    };
+    let file = run.file("file");
+    let count = LEN / MIB;
+    let inner = script(
+        "gt-inner.sh",
+        format!("dd if=/dev/zero of={file}.$1 bs=1M count={count} status=none; exit 0"),
+    )?;
+    let outer = script("gt-outer.sh", format!("{inner} $1; exit 0"))?;
+    let tracer = Tracer::start(&["-d", "4", "--group-by", "parents"])?;
+    for n in ["1", "2"] {
+        let status = Command::new(&outer).arg(n).status()?;
+        ensure!(status.success(), "{outer}: {status}");
+    }
+    run.flush()?;
+    let report = tracer.stop("rows_by_parents")?;
+    let mut written = 0;
+    for group in report.0.iter().flat_map(|interval| &interval.groups) {
+        ensure!(group.text("by")? == "parents");
+        let name = group.text("name")?;
+        if name.starts_with("dd <- gt-inner.sh <- gt-outer.sh <- ") {
+            written += group.number("block_write_bytes")?;
+        }
+    }
+    near("written by dd of the scripts", written, 2 * LEN)
 }

@@ -70,7 +70,7 @@ fn make() -> Result<()> {
     save(&terminal, "why", "iotop-trace: the flushes as they happen")?;
     terminal.keys("\x1b")?;
     sleep(Duration::from_millis(300));
-    terminal.keys("bbbbb")?;
+    terminal.keys("bbbbbb")?;
     sleep(Duration::from_secs(2));
     terminal.keys("\r")?;
     sleep(Duration::from_secs(2));

@@ -181,7 +181,8 @@ impl Cli {
             pids: options.pid,
             uids,
             processes,
-            leaders: false,
+            // They have the names of commands.
+            leaders: matches!(by, Some(By::Command | By::Parents)),
             for_others: options.export.is_none() && by.is_none(),
             // Files have their paths with them.
             flushes: options.explain_writeback

@@ -359,7 +359,7 @@ mod tests {
     use super::*;
     use crate::golden::{self, lines};
 
-    fn samples() -> [Sample; 8] {
+    fn samples() -> [Sample; 9] {
         let groups = |by| golden::grouped(golden::sample(), by);
         [
             golden::sample(),
@@ -369,6 +369,7 @@ mod tests {
             golden::journaled(),
             golden::grouped(golden::journaled(), By::User),
             groups(By::User),
+            groups(By::Parents),
             groups(By::Device),
         ]
     }

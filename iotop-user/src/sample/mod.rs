@@ -46,7 +46,7 @@ pub use shared::SharedTask;
 pub use spike::{Spike, SpikePart, SpikeRule};
 pub use sum::sum;
 pub use system::System;
-pub use task::{Parent, Task, TaskKey};
+pub use task::{Parent, Task, TaskKey, chain};
 pub(crate) use time::{nanoseconds, rfc3339};
 pub use totals::BlockTotals;
 pub use unattributed::{Reason, Unattributed};

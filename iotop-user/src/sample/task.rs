@@ -78,14 +78,9 @@ impl Task {
         }
     }
 
-    /// Who launched it: `dd <- backup.sh <- cron`. A process and its fork have the same name,
-    /// and are named once.
+    /// Who launched it: `dd <- backup.sh <- cron`.
     pub fn chain(&self) -> Option<String> {
-        let parents = self.parents.as_ref()?;
-        let mut names: Vec<&str> = vec![&self.comm];
-        names.extend(parents.iter().map(|parent| &*parent.comm));
-        names.dedup();
-        Some(names.join(" <- "))
+        Some(chain(&self.comm, self.parents.as_ref()?))
     }
 
     /// True if the task has dirty pages that are not written yet.
@@ -112,4 +107,13 @@ impl Task {
         ];
         counted.into_iter().flatten().any(|n| n != 0) || self.block.is_some_and(|block| block.any())
     }
+}
+
+/// A program's name and those of its ancestors: `dd <- backup.sh <- cron`. A process and its
+/// fork have the same name, and are named once.
+pub fn chain(comm: &str, parents: &[Parent]) -> String {
+    let mut names = vec![comm];
+    names.extend(parents.iter().map(|parent| &*parent.comm));
+    names.dedup();
+    names.join(" <- ")
 }

@@ -280,7 +280,7 @@ fn only_active_leaves_nothing_that_is_idle() {
     let mut third = golden::flushed();
     third.facts.clear();
     app.sample(third);
-    for _ in 0..9 {
+    for _ in 0..10 {
         press(&mut app, "b");
         assert_eq!(idle(&app).1, 0, "by {}", app.settings.group_by.name());
     }
@@ -562,7 +562,7 @@ fn the_detail_the_flushes_one_flush_and_the_help() {
     press(&mut app, "\n");
     check("detail", &mut app, USUAL);
     press(&mut app, "?");
-    check("help", &mut app, (100, 70));
+    check("help", &mut app, (100, 74));
     check("help_small", &mut app, (40, 10));
     press(&mut app, "\u{1b}\u{1b}");
     assert_eq!(app.places.len(), 1);
@@ -660,6 +660,7 @@ fn the_mouse_selects_opens_and_sorts() {
     };
     let click = |app: &mut App, column: usize, row: usize| {
         app.mouse(MouseEvent {
+        (GroupBy::Parents, "parents"),
             kind: MouseEventKind::Down(MouseButton::Left),
             column: column as u16,
             row: row as u16,
@@ -823,7 +824,7 @@ fn rows_of_another_kind_have_their_history_at_once() {
     let caused = |app: &App, key: RowKey| app.histories.of(&key, app.graph(), 9);
     let dd = RowKey::Task(golden::sample().tasks[0].key());
     let before = caused(&app, dd.clone());
-    press(&mut app, "bbbbbbb");
+    press(&mut app, "bbbbbbbb");
     let device = RowKey::Group(Some("8:1".into()));
     assert_eq!(caused(&app, device).len(), 2);
     press(&mut app, "bb");
@@ -841,7 +842,7 @@ fn rows_of_another_kind_have_their_history_at_once() {
     press(&mut app, "b");
     let root = RowKey::Group(Some("root".into()));
     assert_eq!(caused(&app, root), before);
-    press(&mut app, "BBB/nosuch\u{1b}");
+    press(&mut app, "BBBB/nosuch\u{1b}");
     assert_eq!(caused(&app, dd), before, "and after a filter");
 }
 
@@ -978,6 +979,9 @@ fn the_io_max_notice_is_shown_only_while_a_limit_holds_back() {
 #[test]
 fn a_chosen_process_that_has_ended_is_reported_and_its_successor_is_not_shown() {
     let mut app = app(Settings::default());
+    let launched = RowKey::Group(Some("dd <- backup.sh <- cron".into()));
+    assert_eq!(caused(&app, launched), before);
+    press(&mut app, "b");
     app.sample(golden::sample());
     press(&mut app, "f901\n");
     assert_eq!(selected(&app), Some(900));

@@ -135,9 +135,12 @@ fn sum_task(so_far: &mut SharedTask, task: SharedTask) {
         *so_far = task;
         return;
     }
+    // A task that did nothing in this interval has no parents there.
+    let parents = task.parents.clone().or_else(|| so_far.parents.clone());
     *so_far = SharedTask::from(Task {
         stats: so_far.stats + task.stats,
         block: sum(so_far.block, task.block),
+        parents,
         ..task.into_task()
     });
 }
@@ -261,6 +264,17 @@ mod tests {
         // jbd2 (80) had no I/O of its own.
         assert_eq!(tids, [1200, 77, 900, 901, 666]);
         assert_eq!(BlockTotals::of(&sum.facts).write, (259 << 20) + 40960);
+    }
+
+    #[test]
+    fn a_task_that_is_idle_later_keeps_its_parents() {
+        let mut idle = golden::sample();
+        let mut dd = idle.tasks[0].clone().into_task();
+        (dd.parents, dd.block) = (None, Some(TaskBlock::zero()));
+        idle.tasks[0] = dd.into();
+        let sum = sum_of(Kept::All, vec![golden::sample(), idle]);
+        let chain = sum.tasks[0].chain();
+        assert_eq!(chain.as_deref(), Some("dd <- backup.sh <- cron"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
-use crate::sample::{SharedTask, Task};
+use crate::sample::{Parent, SharedTask, Task, chain};
 
 /// Finds the commands of a sample's tasks.
 #[derive(Debug)]
@@ -46,5 +46,15 @@ pub fn command_name(comm: &Arc<str>, kthread: bool) -> Arc<str> {
         true if comm.starts_with("kworker/") => "[kworker]".into(),
         true => format!("[{comm}]").into(),
         false => comm.clone(),
+    }
+}
+
+/// The name of a command and of the ancestors that launched it: `dd <- backup.sh <- cron`.
+/// A kernel thread has only its own name.
+pub fn launched_name(comm: &Arc<str>, kthread: bool, parents: Option<&[Parent]>) -> Arc<str> {
+    match parents {
+        _ if kthread => command_name(comm, kthread),
+        Some(parents) => chain(comm, parents).into(),
+        None => format!("{comm} <- ?").into(),
     }
 }

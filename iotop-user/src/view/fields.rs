@@ -184,7 +184,7 @@ fields! {
     Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission" |row| lag(row, Lag::avg);
     Both Span Other "lag_max" "LAG_MAX" 7 "longest time from dirtying to submission" |row| lag(row, |lag| lag.max);
     Tasks Word Other "command" "COMMAND" 0 "command line, or name; [name] for a kernel thread" |row| row.task().map(command).into();
-    Groups Word Other "name" "NAME" 0 "command, user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
+    Groups Word Other "name" "NAME" 0 "command, command and parents, user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
 }
 
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
@@ -290,7 +290,9 @@ pub fn columns(processes: bool, by: Option<By>) -> Vec<&'static Field> {
         None => &TASK_COLUMNS,
         Some(By::Device) => &DEVICE_COLUMNS,
         Some(By::File) => &FILE_COLUMNS,
-        Some(By::Command | By::User | By::Cgroup | By::Unit | By::Container) => &GROUP_COLUMNS,
+        Some(By::Command | By::Parents | By::User | By::Cgroup | By::Unit | By::Container) => {
+            &GROUP_COLUMNS
+        }
     };
     headers
         .iter()

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub use accumulate::{Accumulator, Kept};
-pub use command::{Commands, command_name};
+pub use command::{Commands, command_name, launched_name};
 use device::keep_on;
 pub use device::{OnDevice, on_device};
 pub use fields::{FIELDS, Field};
@@ -165,7 +165,14 @@ mod tests {
 
     #[test]
     fn totals_of_groups_double_after_two_equal_intervals() {
-        for by in [By::Command, By::User, By::Cgroup, By::Device, By::File] {
+        for by in [
+            By::Command,
+            By::Parents,
+            By::User,
+            By::Cgroup,
+            By::Device,
+            By::File,
+        ] {
             let once = last_shown(&accumulated(Some(by)), 1)
                 .groups
                 .expect("grouped");

@@ -318,10 +318,11 @@ impl App {
 }
 
 fn neighbour(by: GroupBy, step: isize) -> GroupBy {
-    const ALL: [GroupBy; 9] = [
+    const ALL: [GroupBy; 10] = [
         GroupBy::Thread,
         GroupBy::Process,
         GroupBy::Command,
+        GroupBy::Parents,
         GroupBy::User,
         GroupBy::Cgroup,
         GroupBy::Unit,

@@ -173,7 +173,7 @@ keys! {
     Open "Enter" "open the selected row: files, devices, submitters" [Enter];
     Back "Esc Backspace" "go back" [Esc, Backspace];
     Why "w" "why: recent flushes and spikes, with reasons and owners" [Char('w')];
-    GroupNext "b" "rows by thread, process, command, user, cgroup, unit, container, device, file" [Char('b')];
+    GroupNext "b" "rows by thread, process, command, parents, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the same, backwards" [Char('B')];
     Processes "p" "show processes or threads" [Char('p'), Char('P')];
     Tree "t F5" "tree: children below their parents" [Char('t'), F(5)];

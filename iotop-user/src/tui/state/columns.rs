@@ -138,7 +138,9 @@ pub fn fitting(settings: &Settings, known: Known, busy: &Busy, width: u16) -> Ve
         GroupBy::Command | GroupBy::User | GroupBy::Unit | GroupBy::Container | GroupBy::Device => {
             SHORT_NAME
         }
-        GroupBy::Thread | GroupBy::Process | GroupBy::Cgroup | GroupBy::File => USUAL_NAME,
+        GroupBy::Thread | GroupBy::Process | GroupBy::Parents | GroupBy::Cgroup | GroupBy::File => {
+            USUAL_NAME
+        }
     };
     let name = (width / 10 * 4).clamp(NAME, most);
     let fields = fields(settings, known);

@@ -16,7 +16,7 @@ use crate::{
     collect::Chosen,
     host::devices::DeviceNames,
     output::reached::write_calls,
-    sample::{FlushLag, Number, Sample, Task, TaskKey, sum},
+    sample::{FlushLag, Number, Parent, Sample, Task, TaskKey, sum},
     view::{By, Commands, OnDevice, Place, fields::shown_command},
 };
 
@@ -91,6 +91,8 @@ pub struct Person {
     pub comm: Arc<str>,
     /// Its process's name.
     pub program: Arc<str>,
+    /// Its ancestors.
+    pub parents: Option<Arc<[Parent]>>,
     /// Its command line.
     pub cmdline: Option<Arc<str>>,
     /// Its user.
@@ -249,6 +251,7 @@ impl Recent {
             pid: task.pid,
             comm: task.comm.clone(),
             program: commands.comm(task),
+            parents: task.parents.clone(),
             cmdline: task.cmdline.clone(),
             user: task.user.clone(),
             uid: task.uid,
@@ -324,7 +327,7 @@ impl Recent {
         let name = |movement: &Movement| match by {
             By::Device => Some(movement.device_name.clone()),
             By::File => movement.file.clone(),
-            By::Command | By::User | By::Cgroup | By::Unit | By::Container => None,
+            By::Command | By::Parents | By::User | By::Cgroup | By::Unit | By::Container => None,
         };
         let intervals = self
             .intervals()

@@ -20,7 +20,7 @@ use crate::{
     collect::{Chosen, processes::processes, select::of_wanted},
     host::devices::DeviceNames,
     sample::{Group, Sample, SharedTask, Task, TaskBlock, TaskKey, Unattributed},
-    view::{By, Filter, OnDevice, Row, Steps, command_name, sort},
+    view::{By, Filter, OnDevice, Row, Steps, command_name, launched_name, sort},
 };
 
 /// Identifies a row from one interval to the next.
@@ -53,6 +53,11 @@ impl RowKey {
             GroupBy::Command => {
                 let command = command_name(&person.program, person.kthread);
                 return Some(RowKey::Group(Some(command)));
+            }
+            GroupBy::Parents => {
+                let parents = person.parents.as_deref();
+                let name = launched_name(&person.program, person.kthread, parents);
+                return Some(RowKey::Group(Some(name)));
             }
             GroupBy::User => &person.user,
             GroupBy::Cgroup => &person.cgroup,
@@ -277,7 +282,15 @@ impl Show<'_> {
             let keep = with_ancestors(&sample.tasks, active);
             sample.retain_tasks(&keep);
         } else {
-            sample.keep_tasks(active);
+            // Rows of commands are named by the leaders of their processes.
+            let leaders: HashSet<u32> = match self.settings.group_by {
+                GroupBy::Command | GroupBy::Parents => {
+                    let active = sample.tasks.iter().filter(|task| active(task));
+                    active.map(|task| task.pid).collect()
+                }
+                _ => HashSet::new(),
+            };
+            sample.keep_tasks(|task| active(task) || leaders.contains(&task.tid));
         }
     }
 
