@@ -427,9 +427,29 @@ fn a_branch_of_the_tree_is_closed_and_opened() {
     press(&mut app, "-");
     let screen = text(&buffer(&mut app, PLAIN, USUAL));
     assert!(!screen.contains("walwriter"), "{screen}");
-    assert!(screen.contains("postgres -D /var/lib [+1]"), "{screen}");
+    assert!(screen.contains("[+1] Σ postgres -D /var/lib"), "{screen}");
     press(&mut app, "+");
     assert!(text(&buffer(&mut app, PLAIN, USUAL)).contains("walwriter"));
+}
+
+/// cron has started a script that has exited, and whose dd and sync have exited too.
+fn launched() -> App {
+    let mut app = app(Settings {
+        tree: true,
+        ..Settings::default()
+    });
+    let mut sample = golden::flushed();
+    let mut cron = sample.tasks[2].clone().into_task();
+    (cron.pid, cron.tid, cron.comm) = (400, 400, "cron".into());
+    (cron.kthread, cron.cmdline) = (false, Some("/usr/sbin/cron -f".into()));
+    let mut dd = sample.tasks[0].clone().into_task();
+    dd.ppid = Some(1);
+    let block = dd.block.as_mut().expect("traced");
+    block.submitted_for_others = 5 << 20;
+    sample.tasks[0] = dd.into();
+    sample.tasks.push(cron.into());
+    app.sample(sample);
+    app
 }
 
 #[test]

@@ -30,7 +30,16 @@ pub(super) fn draw(
         (RowKey::Task(key), None) => lines.push(Line::styled(format!("PID {}", key.tid), BOLD)),
         _ => who(canvas, app, key, by, row, &mut lines),
     }
-    now(app, row, usize::from(canvas.area.width), &mut lines);
+    let width = usize::from(canvas.area.width);
+    now(app, "now  ", row, width, &mut lines);
+    if let Some(branch) = app.detailed_branch(key) {
+        now(app, "sum  ", Some(branch), width, &mut lines);
+        let below = branch
+            .group()
+            .map_or(0, |group| group.tasks.saturating_sub(1));
+        let text = format!("     with the {below} below it: what its row in the tree shows");
+        lines.push(Line::styled(text, DIM));
+    }
     lines.push(Line::raw(""));
     last_minute(canvas, app, key, &mut lines);
     scrolled(canvas, app, lines, bottom)
@@ -101,7 +110,13 @@ fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line
 }
 
 /// The figures of the last interval that are not 0.
-fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'static>>) {
+fn now(
+    app: &App,
+    label: &'static str,
+    row: Option<Row<'_>>,
+    width: usize,
+    lines: &mut Vec<Line<'static>>,
+) {
     let (Some(row), Some(interval)) = (row, &app.interval) else {
         return;
     };
@@ -125,7 +140,7 @@ fn now(app: &App, row: Option<Row<'_>>, width: usize, lines: &mut Vec<Line<'stat
         ("I/O wait", "blkio_delay_ns"),
         ("throttled", "throttled_ns"),
     ];
-    let mut line = vec![Span::styled("now  ", DIM)];
+    let mut line = vec![Span::styled(label, DIM)];
     for (words, name) in figures {
         let Ok(field) = fields::find(name) else {
             continue;

@@ -87,7 +87,10 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let busiest = sorted(&app.settings).is_none() && !app.has_totals();
     let said = [
         (busiest && canvas.area.width >= WIDE).then(|| "busiest first".to_owned()),
-        (*tree && group_by.by().is_none()).then(|| "tree".to_owned()),
+        (*tree && group_by.by().is_none()).then(|| match canvas.area.width >= WIDE {
+            true => format!("tree, {}with all below", theme.sum()),
+            false => "tree".to_owned(),
+        }),
         only.then(|| "only active".to_owned()),
         (!scope.pids.is_empty()).then(|| {
             let pids: Vec<u32> = scope.pids.iter().map(|one| one.pid).collect();

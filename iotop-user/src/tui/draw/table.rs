@@ -115,6 +115,7 @@ fn line(
 ) -> Line<'static> {
     let row = shown.row(shown_row);
     let scale = Scale {
+    let figures = shown.figures(shown_row);
         interval: shown.sample.interval,
         accumulated: app.has_totals(),
         kilobytes: app.settings.kilobytes,
@@ -138,7 +139,10 @@ fn line(
                     Some(tasks) if matches!(field.kind, Kind::Word | Kind::Id) => {
                         common(tasks.map(|task| scale.cell(field, Row::Task(task), false)))
                     }
-                    _ => scale.cell(field, row, false),
+                    _ if matches!(field.kind, Kind::Word | Kind::Id | Kind::Flag) => {
+                        scale.cell(field, row, false)
+                    }
+                    _ => scale.cell(field, figures, false),
                 };
                 let cell = canvas.theme.text(&cell).into_owned();
                 spans.push(figure(canvas, field, &cell, width, style));
@@ -233,11 +237,10 @@ fn named(
     }
     let whom = shown.whom(shown_row);
     let folded = shown.is_fold(shown_row);
-    let mark = match shown_row.hidden {
-        0 if folded && app.open_folds.contains(&shown.key(shown_row)) => " [-]".to_owned(),
-        0 if folded => " [+]".to_owned(),
-        0 => String::new(),
-        hidden => format!(" [+{hidden}]"),
+    let fold = match folded {
+        true if app.open_folds.contains(&shown.key(shown_row)) => " [-]",
+        true => " [+]",
+        false => "",
     };
     let short = whom.is_some() || !app.settings.command_line;
     let name = match row {
@@ -269,10 +272,16 @@ fn named(
     };
     push(&lines, DIM);
     if folded || row.task().is_some_and(|task| task.exited) {
+    if shown_row.hidden != 0 {
+        push(&format!("[+{}] ", shown_row.hidden), style);
+    }
+    if shown.is_branch(shown_row) {
+        push(canvas.theme.sum(), style.patch(BOLD));
+    }
         push("(exited) ", style);
     }
     push(&name, style);
-    push(&mark, style);
+    push(fold, style);
     if let Some(whom) = whom {
         push(" ", style);
         let taken: usize = spans.iter().map(Span::width).sum();

@@ -119,6 +119,11 @@ impl Theme {
         }
     }
 
+    /// The mark of a row that shows the sum of its branch of the tree.
+    pub fn sum(self) -> &'static str {
+        if self.ascii { "sum " } else { "Σ " }
+    }
+
     /// The characters of a scrollbar: its track, and the part that is visible.
     pub fn scrollbar(self) -> (&'static str, &'static str) {
         if self.ascii {

@@ -176,7 +176,7 @@ keys! {
     GroupNext "b" "rows by thread, process, command, parents, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the same, backwards" [Char('B')];
     Processes "p" "show processes or threads" [Char('p'), Char('P')];
-    Tree "t F5" "tree: children below their parents" [Char('t'), F(5)];
+    Tree "t F5" "tree: children below their parents, which show the sum of their branch" [Char('t'), F(5)];
     Unfold "+" "open the row: exited tasks of one name, a closed branch of the tree" [Char('+')];
     Fold "-" "close it" [Char('-')];
     Only "o" "show only rows that do I/O now or have dirty pages; in why: only writes for others" [Char('o'), Char('O')];

@@ -356,6 +356,13 @@ impl App {
         Some(shown.row(row))
     }
 
+    /// The sum that the row of a detail page has in the tree, if others are below it.
+    pub fn detailed_branch(&self, key: &RowKey) -> Option<Row<'_>> {
+        let shown = self.shown.as_ref()?;
+        let row = shown.rows.get(shown.place(key)?)?;
+        shown.is_branch(row).then(|| shown.figures(row))
+    }
+
     /// Changes the scope and rebuilds the rows.
     pub(in crate::tui) fn rescope(&mut self, change: impl FnOnce(&mut Scope)) {
         let device = self.scope.device.clone();

@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::rows::RowKey;
+use super::{branch, rows::RowKey};
 use crate::{
-    sample::{Group, SharedTask, Task, sum},
+    sample::{Group, SharedTask, Task},
     view::command_name,
 };
 
@@ -61,12 +61,7 @@ pub fn folds(tasks: &[SharedTask]) -> Vec<Fold> {
 
 /// The sum of a fold's tasks.
 pub fn added<'a>(key: &RowKey, tasks: impl Iterator<Item = &'a Task>) -> Group {
-    let mut group = Group::default();
-    for task in tasks {
-        group.tasks += 1;
-        group.stats = group.stats + task.stats;
-        group.block = sum(group.block, task.block);
-    }
+    let mut group = branch::added(tasks);
     if let RowKey::Fold(_, name) = key {
         group.name = Some(format!("{name} x{}", group.tasks).into());
     }

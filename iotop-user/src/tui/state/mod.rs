@@ -1,6 +1,7 @@
 //! What the live view knows and shows: it draws nothing and reads no key.
 
 pub mod app;
+pub mod branch;
 pub mod busy;
 pub mod columns;
 pub mod detail;

@@ -6,20 +6,18 @@ use std::{
 };
 
 use super::{
+    branch::{above, branches},
     fold::{added, folds},
     history::Histories,
     rows::{RowKey, Show},
     settings::Figures,
     shown::{At, Shown, ShownRow, row_at},
-    tree::{self, tree},
+    tree::{Line, tree},
 };
 use crate::{
     sample::TaskBlock,
-    view::{Row, fields::Kind, sort},
+    view::{fields::Kind, sort},
 };
-
-/// A row, and the lines of the tree before its name.
-type Branch = (At, Vec<bool>);
 
 impl Show<'_> {
     /// Puts the rows in order. Tasks of a fold are below it if it is open, else not shown.
@@ -38,20 +36,15 @@ impl Show<'_> {
             }
         }
         let mut order = self.folded(shown);
-        self.sort(shown, histories, &mut order);
-        let branches: Vec<Branch> = match self.has_tree() {
-            true => {
-                let stands_for: HashMap<usize, At> =
-                    order.iter().map(|at| (shown.first(*at), *at)).collect();
-                let order: Vec<usize> = order.iter().map(|at| shown.first(*at)).collect();
-                let branches = tree(&sample.tasks, &order).into_iter();
-                let row = |branch: tree::Branch| (stands_for[&branch.at], branch.lines);
-                branches.map(row).collect()
-            }
-            false => order.into_iter().map(|at| (at, Vec::new())).collect(),
+        let above = match self.has_tree() {
+            true => above(shown, &order),
+            false => HashMap::new(),
         };
-        shown.rows = Vec::with_capacity(branches.len());
-        for (at, lines) in branches {
+        shown.branches = branches(shown, &order, &above);
+        self.sort(shown, histories, &mut order);
+        let lines = tree(&order, &above);
+        shown.rows = Vec::with_capacity(lines.len());
+        for Line { at, lines } in lines {
             shown.rows.push(ShownRow {
                 at,
                 lines: lines.clone(),
@@ -107,10 +100,7 @@ impl Show<'_> {
     }
 
     fn sort(&self, shown: &Shown, histories: &Histories, order: &mut [At]) {
-        let row = |at: &At| match *at {
-            At::Row(at) => row_at(&shown.sample, at),
-            At::Fold(at) => Row::Group(&shown.folds[at].group),
-        };
+        let row = |at: &At| shown.figures_at(*at);
         // What identifies a fold's tasks is that of the first one.
         let identity = |at: &At| sort::identity(row_at(&shown.sample, shown.first(*at)));
         match &self.settings.sort {

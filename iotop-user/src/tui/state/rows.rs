@@ -150,6 +150,7 @@ impl Show<'_> {
         Shown {
             rows: Vec::new(),
             folds: Vec::new(),
+            branches: HashMap::new(),
             sample,
             totals,
             whom,

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    branch::Branch,
     fold::Fold,
     history::Histories,
     rows::RowKey,
@@ -23,6 +24,8 @@ pub struct Shown {
     pub rows: Vec<ShownRow>,
     /// Tasks that have one row together.
     pub(super) folds: Vec<Fold>,
+    /// The rows of the tree that have others below them.
+    pub(super) branches: HashMap<At, Branch>,
     /// The totals, if both rates and totals are shown.
     pub(super) totals: Option<(Arc<Sample>, HashMap<RowKey, usize>)>,
     /// For each task, whose data it submitted last.
@@ -55,6 +58,24 @@ impl Shown {
             At::Row(at) => row_at(&self.sample, at),
             At::Fold(at) => Row::Group(&self.folds[at].group),
         }
+    }
+
+    /// The row whose figures are shown: the sum of its branch if other rows are below it.
+    pub fn figures(&self, row: &ShownRow) -> Row<'_> {
+        self.figures_at(row.at)
+    }
+
+    pub(super) fn figures_at(&self, at: At) -> Row<'_> {
+        match (self.branches.get(&at), at) {
+            (Some(branch), _) => Row::Group(&branch.group),
+            (None, At::Row(at)) => row_at(&self.sample, at),
+            (None, At::Fold(at)) => Row::Group(&self.folds[at].group),
+        }
+    }
+
+    /// Whether a row shows the sum of its branch.
+    pub fn is_branch(&self, row: &ShownRow) -> bool {
+        self.branches.contains_key(&row.at)
     }
 
     /// A row's identity.
@@ -93,6 +114,9 @@ impl Shown {
 
     /// The totals of the same row, if both rates and totals are shown.
     pub fn totals(&self, row: &ShownRow) -> Option<Row<'_>> {
+        if let Some(branch) = self.branches.get(&row.at) {
+            return branch.totals.as_ref().map(Row::Group);
+        }
         if let At::Fold(at) = row.at {
             return self.folds[at].totals.as_ref().map(Row::Group);
         }
@@ -114,17 +138,25 @@ impl Shown {
         }
     }
 
-    /// The rows that a row stands for.
-    pub(super) fn keys(&self, at: At) -> impl Iterator<Item = RowKey> {
+    /// The task or group that a row is, or the tasks of a fold.
+    pub(super) fn own(&self, at: At) -> impl Iterator<Item = usize> {
         let (one, several) = match at {
             At::Row(at) => (Some(at), &[][..]),
             At::Fold(at) => (None, &self.folds[at].members[..]),
         };
-        let all = one.into_iter().chain(several.iter().copied());
+        one.into_iter().chain(several.iter().copied())
+    }
+
+    /// The tasks or the group whose figures a row shows.
+    pub(super) fn keys(&self, at: At) -> impl Iterator<Item = RowKey> {
+        let branch = self.branches.get(&at);
+        let all = branch.into_iter().flat_map(|branch| branch.members.iter());
+        let own = self.own(at).filter(move |_| branch.is_none());
+        let all = all.copied().chain(own);
         all.map(|at| RowKey::of(row_at(&self.sample, at)))
     }
 
-    /// The histories of a row, added up if it is a fold.
+    /// The histories of a row, added up if it is a fold or a branch.
     pub fn history(
         &self,
         row: &ShownRow,

@@ -1,6 +1,6 @@
 //! Tasks below their parents, threads below their process.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, hash::Hash};
 
 use crate::sample::{SharedTask, Task};
 
@@ -9,49 +9,42 @@ const DEEPEST: usize = 12;
 
 /// A row of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Branch {
-    /// Index of the task.
-    pub at: usize,
+pub struct Line<K> {
+    /// The row.
+    pub at: K,
     /// For each level, whether the line continues below; the last level is the row's
     /// own.
     pub lines: Vec<bool>,
 }
 
-/// Puts children right below their parents. `order` lists indices of `tasks`. Of
-/// several siblings, the first is the one whose subtree has the earliest row of
-/// `order`.
-pub fn tree(tasks: &[SharedTask], order: &[usize]) -> Vec<Branch> {
-    let parents = parents(tasks);
-    let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
-    let mut there: HashSet<usize> = HashSet::new();
-    let all: HashSet<usize> = order.iter().copied().collect();
+/// Puts children right below their parents. `above` has the parent of each row that has one.
+/// Siblings stay in the order of `order`.
+pub fn tree<K: Copy + Eq + Hash>(order: &[K], above: &HashMap<K, K>) -> Vec<Line<K>> {
+    let mut children: HashMap<Option<K>, Vec<K>> = HashMap::new();
     for at in order {
-        // The first row of a branch also places all its ancestors.
-        let mut next = Some(*at);
-        while let Some(at) = next.filter(|at| there.insert(*at)) {
-            let parent = parents[at].filter(|parent| all.contains(parent));
-            children.entry(parent).or_default().push(at);
-            next = parent;
-        }
+        children
+            .entry(above.get(at).copied())
+            .or_default()
+            .push(*at);
     }
-    let mut branches = Vec::with_capacity(order.len());
-    let mut open: Vec<Branch> = Vec::new();
-    let below = |parent: Option<usize>, lines: &[bool], open: &mut Vec<Branch>| {
+    let mut rows = Vec::with_capacity(order.len());
+    let mut open: Vec<Line<K>> = Vec::new();
+    let below = |parent: Option<K>, lines: &[bool], open: &mut Vec<Line<K>>| {
         let of = children.get(&parent).map_or(&[][..], Vec::as_slice);
         for (n, at) in of.iter().enumerate().rev() {
             let mut lines = lines.to_vec();
             if parent.is_some() && lines.len() < DEEPEST {
                 lines.push(n + 1 != of.len());
             }
-            open.push(Branch { at: *at, lines });
+            open.push(Line { at: *at, lines });
         }
     };
     below(None, &[], &mut open);
-    while let Some(branch) = open.pop() {
-        below(Some(branch.at), &branch.lines, &mut open);
-        branches.push(branch);
+    while let Some(row) = open.pop() {
+        below(Some(row.at), &row.lines, &mut open);
+        rows.push(row);
     }
-    branches
+    rows
 }
 
 /// Marks the chosen tasks and all their ancestors, so that the tree is complete.
@@ -69,8 +62,9 @@ pub fn with_ancestors(tasks: &[SharedTask], chosen: impl Fn(&Task) -> bool) -> V
 }
 
 /// The index of each task's parent. PIDs are reused: a task that is younger than the
-/// child is not its parent.
-fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
+/// child is not its parent. An exited task is below the nearest of its ancestors that is there:
+/// its parent may have exited too.
+pub fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
     let mut leaders: HashMap<u32, usize> = HashMap::new();
     for (at, task) in tasks
         .iter()
@@ -83,15 +77,18 @@ fn parents(tasks: &[SharedTask]) -> Vec<Option<usize>> {
         }
     }
     let parent = |(at, task): (usize, &SharedTask)| {
-        let above = if task.tid == task.pid {
-            task.ppid?
-        } else {
-            task.pid
+        let there = |pid: u32| {
+            let parent = *leaders.get(&pid)?;
+            let older = (tasks[parent].start_boottime, tasks[parent].pid != task.pid)
+                <= (task.start_boottime, true);
+            (older && parent != at).then_some(parent)
         };
-        let parent = *leaders.get(&above)?;
-        let older = (tasks[parent].start_boottime, tasks[parent].pid != task.pid)
-            <= (task.start_boottime, true);
-        (older && parent != at).then_some(parent)
+        if task.tid != task.pid {
+            return there(task.pid);
+        }
+        let launchers = task.parents.iter().filter(|_| task.exited);
+        let mut launchers = launchers.flat_map(|parents| parents.iter().map(|one| one.pid));
+        launchers.find_map(there).or_else(|| there(task.ppid?))
     };
     let mut parents: Vec<Option<usize>> = tasks.iter().enumerate().map(parent).collect();
     // Tasks that started in the same tick could form a circle.
@@ -114,6 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sample::Parent;
 
     fn task(pid: u32, tid: u32, ppid: u32) -> SharedTask {
         let task = Task {
@@ -126,12 +124,16 @@ mod tests {
         task.into()
     }
 
-    fn shape(tasks: &[SharedTask]) -> Vec<(u32, usize)> {
-        let order: Vec<usize> = (0..tasks.len()).collect();
-        let branches = tree(tasks, &order);
-        branches
-            .iter()
-            .map(|branch| (tasks[branch.at].tid, branch.lines.len()))
+    fn above(tasks: &[SharedTask]) -> HashMap<usize, usize> {
+        let parents = parents(tasks).into_iter().enumerate();
+        parents
+            .filter_map(|(at, parent)| Some((at, parent?)))
+            .collect()
+    }
+
+    fn shape(tasks: &[SharedTask], order: &[usize]) -> Vec<(u32, usize)> {
+        let rows = tree(order, &above(tasks)).into_iter();
+        rows.map(|row| (tasks[row.at].tid, row.lines.len()))
             .collect()
     }
 
@@ -144,20 +146,40 @@ mod tests {
             task(10, 10, 1),
             task(20, 20, 1),
         ];
-        assert_eq!(shape(&tasks), [(1, 0), (10, 1), (30, 2), (12, 2), (20, 1)]);
-        // The busiest task is on top, below its ancestors.
-        let order = [0, 4, 1, 3, 2];
-        let tids: Vec<u32> = tree(&tasks, &order)
-            .iter()
-            .map(|b| tasks[b.at].tid)
-            .collect();
-        assert_eq!(tids, [1, 10, 30, 12, 20]);
-        let order = [4, 0, 1, 3, 2];
-        let tids: Vec<u32> = tree(&tasks, &order)
-            .iter()
-            .map(|b| tasks[b.at].tid)
-            .collect();
-        assert_eq!(tids, [1, 20, 10, 30, 12]);
+        let as_given = [(1, 0), (10, 1), (30, 2), (12, 2), (20, 1)];
+        assert_eq!(shape(&tasks, &[0, 1, 2, 3, 4]), as_given);
+        // Only the order of siblings counts.
+        let other = [(1, 0), (20, 1), (10, 1), (30, 2), (12, 2)];
+        assert_eq!(shape(&tasks, &[0, 4, 1, 2, 3]), other);
+        assert_eq!(shape(&tasks, &[4, 0, 1, 3, 2]), other);
+    }
+
+    #[test]
+    fn an_exited_task_is_below_the_nearest_ancestor_that_is_there() {
+        let launched_by = |pids: &[u32], exited| {
+            let parent = |pid: &u32| Parent {
+                pid: *pid,
+                comm: "sh".into(),
+            };
+            let dd = Task {
+                parents: Some(pids.iter().map(parent).collect()),
+                exited,
+                ..Task::clone(&task(40, 40, 1))
+            };
+            SharedTask::from(dd)
+        };
+        // The script, 30, has exited and has no row. 50 is younger than its would-be child.
+        let others = [task(1, 1, 0), task(20, 20, 1), task(50, 50, 1)];
+        for (dd, parent) in [
+            (launched_by(&[30, 20], true), 1),
+            (launched_by(&[50, 20], true), 1),
+            (launched_by(&[30], true), 0),
+            (launched_by(&[30, 20], false), 0),
+        ] {
+            let mut tasks = others.to_vec();
+            tasks.push(dd);
+            assert_eq!(parents(&tasks)[3], Some(parent));
+        }
     }
 
     #[test]
@@ -186,7 +208,8 @@ mod tests {
             };
             let tasks: Vec<SharedTask> = tasks.into_iter().map(of).collect();
             let order: Vec<usize> = (0..tasks.len()).collect();
-            let mut found: Vec<usize> = tree(&tasks, &order).iter().map(|b| b.at).collect();
+            let mut found: Vec<usize> =
+                tree(&order, &above(&tasks)).iter().map(|row| row.at).collect();
             found.sort_unstable();
             prop_assert_eq!(found, order);
         }
