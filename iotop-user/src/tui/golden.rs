@@ -453,7 +453,72 @@ fn launched() -> App {
 }
 
 #[test]
-fn function_keys_search_sort_and_choose_columns() {
+fn a_parent_in_the_tree_shows_the_sum_of_its_branch_open_or_closed() {
+    let mut app = launched();
+    check("tree_sums", &mut app, (120, 20));
+    let cron = RowKey::Task(crate::sample::TaskKey {
+        tid: 400,
+        start_boottime: 0,
+    });
+    let caused = |app: &App, key: &RowKey| {
+        let shown = app.shown.as_ref().expect("rows");
+        let row = &shown.rows[shown.place(key).expect("there")];
+        let block = *shown.figures(row).block().expect("traced");
+        let history = shown.history(row, &app.histories, app.graph(), 9);
+        (block.caused(), block.submitted_for_others, history)
+    };
+    let sum = (256 << 20, 5 << 20, vec![256 << 20]);
+    assert_eq!(
+        caused(&app, &cron),
+        sum,
+        "an exited child of an exited child"
+    );
+    app.selected = Some(cron.clone());
+    press(&mut app, "-");
+    assert_eq!(caused(&app, &cron), sum, "what is hidden counts");
+    check("tree_closed", &mut app, (120, 20));
+    // Its own page has its own figures and the sum.
+    press(&mut app, "\n");
+    let page = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(
+        page.contains("now  no activity") && page.contains("sum  caused 128.00M/s"),
+        "{page}"
+    );
+    press(&mut app, "\u{1b}t");
+    assert_eq!(
+        caused(&app, &cron).0,
+        0,
+        "its own figures outside of the tree"
+    );
+    // walwriter submits what postgres owns: both are in one branch.
+    press(&mut app, "t");
+    let postgres = RowKey::Task(golden::sample().tasks[3].key());
+    assert_eq!(caused(&app, &postgres), (3 << 20, 0, vec![3 << 20]));
+}
+
+#[test]
+fn conservation_the_top_rows_of_a_tree_have_the_bytes_of_all_tasks_once() {
+    let settings = || Settings {
+        tree: true,
+        ..Settings::default()
+    };
+    for mut app in [launched(), churn(settings()), after_two(settings())] {
+        for key in ["", "aa", "x"] {
+            press(&mut app, key);
+            let shown = app.shown.as_ref().expect("rows");
+            let caused = |row: crate::view::Row<'_>| row.block().map_or(0, |block| block.caused());
+            let top = shown.rows.iter().filter(|row| row.lines.is_empty());
+            let top: u64 = top.map(|row| caused(shown.figures(row))).sum();
+            let tasks = shown.sample.tasks.iter();
+            let all: u64 = tasks.map(|task| caused(crate::view::Row::Task(task))).sum();
+            assert!(all != 0 || key == "x");
+            assert_eq!(top, all, "after {key:?}");
+        }
+    }
+}
+
+#[test]
+fn function_keys_search_and_sort() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());
     let function = |app: &mut App, n| app.key(KeyEvent::new(KeyCode::F(n), KeyModifiers::NONE));
@@ -484,18 +549,72 @@ fn function_keys_search_sort_and_choose_columns() {
             .is_some_and(|said| said.contains("by thread"))
     );
     press(&mut app, "\u{1b}");
-    function(&mut app, 2);
-    app.prompt.as_mut().expect("a prompt").text.clear();
-    press(&mut app, "comm, caused,pid\n");
-    let columns: Vec<_> = app
-        .settings
-        .columns
-        .iter()
-        .map(|field| field.header)
-        .collect();
-    assert_eq!(columns, ["COMM", "CAUSED", "PID"]);
     press(&mut app, "\\");
     assert!(app.prompt.is_some(), "a backslash filters, as in htop");
+}
+
+#[test]
+fn a_menu_shows_hides_and_moves_columns() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    let key = |app: &mut App, code, modifiers| app.key(KeyEvent::new(code, modifiers));
+    key(&mut app, KeyCode::F(2), KeyModifiers::NONE);
+    check("columns", &mut app, (100, 30));
+    check("columns_small", &mut app, (40, 10));
+    let head = |app: &mut App| {
+        let screen = text(&buffer(app, PLAIN, (200, 40)));
+        let head = screen.lines().find(|line| line.contains("COMMAND"));
+        let words = head.expect("a head").split_whitespace();
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(head(&mut app)[..4], ["TID", "PRIO", "USER", "DISK_READ"]);
+    press(&mut app, "↓ ↓>");
+    assert_eq!(head(&mut app)[..3], ["TID", "DISK_READ", "USER"]);
+    key(&mut app, KeyCode::Up, KeyModifiers::SHIFT);
+    assert_eq!(head(&mut app)[..3], ["TID", "USER", "DISK_READ"]);
+    // A field that is no usual column comes before the last one, and is selected.
+    key(&mut app, KeyCode::End, KeyModifiers::NONE);
+    press(&mut app, " ");
+    let ends = |app: &mut App, end: &str| head(app).join(" ").ends_with(end);
+    assert!(ends(&mut app, "IO LAG_MAX HISTORY CAUSED COMMAND"));
+    press(&mut app, "<");
+    assert!(ends(&mut app, "LAG_MAX IO HISTORY CAUSED COMMAND"));
+    // The last column stays.
+    press(&mut app, "↓↓ ");
+    assert!(
+        app.message
+            .as_deref()
+            .is_some_and(|said| said.contains("last column"))
+    );
+    press(&mut app, "0\n");
+    assert_eq!(
+        (&app.place().page, &app.settings),
+        (&Page::Table, &Settings::default())
+    );
+    for leave in ["\u{1b}", "\n"] {
+        key(&mut app, KeyCode::F(2), KeyModifiers::NONE);
+        assert_eq!(app.place().page, Page::Columns);
+        press(&mut app, leave);
+        assert_eq!(app.place().page, Page::Table);
+    }
+    // Rows of other kinds have other columns.
+    press(&mut app, "bbbbbb");
+    key(&mut app, KeyCode::F(2), KeyModifiers::NONE);
+    check("columns_of_units", &mut app, (80, 24));
+}
+
+#[test]
+fn the_sort_column_that_is_hidden_is_sorted_by_no_more() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "→");
+    app.key(KeyEvent::new(KeyCode::F(2), KeyModifiers::NONE));
+    press(&mut app, "↓↓↓↓↓ ");
+    assert_eq!(app.settings.sort, None);
+    assert_eq!(
+        app.settings.hidden,
+        [crate::view::fields::find("caused").expect("a field")]
+    );
 }
 
 #[test]
@@ -541,6 +660,7 @@ fn rows_of_every_kind() {
     for (by, name) in [
         (GroupBy::Process, "processes"),
         (GroupBy::Command, "commands"),
+        (GroupBy::Parents, "parents"),
         (GroupBy::User, "users"),
         (GroupBy::Unit, "units"),
         (GroupBy::Device, "devices"),
@@ -680,7 +800,6 @@ fn the_mouse_selects_opens_and_sorts() {
     };
     let click = |app: &mut App, column: usize, row: usize| {
         app.mouse(MouseEvent {
-        (GroupBy::Parents, "parents"),
             kind: MouseEventKind::Down(MouseButton::Left),
             column: column as u16,
             row: row as u16,
@@ -860,6 +979,9 @@ fn rows_of_another_kind_have_their_history_at_once() {
     let command = RowKey::Group(Some("dd".into()));
     assert_eq!(caused(&app, command), before);
     press(&mut app, "b");
+    let launched = RowKey::Group(Some("dd <- backup.sh <- cron".into()));
+    assert_eq!(caused(&app, launched), before);
+    press(&mut app, "b");
     let root = RowKey::Group(Some("root".into()));
     assert_eq!(caused(&app, root), before);
     press(&mut app, "BBBB/nosuch\u{1b}");
@@ -999,9 +1121,6 @@ fn the_io_max_notice_is_shown_only_while_a_limit_holds_back() {
 #[test]
 fn a_chosen_process_that_has_ended_is_reported_and_its_successor_is_not_shown() {
     let mut app = app(Settings::default());
-    let launched = RowKey::Group(Some("dd <- backup.sh <- cron".into()));
-    assert_eq!(caused(&app, launched), before);
-    press(&mut app, "b");
     app.sample(golden::sample());
     press(&mut app, "f901\n");
     assert_eq!(selected(&app), Some(900));

@@ -56,7 +56,7 @@ pub fn with_options(settings: Settings, live: &Live) -> Settings {
     let by = live
         .group_by
         .or_else(|| names_fields.then_some(GroupBy::Thread));
-    Settings {
+    let mut settings = Settings {
         delay: live
             .delay
             .map_or(settings.delay, |delay| delay.as_secs_f64()),
@@ -67,12 +67,12 @@ pub fn with_options(settings: Settings, live: &Live) -> Settings {
         kilobytes: live.kilobytes || settings.kilobytes,
         command_line: live.command_line || settings.command_line,
         sort: live.sort.clone().or(settings.sort),
-        columns: match live.columns.is_empty() {
-            true => settings.columns,
-            false => live.columns.clone(),
-        },
         ..settings
+    };
+    if !live.columns.is_empty() {
+        settings.chosen_mut().clone_from(&live.columns);
     }
+    settings
 }
 
 /// What the live view asks the collector for.

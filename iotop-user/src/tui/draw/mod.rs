@@ -5,6 +5,7 @@ mod graph;
 mod header;
 mod help;
 mod log;
+mod menu;
 mod table;
 pub mod theme;
 
@@ -45,7 +46,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     match app.place().page {
         // Pages of text need the room.
         Page::Entry(_) | Page::Help => header::short(&mut canvas, app),
-        Page::Detail(..) if area.height < ROOMY => header::short(&mut canvas, app),
+        Page::Detail(..) | Page::Columns if area.height < ROOMY => header::short(&mut canvas, app),
         _ => header::draw(&mut canvas, app),
     }
     let bottom = area.bottom() - 1;
@@ -53,6 +54,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         Page::Table => table::draw(&mut canvas, app, bottom),
         Page::Detail(key, by) => detail::draw(&mut canvas, app, key, *by, bottom),
         Page::Log => log::draw(&mut canvas, app, bottom),
+        Page::Columns => menu::draw(&mut canvas, app, bottom),
         Page::Entry(text) => {
             let width = usize::from(area.width) - 1;
             let lines = text.iter().map(|line| theme.text(line).into_owned());
@@ -215,6 +217,16 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
             ),
             ("Up Down", "choose"),
             ("Esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        Page::Columns => &[
+            ("Space", "show"),
+            ("< >", "move"),
+            ("0", "usual"),
+            ("Esc", "back"),
+            ("W", "save"),
+            ("Up Down", "choose"),
             ("?", "help"),
             ("q", "quit"),
         ],

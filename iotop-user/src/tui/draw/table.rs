@@ -13,6 +13,7 @@ use crate::{
     tui::state::{
         app::App,
         columns::{Column, fields, fitting, graph_header, sorted, total_header, usual_sort},
+        pages::Page,
         places::Places,
         shown::{Shown, ShownRow},
     },
@@ -48,7 +49,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     let rows = shown.rows.iter().enumerate().skip(places.first);
     for (at, row) in rows.take(places.lines) {
         let line = line(canvas, app, shown, row, &columns);
-        canvas.line(match at == chosen {
+        canvas.line(match at == chosen && app.place().page == Page::Table {
             true => chosen_line(line),
             false => line,
         });
@@ -58,7 +59,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
 }
 
 /// The first visible row. It is chosen so that the selected row is visible.
-fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
+pub(super) fn first(before: usize, chosen: usize, lines: usize, length: usize) -> usize {
     before
         .min(chosen)
         .max((chosen + 1).saturating_sub(lines))
@@ -114,8 +115,8 @@ fn line(
     columns: &[(Column, u16)],
 ) -> Line<'static> {
     let row = shown.row(shown_row);
-    let scale = Scale {
     let figures = shown.figures(shown_row);
+    let scale = Scale {
         interval: shown.sample.interval,
         accumulated: app.has_totals(),
         kilobytes: app.settings.kilobytes,
@@ -271,13 +272,13 @@ fn named(
         spans.push(Span::styled(text.to_owned(), style));
     };
     push(&lines, DIM);
-    if folded || row.task().is_some_and(|task| task.exited) {
     if shown_row.hidden != 0 {
         push(&format!("[+{}] ", shown_row.hidden), style);
     }
     if shown.is_branch(shown_row) {
         push(canvas.theme.sum(), style.patch(BOLD));
     }
+    if folded || row.task().is_some_and(|task| task.exited) {
         push("(exited) ", style);
     }
     push(&name, style);

@@ -19,7 +19,7 @@ use crate::{
             settings::{Figures, Graph, Settings},
         },
     },
-    view::{Direction, FIELDS, Sort, fields},
+    view::{Direction, FIELDS, Sort},
 };
 
 impl App {
@@ -35,6 +35,9 @@ impl App {
             return self.type_key(event);
         }
         self.message = None;
+        if self.place().page == Page::Columns && self.menu_key(event) {
+            return None;
+        }
         let action = action(event)?;
         let page = &self.place().page;
         if action == Action::Only && *page == Page::Log {
@@ -91,10 +94,7 @@ impl App {
             Action::Kilobytes => self.settings.kilobytes = !self.settings.kilobytes,
             Action::Graph => self.next_graph(),
             Action::AllColumns => self.settings.hidden.clear(),
-            Action::Columns => {
-                let columns = columns::fields(&self.settings, self.known());
-                self.ask(Asked::Columns, fields::names(columns));
-            }
+            Action::Columns => self.toggle_page(Page::Columns),
             Action::SortBy => {
                 let sort = self.settings.sort.as_ref();
                 self.ask(
@@ -186,7 +186,7 @@ impl App {
         self.show(Past::Kept);
     }
 
-    fn next_graph(&mut self) {
+    pub(super) fn next_graph(&mut self) {
         self.settings.graph = match self.settings.graph {
             Graph::Caused => Graph::Read,
             Graph::Read => Graph::Dirtied,

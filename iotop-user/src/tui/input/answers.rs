@@ -17,7 +17,7 @@ use crate::{
             rows::tids,
         },
     },
-    view::{Field, Sort, fields},
+    view::Sort,
 };
 
 impl App {
@@ -75,18 +75,11 @@ impl App {
                     "" => None,
                     text => Some(text.parse::<Sort>().map_err(|error| error.to_string())?),
                 };
-                self.check_fields(sort.iter().map(|sort| sort.field))?;
+                let by = self.settings.group_by;
+                if let Some(sort) = sort.as_ref().filter(|sort| !sort.field.is_of(by.by())) {
+                    return Err(format!("rows by {} have no {}", by.name(), sort.field.name));
+                }
                 self.sort(sort);
-            }
-            Asked::Columns => {
-                let fields = prompt.words();
-                let fields = fields.iter().map(|name| fields::find(name));
-                let fields: Vec<&'static Field> = fields
-                    .collect::<Result<_, _>>()
-                    .map_err(|error| error.to_string())?;
-                self.check_fields(fields.iter().copied())?;
-                self.settings.columns = fields;
-                self.settings.hidden.clear();
             }
         }
         Ok(None)
@@ -105,15 +98,6 @@ impl App {
                 Chosen::started(pid, clock::of_ticks(stat.start_ticks))
             }),
             _ => chosen,
-        }
-    }
-
-    /// Whether rows of this kind have these fields.
-    fn check_fields(&self, fields: impl IntoIterator<Item = &'static Field>) -> Result<(), String> {
-        let by = self.settings.group_by;
-        match fields.into_iter().find(|field| !field.is_of(by.by())) {
-            Some(field) => Err(format!("rows by {} have no {}", by.name(), field.name)),
-            None => Ok(()),
         }
     }
 

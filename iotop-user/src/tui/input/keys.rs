@@ -61,7 +61,7 @@ pub enum Action {
     Column,
     /// Shows all columns.
     AllColumns,
-    /// Asks for the columns and their order.
+    /// Opens the menu of columns.
     Columns,
     /// Opens a fold, or a closed branch of the tree.
     Unfold,
@@ -202,7 +202,7 @@ keys! {
     Last "End" "go to the last row" [End];
     Column "1-9" "hide or show a column" [Char('1'), Char('2'), Char('3'), Char('4'), Char('5'), Char('6'), Char('7'), Char('8'), Char('9')];
     AllColumns "0" "show all columns" [Char('0')];
-    Columns "F2" "choose the columns and their order" [F(2)];
+    Columns "F2" "menu of columns: Space shows or hides one, < and > move it" [F(2)];
     CommandLine "c" "show command lines or names" [Char('c'), Char('C')];
     Graph "g" "change what the graphs show: caused, read, dirtied, I/O wait, none" [Char('g'), Char('G')];
     Kilobytes "K" "show kilobytes or the unit that fits best" [Char('K')];

@@ -3,4 +3,5 @@
 mod actions;
 mod answers;
 pub mod keys;
+mod menu;
 mod mouse;

@@ -72,6 +72,19 @@ impl App {
                     self.enter();
                 }
             }
+            Page::Columns => {
+                let at = self.drawn.first + line;
+                if at >= self.drawn.length {
+                    return;
+                }
+                let again = self.place().at == at;
+                if let Some(place) = self.places.last_mut() {
+                    place.at = at;
+                }
+                if again {
+                    self.toggle_choice();
+                }
+            }
             _ => {}
         }
     }

@@ -74,11 +74,17 @@ impl Known {
 /// are unknown for every row.
 pub fn all(settings: &Settings, known: Known) -> Vec<&'static Field> {
     let by = settings.group_by.by();
-    let chosen = settings.columns.iter().copied();
+    let chosen = settings.chosen().iter().copied();
     let chosen: Vec<&'static Field> = chosen.filter(|field| field.is_of(by)).collect();
-    if !chosen.is_empty() {
-        return chosen;
+    match chosen.is_empty() {
+        true => usual(settings, known),
+        false => chosen,
     }
+}
+
+/// The columns if none are chosen.
+pub fn usual(settings: &Settings, known: Known) -> Vec<&'static Field> {
+    let by = settings.group_by.by();
     let mut usual = fields::live_columns(settings.group_by == GroupBy::Process, by);
     usual.retain(|field| known.has(field));
     usual
@@ -166,7 +172,7 @@ pub fn fitting(settings: &Settings, known: Known, busy: &Busy, width: u16) -> Ve
     }
     let is_idle = |header: &&&str| {
         let field = fields.iter().find(|field| field.header == **header);
-        settings.columns.is_empty() && field.is_some_and(|field| !busy.has(field))
+        settings.chosen().is_empty() && field.is_some_and(|field| !busy.has(field))
     };
     let idle = DISPENSABLE.iter().filter(is_idle);
     for header in idle.chain(&DISPENSABLE) {

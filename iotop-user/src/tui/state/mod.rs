@@ -10,6 +10,7 @@ pub mod gone;
 pub mod history;
 pub mod lately;
 pub mod log;
+pub mod menu;
 pub mod order;
 pub mod pages;
 pub mod places;

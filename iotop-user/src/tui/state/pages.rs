@@ -2,6 +2,7 @@
 
 use super::{
     app::{App, Past},
+    menu::choices,
     rows::RowKey,
     shown::Shown,
 };
@@ -23,6 +24,8 @@ pub enum Page {
     Log,
     /// One flush or spike in full.
     Entry(Vec<String>),
+    /// The menu of columns.
+    Columns,
     /// The help.
     Help,
 }
@@ -109,7 +112,7 @@ impl App {
                     self.open(Page::Entry(text));
                 }
             }
-            Page::Detail(..) | Page::Entry(_) | Page::Help => {}
+            Page::Detail(..) | Page::Entry(_) | Page::Columns | Page::Help => {}
         }
     }
 
@@ -121,6 +124,7 @@ impl App {
         let length = match self.place().page {
             Page::Table => self.shown.as_ref().map_or(0, |shown| shown.rows.len()),
             Page::Log => self.entries().count(),
+            Page::Columns => choices(&self.settings, self.known()).len(),
             // On a page of text, the position is the first visible line.
             _ => self.drawn.length.saturating_sub(self.drawn.lines) + 1,
         };

@@ -22,8 +22,6 @@ pub enum Asked {
     Search,
     /// A field to sort by.
     SortBy,
-    /// Fields.
-    Columns,
 }
 
 impl Asked {
@@ -37,7 +35,6 @@ impl Asked {
             Asked::Delay => "Refresh interval in seconds: ",
             Asked::Search => "Search: ",
             Asked::SortBy => "Sort by (a field as --sort takes it; empty: busiest first): ",
-            Asked::Columns => "Columns in their order (comma-separated; empty: the default ones): ",
             Asked::Priority => "I/O priority (be/0 to be/7, rt/0 to rt/7, idle, none): ",
         }
     }

@@ -390,6 +390,39 @@ mod tests {
     }
 
     #[test]
+    fn commands_of_active_threads_have_the_name_of_an_idle_leader() {
+        for group_by in [GroupBy::Command, GroupBy::Parents] {
+            let settings = Settings {
+                only: true,
+                group_by,
+                ..Settings::default()
+            };
+            let mut devices = DeviceNames::new(Path::new("/nonexistent"));
+            let mut sample = golden::sample();
+            let mut idle = sample.tasks[3].clone().into_task();
+            (idle.stats, idle.block) = (idle.stats.nothing(), Some(TaskBlock::zero()));
+            sample.tasks[3] = idle.into();
+            sample.facts.clear();
+            let mut show = Show {
+                settings: &settings,
+                scope: &Scope::default(),
+                gone: &Gone::default(),
+                recent: &Recent::default(),
+                devices: &mut devices,
+                open: &HashSet::new(),
+                closed: &HashSet::new(),
+            };
+            let shown = show.look(&Arc::new(sample), None, &Histories::default());
+            let groups = shown.sample.groups.as_ref().expect("grouped");
+            let has = |name: &str| {
+                let mut names = groups.iter().filter_map(|group| group.name.as_deref());
+                names.any(|known| known.starts_with(name))
+            };
+            assert!(has("postgres") && !has("walwriter"), "{groups:?}");
+        }
+    }
+
+    #[test]
     fn totals_stand_beside_the_rates_of_the_same_row() {
         let both = Settings {
             figures: Figures::Both,

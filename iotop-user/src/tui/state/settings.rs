@@ -44,9 +44,15 @@ pub struct Settings {
         skip_serializing_if = "Option::is_none"
     )]
     pub sort: Option<Sort>,
-    /// The columns as `--fields` takes them; empty: the default ones.
+    /// The columns of threads and processes, as `--fields` takes them; empty: the usual ones.
     #[serde(deserialize_with = "columns", serialize_with = "column_names")]
     pub columns: Vec<&'static Field>,
+    /// The columns of groups of tasks.
+    #[serde(deserialize_with = "columns", serialize_with = "column_names")]
+    pub group_columns: Vec<&'static Field>,
+    /// The columns of devices and files.
+    #[serde(deserialize_with = "columns", serialize_with = "column_names")]
+    pub place_columns: Vec<&'static Field>,
     /// Columns that are not shown.
     #[serde(deserialize_with = "columns", serialize_with = "column_names")]
     pub hidden: Vec<&'static Field>,
@@ -70,6 +76,8 @@ impl Default for Settings {
             graph: Graph::Caused,
             sort: None,
             columns: Vec::new(),
+            group_columns: Vec::new(),
+            place_columns: Vec::new(),
             hidden: Vec::new(),
             colors: Colors::Auto,
             characters: Characters::Auto,
@@ -190,6 +198,24 @@ pub fn path() -> Option<PathBuf> {
 }
 
 impl Settings {
+    /// The columns that were chosen for rows of this kind; empty: the usual ones.
+    pub fn chosen(&self) -> &[&'static Field] {
+        match self.group_by.by() {
+            None => &self.columns,
+            Some(by) if by.is_of_facts() => &self.place_columns,
+            Some(_) => &self.group_columns,
+        }
+    }
+
+    /// The same, to change them.
+    pub fn chosen_mut(&mut self) -> &mut Vec<&'static Field> {
+        match self.group_by.by() {
+            None => &mut self.columns,
+            Some(by) if by.is_of_facts() => &mut self.place_columns,
+            Some(_) => &mut self.group_columns,
+        }
+    }
+
     /// Reads the file. If it does not exist, the settings are the defaults.
     ///
     /// # Errors
@@ -299,6 +325,8 @@ mod tests {
             group_by: GroupBy::Unit,
             figures: Figures::Both,
             sort: "-pending".parse().ok(),
+            columns: vec![fields::find("tid").expect("a field")],
+            group_columns: vec![fields::find("name").expect("a field")],
             hidden: fields::find("prio").into_iter().collect(),
             colors: Colors::Indexed,
             ..Settings::default()
