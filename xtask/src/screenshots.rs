@@ -1,10 +1,11 @@
 //! The pictures of README and docs/: the real program's screens under a real load.
 
 mod questions;
+mod review;
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bench::disk::{Disk, FileSystem};
+use crate::svg::{self, Paper};
 use crate::terminal::Terminal;
-use crate::{privilege, process, svg, workspace};
+use crate::{privilege, process, workspace};
 
 /// Where they are kept.
 const PLACE: &str = ".github";
@@ -24,31 +26,55 @@ pub struct Options {
     /// Set for the second start, as root in a mount namespace
     #[arg(long, hide = true)]
     make: bool,
+    /// Instead, make pictures of every page at three sizes, dark, light and without colours, in
+    /// target/screens
+    #[arg(long)]
+    review: bool,
+    /// Run this iotop-trace instead of building one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// Builds, and starts this program again as root in its own mount namespace.
 pub fn run(options: &Options) -> Result<()> {
     if options.make {
-        return make();
+        return make(options);
     }
-    process::run(workspace::cargo("build").args(["--release", "--package", "iotop-trace"]))?;
+    if options.program.is_none() {
+        let build = ["--release", "--package", "iotop-trace"];
+        process::run(workspace::cargo("build").args(build))?;
+    }
     let error = privilege::command("unshare")?
         .args(["--mount", "--propagation", "private"])
         .arg(std::env::current_exe()?)
         .args(["screenshots", "--make"])
+        .args(options.review.then_some("--review"))
+        .args(
+            options
+                .program
+                .iter()
+                .flat_map(|program| ["--program".as_ref(), program.as_os_str()]),
+        )
         .exec();
     Err(error).context("could not start unshare (of util-linux)")
 }
 
-fn make() -> Result<()> {
-    let program = workspace::target().join("release/iotop-trace");
+fn make(options: &Options) -> Result<()> {
+    let built = || workspace::target().join("release/iotop-trace");
+    let program = options.program.clone().unwrap_or_else(built);
     let directory = tempfile::tempdir()?;
+    if options.review {
+        review::take(&program, directory.path(), false)?;
+    }
     // Only this process sees what is mounted there.
     let disk = Disk::create(Path::new("/srv"), FileSystem::Ext4)?;
     let place = disk.file("file");
     let place = place.parent().context("a directory")?;
     let _background = Background::lower()?;
     let _load = Load::start(place)?;
+    if options.review {
+        return review::take(&program, directory.path(), true);
+    }
     let variables = [
         ("TERM", Some("xterm-256color")),
         ("COLORTERM", Some("truecolor")),
@@ -83,7 +109,7 @@ fn make() -> Result<()> {
 fn save(terminal: &Terminal, name: &str, title: &str) -> Result<()> {
     let path = workspace::root().join(PLACE).join(format!("{name}.svg"));
     fs::create_dir_all(workspace::root().join(PLACE))?;
-    fs::write(&path, svg::picture(&terminal.screen(), title))
+    fs::write(&path, svg::picture(&terminal.screen(), title, Paper::DARK))
         .with_context(|| format!("could not write {}", path.display()))?;
     eprintln!("wrote {}", path.display());
     Ok(())

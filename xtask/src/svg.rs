@@ -11,8 +11,25 @@ const BASELINE: f64 = 13.5;
 /// Space around the text.
 const MARGIN: f64 = 12.0;
 
-const TEXT: [u8; 3] = [0xd8, 0xd8, 0xd8];
-const GROUND: [u8; 3] = [0x16, 0x18, 0x1c];
+/// A terminal's own colours.
+#[derive(Clone, Copy)]
+pub struct Paper {
+    text: [u8; 3],
+    ground: [u8; 3],
+}
+
+impl Paper {
+    /// Light text on a dark ground.
+    pub const DARK: Paper = Paper {
+        text: [0xd8, 0xd8, 0xd8],
+        ground: [0x16, 0x18, 0x1c],
+    };
+    /// Dark text on a light ground.
+    pub const LIGHT: Paper = Paper {
+        text: [0x20, 0x20, 0x20],
+        ground: [0xff, 0xff, 0xff],
+    };
+}
 
 /// xterm's first 16 colours.
 const ANSI: [[u8; 3]; 16] = [
@@ -44,7 +61,7 @@ struct Look {
 }
 
 /// The screen as an SVG picture.
-pub fn picture(screen: &Screen, title: &str) -> String {
+pub fn picture(screen: &Screen, title: &str, paper: Paper) -> String {
     let (rows, columns) = screen.size();
     let (rows, columns) = (rows.get(), columns.get());
     let width = f64::from(columns) * WIDTH + 2.0 * MARGIN;
@@ -59,10 +76,10 @@ pub fn picture(screen: &Screen, title: &str) -> String {
          <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" \
          font-size=\"14\" xml:space=\"preserve\">",
         escaped(title),
-        hex(GROUND),
+        hex(paper.ground),
     );
     for row in 0..rows {
-        for (column, text, cells, look) in runs(screen, row, columns) {
+        for (column, text, cells, look) in runs(screen, row, columns, paper) {
             run(&mut svg, row, column, &text, cells, look);
         }
     }
@@ -72,7 +89,7 @@ pub fn picture(screen: &Screen, title: &str) -> String {
 
 /// Neighbouring cells with the same look: where they begin, the text, how many cells,
 /// the look.
-fn runs(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, u16, Look)> {
+fn runs(screen: &Screen, row: u16, columns: u16, paper: Paper) -> Vec<(u16, String, u16, Look)> {
     let mut runs: Vec<(u16, String, u16, Look)> = Vec::new();
     for column in 0..columns {
         let Some(cell) = screen.cell(row, column) else {
@@ -81,7 +98,7 @@ fn runs(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, u16, Look)
         if cell.is_wide_continuation() {
             continue;
         }
-        let look = look(cell);
+        let look = look(cell, paper);
         let cells = if cell.is_wide() { 2 } else { 1 };
         let text = if cell.has_contents() {
             cell.contents()
@@ -136,14 +153,15 @@ fn run(svg: &mut String, row: u16, column: u16, text: &str, cells: u16, look: Lo
     );
 }
 
-fn look(cell: &Cell) -> Look {
-    let mut text = color(cell.fgcolor()).unwrap_or(TEXT);
+fn look(cell: &Cell, paper: Paper) -> Look {
+    let mut text = color(cell.fgcolor()).unwrap_or(paper.text);
     let mut ground = color(cell.bgcolor());
     if cell.dim() {
-        text = std::array::from_fn(|n| ((u16::from(text[n]) + u16::from(GROUND[n])) / 2) as u8);
+        text =
+            std::array::from_fn(|n| ((u16::from(text[n]) + u16::from(paper.ground[n])) / 2) as u8);
     }
     if cell.inverse() {
-        (text, ground) = (ground.unwrap_or(GROUND), Some(text));
+        (text, ground) = (ground.unwrap_or(paper.ground), Some(text));
     }
     Look {
         text,
@@ -192,12 +210,12 @@ mod tests {
             0,
         );
         parser.process("a<b \x1b[7mchosen\x1b[0m\r\n\x1b[1;38;2;1;2;3mbold 日\x1b[0m".as_bytes());
-        let svg = picture(parser.screen(), "x & y");
+        let svg = picture(parser.screen(), "x & y", Paper::DARK);
         for part in ["a&lt;b", "x &amp; y", ">chosen<", "#010203", "bold", "日"] {
             assert!(svg.contains(part), "{part} is not in {svg}");
         }
         assert!(
-            svg.contains(&format!("fill=\"{}\"/>", hex(TEXT))),
+            svg.contains(&format!("fill=\"{}\"/>", hex(Paper::DARK.text))),
             "the chosen one's ground"
         );
     }
