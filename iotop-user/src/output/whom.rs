@@ -26,7 +26,8 @@ pub(crate) struct Whose {
 
 impl Whose {
     /// `flush sda1 63.10M/s -> postgres 81%, rsyslog 12%`: the longest text that fits
-    /// in `room` columns. The owners are left out last. A share with `~` is partly estimated.
+    /// in `room` columns, or the shortest one. The largest owner is never left out. A share
+    /// with `~` is partly estimated.
     pub fn text(&self, submitted: &Submitted, room: usize) -> String {
         let verb = match (self.kthread, self.ago) {
             (true, None) => "flush",
@@ -45,44 +46,55 @@ impl Whose {
                     true => format!("{} ", self.scale.rate(Some(bytes))),
                     false => String::new(),
                 };
-                format!("{} {rate}{ago}-> {}", escape(device), shares(owners))
+                format!(
+                    "{} {rate}{ago}-> {}",
+                    escape(device),
+                    shares(owners, NAMED, true)
+                )
             });
             format!("{verb} {}", parts.collect::<Vec<_>>().join("; "))
         };
-        let owners = |ago: &str| {
+        let owners = |ago: &str, named: usize, more: bool| {
             let mut sums: BTreeMap<Arc<str>, Owned> = BTreeMap::new();
             for (owner, owned) in submitted.0.values().flatten() {
                 let sum = sums.entry(owner.clone()).or_default();
                 *sum = *sum + *owned;
             }
-            format!("{ago}-> {}", shares(&sums))
+            format!("{ago}-> {}", shares(&sums, named, more))
         };
         let fits = |text: &String| text.width() <= room;
         Some(all(self.ago.is_none()))
             .filter(fits)
             .or_else(|| Some(all(false)).filter(fits))
-            .or_else(|| Some(owners(&ago)).filter(fits))
-            .unwrap_or_else(|| owners(""))
+            .or_else(|| Some(owners(&ago, NAMED, true)).filter(fits))
+            .or_else(|| {
+                (1..=NAMED)
+                    .rev()
+                    .map(|named| owners("", named, true))
+                    .find(fits)
+            })
+            .unwrap_or_else(|| owners("", 1, false))
     }
 }
 
-fn shares(owners: &BTreeMap<Arc<str>, Owned>) -> String {
+/// The largest owners, and how many `more` there are.
+fn shares(owners: &BTreeMap<Arc<str>, Owned>, named: usize, more: bool) -> String {
     let all: u64 = owners.values().map(|owned| owned.bytes).sum();
     let mut owners: Vec<(&Arc<str>, Owned)> = owners.iter().map(|(name, n)| (name, *n)).collect();
     owners.sort_by_key(|(_, owned)| std::cmp::Reverse(owned.bytes));
     // Leave out owners with at most 0.5 %.
     let least = all / 200;
     owners.retain(|(_, owned)| owned.bytes > least);
-    let rest = owners.len().saturating_sub(NAMED);
+    let rest = owners.len().saturating_sub(named);
     let mut parts: Vec<String> = owners
         .into_iter()
-        .take(NAMED)
+        .take(named)
         .map(|(comm, owned)| {
             let percent = 100.0 * owned.bytes as f64 / all.max(1) as f64;
             format!("{} {}{percent:.0}%", escape(comm), owned.mark())
         })
         .collect();
-    if rest != 0 {
+    if more && rest != 0 {
         parts.push(format!("{rest} more"));
     }
     parts.join(", ")

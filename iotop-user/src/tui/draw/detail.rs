@@ -1,18 +1,23 @@
 //! Draws the detail page: what the row is, what it did and where its bytes went.
 
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, Canvas, DIM, Tone, graph, scrolled, wrapped};
+use super::{BAR, BOLD, Canvas, DIM, Tone, graph, scrolled, shortened, theme::Theme, wrapped};
 use crate::{
     cli::GroupBy,
     output::{cell::Scale, dirty_for::dirty_for, units},
-    sample::Task,
+    sample::{Task, chain},
     tui::state::{
         app::App, detail::Part, history::LENGTH, places::Places, rows::RowKey, settings::Graph,
     },
-    view::{Row, fields},
+    view::{Commands, Row, fields},
 };
 
+/// Width of the figures before the name of a file, owner, submitter or device.
+const BEFORE_PART: usize = 30;
+/// Width of the label of a graph.
+const LABEL: usize = 7;
 /// At most this many files, owners, submitters and devices are listed.
 const NAMED: usize = 40;
 
@@ -83,17 +88,26 @@ fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line
         title.push_str(", exited");
     }
     lines.push(Line::styled(theme.text(&title).into_owned(), BOLD));
+    let width = usize::from(canvas.area.width - BAR);
     if let Some(cmdline) = &task.cmdline {
-        lines.push(Line::raw(theme.text(cmdline).into_owned()));
+        let text = wrapped(&theme.text(cmdline), width, "  ");
+        lines.extend(text.into_iter().map(Line::raw));
     }
-    let chain = task.chain().map(|chain| theme.text(&chain).into_owned());
+    // A thread may have a name of its own; its process was launched.
+    let program = match &app.interval {
+        Some(interval) => Commands::new(&interval.tasks).comm(task),
+        None => task.comm.clone(),
+    };
+    let parents = task.parents.as_deref();
+    let chain = parents.map(|parents| theme.text(&chain(&program, parents)).into_owned());
     let started = task.start_time.map(|start| {
         let start = start.to_zoned_datetime(app.zone.clone());
         format!("started {}", start.strftime("%Y-%m-%d %H:%M:%S%:z"))
     });
     let launched: Vec<String> = chain.into_iter().chain(started).collect();
     if !launched.is_empty() {
-        lines.push(Line::raw(launched.join("   ")));
+        let text = wrapped(&launched.join("   "), width, "  ");
+        lines.extend(text.into_iter().map(Line::raw));
     }
     let said = [
         ("user", &task.user),
@@ -106,7 +120,8 @@ fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", theme.text(value.as_deref()?))))
         .collect();
-    lines.push(Line::styled(said.join("   "), DIM));
+    let text = wrapped(&said.join("   "), width, "  ");
+    lines.extend(text.into_iter().map(|line| Line::styled(line, DIM)));
 }
 
 /// The figures of the last interval that are not 0.
@@ -183,24 +198,25 @@ fn last_minute(canvas: &Canvas<'_, '_>, app: &App, key: &RowKey, lines: &mut Vec
     if detail.calls.is_some() || detail.reached.shared != 0 {
         let reached = detail.reached;
         let text = reached.sentence(detail.calls, app.settings.kilobytes);
-        let text = wrapped(&text, usize::from(canvas.area.width), "  ");
+        let text = wrapped(&text, usize::from(canvas.area.width - BAR), "  ");
         lines.extend(text.into_iter().map(Line::raw));
     }
     if let Some(lag) = &detail.lag {
-        lines.push(Line::raw(format!(
-            "pages were dirty for {}",
-            dirty_for(lag)
-        )));
+        let text = format!("pages were dirty for {}", dirty_for(lag));
+        let text = wrapped(&text, usize::from(canvas.area.width - BAR), "  ");
+        lines.extend(text.into_iter().map(Line::raw));
     }
     for (name, graph, tone) in [
         ("writes", Graph::Caused, Tone::Owned),
         ("reads", Graph::Read, Tone::Read),
     ] {
-        let values = app.histories.of(key, graph, LENGTH);
+        // The newest are at the end.
+        let length = LENGTH.min(usize::from(canvas.area.width - BAR) - LABEL);
+        let values = app.histories.of(key, graph, length);
         if values.iter().any(|value| *value != 0) {
-            let text = graph::line(&values, LENGTH, &canvas.theme.bars());
+            let text = graph::line(&values, length, &canvas.theme.bars());
             lines.push(Line::from(vec![
-                Span::styled(format!("{name:<7}"), DIM),
+                Span::styled(format!("{name:<LABEL$}"), DIM),
                 Span::styled(text, canvas.tone(tone)),
             ]));
         }
@@ -246,6 +262,7 @@ fn table(
         format!("{:>10} {:>10} {:>6}  {title}", "WRITTEN", "READ", ""),
         BOLD,
     ));
+    let room = usize::from(canvas.area.width - BAR).saturating_sub(BEFORE_PART);
     for part in parts.iter().take(NAMED) {
         let share = 100.0 * (part.written + part.read) as f64 / all.max(1) as f64;
         lines.push(Line::from(vec![
@@ -258,10 +275,37 @@ fn table(
                 canvas.tone(Tone::Read),
             ),
             Span::raw(format!("{share:>5.1}%  ")),
-            Span::raw(canvas.theme.text(&part.name).into_owned()),
+            Span::raw(part_name(&part.name, room, canvas.theme)),
         ]));
     }
     if let Some(rest) = parts.len().checked_sub(NAMED).filter(|rest| *rest != 0) {
         lines.push(Line::styled(format!("{rest:>31} more"), DIM));
+    }
+}
+
+/// A name that is cut keeps its kind at the end: `ext4 metadata of sda1: jour…, ~home`.
+fn part_name(name: &str, room: usize, theme: Theme) -> String {
+    let name = theme.text(name);
+    let kind = name.rfind(", ~").map_or("", |at| &name[at..]);
+    let rest = &name[..name.len() - kind.len()];
+    let rest = shortened(rest, room.saturating_sub(kind.width()), theme);
+    format!("{rest}{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::state::settings::Colors;
+
+    #[test]
+    fn a_file_that_is_cut_keeps_the_kind_of_its_bytes() {
+        let theme = Theme {
+            colors: Colors::None,
+            ascii: false,
+        };
+        let name = "ext4 metadata of sda1: journal, inode tables, ~home";
+        assert_eq!(part_name(name, 60, theme), name);
+        assert_eq!(part_name(name, 30, theme), "ext4 metadata of sda1:…, ~home");
+        assert_eq!(part_name("/srv/file", 6, theme), "/srv/…");
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     problems(canvas, app);
 }
 
-fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
+/// What is shown: the time, the rows, and what leaves rows out.
+pub(super) fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let Settings {
         group_by,
         only,
@@ -88,7 +89,7 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let said = [
         (busiest && canvas.area.width >= WIDE).then(|| "busiest first".to_owned()),
         (*tree && group_by.by().is_none()).then(|| match canvas.area.width >= WIDE {
-            true => format!("tree, {}with all below", theme.sum()),
+            true => format!("tree ({}= branch)", theme.sum()),
             false => "tree".to_owned(),
         }),
         only.then(|| "only active".to_owned()),
@@ -121,7 +122,10 @@ fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
     let counts = app.interval.as_ref().and_then(|sample| {
         let all = sample.system.tasks_total?;
         let active = sample.system.tasks_running_io?;
-        Some(format!("{all} tasks, {active} with I/O"))
+        Some(match active > all {
+            true => format!("{all} tasks now, {active} with I/O before they exited"),
+            false => format!("{all} tasks, {active} with I/O"),
+        })
     });
     let line = Line::from(words);
     let room = usize::from(canvas.area.width).saturating_sub(line.width());

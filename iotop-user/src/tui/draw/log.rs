@@ -3,30 +3,34 @@
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, Canvas, DIM, Tone, chosen_line, start_of, table::padded};
+use super::{BAR, BOLD, Canvas, DIM, Tone, chosen_line, shortened, start_of, table::padded};
 use crate::{
     output::units,
     tui::state::{app::App, log::Entry, places::Places},
 };
 
+/// Smallest width that shows devices.
+const NARROW: u16 = 60;
 /// Smallest width of the submitters' column.
 const WHO: usize = 28;
 /// Width of the columns before it, where it is shown.
 const BEFORE_WHO: usize = 45;
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
-    let title = match app.only_others {
-        true => "WHY: writes for others and spikes, newest first",
-        false => "WHY: recent flushes and spikes, newest first",
+    let title = match (app.only_others, canvas.area.width < NARROW) {
+        (true, true) => "WHY: writes for others, newest first",
+        (true, false) => "WHY: writes for others and spikes, newest first",
+        (false, true) => "WHY: flushes and spikes, newest first",
+        (false, false) => "WHY: recent flushes and spikes, newest first",
     };
     canvas.line(Line::styled(title, BOLD));
     let who = who_width(app, usize::from(canvas.area.width));
     let head = match canvas.area.width {
-        ..60 => format!(
-            "{:<8} {:>9} {:<11} {}",
+        ..NARROW => format!(
+            "{:<8} {:>8} {:<10} {}",
             "TIME", "BYTES", "WHY", "WHOSE DATA"
         ),
-        60..100 => format!(
+        NARROW..100 => format!(
             "{:<8} {:<7} {:>9} {:<11} {}",
             "TIME", "DEVICE", "BYTES", "WHY", "WHOSE DATA"
         ),
@@ -104,18 +108,31 @@ fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry, who_width: usize) -> 
     };
     let reason = text(&entry.reason);
     let device = text(&entry.device);
+    let room = usize::from(canvas.area.width - BAR);
+    let owners = |before: &[Span<'_>]| {
+        let taken: usize = before.iter().map(Span::width).sum();
+        let owners = shortened(
+            &text(&entry.owners),
+            room.saturating_sub(taken),
+            canvas.theme,
+        );
+        Span::styled(owners, canvas.tone(Tone::Owned))
+    };
     if canvas.area.width < 100 {
-        let device = match canvas.area.width {
-            ..60 => String::new(),
-            _ => format!("{device:<7.7} "),
+        let before = match canvas.area.width {
+            ..NARROW => [
+                Span::raw(format!("{time:<8} {bytes:>8} ")),
+                Span::styled(format!("{reason:<10.10} "), who),
+            ],
+            _ => [
+                Span::raw(format!("{time:<8} {device:<7.7} {bytes:>9} ")),
+                Span::styled(format!("{reason:<11.11} "), who),
+            ],
         };
-        return Line::from(vec![
-            Span::raw(format!("{time:<8} {device}{bytes:>9} ")),
-            Span::styled(format!("{reason:<11.11} "), who),
-            Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
-        ]);
+        let owners = owners(&before);
+        return Line::from_iter(before.into_iter().chain([owners]));
     }
-    Line::from(vec![
+    let before = [
         Span::raw(format!("{time:<8} {:<9.9} {bytes:>9} ", device)),
         Span::styled(format!("{reason:<15.15} "), BOLD),
         Span::styled(
@@ -123,8 +140,9 @@ fn line(canvas: &Canvas<'_, '_>, app: &App, entry: &Entry, who_width: usize) -> 
             who,
         ),
         Span::raw(" "),
-        Span::styled(text(&entry.owners), canvas.tone(Tone::Owned)),
-    ])
+    ];
+    let owners = owners(&before);
+    Line::from_iter(before.into_iter().chain([owners]))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ratatui::{
 };
 
 use super::{
-    BOLD, CHOSEN, Canvas, DIM, start_of,
+    BAR, BOLD, CHOSEN, Canvas, DIM, shortened,
     table::{self, first},
 };
 use crate::tui::state::{
@@ -18,6 +18,8 @@ use crate::tui::state::{
 
 /// At most this many rows of the table stay visible.
 const ROWS: u16 = 4;
+/// Smallest width on which a column without room is explained.
+const NARROW: u16 = 60;
 
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
     // What a choice does is seen at once.
@@ -49,17 +51,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Place
     let choices = choices.into_iter().enumerate().skip(places.first);
     for (at, choice) in choices.take(lines) {
         let mark = if choice.shown { "[x]" } else { "[ ]" };
-        let room = match choice.shown && !has_room(choice.field) {
-            true => "(no room) ",
-            false => "",
+        let name = format!(" {mark} {:<14} ", choice.field.header);
+        let about = match choice.shown && !has_room(choice.field) {
+            true if width < NARROW => "(no room)".to_owned(),
+            true => format!("(no room) {}", choice.field.about),
+            false => choice.field.about.to_owned(),
         };
-        let name = format!(" {mark} {:<16} ", choice.field.header);
-        let about = format!("{room}{}", choice.field.about);
         let taken = name.len();
-        let (about, _) = start_of(&about, usize::from(width - 1).saturating_sub(taken));
+        let room = usize::from(width - BAR).saturating_sub(taken);
+        let about = shortened(&about, room, canvas.theme);
         canvas.line(match at == chosen {
             true => Line::styled(format!("{name}{about}"), CHOSEN),
-            false => Line::from(vec![Span::raw(name), Span::styled(about.to_owned(), DIM)]),
+            false => Line::from(vec![Span::raw(name), Span::styled(about, DIM)]),
         });
     }
     canvas.scrollbar(&places);

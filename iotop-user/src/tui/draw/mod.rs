@@ -45,7 +45,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
     }
     match app.place().page {
         // Pages of text need the room.
-        Page::Entry(_) | Page::Help => header::short(&mut canvas, app),
+        Page::Entry(_) => header::short(&mut canvas, app),
+        // The help itself says what is wrong.
+        Page::Help => header::title(&mut canvas, app),
         Page::Detail(..) | Page::Columns if area.height < ROOMY => header::short(&mut canvas, app),
         _ => header::draw(&mut canvas, app),
     }
@@ -56,14 +58,16 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         Page::Log => log::draw(&mut canvas, app, bottom),
         Page::Columns => menu::draw(&mut canvas, app, bottom),
         Page::Entry(text) => {
-            let width = usize::from(area.width) - 1;
-            let lines = text.iter().map(|line| theme.text(line).into_owned());
-            let lines = lines.flat_map(|line| wrapped(&line, width, WRAPPED));
-            scrolled(&mut canvas, app, lines.map(Line::raw).collect(), bottom)
+            let lines = |width| {
+                let lines = text.iter().map(|line| theme.text(line).into_owned());
+                let lines = lines.flat_map(|line| wrapped(&line, usize::from(width), WRAPPED));
+                lines.map(Line::raw).collect()
+            };
+            text_page(&mut canvas, app, bottom, lines)
         }
         Page::Help => {
-            let lines = help::lines(app, theme, area.width - 1);
-            scrolled(&mut canvas, app, lines, bottom)
+            let lines = |width| help::lines(app, theme, width);
+            text_page(&mut canvas, app, bottom, lines)
         }
     };
     footer(&mut canvas, app, bottom);
@@ -122,6 +126,13 @@ impl Canvas<'_, '_> {
             ..self.area
         };
         let (track, thumb) = self.theme.scrollbar();
+        // The selected line ends before it.
+        let column = Rect {
+            x: area.right() - 1,
+            width: 1,
+            ..area
+        };
+        self.frame.buffer_mut().set_style(column, Style::reset());
         let bar = Scrollbar::new(ScrollbarOrientation::VerticalRight)
             .begin_symbol(None)
             .end_symbol(None)
@@ -136,6 +147,9 @@ impl Canvas<'_, '_> {
     }
 }
 
+/// Width of a scrollbar, with a space before it.
+const BAR: u16 = 2;
+
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
@@ -145,6 +159,21 @@ fn chosen_line(line: Line<'_>) -> Line<'_> {
     let spans = line.spans.into_iter();
     let spans: Vec<Span<'_>> = spans.map(|span| span.style(CHOSEN)).collect();
     Line::from(spans).style(CHOSEN)
+}
+
+/// Draws a text that is wrapped at a width. A scrollbar takes some of it.
+fn text_page(
+    canvas: &mut Canvas<'_, '_>,
+    app: &App,
+    bottom: u16,
+    lines: impl Fn(u16) -> Vec<Line<'static>>,
+) -> Places {
+    let width = canvas.area.width;
+    let mut text = lines(width);
+    if text.len() > usize::from(bottom.saturating_sub(canvas.y)) {
+        text = lines(width - BAR);
+    }
+    scrolled(canvas, app, text, bottom)
 }
 
 /// Draws lines that can be scrolled.
@@ -295,6 +324,17 @@ fn start_of(text: &str, room: usize) -> (&str, usize) {
     (text, taken)
 }
 
+/// The beginning of a text that is too wide, with a mark: a number that lost its last digits
+/// would be another number.
+fn shortened(text: &str, room: usize, theme: Theme) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let (start, _) = start_of(text, room.saturating_sub(1));
+    let mark = if room == 0 { "" } else { theme.ellipsis() };
+    format!("{}{mark}", start.trim_end())
+}
+
 /// The end of `text` that fits in `room` columns.
 fn end_of(text: &str, room: usize) -> &str {
     let mut taken = 0;
@@ -321,6 +361,19 @@ mod tests {
         );
         assert_eq!(wrapped("abcdefgh ij", 4, ""), ["abcd", "efgh", "ij"]);
         assert_eq!(wrapped("", 4, ""), [""]);
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_so() {
+        let theme = Theme {
+            colors: crate::tui::state::settings::Colors::None,
+            ascii: true,
+        };
+        let cut = |room| shortened("-> fio 100%", room, theme);
+        assert_eq!(
+            [cut(11), cut(10), cut(4), cut(0)],
+            ["-> fio 100%", "-> fio 10~", "->~", ""]
+        );
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, Canvas, DIM, Tone, chosen_line, graph, start_of};
+use super::{BAR, BOLD, Canvas, DIM, Tone, chosen_line, graph, shortened, start_of, theme::Theme};
 use crate::{
     cli::GroupBy,
     output::{cell::Scale, units},
@@ -20,11 +20,13 @@ use crate::{
     view::{Direction, Field, Row, Sort, fields::Kind},
 };
 
+/// At least this much of a name stays beside whose data the task writes.
+const NAME_BESIDE_WHOM: usize = 6;
+
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) -> Places {
     let lines = usize::from(bottom.saturating_sub(canvas.y + 1));
     let length = app.shown.as_ref().map_or(0, |shown| shown.rows.len());
-    // The last column of the screen is for the scrollbar, if there is one.
-    let bar = u16::from(length > lines);
+    let bar = if length > lines { BAR } else { 0 };
     let width = canvas.area.width - bar;
     let columns = fitting(&app.settings, app.known(), &app.busy, width);
     let mut places = Places {
@@ -226,16 +228,7 @@ fn named(
     style: Style,
 ) -> Vec<Span<'static>> {
     let row = shown.row(shown_row);
-    let [past, nothing, branch, end] = canvas.theme.branches();
-    let mut lines = String::new();
-    if let Some((own, above)) = shown_row.lines.split_last() {
-        lines.extend(
-            above
-                .iter()
-                .map(|goes_on| if *goes_on { past } else { nothing }),
-        );
-        lines.push_str(if *own { branch } else { end });
-    }
+    let lines = branch_lines(canvas.theme, &shown_row.lines, width);
     let whom = shown.whom(shown_row);
     let folded = shown.is_fold(shown_row);
     let fold = match folded {
@@ -263,39 +256,72 @@ fn named(
         }
         .cell(field, row, true),
     };
-    let name = canvas.theme.text(&name).into_owned();
-    let mut room = width;
-    let mut spans = Vec::new();
-    let mut push = |text: &str, style: Style| {
-        let (text, taken) = start_of(text, room);
-        room -= taken;
-        spans.push(Span::styled(text.to_owned(), style));
+    let name = canvas.theme.text(&name);
+    let mut cell = Cell {
+        room: width,
+        spans: Vec::new(),
     };
-    push(&lines, DIM);
+    cell.push(&lines, DIM);
     if shown_row.hidden != 0 {
-        push(&format!("[+{}] ", shown_row.hidden), style);
+        cell.push(&format!("[+{}] ", shown_row.hidden), style);
     }
     if shown.is_branch(shown_row) {
-        push(canvas.theme.sum(), style.patch(BOLD));
+        cell.push(canvas.theme.sum(), style.patch(BOLD));
     }
     if folded || row.task().is_some_and(|task| task.exited) {
-        push("(exited) ", style);
+        cell.push("(exited) ", style);
     }
-    push(&name, style);
-    push(fold, style);
-    if let Some(whom) = whom {
-        push(" ", style);
-        let taken: usize = spans.iter().map(Span::width).sum();
-        let text = whom.text(width - taken, app.settings.kilobytes);
-        let tone = match whom.is_now() {
-            true => canvas.tone(Tone::Owned),
-            false => DIM,
-        };
-        let text = canvas.theme.text(&text);
-        let (text, _) = start_of(&text, width - taken);
-        spans.push(Span::styled(text.to_owned(), tone));
+    let kilobytes = app.settings.kilobytes;
+    let Some(whom) = whom else {
+        cell.push(&name, style);
+        cell.push(fold, style);
+        return cell.spans;
+    };
+    // Whose data it is says more than the number of a kworker.
+    let least = whom.text(0, kilobytes).width() + 1;
+    let room = cell.room.saturating_sub(least).max(NAME_BESIDE_WHOM);
+    cell.push(&shortened(&name, room, canvas.theme), style);
+    cell.push(" ", style);
+    let text = whom.text(cell.room, kilobytes);
+    let text = shortened(&canvas.theme.text(&text), cell.room, canvas.theme);
+    let tone = match whom.is_now() {
+        true => canvas.tone(Tone::Owned),
+        false => DIM,
+    };
+    cell.push(&text, tone);
+    cell.spans
+}
+
+/// A cell with several styles, cut where there is no more room.
+struct Cell {
+    room: usize,
+    spans: Vec<Span<'static>>,
+}
+
+impl Cell {
+    fn push(&mut self, text: &str, style: Style) {
+        let (text, taken) = start_of(text, self.room);
+        self.room -= taken;
+        self.spans.push(Span::styled(text.to_owned(), style));
     }
-    spans
+}
+
+/// The lines of the tree before a name. They take at most a third of the room: of a deep branch
+/// only the last levels are drawn.
+fn branch_lines(theme: Theme, levels: &[bool], width: usize) -> String {
+    let [past, nothing, branch, end] = theme.branches();
+    let Some((own, above)) = levels.split_last() else {
+        return String::new();
+    };
+    let most = (width / 6).max(2);
+    let (mark, skipped) = match levels.len() > most {
+        true => (format!("{} ", theme.ellipsis()), levels.len() + 1 - most),
+        false => (String::new(), 0),
+    };
+    let above = above.iter().skip(skipped);
+    let above = above.map(|goes_on| if *goes_on { past } else { nothing });
+    let own = if *own { branch } else { end };
+    [&*mark].into_iter().chain(above).chain([own]).collect()
 }
 
 /// Aligns words left and numbers right, and cuts what is wider than its column.
@@ -321,6 +347,19 @@ mod tests {
         assert_eq!(first(95, 99, 10, 100), 90);
         assert_eq!(first(5, 2, 10, 3), 0);
         assert_eq!(first(0, 0, 0, 0), 0);
+    }
+
+    #[test]
+    fn the_lines_of_a_deep_branch_leave_room_for_the_name() {
+        let theme = Theme {
+            colors: crate::tui::state::settings::Colors::None,
+            ascii: false,
+        };
+        let lines = |depth, width| branch_lines(theme, &vec![true; depth], width);
+        assert_eq!(lines(0, 40), "");
+        assert_eq!(lines(6, 40), "│ │ │ │ │ ├─");
+        assert_eq!(lines(7, 40), "… │ │ │ │ ├─");
+        assert_eq!(lines(9, 14), "… ├─");
     }
 
     #[test]

@@ -133,6 +133,11 @@ impl Theme {
         }
     }
 
+    /// The mark of a text that is cut.
+    pub fn ellipsis(self) -> &'static str {
+        if self.ascii { "~" } else { "…" }
+    }
+
     /// The parts of a tree's lines: past a branch, blank, to a branch, to the last
     /// branch.
     pub fn branches(self) -> [&'static str; 4] {

@@ -148,7 +148,11 @@ pub fn fitting(settings: &Settings, known: Known, busy: &Busy, width: u16) -> Ve
             USUAL_NAME
         }
     };
-    let name = (width / 10 * 4).clamp(NAME, most);
+    let mut name = (width / 10 * 4).clamp(NAME, most);
+    if settings.tree && settings.group_by.by().is_none() {
+        // Names are behind the lines of the tree.
+        name = name.max(width / 3);
+    }
     let fields = fields(settings, known);
     let sorted = sorted(settings);
     let mut columns: Vec<(Column, u16)> = Vec::new();

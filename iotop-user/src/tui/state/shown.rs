@@ -36,7 +36,7 @@ pub struct Shown {
 #[derive(Clone, Debug)]
 pub struct ShownRow {
     pub(super) at: At,
-    /// The lines of the tree before its name; see [`crate::tui::state::tree::Branch`].
+    /// The lines of the tree before its name; see [`crate::tui::state::tree::Line`].
     pub lines: Vec<bool>,
     /// Number of rows of its closed branch, which are not shown.
     pub hidden: usize,

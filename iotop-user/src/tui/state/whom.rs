@@ -117,7 +117,9 @@ mod tests {
         for (room, text) in [
             (50, "flush 8:1 160.00M/s -> dd 80%, postgres 20%"),
             (40, "flush 8:1 -> dd 80%, postgres 20%"),
-            (20, "-> dd 80%, postgres 20%"),
+            (23, "-> dd 80%, postgres 20%"),
+            (22, "-> dd 80%, 1 more"),
+            (5, "-> dd 80%"),
         ] {
             let said = said(std::slice::from_ref(&sample), 1, room);
             assert_eq!(said.as_deref(), Some(text));
