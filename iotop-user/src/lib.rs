@@ -53,6 +53,8 @@ pub mod escape;
 #[cfg(test)]
 pub mod golden;
 pub mod host;
+#[cfg(test)]
+mod hostile;
 pub mod output;
 pub mod probe;
 pub mod sample;

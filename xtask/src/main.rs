@@ -7,6 +7,7 @@ mod build_ebpf;
 mod check_ebpf;
 mod debian;
 mod elf;
+mod fuzz;
 mod mirror;
 mod object;
 mod page;
@@ -47,6 +48,8 @@ enum Task {
     Run(run::Options),
     /// Install what is missing, build everything, run every test
     Test(test::Options),
+    /// Feed every parser with hostile input
+    Fuzz(fuzz::Options),
     /// Run the ground truth on other kernels, each in a virtual machine
     Vm(vm::Options),
     /// Record the BTF of the kernels that `vm` runs, for the unit tests
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::RecordBtf(options) => record_btf::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),

@@ -10,7 +10,7 @@ pub(crate) mod flush;
 mod flush_watch;
 mod going_on;
 mod known;
-mod live;
+pub(crate) mod live;
 mod parents;
 pub(crate) mod processes;
 mod runs;

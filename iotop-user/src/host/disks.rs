@@ -84,7 +84,7 @@ impl Disk {
 /// The unit of these counters, whatever the size of the disk's sectors.
 const SECTOR: u64 = 512;
 
-fn parse(line: &str) -> Option<Disk> {
+pub(crate) fn parse(line: &str) -> Option<Disk> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |at: usize| words.get(at)?.parse::<u64>().ok();
     let disk = Disk {

@@ -55,7 +55,7 @@ pub fn exists(proc_root: &Path, tid: u32) -> bool {
 }
 
 /// The options of the proc that is mounted here. The last mount hides earlier ones.
-fn options<'a>(mountinfo: &'a str, proc_root: &Path) -> Option<&'a str> {
+pub(crate) fn options<'a>(mountinfo: &'a str, proc_root: &Path) -> Option<&'a str> {
     let options = |line: &'a str| {
         let (mount, file_system) = line.split_once(" - ")?;
         let point = mount.split(' ').nth(4)?;
@@ -67,7 +67,7 @@ fn options<'a>(mountinfo: &'a str, proc_root: &Path) -> Option<&'a str> {
 
 /// The groups that the kernel looks for a file's group in: the one for file systems, and the
 /// supplementary ones.
-fn groups(status: &str) -> impl Iterator<Item = u32> {
+pub(crate) fn groups(status: &str) -> impl Iterator<Item = u32> {
     let line = |name| status.lines().find_map(move |line| line.strip_prefix(name));
     let own = line("Gid:")
         .into_iter()

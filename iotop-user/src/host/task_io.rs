@@ -14,7 +14,7 @@ pub fn read(thread: &Path) -> TaskCounters {
         .unwrap_or_default()
 }
 
-fn parse(text: &str) -> TaskCounters {
+pub(crate) fn parse(text: &str) -> TaskCounters {
     let mut counters = TaskCounters::default();
     for (name, number) in text.lines().filter_map(|line| line.split_once(": ")) {
         let field = match name {

@@ -37,7 +37,7 @@ impl Probe {
 
 /// Reads a run that has ended. The record of a run that no task asked for stops before
 /// the asker.
-fn run(bytes: &[u8]) -> Option<FlushRun> {
+pub(crate) fn run(bytes: &[u8]) -> Option<FlushRun> {
     let mut whole = [0; size_of::<FlushRun>()];
     let known = bytes.len().min(whole.len());
     whole[..known].copy_from_slice(&bytes[..known]);

@@ -28,7 +28,7 @@ impl Probe {
 }
 
 /// Reads an [`iotop_common::CgroupPath`], which ends with the path's NUL.
-fn cgroup(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn cgroup(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let path = &bytes.get(size_of::<u64>()..)?;
     let end = path.iter().position(|byte| *byte == 0)?;
     Some((plain(bytes)?, &path[..end]))

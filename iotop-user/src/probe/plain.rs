@@ -3,7 +3,7 @@
 use aya::Pod;
 
 /// Reads a record. `None` if there are too few bytes.
-pub(super) fn plain<T: Pod>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn plain<T: Pod>(bytes: &[u8]) -> Option<T> {
     if bytes.len() < size_of::<T>() {
         return None;
     }

@@ -5,7 +5,7 @@ mod channel;
 mod error;
 mod exits;
 mod inbox;
-mod message;
+pub(crate) mod message;
 #[cfg(test)]
 pub(crate) mod needs;
 mod options;

@@ -8,7 +8,7 @@ mod draw;
 mod golden;
 mod input;
 mod sampler;
-mod state;
+pub(crate) mod state;
 pub mod terminal;
 
 use std::{io, mem, time::Duration};

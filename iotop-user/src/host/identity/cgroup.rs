@@ -48,7 +48,7 @@ fn path_of<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
 /// On a hybrid system a runtime may know only one of the versions: the path that names a
 /// container says most. Else version 2 is preferred, then systemd's hierarchy, then the first
 /// one. All processes may be in the root of version 2.
-fn choose(text: &str) -> Option<String> {
+pub(crate) fn choose(text: &str) -> Option<String> {
     let unified = path_of(text, "");
     let systemd = path_of(text, "name=systemd");
     let first = || entries(text).map(|(_, path)| path);

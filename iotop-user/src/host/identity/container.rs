@@ -87,6 +87,9 @@ const TABLE: &[Row] = &[
 /// How many characters of an id are shown, as by `docker ps`.
 const SHORT: usize = 12;
 
+/// No runtime nests cgroups so deep, but a user may: each name is looked at with all above it.
+const DEEPEST: usize = 128;
+
 /// A cgroup and its place in a path.
 #[derive(Clone, Copy)]
 struct Cgroup<'a> {
@@ -108,7 +111,8 @@ impl<'a> Cgroup<'a> {
 
 /// The innermost container of a cgroup's path, as `runtime:id`.
 pub fn of(cgroup: &str) -> Option<String> {
-    let names: Vec<&str> = cgroup.split('/').filter(|name| !name.is_empty()).collect();
+    let names = cgroup.split('/').filter(|name| !name.is_empty());
+    let names: Vec<&str> = names.take(DEEPEST).collect();
     Cgroup::all(&names).find_map(|cgroup| by_table(cgroup).or_else(|| by_machine(cgroup)))
 }
 
@@ -172,7 +176,8 @@ fn by_machine(cgroup: Cgroup) -> Option<String> {
     let Cgroup { name, above, below } = cgroup;
     if let Some((name, driver)) = name.rsplit_once(".libvirt-") {
         let name = name.strip_prefix("lxc-").unwrap_or(name);
-        return (driver == "lxc").then(|| format!("libvirt-lxc:{}", without_number(name)));
+        return (driver == "lxc" && !name.is_empty())
+            .then(|| format!("libvirt-lxc:{}", without_number(name)));
     }
     if below == Some("supervisor") {
         return None;

@@ -1,18 +1,18 @@
 //! Who a task is: its command line, user, cgroup, unit, container and priority.
 
 mod btrfs;
-mod cgroup;
-mod container;
+pub(crate) mod cgroup;
+pub(crate) mod container;
 mod executed;
 mod files;
 pub(crate) mod kthread;
 mod lookup;
 mod mounts;
-mod names;
+pub(crate) mod names;
 pub mod priority;
 mod stat;
 mod threads;
-mod unit;
+pub(crate) mod unit;
 mod users;
 
 pub use cgroup::{CgroupIds, Cgroups};

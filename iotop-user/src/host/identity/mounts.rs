@@ -1,7 +1,11 @@
 //! `/proc/self/mountinfo` (proc_pid_mountinfo(5)): where a file system is
 //! mounted.
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::Path,
+};
 
 /// `mount.mnt_id`.
 pub type MountId = u32;
@@ -27,6 +31,10 @@ struct Mount {
     options: String,
 }
 
+/// How many mounts of a device are tried for one that is not hidden. There may be thousands, of
+/// containers' volumes or of a user who wants to keep us busy.
+const MAX_TRIED: usize = 64;
+
 /// All mounts of our mount namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Mounts(Vec<Mount>);
@@ -44,7 +52,7 @@ impl Mounts {
     }
 
     /// Lines that can't be parsed are skipped.
-    fn parse(text: &str) -> Mounts {
+    pub(crate) fn parse(text: &str) -> Mounts {
         Mounts(text.lines().filter_map(mount).collect())
     }
 
@@ -62,7 +70,7 @@ impl Mounts {
             let point = mount.point.trim_end_matches('/');
             (mount.id, format!("{point}{rest}"))
         };
-        let mut paths = shown.iter().map(|shown| path(*shown));
+        let mut paths = shown.iter().take(MAX_TRIED).map(|shown| path(*shown));
         let visible = paths.find(|(id, path)| self.reached(path) == Some(*id));
         visible.or_else(|| shown.first().map(|shown| path(*shown)))
     }
@@ -75,14 +83,25 @@ impl Mounts {
         };
         let mut on_the_way: Vec<&Mount> = self.0.iter().filter(covers).collect();
         on_the_way.sort_by_key(|mount| mount.point.len());
-        let is_listed = |id| on_the_way.iter().any(|mount| mount.id == id);
+        let listed: HashSet<MountId> = on_the_way.iter().map(|mount| mount.id).collect();
         // The parent of our root is itself, or in another mount namespace.
-        let is_first = |mount: &&&Mount| mount.parent == mount.id || !is_listed(mount.parent);
+        let is_first =
+            |mount: &&&Mount| mount.parent == mount.id || !listed.contains(&mount.parent);
         let mut at = *on_the_way.iter().find(is_first)?;
-        // A mount on top of another one at the same place has it as parent.
-        let is_next = |at: &Mount, mount: &Mount| mount.parent == at.id && mount.id != at.id;
-        while let Some(next) = on_the_way.iter().find(|mount| is_next(at, mount)) {
-            at = next;
+        // A mount on top of another one at the same place has it as parent. Of several with one
+        // parent the first counts, so it is the last one that goes into the map.
+        let above = on_the_way
+            .iter()
+            .rev()
+            .filter(|mount| mount.parent != mount.id);
+        let above: HashMap<MountId, &Mount> = above.map(|mount| (mount.parent, *mount)).collect();
+        // The file is read in pieces. A mount that is moved meanwhile may be in it twice, and
+        // then mounts may lead round in a circle.
+        for _ in 0..on_the_way.len() {
+            match above.get(&at.id) {
+                Some(next) => at = next,
+                None => break,
+            }
         }
         Some(at.id)
     }

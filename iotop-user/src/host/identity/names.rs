@@ -362,7 +362,7 @@ fn command_line(process: &Path) -> Option<String> {
 }
 
 /// Arguments with spaces between them. `None` if there are none.
-pub(super) fn joined(arguments: &[u8], is_cut: bool) -> Option<String> {
+pub(crate) fn joined(arguments: &[u8], is_cut: bool) -> Option<String> {
     let text = String::from_utf8_lossy(arguments);
     let mut line = text.trim_end_matches('\0').replace('\0', " ");
     if is_cut && !line.is_empty() {

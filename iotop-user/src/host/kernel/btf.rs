@@ -14,6 +14,9 @@ use std::{collections::HashMap, io, path::Path};
 const MAGIC: u16 = 0xeb9f;
 /// The limit of nested anonymous members or modifiers. No kernel nests them so deep.
 const MAX_DEPTH: u32 = 32;
+/// The limit of anonymous members that are searched for one member. `struct page` has a dozen.
+/// A struct that holds itself twice would otherwise take 2^`MAX_DEPTH` steps.
+const MAX_SEARCHED: u32 = 1000;
 
 const KIND_INT: u32 = 1;
 const KIND_PTR: u32 = 2;
@@ -166,7 +169,8 @@ impl Btf {
         let mut id = self.composite(of)?;
         let mut bits = 0u32;
         for name in path.split('.') {
-            let (offset, member) = self.member(id, name, MAX_DEPTH)?;
+            let mut left = MAX_SEARCHED;
+            let (offset, member) = self.member(id, name, MAX_DEPTH, &mut left)?;
             bits = bits.checked_add(offset)?;
             id = self.resolve(member)?;
         }
@@ -308,8 +312,8 @@ impl Btf {
         None
     }
 
-    /// A member's bit offset and type.
-    fn member(&self, of: u32, name: &str, depth: u32) -> Option<(u32, u32)> {
+    /// A member's bit offset and type. `left` is how many anonymous members may be searched.
+    fn member(&self, of: u32, name: &str, depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         let ty = self.at(of)?;
         if depth == 0 || !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
             return None;
@@ -330,9 +334,11 @@ impl Btf {
             }
             if member_name.is_empty()
                 && let Some(inner) = self.resolve(member_type)
-                && let Some((more, found)) = self.member(inner, name, depth - 1)
             {
-                return Some((offset.checked_add(more)?, found));
+                *left = left.checked_sub(1)?;
+                if let Some((more, found)) = self.member(inner, name, depth - 1, left) {
+                    return Some((offset.checked_add(more)?, found));
+                }
             }
         }
         None

@@ -28,7 +28,7 @@ static SHIFT: LazyLock<i64> = LazyLock::new(|| {
     offsets.map_or(0, |text| boottime_shift(&text))
 });
 
-fn boottime_shift(offsets: &str) -> i64 {
+pub(crate) fn boottime_shift(offsets: &str) -> i64 {
     let of_boottime = |line: &str| {
         let mut words = line.split_whitespace();
         let is_it = words.next()? == "boottime";

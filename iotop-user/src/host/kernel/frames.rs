@@ -56,17 +56,23 @@ impl Frames {
             path: path.display().to_string(),
             source,
         })?;
-        let zones = zones(&text);
+        Frames::parse(&text, &path, page_size)
+    }
+
+    pub(crate) fn parse(text: &str, path: &Path, page_size: u64) -> Result<Frames, FramesError> {
+        let zones = zones(text);
         let (Some(start), Some(end)) = (
             zones.iter().map(|zone| zone.start).min(),
-            zones.iter().map(|zone| zone.start + zone.spanned).max(),
+            zones.iter().map(Zone::end).max(),
         ) else {
             return Err(FramesError::NoZones(path.display().to_string()));
         };
-        let present = zones.iter().map(|zone| zone.present).sum();
+        let present = zones.iter().map(|zone| zone.present);
+        let present = present.fold(0, u64::saturating_add);
         // A page's tag is at its frame number modulo the number of tags, so one tag for
         // each frame from the first to the last is enough.
-        let tags = (end - start).next_power_of_two().max(1024);
+        let tags = (end - start).checked_next_power_of_two();
+        let tags = tags.unwrap_or(u64::MAX).max(1024);
         let needed = tags.saturating_mul(TAG_BYTES);
         let memory = u64::saturating_mul(present, page_size);
         match u32::try_from(tags) {
@@ -89,6 +95,12 @@ struct Zone {
     start: u64,
     spanned: u64,
     present: u64,
+}
+
+impl Zone {
+    fn end(&self) -> u64 {
+        self.start.saturating_add(self.spanned)
+    }
 }
 
 /// The zones that span any memory (`zoneinfo_show_print` of mm/vmstat.c).

@@ -88,6 +88,11 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
             .and_then(|value| u32::try_from(value).ok())
             .ok_or_else(|| LayoutError::Missing(format!("{of} {name}")))
     };
+    // The flag of which an enumerator is the number.
+    let bit = |of: &str, name: &str| {
+        1u32.checked_shl(constant(of, name)?)
+            .ok_or_else(|| LayoutError::Missing(format!("{of} {name} below 32")))
+    };
     let size = |of: &str| {
         btf.struct_size(of)
             .ok_or_else(|| LayoutError::Missing(format!("struct {of}")))
@@ -118,7 +123,10 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         bio_bi_opf: member("bio", "bi_opf")?,
         bio_bi_flags: member("bio", "bi_flags")?,
         // An enumerator since 5.0 (include/linux/blk_types.h).
-        bio_queued: 1 << btf.enumerator("BIO_TRACE_COMPLETION").unwrap_or(31),
+        bio_queued: btf
+            .enumerator("BIO_TRACE_COMPLETION")
+            .and_then(|number| 1u32.checked_shl(number))
+            .unwrap_or(1 << 31),
         bio_bi_sector: member("bio", "bi_iter.bi_sector")?,
         bio_bi_size: member("bio", "bi_iter.bi_size")?,
         bio_bi_idx: member("bio", "bi_iter.bi_idx")?,
@@ -130,9 +138,9 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         bvec_bv_offset: member("bio_vec", "bv_offset")?,
         bdev_bd_dev: member("block_device", "bd_dev")?,
 
-        req_meta: 1 << constant("req_flag_bits", "__REQ_META")?,
-        req_swap: 1 << constant("req_flag_bits", "__REQ_SWAP")?,
-        req_nowait: 1 << constant("req_flag_bits", "__REQ_NOWAIT")?,
+        req_meta: bit("req_flag_bits", "__REQ_META")?,
+        req_swap: bit("req_flag_bits", "__REQ_SWAP")?,
+        req_nowait: bit("req_flag_bits", "__REQ_NOWAIT")?,
         bio_bi_status: member("bio", "bi_status")?,
 
         page_flags: member("page", "flags")?,
@@ -237,7 +245,7 @@ pub fn resolve(btf: &Btf, machine: &Machine) -> Result<Layout, LayoutError> {
         btrfs_vfs_inode: optional("btrfs_inode", "vfs_inode"),
         extent_delalloc: btf.enumerator("EXTENT_DELALLOC").unwrap_or(0),
         bio_bi_private: member("bio", "bi_private")?,
-        req_idle: 1 << constant("req_flag_bits", "__REQ_IDLE")?,
+        req_idle: bit("req_flag_bits", "__REQ_IDLE")?,
         inode_i_rdev: member("inode", "i_rdev")?,
         journal_j_fs_dev: optional("journal_s", "j_fs_dev"),
         journal_j_dev: optional("journal_s", "j_dev"),

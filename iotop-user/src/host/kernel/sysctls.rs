@@ -87,7 +87,7 @@ fn task_delayacct(proc_root: &Path) -> Option<bool> {
 }
 
 /// The word in brackets, as in `[none] integrity confidentiality`.
-fn chosen(modes: &str) -> Option<String> {
+pub(crate) fn chosen(modes: &str) -> Option<String> {
     let (_, rest) = modes.split_once('[')?;
     Some(rest.split_once(']')?.0.to_owned())
 }

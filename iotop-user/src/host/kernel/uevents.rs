@@ -47,7 +47,7 @@ impl BlockEvents {
 
 /// True if an event is of a block device. An event is `add@/devices/virtual/block/dm-0`,
 /// `ACTION=add`, `SUBSYSTEM=block` and more fields, each with a NUL after it.
-fn is_block(event: &[u8]) -> bool {
+pub(crate) fn is_block(event: &[u8]) -> bool {
     event
         .split(|byte| *byte == 0)
         .any(|field| field == b"SUBSYSTEM=block")

@@ -229,7 +229,7 @@ impl Settings {
         })
     }
 
-    fn parse(text: &str) -> Result<Settings, String> {
+    pub(crate) fn parse(text: &str) -> Result<Settings, String> {
         toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())
     }
 
