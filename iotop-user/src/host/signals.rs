@@ -125,11 +125,16 @@ fn is_busy() -> bool {
     others.any(|other| is_running(&other.path()))
 }
 
-/// Whether a thread runs, or waits for a CPU.
 fn is_running(thread: &Path) -> bool {
-    let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+    runs(&fs::read_to_string(thread.join("stat")).unwrap_or_default())
+}
+
+/// Whether a thread with this stat line runs, or waits for a CPU or for the kernel. An update of
+/// a map waits uninterruptibly until no program uses the old value: for more than a second on a
+/// machine that is overloaded.
+fn runs(stat: &str) -> bool {
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
-    state.is_some_and(|state| state.starts_with('R'))
+    state.is_some_and(|state| state.starts_with(['R', 'D']))
 }
 
 /// Whether the parent process wants this one to ignore a signal.
@@ -149,6 +154,12 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn a_thread_that_the_kernel_works_for_is_not_blocked() {
+        assert!(runs("7 (x) R 1 7") && runs("7 (a) S b) D 1 7"));
+        assert!(!runs("7 (R) S 1 7") && !runs(""));
+    }
 
     /// How long a program with this work goes on if a second signal comes then.
     fn outlasted(work: Duration, second: Duration) -> Duration {
