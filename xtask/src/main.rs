@@ -17,6 +17,7 @@ mod record_btf;
 mod run;
 mod screenshots;
 mod setup;
+mod soak;
 mod svg;
 #[expect(dead_code, reason = "tests need more of it")]
 #[path = "../../tests/live/terminal.rs"]
@@ -50,6 +51,8 @@ enum Task {
     Test(test::Options),
     /// Feed every parser with hostile input
     Fuzz(fuzz::Options),
+    /// Run the program beside a heavy load for some minutes: nothing may grow
+    Soak(soak::Options),
     /// Run the ground truth on other kernels, each in a virtual machine
     Vm(vm::Options),
     /// Record the BTF of the kernels that `vm` runs, for the unit tests
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::RecordBtf(options) => record_btf::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),

@@ -183,8 +183,13 @@ pub struct LoopDevice(String);
 impl LoopDevice {
     /// A loop device on a new file that has no name any more.
     pub fn attach(image: &Path) -> Result<LoopDevice> {
+        LoopDevice::of_size(image, SIZE)
+    }
+
+    /// The same with another size, in bytes.
+    pub fn of_size(image: &Path, size: u64) -> Result<LoopDevice> {
         File::create_new(image)
-            .and_then(|file| file.set_len(SIZE))
+            .and_then(|file| file.set_len(size))
             .with_context(|| format!("could not create {}", image.display()))?;
         let find = ["--find", "--show"];
         let device =
@@ -192,6 +197,11 @@ impl LoopDevice {
         std::fs::remove_file(image)
             .with_context(|| format!("could not remove {}", image.display()))?;
         Ok(device)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &str {
+        &self.0
     }
 
     /// Its name, without the directory.

@@ -123,7 +123,7 @@ impl Sizes {
 }
 
 /// A field in kB of a file in /proc, in bytes.
-fn kibibytes(path: &str, name: &str) -> Result<u64> {
+pub fn kibibytes(path: &str, name: &str) -> Result<u64> {
     let text = fs::read_to_string(path).with_context(|| format!("could not read {path}"))?;
     parse(&text, name).with_context(|| format!("{path} has no {name}"))
 }

@@ -13,8 +13,8 @@ mod fio;
 mod first_sample;
 mod live;
 mod load;
-mod maps;
-mod memory;
+pub mod maps;
+pub mod memory;
 mod peers;
 mod ratio;
 mod refreshes;
@@ -68,7 +68,7 @@ pub fn run(task: &Task) -> Result<()> {
 }
 
 /// Starts this program again as root, in a mount namespace that ends with it.
-fn enter() -> Result<()> {
+pub fn enter() -> Result<()> {
     let xtask = std::env::current_exe().context("could not find this program's own file")?;
     let error = privilege::command("unshare")?
         .args(["--mount", "--propagation", "private", "--"])
