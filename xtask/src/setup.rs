@@ -59,11 +59,11 @@ const TEST_PROGRAMS: [&str; 10] = [
 
 /// The loads of `bench coverage` and `bench attribution`. Debian starts a server as soon
 /// as `postgresql` is installed, so only `--bench` installs these.
-const LOADS: [&str; 3] = ["sqlite3", "git", "postgresql"];
+const LOADS: [&str; 4] = ["sqlite3", "git", "postgresql", "stress-ng"];
 
 #[derive(clap::Args, Default)]
 pub struct Options {
-    /// Also install the loads of the benchmarks: sqlite3, git, postgresql
+    /// Also install the loads of the benchmarks: sqlite3, git, postgresql, stress-ng
     #[arg(long)]
     bench: bool,
 }
@@ -98,7 +98,7 @@ pub fn peers() -> Result<()> {
 
 fn loads() -> Result<()> {
     if !debian::is_here() {
-        bail!("install sqlite3, git and PostgreSQL with pgbench by hand");
+        bail!("install sqlite3, git, stress-ng and PostgreSQL with pgbench by hand");
     }
     let missing = debian::missing(&LOADS)?;
     if missing.is_empty() {

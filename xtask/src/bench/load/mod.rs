@@ -2,6 +2,7 @@
 //! tree in one directory, and does what programs usually do to a disk.
 
 mod postgres;
+mod stress_ng;
 pub mod user;
 
 use std::fs::{self, File};
@@ -37,6 +38,9 @@ enum Work {
     CopyWithin,
     Fio,
     Pgbench,
+    StressNg {
+        class: &'static str,
+    },
 }
 
 /// What a load needs and this machine does not have.
@@ -105,6 +109,18 @@ pub const ALL: &[Load] = &[
         work: Work::Fio,
     },
     PGBENCH,
+    Load {
+        name: "stress-ng, file-system stressors",
+        target: TARGET,
+        work: Work::StressNg {
+            class: "filesystem",
+        },
+    },
+    Load {
+        name: "stress-ng, I/O stressors",
+        target: TARGET,
+        work: Work::StressNg { class: "io" },
+    },
 ];
 
 const APPENDS: u32 = 400;
@@ -169,6 +185,7 @@ impl Load {
             Work::GitCommit => needed("git", "git"),
             Work::Fio => needed("fio", "fio"),
             Work::Pgbench => postgres::missing(),
+            Work::StressNg { .. } => stress_ng::missing(),
         }
     }
 
@@ -210,7 +227,11 @@ impl Load {
 
     fn prepare_here(&self, place: &Place) -> Result<()> {
         match self.work {
-            Work::Fsync | Work::Sqlite { .. } | Work::Storm | Work::Untar => Ok(()),
+            Work::Fsync
+            | Work::Sqlite { .. }
+            | Work::Storm
+            | Work::Untar
+            | Work::StressNg { .. } => Ok(()),
             Work::Copy if place.source().exists() => Ok(()),
             Work::Copy => untar(place, &place.source()),
             Work::GitCommit | Work::CopyWithin => untar(place, &place.tree()),
@@ -229,6 +250,7 @@ impl Load {
             Work::Copy => copy(&place.source(), &place.tree()),
             Work::CopyWithin => copy(&place.tree(), &place.file("copy")),
             Work::Fio => fio::run(&place.file("fio"), FIO).map(drop),
+            Work::StressNg { class } => stress_ng::run(class, &place.dir),
             Work::Pgbench => Server::start(place)?.pgbench(place, count.unwrap_or(TRANSACTIONS)),
         }
     }
