@@ -59,6 +59,7 @@ fn trials(needs: &Arc<Needs>) -> Vec<Trial> {
     }
     trials.extend(cases::cost::trials());
     if init::is_guest() {
+        trials.extend(cases::cpus::trials());
         trials.extend(cases::without::trials());
     }
     trials

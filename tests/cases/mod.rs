@@ -6,6 +6,7 @@ mod blocks;
 mod commits;
 pub mod cost;
 mod edges;
+pub mod cpus;
 mod explained;
 mod flushed_by_others;
 mod gone;

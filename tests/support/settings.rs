@@ -44,6 +44,11 @@ impl Setting {
         Setting::of(disk.join("queue").join(name), value)
     }
 
+    /// Puts a CPU into use; `online` is its file in /sys.
+    pub fn online(online: &Path) -> Result<Setting> {
+        Setting::of(online.to_owned(), 1)
+    }
+
     fn of(path: PathBuf, value: u64) -> Result<Setting> {
         let before = read(&path)?;
         write(&path, &value.to_string())?;

@@ -120,7 +120,7 @@ const ROWS: [&str; 10] = [
 ];
 
 /// Groups that prove nothing of a kernel.
-const OTHERS: [&str; 2] = ["harness", "cost"];
+const OTHERS: [&str; 3] = ["harness", "cost", "cpus"];
 
 /// What a trial proves; `None` if it proves nothing of a kernel.
 ///

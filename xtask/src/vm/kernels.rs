@@ -10,6 +10,8 @@ pub struct Kernel {
     /// The priority of its machine, a nice value: lower than other processes. The newest kernel's
     /// verifier takes longest, so its machine has a CPU for itself.
     pub nice: i32,
+    /// How many CPUs its machine has. Only one of them is in use, unless a case takes another.
+    pub cpus: u32,
 }
 
 /// The lowest priority.
@@ -21,21 +23,25 @@ pub const ALL: [Kernel; 4] = [
         name: "5.10",
         suite: "bullseye",
         nice: NICE,
+        cpus: 1,
     },
     Kernel {
         name: "6.1",
         suite: "bookworm",
         nice: NICE,
+        cpus: 1,
     },
     Kernel {
         name: "6.12",
         suite: "trixie",
         nice: NICE,
+        cpus: 1,
     },
     Kernel {
         name: "newest",
         suite: "sid",
         nice: 10,
+        cpus: 2,
     },
 ];
 

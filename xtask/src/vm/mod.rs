@@ -254,6 +254,7 @@ fn prepare(
         facts: file("doctor.json"),
         limit: LIMIT,
         nice: kernel.nice,
+        cpus: kernel.cpus,
     };
     fs::write(&machine.initramfs, initramfs::of(common, &modules, &plan)?)?;
     Ok((unpacked, machine))
