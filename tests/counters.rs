@@ -18,6 +18,8 @@ mod identity;
 mod intervals;
 #[path = "counters/io.rs"]
 mod io;
+#[path = "counters/mapped.rs"]
+mod mapped;
 #[path = "counters/names.rs"]
 mod names;
 #[path = "counters/processes.rs"]
@@ -135,6 +137,10 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_process_whose_main_thread_has_ended_keeps_its_names",
         names::main_thread_ended,
+    ),
+    (
+        "a_process_whose_memory_is_locked_is_shown_by_its_name_and_stops_nothing",
+        names::locked_memory,
     ),
     (
         "a_dead_child_of_a_container_of_version_1_is_in_it",

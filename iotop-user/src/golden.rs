@@ -228,6 +228,7 @@ pub fn sample() -> Sample {
         for_others: ForOthers::default(),
         exited: Vec::new(),
         ended: Vec::new(),
+        unanswered: Vec::new(),
         facts,
         paths: HashMap::from([(((8, 1), 12, 0), "/srv/x".into())]),
         disks: vec![Disk {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::fork::{self, Child};
+use super::mapped::Mapped;
 use super::support::writer::{self, fill_whole, open, take_name};
 use super::title;
 
@@ -44,6 +45,7 @@ struct Actor {
     crew: Vec<Member>,
     child: Option<Child>,
     last_child: libc::pid_t,
+    mapped: Option<Mapped>,
 }
 
 /// A thread that works for the actor.
@@ -92,6 +94,13 @@ impl Actor {
                 unsafe { libc::syscall(libc::SYS_exit, 0) };
                 unreachable!("exit(2) does not return")
             }
+            // A page of a file is mapped and written to.
+            ["map", path] => {
+                self.mapped = Some(Mapped::new(path)?);
+                Ok(())
+            }
+            // Another mapping takes its place.
+            ["map_over"] => self.mapped.take().context("no page")?.map_over(),
             ["reap"] => self.child.take().context("no child")?.reap(),
             // This many children one after the other, some at the same time, each with
             // its own page of the file.

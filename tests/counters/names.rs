@@ -13,6 +13,7 @@ use super::MIB;
 use super::io::lines;
 use super::stage::{Stage, intervals, tid};
 use super::support::command::run;
+use super::support::fuse::{BINDFS, Server};
 use super::support::ndjson::{Line, Report};
 use super::support::tracer::Tracer;
 use super::support::trial::LeftOut;
@@ -184,6 +185,83 @@ pub fn main_thread_ended(stage: &Stage<'_>) -> Result<()> {
         ensure!(right, "{options:?}: {lines:?}");
         let worker = tid(&said, "c-worker")?;
         ensure!(worker != actor.pid(), "the case is wrong");
+    }
+    Ok(())
+}
+
+/// A process that does not run until this is dropped.
+struct Stopped(libc::pid_t);
+
+impl Stopped {
+    fn new(pid: u64) -> Result<Stopped> {
+        let pid = libc::pid_t::try_from(pid)?;
+        // SAFETY: a signal to a child that was not reaped.
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        Ok(Stopped(pid))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // SAFETY: as above: it is stopped.
+        unsafe { libc::kill(self.0, libc::SIGCONT) };
+    }
+}
+
+/// No interval of a report is as long as this.
+const TOO_LONG: f64 = 2.0;
+
+fn are_short(report: &Report) -> Result<()> {
+    for now in &report.0 {
+        let length = now.system.field("interval_s")?;
+        ensure!(
+            length.as_f64().context("no number")? < TOO_LONG,
+            "{length} s"
+        );
+    }
+    Ok(())
+}
+
+/// The process waits in mmap(2) for a server that is gone. Whoever reads its command line waits
+/// too.
+pub fn locked_memory(stage: &Stage<'_>) -> Result<()> {
+    if Command::new(BINDFS).arg("--version").output().is_err() {
+        eprintln!("ignored: no {BINDFS}");
+        return Ok(());
+    }
+    let (dir, shown) = (stage.file("dir"), stage.file("shown"));
+    for dir in [&dir, &shown] {
+        fs::create_dir(dir)?;
+    }
+    let file = format!("{shown}/file");
+    for options in [&INTERVAL[..], &["-d", "0.3", "--no-ebpf"]] {
+        let server = Server::start(&dir, &shown, stage.deadline)?;
+        let mut actor = stage.actor("c-locked", &[&["map", &file], &["map_over"]])?;
+        stage.step(&mut actor)?;
+        let stopped = Stopped::new(server.pid())?;
+        actor.go()?;
+        sleep(SHORT);
+        let stack = fs::read_to_string(format!("/proc/{}/stack", actor.pid()))?;
+        ensure!(stack.contains("fuse"), "the case is wrong: {stack}");
+        let tracer = Tracer::start(options)?;
+        sleep(Duration::from_secs(4));
+        drop(stopped);
+        actor.done(stage.deadline)?;
+        intervals(3, SHORT);
+        let (report, said) = stage.report_and_complaint(tracer)?;
+        are_short(&report)?;
+        ensure!(
+            report.0.len() > 6,
+            "{options:?}: {} intervals",
+            report.0.len()
+        );
+        let pid = actor.pid();
+        let lines = values(&report, pid, "cmdline")?;
+        let late = lines.get(1).copied().flatten().unwrap_or_default();
+        let right = lines.len() == 2 && lines[0].is_none() && late.ends_with("then map_over");
+        ensure!(right, "{options:?}: {lines:?}");
+        let notice = format!("command line of process {pid} can't be read");
+        ensure!(said.matches(&notice).count() == 1, "{options:?}: {said:?}");
     }
     Ok(())
 }

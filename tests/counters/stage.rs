@@ -54,6 +54,11 @@ impl<'a> Stage<'a> {
     pub fn report(&self, tracer: Tracer) -> Result<Report> {
         tracer.stop(self.name)
     }
+
+    /// The same, with what it printed on standard error.
+    pub fn report_and_complaint(&self, tracer: Tracer) -> Result<(Report, String)> {
+        tracer.stop_and_tell(self.name)
+    }
 }
 
 impl Drop for Stage<'_> {

@@ -365,6 +365,7 @@ impl Collector {
             tasks,
             exited: Vec::new(),
             ended: Vec::new(),
+            unanswered: Vec::new(),
             facts,
             devices,
             paths,
@@ -535,6 +536,7 @@ impl Collector {
         let mut flushes = self.flush_watch.flushes(runs, context, facts, tasks);
         let on_devices = self.files.btrfs_on_devices(committed.file_systems());
         committed.explain(&mut flushes, on_devices);
+        let mut unnamed: Vec<&mut Task> = Vec::new();
         for flush in &mut flushes {
             let owners = &mut flush.written.owners;
             for file in owners.iter_mut().flat_map(|owner| &mut owner.files) {
@@ -548,14 +550,13 @@ impl Collector {
             let askers = flush.runs.iter_mut().filter_map(|run| run.asker.as_mut());
             let askers = askers.map(|asker| &mut asker.task);
             let committers = flush.commits.iter_mut().flat_map(Commits::tasks_mut);
-            for task in owners
-                .chain(&mut flush.submitter)
-                .chain(askers)
-                .chain(committers)
-            {
-                self.names.fill(task);
-                task.parents = parents_of(task, &self.live, self.names.executed());
-            }
+            let tasks = owners.chain(&mut flush.submitter).chain(askers);
+            unnamed.extend(tasks.chain(committers));
+        }
+        self.names.ask_for(unnamed.iter().map(|task| &**task));
+        for task in unnamed {
+            self.names.fill(task);
+            task.parents = parents_of(task, &self.live, self.names.executed());
         }
         Ok(flushes)
     }
@@ -618,12 +619,24 @@ impl Collector {
     /// Looks up the names of the tasks that were kept, and drops the names of all others.
     fn name(&mut self, sample: &mut Sample) {
         let mut exited: HashSet<TaskKey> = HashSet::new();
-        for task in &mut sample.tasks {
-            let key = task.key();
-            match self.live.known(&key) {
+        let mut unnamed: Vec<usize> = Vec::new();
+        for (at, task) in sample.tasks.iter().enumerate() {
+            match self.live.known(&task.key()) {
+                Some(known) if known.is_named(task) => continue,
+                Some(_) => {}
+                None => {
+                    exited.insert(task.key());
+                }
+            }
+            unnamed.push(at);
+        }
+        let tasks = unnamed.iter().map(|at| &*sample.tasks[*at]);
+        self.names.ask_for(tasks);
+        for at in unnamed {
+            let task = &mut sample.tasks[at];
+            match self.live.known(&task.key()) {
                 Some(known) => known.name(task, |task| self.names.fill(task)),
                 None => {
-                    exited.insert(key);
                     self.names.fill(task);
                 }
             }
@@ -633,6 +646,7 @@ impl Collector {
         for task in sample.tasks.iter_mut().filter(active) {
             task.parents = parents_of(task, live, self.names.executed());
         }
+        sample.unanswered = self.names.unanswered();
         self.names.keep(|key| live.has(key) || exited.contains(key));
     }
 

@@ -81,17 +81,24 @@ impl Known {
         (self.idle, self.named) = (None, false);
     }
 
-    /// Fills the names into a row of this task. For the idle row, does it only once.
-    pub fn name(&mut self, row: &mut SharedTask, fill: impl FnOnce(&mut Task)) {
-        let is_idle_row = self.idle.as_ref().is_some_and(|idle| idle.is(row));
-        if is_idle_row && self.named {
-            return;
-        }
-        fill(row);
+    /// True if this is the idle row, and it has the task's names.
+    pub fn is_named(&self, row: &SharedTask) -> bool {
+        self.named && self.is_idle_row(row)
+    }
+
+    /// Fills the names into a row of this task. `fill` returns true if it has all of them: the
+    /// idle row then keeps them.
+    pub fn name(&mut self, row: &mut SharedTask, fill: impl FnOnce(&mut Task) -> bool) {
+        let is_idle_row = self.is_idle_row(row);
+        let named = fill(row);
         if is_idle_row {
             self.idle = Some(row.clone());
-            self.named = true;
+            self.named = named;
         }
+    }
+
+    fn is_idle_row(&self, row: &SharedTask) -> bool {
+        self.idle.as_ref().is_some_and(|idle| idle.is(row))
     }
 
     /// True if this state equals the one that was kept.

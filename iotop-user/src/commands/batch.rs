@@ -15,7 +15,7 @@ use crate::{
         Block, Explain, Form, Outlet, Table, is_closed_pipe, losses_named, missing_intervals,
         nameless, process_ended,
     },
-    sample::{Loss, Sample},
+    sample::{Loss, Sample, Unanswered},
     view::{Viewer, sort},
 };
 
@@ -110,6 +110,8 @@ struct Printer<'a> {
     left_out: u64,
     /// Processes that ended since then.
     ended: Vec<u32>,
+    /// Names without an answer since then.
+    unanswered: Vec<Unanswered>,
 }
 
 impl<'a> Printer<'a> {
@@ -131,6 +133,7 @@ impl<'a> Printer<'a> {
             form,
             left_out: 0,
             ended: Vec::new(),
+            unanswered: Vec::new(),
         }
     }
 
@@ -138,6 +141,7 @@ impl<'a> Printer<'a> {
     fn messages(&self, sample: &Sample) -> Vec<String> {
         let ended = sample.ended.iter().filter(|_| !self.form.tells_ends());
         let mut messages: Vec<String> = ended.map(|pid| process_ended(*pid)).collect();
+        messages.extend(sample.unanswered.iter().map(ToString::to_string));
         if !self.form.tells_losses() {
             let Sample { seq, system, .. } = sample;
             let missing = missing_intervals(&system.lost);
@@ -163,6 +167,7 @@ impl<'a> Printer<'a> {
     ) -> io::Result<Option<Block>> {
         // What is left out here comes with the next interval that has room.
         self.ended.append(&mut sample.ended);
+        self.unanswered.append(&mut sample.unanswered);
         let left_out = match has_room {
             true => mem::take(&mut self.left_out),
             false => 0,
@@ -174,6 +179,7 @@ impl<'a> Printer<'a> {
             return Ok(None);
         }
         sample.ended = mem::take(&mut self.ended);
+        sample.unanswered = mem::take(&mut self.unanswered);
         let messages = self.messages(&sample);
         let sample = self.viewer.of(sample);
         let mut text = BytesMut::new();
@@ -296,6 +302,30 @@ mod tests {
             let (text, _) = printed(&[args, &["--top", "2"]].concat());
             assert_eq!(text.lines().count(), all - 4, "{text}");
             assert_eq!(lines(&[args, &["--top", "2"]].concat()), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_answer_is_said_once_beside_every_form() {
+        for args in [&["-b"][..], &["--export", "ndjson"]] {
+            let batch = batch(args);
+            let mut printer = Printer::new(&batch, Vec::new());
+            let mut sample = golden::sample();
+            sample.unanswered.push(Unanswered::User(1000));
+            // Without room it waits for the next interval.
+            assert!(
+                printer
+                    .print(sample, false, false)
+                    .expect("formatted")
+                    .is_none()
+            );
+            let mut said = || {
+                let block = printer.print(golden::sample(), false, true);
+                block.expect("formatted").expect("there is room").messages
+            };
+            let messages = said().concat();
+            assert!(messages.contains("getent passwd 1000"), "{messages}");
+            assert!(!said().concat().contains("getent"));
         }
     }
 

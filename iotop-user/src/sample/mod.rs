@@ -23,6 +23,7 @@ mod system;
 mod task;
 mod time;
 mod totals;
+mod unanswered;
 mod unattributed;
 mod written;
 
@@ -49,6 +50,7 @@ pub use system::System;
 pub use task::{Parent, Task, TaskKey, chain};
 pub(crate) use time::{nanoseconds, rfc3339};
 pub use totals::BlockTotals;
+pub use unanswered::Unanswered;
 pub use unattributed::{Reason, Unattributed};
 pub use written::Written;
 
@@ -72,6 +74,8 @@ pub struct Sample {
     pub exited: Vec<TaskKey>,
     /// Processes that the user chose by number, and of which the last thread has exited.
     pub ended: Vec<u32>,
+    /// Names without an answer. Each kind is told once.
+    pub unanswered: Vec<Unanswered>,
     /// Bytes of each (owner, submitter, device, inode, class) in the interval. Facts of
     /// owners that are not in `tasks` are left out.
     pub facts: Vec<BlockFact>,

@@ -73,6 +73,7 @@ impl Accumulator {
         // These are not added up: they belong to their interval.
         sum.exited = std::mem::take(&mut sample.exited);
         sum.ended = std::mem::take(&mut sample.ended);
+        sum.unanswered = std::mem::take(&mut sample.unanswered);
         sum.disks = std::mem::take(&mut sample.disks);
         sum.flushes = std::mem::take(&mut sample.flushes);
         sum.spikes = std::mem::take(&mut sample.spikes);

@@ -130,9 +130,9 @@ impl Cgroups {
     }
 
     /// An id's path. The hierarchy is walked at most once a refresh.
-    pub fn path(&mut self, id: u64) -> Option<String> {
-        if let Some(path) = self.made.get(&id) {
-            return Some(path.clone());
+    pub fn path(&mut self, id: u64) -> Option<&str> {
+        if self.made.contains_key(&id) {
+            return self.made.get(&id).map(String::as_str);
         }
         if !self.paths.contains_key(&id) && !self.walked {
             self.walked = true;
@@ -142,7 +142,7 @@ impl Cgroups {
             }
             self.walk();
         }
-        self.paths.entry(id).or_insert(None).clone()
+        self.paths.entry(id).or_insert(None).as_deref()
     }
 
     /// Starts a new refresh.

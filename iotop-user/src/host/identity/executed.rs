@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use iotop_common::ExecutedHead;
 
-use super::names::joined;
+use super::cmdline::joined;
 use crate::sample::Task;
 
 /// How many bytes the programs take at most, and how many those take that were asked for.
@@ -76,8 +76,8 @@ impl Executed {
         if !is_of_task {
             return None;
         }
-        let is_cut = (program.arguments.len() as u64) < u64::from(program.head.length);
-        let line = joined(&program.arguments, is_cut);
+        let more = (program.head.length as usize).saturating_sub(program.arguments.len());
+        let line = joined(&program.arguments, more);
         if !program.asked && task.did_io() {
             program.asked = true;
             self.asked.push(program);

@@ -2,9 +2,11 @@
 
 mod btrfs;
 pub(crate) mod cgroup;
+pub(crate) mod cmdline;
 pub(crate) mod container;
 mod executed;
 mod files;
+mod inquiries;
 pub(crate) mod kthread;
 mod lookup;
 mod mounts;

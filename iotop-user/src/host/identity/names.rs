@@ -4,24 +4,27 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     hash::Hash,
-    io::Read as _,
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use iotop_common::ExecutedHead;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Cgroups, Thread, Users, cgroup, container, executed::Executed, kthread, priority, threads_of,
-    unit,
+    Cgroups, Thread, Users, cgroup, cmdline::CommandLines, container, executed::Executed, kthread,
+    priority, unit,
 };
 use crate::{
     host::kernel::clock,
-    sample::{Task, TaskKey},
+    sample::{Task, TaskKey, Unanswered},
 };
+
+/// After this time it is said that a question has no answer.
+const GIVEN_UP: Duration = Duration::from_secs(3);
 
 /// The names of tasks.
 #[derive(Debug)]
@@ -33,14 +36,25 @@ pub struct Names {
     executed: Executed,
     places: HashMap<Arc<str>, Place>,
     strings: HashSet<Arc<str>>,
-    known: HashMap<TaskKey, Arc<Named>>,
+    known: HashMap<TaskKey, Known>,
     /// One copy of each: threads often have all their names in common.
     named: HashSet<Arc<Named>>,
-    /// The command lines that were read in this refresh, by pid: threads share them.
-    cmdlines: HashMap<u32, Option<Arc<str>>>,
-    /// The cgroups that were read in this refresh, by pid and cgroup id. Threads of a process
-    /// that are together in version 2 are so in version 1.
-    read_cgroups: HashMap<(u32, Option<u64>), Arc<str>>,
+    cmdlines: CommandLines,
+    /// True for user names, and for command lines, if it was said that one has no answer.
+    told: [bool; 2],
+    /// Counts the refreshes.
+    refresh: u64,
+    read: ReadCgroups,
+}
+
+/// What is known of a task.
+#[derive(Clone, Debug)]
+struct Known {
+    named: Arc<Named>,
+    /// False while there is no answer to what its command line is.
+    is_whole: bool,
+    /// The refresh in which it was looked up.
+    refresh: u64,
 }
 
 /// A task's names when it was looked up.
@@ -56,12 +70,27 @@ struct Named {
     prio: Option<Arc<str>>,
 }
 
+impl Known {
+    /// True if the task has to be looked up again: it may have changed while it was active.
+    fn is_due(&self, task: &Task, refresh: u64) -> bool {
+        self.refresh != refresh && !task.exited && (task.is_active() || !self.is_whole)
+    }
+}
+
 impl Named {
     /// True if these are still a task's names, as far as the source tells.
     fn fit(&self, task: &Task) -> bool {
         let same_comm = self.comm == task.comm || self.whole.as_ref() == Some(&task.comm);
         same_comm && (task.cgroup_id.is_none() || task.cgroup_id == self.cgroup_id)
     }
+}
+
+/// The cgroups that were read from /proc in this refresh. Threads of a process that are
+/// together in version 2 are so in version 1.
+#[derive(Debug, Default)]
+struct ReadCgroups {
+    /// By pid and cgroup id.
+    of_tasks: HashMap<(u32, Option<u64>), Arc<str>>,
 }
 
 /// What a cgroup's path names.
@@ -84,8 +113,10 @@ impl Names {
             strings: HashSet::new(),
             known: HashMap::new(),
             named: HashSet::new(),
-            cmdlines: HashMap::new(),
-            read_cgroups: HashMap::new(),
+            cmdlines: CommandLines::new(proc_root),
+            told: [false; 2],
+            refresh: 0,
+            read: ReadCgroups::default(),
         }
     }
 
@@ -109,22 +140,34 @@ impl Names {
         self.executed.add(head, arguments);
     }
 
+    /// Asks for what these tasks need and what may take long, all at once: nobody waits for
+    /// more than one answer that does not come.
+    pub fn ask_for<'a>(&mut self, tasks: impl Iterator<Item = &'a Task> + Clone) {
+        self.users
+            .look_up(tasks.clone().filter_map(|task| task.uid));
+        let known = &self.known;
+        let reads = |task: &&Task| match known.get(&task.key()) {
+            Some(known) if known.named.fit(task) => known.is_due(task, self.refresh),
+            _ => !task.exited,
+        };
+        let tasks = tasks.filter(|task| !task.kthread).filter(reads);
+        self.cmdlines.read(tasks.map(|task| task.pid));
+    }
+
     /// Fills in a task's names. What the task has already (comm, uid, cgroup id) is right,
-    /// whatever /proc says.
-    pub fn fill(&mut self, task: &mut Task) {
+    /// whatever /proc says. Returns false if a name is not known yet, because it was asked for
+    /// and there is no answer.
+    pub fn fill(&mut self, task: &mut Task) -> bool {
         let key = task.key();
         task.start_time = self.start_time(key.start_boottime);
         task.user = task.uid.map(|uid| self.users.name(uid));
-        let known = self.known.get(&key).cloned();
-        let named = match &known {
-            Some(known) if known.fit(task) && (task.exited || !task.is_active()) => known.clone(),
-            Some(known) if known.fit(task) => self.look_again(task, known),
-            _ => self.look_up(task, known.as_deref()).into(),
+        let known = self.known.get(&key);
+        let (named, is_whole) = match known {
+            Some(known) if known.named.fit(task) && !known.is_due(task, self.refresh) => {
+                (known.named.clone(), known.is_whole)
+            }
+            _ => self.look(task, known.cloned()),
         };
-        let named = shared_copy(&mut self.named, named);
-        if known.as_ref() != Some(&named) {
-            self.known.insert(key, named.clone());
-        }
         task.comm = named.whole.as_ref().unwrap_or(&named.comm).clone();
         task.cmdline = named.cmdline.clone();
         task.prio = named.prio.clone().filter(|_| !task.exited);
@@ -137,13 +180,51 @@ impl Names {
             task.container = place.container.clone();
             task.cgroup = Some(cgroup);
         }
+        is_whole && task.uid.is_none_or(|uid| self.users.is_known(uid))
+    }
+
+    /// Looks a task up, and keeps what is found.
+    fn look(&mut self, task: &Task, known: Option<Known>) -> (Arc<Named>, bool) {
+        let line = match task.kthread || task.exited && task.tid == task.pid {
+            true => Some(None),
+            false => self.command_line(task),
+        };
+        let is_whole = line.is_some();
+        let line = line.flatten();
+        let named = match known.map(|known| known.named) {
+            Some(known) if known.fit(task) && !is_whole && !task.is_active() => {
+                return (known, false);
+            }
+            Some(known) if known.fit(task) => self.look_again(task, &known, line),
+            known => self.look_up(task, known.as_deref(), line).into(),
+        };
+        let known = Known {
+            named: shared_copy(&mut self.named, named),
+            is_whole,
+            refresh: self.refresh,
+        };
+        let named = known.named.clone();
+        self.known.insert(task.key(), known);
+        (named, is_whole)
+    }
+
+    /// The names that have no answer for long. Each kind is told once.
+    pub fn unanswered(&mut self) -> Vec<Unanswered> {
+        let [user, line] = &mut self.told;
+        let is_new = |told: &mut bool| !mem::replace(told, true);
+        let stuck = self.users.stuck(GIVEN_UP).filter(|_| is_new(user));
+        let user = stuck.map(Unanswered::User);
+        let stuck = self.cmdlines.stuck(GIVEN_UP).filter(|_| is_new(line));
+        let line = stuck.map(Unanswered::CommandLine);
+        user.into_iter().chain(line).collect()
     }
 
     /// Ends a refresh. Forgets the tasks that are not `wanted` any more.
     pub fn keep(&mut self, wanted: impl Fn(&TaskKey) -> bool) {
         self.known.retain(|key, _| wanted(key));
-        self.cmdlines.clear();
-        self.read_cgroups.clear();
+        self.cmdlines.forget();
+        self.refresh += 1;
+        self.read = ReadCgroups::default();
         self.follow_clock();
         self.cgroups.look_again();
         self.named.retain(|named| Arc::strong_count(named) > 1);
@@ -152,50 +233,62 @@ impl Names {
         self.places.retain(|cgroup, _| strings.contains(cgroup));
     }
 
-    /// A task's names, if `known` ones do not fit any more.
-    fn look_up(&mut self, task: &Task, known: Option<&Named>) -> Named {
+    /// A task's names, if `known` ones do not fit any more. `line` is its process's command line.
+    fn look_up(&mut self, task: &Task, known: Option<&Named>, line: Option<Arc<str>>) -> Named {
         let is_there = self.is_of_process(task);
         let known = known.filter(|known| known.comm == task.comm);
-        let read = |names: &mut Names| names.command_line(task);
-        let cmdline = is_there.then(|| read(self)).flatten();
+        let cmdline = line.filter(|_| is_there);
         let cmdline = cmdline.or_else(|| known?.cmdline.clone());
         // A process that is exiting has none in /proc.
         let cmdline = cmdline.or_else(|| {
             let line = self.executed.command_line(task)?;
-            Some(intern(&mut self.strings, line))
+            Some(intern(&mut self.strings, &line))
         });
         let whole = (is_there && task.kthread)
             .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         Named {
             comm: shared_copy(&mut self.strings, task.comm.clone()),
-            whole: whole.flatten().map(|name| intern(&mut self.strings, name)),
+            whole: whole.flatten().map(|name| intern(&mut self.strings, &name)),
             cmdline: cmdline.filter(|_| !task.kthread),
             cgroup_id: task.cgroup_id,
             cgroup: self.cgroup_of(task, is_there),
-            prio: prio.flatten().map(|prio| intern(&mut self.strings, prio)),
+            prio: prio.flatten().map(|prio| intern(&mut self.strings, &prio)),
         }
     }
 
     /// An active task's names. It may have executed a program of the same name, given itself
     /// another title (setproctitle(3)) or priority, or been moved in a hierarchy of version 1.
-    fn look_again(&mut self, task: &Task, known: &Arc<Named>) -> Arc<Named> {
-        let cmdline = self.command_line(task);
+    fn look_again(
+        &mut self,
+        task: &Task,
+        known: &Arc<Named>,
+        line: Option<Arc<str>>,
+    ) -> Arc<Named> {
         let cgroup = match self.cgroups.are_unified() {
             true => None,
             false => self.read_cgroup(task),
         };
         let prio = known.prio.as_ref().and_then(|_| priority::of(task.tid));
-        let now = Named {
-            cmdline: cmdline.or_else(|| known.cmdline.clone()),
-            cgroup: cgroup.or_else(|| known.cgroup.clone()),
-            prio: prio.map(|prio| intern(&mut self.strings, prio)),
-            ..Named::clone(known)
-        };
-        // If it has just exited, its numbers may belong to another task by now.
-        if now == **known || !self.is_of_process(task) {
+        let prio = prio.map(|prio| intern(&mut self.strings, &prio));
+        let (cmdline, cgroup) = (
+            line.or_else(|| known.cmdline.clone()),
+            cgroup.or_else(|| known.cgroup.clone()),
+        );
+        if (&cmdline, &cgroup, &prio) == (&known.cmdline, &known.cgroup, &known.prio) {
             return known.clone();
         }
+        // If it has just exited, its numbers may belong to another task by now.
+        if !self.is_of_process(task) {
+            return known.clone();
+        }
+        let known = Named::clone(known);
+        let now = Named {
+            cmdline,
+            cgroup,
+            prio,
+            ..known
+        };
         now.into()
     }
 
@@ -219,8 +312,7 @@ impl Names {
     }
 
     fn cgroup(&mut self, id: u64) -> Option<Arc<str>> {
-        let path = self.cgroups.path(id)?;
-        Some(intern(&mut self.strings, path))
+        Some(intern(&mut self.strings, self.cgroups.path(id)?))
     }
 
     /// The path of a task's cgroup. `is_there` says whether its process is in /proc.
@@ -241,15 +333,15 @@ impl Names {
     /// Reads the path of a task's cgroup from /proc.
     fn read_cgroup(&mut self, task: &Task) -> Option<Arc<str>> {
         let key = (task.pid, task.cgroup_id);
-        if let Some(known) = self.read_cgroups.get(&key) {
+        if let Some(known) = self.read.of_tasks.get(&key) {
             return Some(known.clone());
         }
         let directory = match task.exited {
             true => self.proc_root.join(task.pid.to_string()),
             false => thread_of(task).directory(&self.proc_root),
         };
-        let path = intern(&mut self.strings, cgroup::of_thread(&directory)?);
-        self.read_cgroups.insert(key, path.clone());
+        let path = intern(&mut self.strings, &cgroup::of_thread(&directory)?);
+        self.read.of_tasks.insert(key, path.clone());
         Some(path)
     }
 
@@ -261,30 +353,13 @@ impl Names {
             return None;
         }
         let path = cgroup::like_parent(&self.proc_root.join(pid.to_string()), own)?;
-        Some(intern(&mut self.strings, path))
+        Some(intern(&mut self.strings, &path))
     }
 
-    /// The command line of a task's process. If its main thread has ended, only the other
-    /// threads have it.
-    fn command_line(&mut self, task: &Task) -> Option<Arc<str>> {
-        if task.kthread {
-            return None;
-        }
-        if let Some(known) = self.cmdlines.get(&task.pid) {
-            return known.clone();
-        }
-        let process = self.proc_root.join(task.pid.to_string());
-        let line = command_line(&process).or_else(|| {
-            let threads = threads_of(task.pid, &self.proc_root).ok()?;
-            let mut others = threads.filter(|thread| thread.tid != task.pid);
-            let found = others.by_ref().take(MAX_THREADS);
-            found
-                .map(|thread| thread.directory(&self.proc_root))
-                .find_map(|directory| command_line(&directory))
-        });
-        let line = line.map(|line| intern(&mut self.strings, line));
-        self.cmdlines.insert(task.pid, line.clone());
-        line
+    /// The command line of a task's process. The outer `None`: there is no answer yet.
+    fn command_line(&mut self, task: &Task) -> Option<Option<Arc<str>>> {
+        let line = self.cmdlines.of(task.pid, task.start_boottime)?;
+        Some(line.map(|line| intern(&mut self.strings, line)))
     }
 
     /// When a task started: exact to the tick, which is all that /proc tells.
@@ -322,8 +397,8 @@ impl Place {
 }
 
 /// The shared copy of a string.
-fn intern(strings: &mut HashSet<Arc<str>>, string: String) -> Arc<str> {
-    match strings.get(&*string) {
+fn intern(strings: &mut HashSet<Arc<str>>, string: &str) -> Arc<str> {
+    match strings.get(string) {
         Some(known) => known.clone(),
         None => shared_copy(strings, string.into()),
     }
@@ -340,39 +415,10 @@ fn shared_copy<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) ->
     }
 }
 
-/// How many threads of a process are asked for its command line, if the main thread has none.
-const MAX_THREADS: usize = 8;
-
-/// How many bytes of a command line are read. A process may declare all its memory to be
-/// its command line (`PR_SET_MM_MAP` of prctl(2)).
-const MAX_COMMAND_LINE: u64 = 64 * 1024;
-
-/// A command line, with spaces between the arguments. `None` for a process that has none: a
-/// kernel thread, or a process that is exiting or that cleared it. A line that is cut off
-/// ends with an ellipsis.
-fn command_line(process: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(process.join("cmdline")).ok()?;
-    file.take(MAX_COMMAND_LINE + 1)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    let is_cut = bytes.len() as u64 > MAX_COMMAND_LINE;
-    bytes.truncate(MAX_COMMAND_LINE as usize);
-    joined(&bytes, is_cut)
-}
-
-/// Arguments with spaces between them. `None` if there are none.
-pub(crate) fn joined(arguments: &[u8], is_cut: bool) -> Option<String> {
-    let text = String::from_utf8_lossy(arguments);
-    let mut line = text.trim_end_matches('\0').replace('\0', " ");
-    if is_cut && !line.is_empty() {
-        line.push('…');
-    }
-    (!line.is_empty()).then_some(line)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, sync::Mutex, time::Instant};
+
     use super::*;
     use crate::sample::TaskCounters;
 
@@ -668,6 +714,75 @@ mod tests {
         let task = filled(&mut fake.names(), task(7, "sh", 250));
         let line = task.cmdline.expect("there");
         assert!(line.ends_with("x…") && line.len() < 1 << 17);
+    }
+
+    /// Names with command lines that are answered while `open`.
+    fn with_command_lines(fake: &FakeProc, open: &Arc<Mutex<()>>) -> Names {
+        let (open, root) = (open.clone(), fake.0.path().to_owned());
+        let mut names = fake.names();
+        names.cmdlines = CommandLines::asking(move |pid| {
+            drop(open.lock());
+            fs::read_to_string(root.join(format!("{pid}/cmdline"))).ok()
+        });
+        names
+    }
+
+    #[test]
+    fn a_command_line_that_is_not_answered_comes_later_also_to_an_idle_task() {
+        let fake = FakeProc::new();
+        fake.write("7/cmdline", "late");
+        let open = Arc::new(Mutex::new(()));
+        let locked = open.lock().expect("free");
+        let mut names = with_command_lines(&fake, &open);
+        let begin = Instant::now();
+        let mut fill = |names: &mut Names| {
+            names.ask_for([&task(7, "sh", 250)].into_iter());
+            let mut task = task(7, "sh", 250);
+            let is_whole = names.fill(&mut task);
+            names.keep(|_| true);
+            (task.cmdline.map(|line| line.to_string()), is_whole)
+        };
+        for _ in 0..100 {
+            assert_eq!(fill(&mut names), (None, false));
+        }
+        assert!(begin.elapsed() < Duration::from_secs(2), "it waits once");
+        drop(locked);
+        while fill(&mut names) != (Some("late".to_owned()), true) {
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    #[test]
+    fn a_late_answer_is_not_for_a_process_that_has_the_number_again() {
+        let fake = FakeProc::new();
+        let open = Arc::new(Mutex::new(()));
+        let locked = open.lock().expect("free");
+        let mut lines = with_command_lines(&fake, &open).cmdlines;
+        let before = clock::boottime();
+        assert_eq!(lines.of(7, before), None);
+        let after = clock::boottime();
+        drop(locked);
+        let begin = Instant::now();
+        while lines.of(7, before).is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
+        assert_eq!(lines.of(7, after), None);
+        // In the next refresh it is asked for its own.
+        lines.forget();
+        assert!(lines.of(7, after).is_some());
+    }
+
+    #[test]
+    fn what_is_not_answered_is_said_once() {
+        let fake = FakeProc::new();
+        let open = Arc::new(Mutex::new(()));
+        let _locked = open.lock().expect("free");
+        let mut names = with_command_lines(&fake, &open);
+        filled(&mut names, task(7, "sh", 250));
+        assert_eq!(names.unanswered(), [], "not yet");
+        std::thread::sleep(GIVEN_UP);
+        assert_eq!(names.unanswered(), [Unanswered::CommandLine(7)]);
+        assert_eq!(names.unanswered(), []);
     }
 
     #[test]

@@ -1,23 +1,63 @@
-//! User names.
+//! User names. They may come from a server (LDAP, sssd), which may not answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use uzers::{get_user_by_name, get_user_by_uid};
 
+use super::inquiries::Inquiries;
+
 /// User names by uid. Each is looked up once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Users {
     names: HashMap<u32, Arc<str>>,
+    inquiries: Inquiries<u32, Option<String>>,
+}
+
+impl Default for Users {
+    fn default() -> Users {
+        Users::asking(|uid| {
+            let user = get_user_by_uid(uid)?;
+            Some(user.name().to_string_lossy().into_owned())
+        })
+    }
 }
 
 impl Users {
-    /// A user's name, or the uid if the user has no name.
+    fn asking(look_up: impl Fn(u32) -> Option<String> + Send + Sync + 'static) -> Users {
+        Users {
+            names: HashMap::new(),
+            inquiries: Inquiries::new("user-names", move |uid| look_up(*uid)),
+        }
+    }
+
+    /// Looks up the names of these users, if they are not known.
+    pub fn look_up(&mut self, uids: impl IntoIterator<Item = u32>) {
+        let uids = uids.into_iter();
+        let new: Vec<u32> = uids.filter(|uid| !self.is_known(*uid)).collect();
+        for answered in self.inquiries.ask(new) {
+            let uid = answered.question;
+            let name = answered.answer.unwrap_or_else(|| uid.to_string());
+            self.names.insert(uid, name.into());
+        }
+    }
+
+    /// A user's name. The uid if the user has no name, or if it is not known yet.
     pub fn name(&mut self, uid: u32) -> Arc<str> {
-        let look_up = || match get_user_by_uid(uid) {
-            Some(user) => user.name().to_string_lossy().into(),
-            None => uid.to_string().into(),
-        };
-        self.names.entry(uid).or_insert_with(look_up).clone()
+        if !self.is_known(uid) {
+            self.look_up([uid]);
+        }
+        let name = self.names.get(&uid).cloned();
+        name.unwrap_or_else(|| uid.to_string().into())
+    }
+
+    /// True if a user's name was looked up.
+    pub fn is_known(&self, uid: u32) -> bool {
+        self.names.contains_key(&uid)
+    }
+
+    /// A user whose name has been looked up for this time, without an answer.
+    pub fn stuck(&self, time: Duration) -> Option<u32> {
+        self.inquiries.stuck(time).first().copied()
     }
 }
 
@@ -26,5 +66,49 @@ pub fn uid(name: &str) -> Option<u32> {
     match name.parse() {
         Ok(uid) => Some(uid),
         Err(_) => Some(get_user_by_name(name)?.uid()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Mutex, mpsc},
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_user_has_a_name_or_a_number() {
+        let mut users = Users::default();
+        assert_eq!(&*users.name(0), "root");
+        assert_eq!(&*users.name(4_000_000_017), "4000000017");
+        assert!(
+            users.is_known(4_000_000_017),
+            "it has none: not asked again"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_not_answered_is_a_number_until_it_is() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let mut users = Users::asking(move |uid| {
+            if uid == 7 {
+                let _ = blocked.lock().expect("not poisoned").recv();
+            }
+            Some(format!("user-{uid}"))
+        });
+        let begin = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(&*users.name(7), "7");
+        }
+        assert_eq!(&*users.name(8), "user-8");
+        assert!(begin.elapsed() < Duration::from_secs(2), "it waits once");
+        assert_eq!(users.stuck(Duration::ZERO), Some(7));
+        release.send(()).expect("it waits");
+        while &*users.name(7) != "user-7" {
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
     }
 }

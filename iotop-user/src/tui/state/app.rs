@@ -205,6 +205,9 @@ impl App {
         for pid in self.scope.follow(&sample) {
             self.say(process_ended(pid));
         }
+        for unanswered in &sample.unanswered {
+            self.say(unanswered.to_string());
+        }
         self.lately.add(sample.time, sample.system.lost);
         if self.machine.notices.iter().any(Notice::is_about_io_max) {
             let busy = sample.tasks.iter().filter(|task| task.did_io());
