@@ -143,6 +143,10 @@ const CASES: &[(&str, Case)] = &[
         names::locked_memory,
     ),
     (
+        "command_lines_of_64_kib_cost_neither_time_nor_memory",
+        names::long_command_lines,
+    ),
+    (
         "a_dead_child_of_a_container_of_version_1_is_in_it",
         names::container_of_version_1,
     ),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use super::stage::{Stage, intervals, tid};
 use super::support::command::run;
 use super::support::fuse::{BINDFS, Server};
 use super::support::ndjson::{Line, Report};
-use super::support::tracer::Tracer;
+use super::support::process::end;
+use super::support::tracer::{BINARY, Tracer};
 use super::support::trial::LeftOut;
 use super::title;
 
@@ -264,6 +265,67 @@ pub fn locked_memory(stage: &Stage<'_>) -> Result<()> {
         ensure!(said.matches(&notice).count() == 1, "{options:?}: {said:?}");
     }
     Ok(())
+}
+
+/// Processes with long and hostile command lines. Dropping it ends them.
+struct LongLines(Vec<Child>);
+
+impl LongLines {
+    fn new(count: usize) -> Result<LongLines> {
+        let mut lines = LongLines(Vec::new());
+        let escapes = "\x1b".repeat(64 << 10);
+        for _ in 0..count {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "read line", "c-long", &escapes]);
+            lines.0.push(shell.stdin(Stdio::piped()).spawn()?);
+        }
+        Ok(lines)
+    }
+}
+
+impl Drop for LongLines {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            end(child);
+        }
+    }
+}
+
+/// The most memory that a tracer may use.
+const MOST_KIB: u64 = 64 << 10;
+
+pub fn long_command_lines(stage: &Stage<'_>) -> Result<()> {
+    let children = LongLines::new(400)?;
+    let tracer = Tracer::start(&["-d", "0.5"])?;
+    intervals(4, Duration::from_millis(500));
+    let report = stage.report(tracer)?;
+    are_short(&report)?;
+    for child in &children.0 {
+        let lines = values(&report, child.id().into(), "cmdline")?;
+        let [Some(line)] = lines[..] else {
+            anyhow::bail!("{} command lines", lines.len());
+        };
+        let right = line.starts_with("sh -c read line c-long") && line.ends_with('…');
+        ensure!(right && line.len() < 5000, "{} bytes", line.len());
+    }
+    let peak = peak_of_table()?;
+    ensure!(peak < MOST_KIB, "{peak} KiB of memory");
+    Ok(())
+}
+
+/// The most memory that a tracer used while it printed tables, in KiB.
+fn peak_of_table() -> Result<u64> {
+    let mut tracer = Command::new(BINARY)
+        .args(["-b", "-d", "0.5"])
+        .stdout(Stdio::null())
+        .spawn()?;
+    sleep(Duration::from_secs(5));
+    let status = fs::read_to_string(format!("/proc/{}/status", tracer.id()));
+    end(&mut tracer);
+    let status = status?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    Ok(peak.context("no VmHWM")?.parse()?)
 }
 
 /// On a hybrid system a runtime may move its containers in version 1 only. A child that is dead

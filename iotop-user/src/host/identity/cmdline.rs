@@ -16,9 +16,9 @@ use crate::host::kernel::clock;
 /// How many threads of a process are asked for its command line, if the main thread has none.
 const MAX_THREADS: usize = 8;
 
-/// How many bytes of a command line are read. A process may declare all its memory to be its
-/// command line (`PR_SET_MM_MAP` of prctl(2)).
-const MOST: usize = 64 * 1024;
+/// How many bytes of a command line are read. A command line may have megabytes, and a process
+/// may declare all its memory to be its command line (`PR_SET_MM_MAP` of prctl(2)).
+const MOST: usize = 4096;
 
 /// The command lines of processes as they are in this refresh.
 #[derive(Debug)]
