@@ -91,6 +91,16 @@ impl Named {
 struct ReadCgroups {
     /// By pid and cgroup id.
     of_tasks: HashMap<(u32, Option<u64>), Arc<str>>,
+    /// By the parent's pid and the dead child's cgroup id. A shell may have thousands of
+    /// children in one interval.
+    of_parents: HashMap<(u32, u64), Option<ParentCgroup>>,
+}
+
+/// The cgroup of a parent.
+#[derive(Debug)]
+struct ParentCgroup {
+    start_ticks: u64,
+    path: Arc<str>,
 }
 
 /// What a cgroup's path names.
@@ -347,13 +357,20 @@ impl Names {
 
     /// The cgroup of a dead task, if its parent is still there.
     fn like_parent(&mut self, task: &Task, own: &str) -> Option<Arc<str>> {
-        let pid = task.ppid?;
-        let parent = Thread { pid, tid: pid }.stat(&self.proc_root)?;
-        if parent.start_ticks > clock::ticks(task.start_boottime) {
-            return None;
-        }
-        let path = cgroup::like_parent(&self.proc_root.join(pid.to_string()), own)?;
-        Some(intern(&mut self.strings, &path))
+        let (pid, cgroup_id) = (task.ppid?, task.cgroup_id?);
+        let (proc_root, strings) = (&self.proc_root, &mut self.strings);
+        let read = || {
+            let parent = Thread { pid, tid: pid }.stat(proc_root)?;
+            let path = cgroup::like_parent(&proc_root.join(pid.to_string()), own)?;
+            Some(ParentCgroup {
+                start_ticks: parent.start_ticks,
+                path: intern(strings, &path),
+            })
+        };
+        let parents = &mut self.read.of_parents;
+        let parent = parents.entry((pid, cgroup_id)).or_insert_with(read);
+        let parent = parent.as_ref()?;
+        (parent.start_ticks <= clock::ticks(task.start_boottime)).then(|| parent.path.clone())
     }
 
     /// The command line of a task's process. The outer `None`: there is no answer yet.
@@ -714,6 +731,35 @@ mod tests {
         let task = filled(&mut fake.names(), task(7, "sh", 250));
         let line = task.cmdline.expect("there");
         assert_eq!(line, format!("{}…", "x".repeat(4096)).into());
+    }
+
+    #[test]
+    fn a_parent_is_looked_at_once_for_all_its_dead_children() {
+        use std::os::unix::fs::MetadataExt as _;
+        let fake = FakeProc::new();
+        let directory = fake.0.path().join("fs/cgroup/unified/x.service");
+        fs::create_dir_all(&directory).expect("made");
+        let version_2 = "fs/cgroup/unified/cgroup.controllers";
+        fs::write(fake.0.path().join(version_2), "").expect("written");
+        let both = format!("1:name=systemd:{SCOPE}\n0::/x.service\n");
+        fake.write("7/cgroup", &both);
+        let cgroup_id = Some(fs::metadata(&directory).expect("there").ino());
+        let mut names = fake.names();
+        let container = |names: &mut Names, tid| {
+            let child = Task {
+                pid: tid,
+                ppid: Some(7),
+                exited: true,
+                cgroup_id,
+                ..task(tid, "dd", 260)
+            };
+            filled(names, child).container.is_some()
+        };
+        assert!(container(&mut names, 70));
+        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
+        assert!(container(&mut names, 71));
+        names.keep(|_| true);
+        assert!(!container(&mut names, 72), "the next refresh looks again");
     }
 
     /// Names with command lines that are answered while `open`.
