@@ -150,8 +150,8 @@ impl Names {
         self.executed.add(head, arguments);
     }
 
-    /// Asks for what these tasks need and what may take long, all at once: nobody waits for
-    /// more than one answer that does not come.
+    /// Asks for what these tasks need and what may take long, all at once: an interval waits
+    /// only once for answers that do not come.
     pub fn ask_for<'a>(&mut self, tasks: impl Iterator<Item = &'a Task> + Clone) {
         self.users
             .look_up(tasks.clone().filter_map(|task| task.uid));
@@ -193,20 +193,12 @@ impl Names {
         is_whole && task.uid.is_none_or(|uid| self.users.is_known(uid))
     }
 
-    /// Looks a task up, and keeps what is found.
+    /// Looks a task up, and keeps what is found. Returns false if there is no answer yet to what
+    /// its command line is.
     fn look(&mut self, task: &Task, known: Option<Known>) -> (Arc<Named>, bool) {
-        let line = match task.kthread || task.exited && task.tid == task.pid {
-            true => Some(None),
-            false => self.command_line(task),
-        };
-        let is_whole = line.is_some();
-        let line = line.flatten();
-        let named = match known.map(|known| known.named) {
-            Some(known) if known.fit(task) && !is_whole && !task.is_active() => {
-                return (known, false);
-            }
-            Some(known) if known.fit(task) => self.look_again(task, &known, line),
-            known => self.look_up(task, known.as_deref(), line).into(),
+        let (named, is_whole) = match known.map(|known| known.named) {
+            Some(known) if known.fit(task) => self.look_again(task, &known),
+            known => self.look_up(task, known.as_deref()),
         };
         let known = Known {
             named: shared_copy(&mut self.named, named),
@@ -243,12 +235,16 @@ impl Names {
         self.places.retain(|cgroup, _| strings.contains(cgroup));
     }
 
-    /// A task's names, if `known` ones do not fit any more. `line` is its process's command line.
-    fn look_up(&mut self, task: &Task, known: Option<&Named>, line: Option<Arc<str>>) -> Named {
+    /// A task's names, if `known` ones do not fit any more.
+    fn look_up(&mut self, task: &Task, known: Option<&Named>) -> (Arc<Named>, bool) {
         let is_there = self.is_of_process(task);
         let known = known.filter(|known| known.comm == task.comm);
-        let cmdline = line.filter(|_| is_there);
-        let cmdline = cmdline.or_else(|| known?.cmdline.clone());
+        let line = match is_there {
+            true => self.command_line(task),
+            false => Some(None),
+        };
+        let is_whole = line.is_some();
+        let cmdline = line.flatten().or_else(|| known?.cmdline.clone());
         // A process that is exiting has none in /proc.
         let cmdline = cmdline.or_else(|| {
             let line = self.executed.command_line(task)?;
@@ -257,49 +253,41 @@ impl Names {
         let whole = (is_there && task.kthread)
             .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
-        Named {
+        let named = Named {
             comm: shared_copy(&mut self.strings, task.comm.clone()),
             whole: whole.flatten().map(|name| intern(&mut self.strings, &name)),
             cmdline: cmdline.filter(|_| !task.kthread),
             cgroup_id: task.cgroup_id,
             cgroup: self.cgroup_of(task, is_there),
             prio: prio.flatten().map(|prio| intern(&mut self.strings, &prio)),
-        }
+        };
+        (named.into(), is_whole)
     }
 
     /// An active task's names. It may have executed a program of the same name, given itself
     /// another title (setproctitle(3)) or priority, or been moved in a hierarchy of version 1.
-    fn look_again(
-        &mut self,
-        task: &Task,
-        known: &Arc<Named>,
-        line: Option<Arc<str>>,
-    ) -> Arc<Named> {
+    fn look_again(&mut self, task: &Task, known: &Arc<Named>) -> (Arc<Named>, bool) {
+        let line = self.command_line(task);
+        let is_whole = line.is_some();
+        if !is_whole && !task.is_active() {
+            return (known.clone(), false);
+        }
         let cgroup = match self.cgroups.are_unified() {
             true => None,
             false => self.read_cgroup(task),
         };
         let prio = known.prio.as_ref().and_then(|_| priority::of(task.tid));
-        let prio = prio.map(|prio| intern(&mut self.strings, &prio));
-        let (cmdline, cgroup) = (
-            line.or_else(|| known.cmdline.clone()),
-            cgroup.or_else(|| known.cgroup.clone()),
-        );
-        if (&cmdline, &cgroup, &prio) == (&known.cmdline, &known.cgroup, &known.prio) {
-            return known.clone();
-        }
-        // If it has just exited, its numbers may belong to another task by now.
-        if !self.is_of_process(task) {
-            return known.clone();
-        }
-        let known = Named::clone(known);
         let now = Named {
-            cmdline,
-            cgroup,
-            prio,
-            ..known
+            cmdline: line.flatten().or_else(|| known.cmdline.clone()),
+            cgroup: cgroup.or_else(|| known.cgroup.clone()),
+            prio: prio.map(|prio| intern(&mut self.strings, &prio)),
+            ..Named::clone(known)
         };
-        now.into()
+        // If it has just exited, its numbers may belong to another task by now.
+        if now == **known || !self.is_of_process(task) {
+            return (known.clone(), is_whole);
+        }
+        (now.into(), is_whole)
     }
 
     /// True if `/proc/PID` is this task's process. Pids are reused, and differ between pid
@@ -375,6 +363,9 @@ impl Names {
 
     /// The command line of a task's process. The outer `None`: there is no answer yet.
     fn command_line(&mut self, task: &Task) -> Option<Option<Arc<str>>> {
+        if task.kthread {
+            return Some(None);
+        }
         let line = self.cmdlines.of(task.pid, task.start_boottime)?;
         Some(line.map(|line| intern(&mut self.strings, line)))
     }
