@@ -354,7 +354,7 @@ mod tests {
             cgroups.made(id, format!("/system.slice/job-{id}.service").as_bytes());
         }
         let last = cgroups.path(2 * MAX_MADE as u64);
-        assert_eq!(last.as_deref(), Some("/system.slice/job-8192.service"));
+        assert_eq!(last, Some("/system.slice/job-8192.service"));
         assert_eq!(cgroups.path(1), None, "forgotten");
         assert_eq!(cgroups.made.len(), MAX_MADE);
     }
@@ -401,7 +401,7 @@ mod tests {
             cgroups.paths.len()
         );
         cgroups.look_again();
-        assert_eq!(cgroups.path(id).as_deref(), Some("/a"));
+        assert_eq!(cgroups.path(id), Some("/a"));
     }
 
     #[test]
@@ -412,12 +412,12 @@ mod tests {
         fs::write(top.join("cgroup.controllers"), "").expect("written");
         let id = |path: &str| fs::metadata(top.join(path)).expect("there").ino();
         let mut cgroups = Cgroups::new(root.path());
-        assert_eq!(cgroups.path(id("a/b")).as_deref(), Some("/a/b"));
-        assert_eq!(cgroups.path(id("")).as_deref(), Some("/"));
+        assert_eq!(cgroups.path(id("a/b")), Some("/a/b"));
+        assert_eq!(cgroups.path(id("")), Some("/"));
         fs::create_dir(top.join("new")).expect("made");
         assert_eq!(cgroups.path(id("new")), None);
         fs::create_dir(top.join("later")).expect("made");
         cgroups.look_again();
-        assert_eq!(cgroups.path(id("later")).as_deref(), Some("/later"));
+        assert_eq!(cgroups.path(id("later")), Some("/later"));
     }
 }

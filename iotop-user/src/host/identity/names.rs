@@ -772,7 +772,7 @@ mod tests {
         let locked = open.lock().expect("free");
         let mut names = with_command_lines(&fake, &open);
         let begin = Instant::now();
-        let mut fill = |names: &mut Names| {
+        let fill = |names: &mut Names| {
             names.ask_for([&task(7, "sh", 250)].into_iter());
             let mut task = task(7, "sh", 250);
             let is_whole = names.fill(&mut task);
