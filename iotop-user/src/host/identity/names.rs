@@ -3,8 +3,7 @@
 //! its exit.
 
 use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
+    collections::HashMap,
     mem,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,11 +11,10 @@ use std::{
 };
 
 use iotop_common::ExecutedHead;
-use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Cgroups, Thread, Users, cgroup, cmdline::CommandLines, container, executed::Executed, kthread,
-    priority, unit,
+    Thread, Users, cmdline::CommandLines, executed::Executed, interned::Interned, kthread,
+    place::Place, priority, start_times::StartTimes, task_cgroups::TaskCgroups,
 };
 use crate::{
     host::kernel::clock,
@@ -30,21 +28,20 @@ const GIVEN_UP: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Names {
     proc_root: PathBuf,
-    boot: Option<Timestamp>,
+    starts: StartTimes,
     users: Users,
-    cgroups: Cgroups,
+    cgroups: TaskCgroups,
     executed: Executed,
     places: HashMap<Arc<str>, Place>,
-    strings: HashSet<Arc<str>>,
+    strings: Interned<str>,
     known: HashMap<TaskKey, Known>,
-    /// One copy of each: threads often have all their names in common.
-    named: HashSet<Arc<Named>>,
+    /// Threads often have all their names in common.
+    named: Interned<Named>,
     cmdlines: CommandLines,
     /// True for user names, and for command lines, if it was said that one has no answer.
     told: [bool; 2],
     /// Counts the refreshes.
     refresh: u64,
-    read: ReadCgroups,
 }
 
 /// What is known of a task.
@@ -85,48 +82,22 @@ impl Named {
     }
 }
 
-/// The cgroups that were read from /proc in this refresh. Threads of a process that are
-/// together in version 2 are so in version 1.
-#[derive(Debug, Default)]
-struct ReadCgroups {
-    /// By pid and cgroup id.
-    of_tasks: HashMap<(u32, Option<u64>), Arc<str>>,
-    /// By the parent's pid and the dead child's cgroup id. A shell may have thousands of
-    /// children in one interval.
-    of_parents: HashMap<(u32, u64), Option<ParentCgroup>>,
-}
-
-/// The cgroup of a parent.
-#[derive(Debug)]
-struct ParentCgroup {
-    start_ticks: u64,
-    path: Arc<str>,
-}
-
-/// What a cgroup's path names.
-#[derive(Clone, Debug)]
-struct Place {
-    unit: Option<Arc<str>>,
-    container: Option<Arc<str>>,
-}
-
 impl Names {
     /// Starts without names.
     pub fn new(proc_root: &Path, sys_root: &Path) -> Names {
         Names {
-            boot: clock::boot_time(),
+            starts: StartTimes::new(),
             proc_root: proc_root.to_owned(),
             users: Users::default(),
-            cgroups: Cgroups::new(sys_root),
+            cgroups: TaskCgroups::new(proc_root, sys_root),
             executed: Executed::default(),
             places: HashMap::new(),
-            strings: HashSet::new(),
+            strings: Interned::default(),
             known: HashMap::new(),
-            named: HashSet::new(),
+            named: Interned::default(),
             cmdlines: CommandLines::new(proc_root),
             told: [false; 2],
             refresh: 0,
-            read: ReadCgroups::default(),
         }
     }
 
@@ -169,7 +140,7 @@ impl Names {
     /// and there is no answer.
     pub fn fill(&mut self, task: &mut Task) -> bool {
         let key = task.key();
-        task.start_time = self.start_time(key.start_boottime);
+        task.start_time = self.starts.of(key.start_boottime);
         task.user = task.uid.map(|uid| self.users.name(uid));
         let known = self.known.get(&key);
         let (named, is_whole) = match known {
@@ -201,7 +172,7 @@ impl Names {
             known => self.look_up(task, known.as_deref()),
         };
         let known = Known {
-            named: shared_copy(&mut self.named, named),
+            named: self.named.share(named),
             is_whole,
             refresh: self.refresh,
         };
@@ -226,13 +197,12 @@ impl Names {
         self.known.retain(|key, _| wanted(key));
         self.cmdlines.forget();
         self.refresh += 1;
-        self.read = ReadCgroups::default();
-        self.follow_clock();
-        self.cgroups.look_again();
-        self.named.retain(|named| Arc::strong_count(named) > 1);
-        self.strings.retain(|string| Arc::strong_count(string) > 1);
+        self.starts.follow_clock();
+        self.cgroups.end_refresh();
+        self.named.forget_unused();
+        self.strings.forget_unused();
         let strings = &self.strings;
-        self.places.retain(|cgroup, _| strings.contains(cgroup));
+        self.places.retain(|cgroup, _| strings.has(cgroup));
     }
 
     /// A task's names, if `known` ones do not fit any more.
@@ -248,18 +218,18 @@ impl Names {
         // A process that is exiting has none in /proc.
         let cmdline = cmdline.or_else(|| {
             let line = self.executed.command_line(task)?;
-            Some(intern(&mut self.strings, &line))
+            Some(self.strings.string(&line))
         });
         let whole = (is_there && task.kthread)
             .then(|| kthread::whole_name(thread_of(task), &task.comm, &self.proc_root));
         let prio = (is_there && !task.exited).then(|| priority::of(task.tid));
         let named = Named {
-            comm: shared_copy(&mut self.strings, task.comm.clone()),
-            whole: whole.flatten().map(|name| intern(&mut self.strings, &name)),
+            comm: self.strings.share(task.comm.clone()),
+            whole: whole.flatten().map(|name| self.strings.string(&name)),
             cmdline: cmdline.filter(|_| !task.kthread),
             cgroup_id: task.cgroup_id,
-            cgroup: self.cgroup_of(task, is_there),
-            prio: prio.flatten().map(|prio| intern(&mut self.strings, &prio)),
+            cgroup: self.cgroups.of(task, is_there, &mut self.strings),
+            prio: prio.flatten().map(|prio| self.strings.string(&prio)),
         };
         (named.into(), is_whole)
     }
@@ -272,15 +242,12 @@ impl Names {
         if !is_whole && !task.is_active() {
             return (known.clone(), false);
         }
-        let cgroup = match self.cgroups.are_unified() {
-            true => None,
-            false => self.read_cgroup(task),
-        };
+        let cgroup = self.cgroups.again(task, &mut self.strings);
         let prio = known.prio.as_ref().and_then(|_| priority::of(task.tid));
         let now = Named {
             cmdline: line.flatten().or_else(|| known.cmdline.clone()),
             cgroup: cgroup.or_else(|| known.cgroup.clone()),
-            prio: prio.map(|prio| intern(&mut self.strings, &prio)),
+            prio: prio.map(|prio| self.strings.string(&prio)),
             ..Named::clone(known)
         };
         // If it has just exited, its numbers may belong to another task by now.
@@ -306,59 +273,7 @@ impl Names {
     /// A cgroup's path by its id. `None` for a root.
     pub fn cgroup_below_root(&mut self, id: u64) -> Option<Arc<str>> {
         // In kernfs, the root of a hierarchy has the number 1.
-        if id > 1 { self.cgroup(id) } else { None }
-    }
-
-    fn cgroup(&mut self, id: u64) -> Option<Arc<str>> {
-        Some(intern(&mut self.strings, self.cgroups.path(id)?))
-    }
-
-    /// The path of a task's cgroup. `is_there` says whether its process is in /proc.
-    fn cgroup_of(&mut self, task: &Task, is_there: bool) -> Option<Arc<str>> {
-        let by_id = |names: &mut Names| names.cgroup(task.cgroup_id?);
-        if self.cgroups.are_unified()
-            && let Some(path) = by_id(self)
-        {
-            return Some(path);
-        }
-        if is_there && let Some(path) = self.read_cgroup(task) {
-            return Some(path);
-        }
-        let own = by_id(self)?;
-        Some(self.like_parent(task, &own).unwrap_or(own))
-    }
-
-    /// Reads the path of a task's cgroup from /proc.
-    fn read_cgroup(&mut self, task: &Task) -> Option<Arc<str>> {
-        let key = (task.pid, task.cgroup_id);
-        if let Some(known) = self.read.of_tasks.get(&key) {
-            return Some(known.clone());
-        }
-        let directory = match task.exited {
-            true => self.proc_root.join(task.pid.to_string()),
-            false => thread_of(task).directory(&self.proc_root),
-        };
-        let path = intern(&mut self.strings, &cgroup::of_thread(&directory)?);
-        self.read.of_tasks.insert(key, path.clone());
-        Some(path)
-    }
-
-    /// The cgroup of a dead task, if its parent is still there.
-    fn like_parent(&mut self, task: &Task, own: &str) -> Option<Arc<str>> {
-        let (pid, cgroup_id) = (task.ppid?, task.cgroup_id?);
-        let (proc_root, strings) = (&self.proc_root, &mut self.strings);
-        let read = || {
-            let parent = Thread { pid, tid: pid }.stat(proc_root)?;
-            let path = cgroup::like_parent(&proc_root.join(pid.to_string()), own)?;
-            Some(ParentCgroup {
-                start_ticks: parent.start_ticks,
-                path: intern(strings, &path),
-            })
-        };
-        let parents = &mut self.read.of_parents;
-        let parent = parents.entry((pid, cgroup_id)).or_insert_with(read);
-        let parent = parent.as_ref()?;
-        (parent.start_ticks <= clock::ticks(task.start_boottime)).then(|| parent.path.clone())
+        (id > 1).then(|| self.cgroups.path(id, &mut self.strings))?
     }
 
     /// The command line of a task's process. The outer `None`: there is no answer yet.
@@ -367,24 +282,7 @@ impl Names {
             return Some(None);
         }
         let line = self.cmdlines.of(task.pid, task.start_boottime)?;
-        Some(line.map(|line| intern(&mut self.strings, line)))
-    }
-
-    /// When a task started: exact to the tick, which is all that /proc tells.
-    fn start_time(&self, start_boottime: u64) -> Option<Timestamp> {
-        let whole_ticks = clock::of_ticks(clock::ticks(start_boottime));
-        let since_boot = SignedDuration::from_nanos(i64::try_from(whole_ticks).ok()?);
-        self.boot?.checked_add(since_boot).ok()
-    }
-
-    /// Takes the time of boot again if the clock on the wall was set.
-    fn follow_clock(&mut self) {
-        let now = clock::boot_time();
-        let tick = SignedDuration::from_nanos(clock::TICK_NS as i64);
-        let was_set = |(now, then): (Timestamp, Timestamp)| now.duration_since(then).abs() > tick;
-        if now.zip(self.boot).is_none_or(was_set) {
-            self.boot = now;
-        }
+        Some(line.map(|line| self.strings.string(line)))
     }
 }
 
@@ -395,485 +293,5 @@ fn thread_of(task: &Task) -> Thread {
     }
 }
 
-impl Place {
-    fn of(cgroup: &str) -> Place {
-        Place {
-            unit: unit::of(cgroup).map(Arc::from),
-            container: container::of(cgroup).map(Arc::from),
-        }
-    }
-}
-
-/// The shared copy of a string.
-fn intern(strings: &mut HashSet<Arc<str>>, string: &str) -> Arc<str> {
-    match strings.get(string) {
-        Some(known) => known.clone(),
-        None => shared_copy(strings, string.into()),
-    }
-}
-
-/// The shared copy of a value: the one that is known, or else `new`.
-fn shared_copy<T: ?Sized + Eq + Hash>(all: &mut HashSet<Arc<T>>, new: Arc<T>) -> Arc<T> {
-    match all.get(&new) {
-        Some(known) => known.clone(),
-        None => {
-            all.insert(new.clone());
-            new
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{fs, sync::Mutex, time::Instant};
-
-    use super::*;
-    use crate::sample::TaskCounters;
-
-    const SCOPE: &str = "/system.slice/docker-\
-        4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01.scope";
-
-    struct FakeProc(tempfile::TempDir);
-
-    impl FakeProc {
-        /// Process 7 with the threads 7 and 8, started 2.5 and 3 s after boot.
-        fn new() -> FakeProc {
-            let root = tempfile::tempdir().expect("a directory");
-            let fake = FakeProc(root);
-            fake.thread(7, "sh", 250);
-            fake.thread(8, "worker", 300);
-            fake.write("7/cmdline", "sh\0-c\0a b\0");
-            for directory in ["7", "7/task/7", "7/task/8"] {
-                let text = format!("5:memory:/x\n0::{SCOPE}\n");
-                fake.write(&format!("{directory}/cgroup"), &text);
-            }
-            fake
-        }
-
-        fn write(&self, path: &str, text: &str) {
-            let path = self.0.path().join(path);
-            fs::create_dir_all(path.parent().expect("a directory")).expect("made");
-            fs::write(path, text).expect("written");
-        }
-
-        fn thread(&self, tid: u32, comm: &str, start: u32) {
-            let line =
-                format!("{tid} ({comm}) S 1 7 7 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0");
-            self.write(&format!("7/task/{tid}/stat"), &line);
-        }
-
-        fn names(&self) -> Names {
-            let mut names = Names::new(self.0.path(), self.0.path());
-            names.boot = Timestamp::from_second(1000).ok();
-            names
-        }
-    }
-
-    fn task(tid: u32, comm: &str, start_ticks: u64) -> Task {
-        Task {
-            pid: 7,
-            tid,
-            start_boottime: clock::of_ticks(start_ticks) + 12345,
-            uid: Some(0),
-            comm: comm.into(),
-            ..Task::default()
-        }
-    }
-
-    fn filled(names: &mut Names, mut task: Task) -> Task {
-        names.fill(&mut task);
-        task
-    }
-
-    #[test]
-    fn a_task_is_named_from_its_proc_files() {
-        let task = filled(&mut FakeProc::new().names(), task(8, "worker", 300));
-        assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
-        assert_eq!(task.cgroup.as_deref(), Some(SCOPE));
-        assert_eq!(task.container.as_deref(), Some("docker:4c01db0b339c"));
-        assert_eq!(task.user.as_deref(), Some("root"));
-        assert_eq!(task.start_time.map(|t| t.as_millisecond()), Some(1_003_000));
-    }
-
-    #[test]
-    fn a_reused_tid_does_not_get_the_names_of_the_earlier_task() {
-        let task = filled(&mut FakeProc::new().names(), task(7, "sh", 9999));
-        assert_eq!((task.cmdline, task.cgroup), (None, None));
-    }
-
-    #[test]
-    fn a_task_keeps_its_names_after_its_exit() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        filled(&mut names, task(7, "sh", 250));
-        names.keep(|_| true);
-        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
-        let dead = Task {
-            exited: true,
-            ..task(7, "sh", 250)
-        };
-        let dead = filled(&mut names, dead);
-        assert_eq!(dead.cmdline.as_deref(), Some("sh -c a b"));
-        assert_eq!(dead.prio, None);
-    }
-
-    #[test]
-    fn an_exited_thread_of_a_live_process_has_the_names_of_its_process() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        let dead = |start| Task {
-            exited: true,
-            ..task(9, "worker", start)
-        };
-        let thread = filled(&mut names, dead(350));
-        assert_eq!(thread.cmdline.as_deref(), Some("sh -c a b"));
-        // This thread is older than the process that has its pid now.
-        let thread = filled(&mut names, dead(100));
-        assert_eq!(thread.cmdline, None);
-    }
-
-    #[test]
-    fn a_task_that_executes_another_program_is_looked_up_again() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        filled(&mut names, task(7, "sh", 250));
-        names.keep(|_| true);
-        fake.thread(7, "dd", 250);
-        fake.write("7/cmdline", "dd\0if=x\0");
-        let task = filled(&mut names, task(7, "dd", 250));
-        assert_eq!(task.cmdline.as_deref(), Some("dd if=x"));
-    }
-
-    /// A task that did something in the interval.
-    fn active(task: Task) -> Task {
-        let stats = TaskCounters {
-            read_char: Some(1),
-            ..TaskCounters::default()
-        };
-        Task { stats, ..task }
-    }
-
-    #[test]
-    fn a_program_of_the_same_name_has_its_own_command_line() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        filled(&mut names, task(7, "sh", 250));
-        names.keep(|_| true);
-        fake.write("7/cmdline", "sh\0other.sh\0");
-        let line = |task: Task| task.cmdline.expect("there").to_string();
-        assert_eq!(
-            line(filled(&mut names, active(task(7, "sh", 250)))),
-            "sh other.sh"
-        );
-        // While it executes the next one, it has none.
-        names.keep(|_| true);
-        fake.write("7/cmdline", "");
-        assert_eq!(
-            line(filled(&mut names, active(task(7, "sh", 250)))),
-            "sh other.sh"
-        );
-        // It has exited, and another task has its number.
-        names.keep(|_| true);
-        fake.write("7/cmdline", "another\0");
-        fake.thread(7, "another", 999);
-        assert_eq!(
-            line(filled(&mut names, active(task(7, "sh", 250)))),
-            "sh other.sh"
-        );
-    }
-
-    #[test]
-    fn a_process_whose_main_thread_has_ended_has_its_command_line() {
-        let fake = FakeProc::new();
-        fake.write("7/cmdline", "");
-        fake.write("7/task/8/cmdline", "sh\0-c\0a b\0");
-        let mut names = fake.names();
-        for tid in [(7, 250), (8, 300)] {
-            let task = filled(&mut names, task(tid.0, "x", tid.1));
-            assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
-        }
-    }
-
-    #[test]
-    fn a_task_that_is_moved_to_another_cgroup_is_there() {
-        use std::os::unix::fs::MetadataExt as _;
-        let fake = FakeProc::new();
-        let top = fake.0.path().join("fs/cgroup");
-        for (hierarchy, unified) in [("", true), ("unified/", false)] {
-            let _ = fs::remove_dir_all(&top);
-            let id = |name: &str| {
-                let directory = top.join(format!("{hierarchy}system.slice/{name}"));
-                fs::create_dir_all(&directory).expect("made");
-                fs::metadata(directory).expect("there").ino()
-            };
-            let in_cgroup = |name| Task {
-                cgroup_id: Some(id(name)),
-                ..task(8, "worker", 300)
-            };
-            fs::create_dir_all(top.join(hierarchy)).expect("made");
-            let file = top.join(hierarchy).join("cgroup.controllers");
-            fs::write(file, "").expect("written");
-            let mut names = fake.names();
-            assert_eq!(names.cgroups.are_unified(), unified);
-            for name in ["old.service", "new.service"] {
-                let text = format!("0::/system.slice/{name}\n");
-                fake.write("7/task/8/cgroup", &text);
-                let task = filled(&mut names, in_cgroup(name));
-                assert_eq!(task.unit.as_deref(), Some(name));
-                assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
-                names.keep(|_| true);
-            }
-            // It is dead: the cgroup of its exit record counts, its command line is kept.
-            let dead = Task {
-                exited: true,
-                ..in_cgroup("old.service")
-            };
-            fs::remove_dir_all(fake.0.path().join("7/task/8")).expect("removed");
-            let dead = filled(&mut names, dead);
-            assert_eq!(dead.cmdline.as_deref(), Some("sh -c a b"));
-            fake.thread(8, "worker", 300);
-        }
-    }
-
-    #[test]
-    fn a_dead_task_is_in_the_container_of_its_parent() {
-        use std::os::unix::fs::MetadataExt as _;
-        let fake = FakeProc::new();
-        let directory = fake.0.path().join("fs/cgroup/unified/x.service");
-        fs::create_dir_all(&directory).expect("made");
-        fs::write(
-            fake.0.path().join("fs/cgroup/unified/cgroup.controllers"),
-            "",
-        )
-        .expect("written");
-        fake.write(
-            "7/cgroup",
-            &format!("1:name=systemd:{SCOPE}\n0::/x.service\n"),
-        );
-        let dead = |start| Task {
-            pid: 70,
-            ppid: Some(7),
-            exited: true,
-            cgroup_id: Some(fs::metadata(&directory).expect("there").ino()),
-            ..task(70, "dd", start)
-        };
-        let mut names = fake.names();
-        let container = |task: Task| task.container.map(|name| name.to_string());
-        let child = filled(&mut names, dead(260));
-        assert_eq!(container(child).as_deref(), Some("docker:4c01db0b339c"));
-        // This one is older than the process that has its parent's number.
-        let other = filled(&mut names, dead(100));
-        assert_eq!(
-            (&*other.cgroup.clone().expect("there"), container(other)),
-            ("/x.service", None)
-        );
-    }
-
-    #[test]
-    fn a_kernel_thread_has_its_whole_name() {
-        let fake = FakeProc::new();
-        fake.thread(7, "kworker/R-rcu_gp", 250);
-        let mut names = fake.names();
-        let kthread = Task {
-            kthread: true,
-            ..task(7, "kworker/R-rcu_g", 250)
-        };
-        let named = filled(&mut names, kthread);
-        assert_eq!(&*named.comm, "kworker/R-rcu_gp");
-        // It keeps it if it is filled in twice, and when /proc does not have it any more.
-        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
-        assert_eq!(&*filled(&mut names, named).comm, "kworker/R-rcu_gp");
-    }
-
-    #[test]
-    fn start_times_follow_the_clock_when_it_is_set() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        names.keep(|_| true);
-        let boot = clock::boot_time().expect("a time");
-        let start = names.start_time(clock::of_ticks(300)).expect("a time");
-        let since_boot = start.duration_since(boot) - SignedDuration::from_secs(3);
-        assert!(
-            since_boot.abs() <= SignedDuration::from_millis(20),
-            "{since_boot}"
-        );
-        // The difference of two clocks is not always the same. That alone moves nothing.
-        let known = boot.checked_sub(SignedDuration::from_millis(3)).ok();
-        names.boot = known;
-        names.keep(|_| true);
-        assert_eq!(names.boot, known);
-    }
-
-    #[test]
-    fn the_command_line_of_an_idle_task_is_looked_up_once() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        filled(&mut names, task(7, "sh", 250));
-        names.keep(|_| true);
-        fake.write("7/cmdline", "never\0asked\0");
-        let task = filled(&mut names, task(7, "sh", 250));
-        assert_eq!(task.cmdline.as_deref(), Some("sh -c a b"));
-    }
-
-    #[test]
-    fn an_endless_command_line_is_cut_off() {
-        let fake = FakeProc::new();
-        fake.write("7/cmdline", &"x".repeat(1 << 20));
-        let task = filled(&mut fake.names(), task(7, "sh", 250));
-        let line = task.cmdline.expect("there");
-        assert_eq!(line, format!("{}…", "x".repeat(4096)).into());
-    }
-
-    #[test]
-    fn a_parent_is_looked_at_once_for_all_its_dead_children() {
-        use std::os::unix::fs::MetadataExt as _;
-        let fake = FakeProc::new();
-        let directory = fake.0.path().join("fs/cgroup/unified/x.service");
-        fs::create_dir_all(&directory).expect("made");
-        let version_2 = "fs/cgroup/unified/cgroup.controllers";
-        fs::write(fake.0.path().join(version_2), "").expect("written");
-        let both = format!("1:name=systemd:{SCOPE}\n0::/x.service\n");
-        fake.write("7/cgroup", &both);
-        let cgroup_id = Some(fs::metadata(&directory).expect("there").ino());
-        let mut names = fake.names();
-        let container = |names: &mut Names, tid| {
-            let child = Task {
-                pid: tid,
-                ppid: Some(7),
-                exited: true,
-                cgroup_id,
-                ..task(tid, "dd", 260)
-            };
-            filled(names, child).container.is_some()
-        };
-        assert!(container(&mut names, 70));
-        fs::remove_dir_all(fake.0.path().join("7")).expect("removed");
-        assert!(container(&mut names, 71));
-        names.keep(|_| true);
-        assert!(!container(&mut names, 72), "the next refresh looks again");
-    }
-
-    /// Names with command lines that are answered while `open`.
-    fn with_command_lines(fake: &FakeProc, open: &Arc<Mutex<()>>) -> Names {
-        let (open, root) = (open.clone(), fake.0.path().to_owned());
-        let mut names = fake.names();
-        names.cmdlines = CommandLines::asking(move |pid| {
-            drop(open.lock());
-            fs::read_to_string(root.join(format!("{pid}/cmdline"))).ok()
-        });
-        names
-    }
-
-    #[test]
-    fn a_command_line_that_is_not_answered_comes_later_also_to_an_idle_task() {
-        let fake = FakeProc::new();
-        fake.write("7/cmdline", "late");
-        let open = Arc::new(Mutex::new(()));
-        let locked = open.lock().expect("free");
-        let mut names = with_command_lines(&fake, &open);
-        let begin = Instant::now();
-        let fill = |names: &mut Names| {
-            names.ask_for([&task(7, "sh", 250)].into_iter());
-            let mut task = task(7, "sh", 250);
-            let is_whole = names.fill(&mut task);
-            names.keep(|_| true);
-            (task.cmdline.map(|line| line.to_string()), is_whole)
-        };
-        for _ in 0..100 {
-            assert_eq!(fill(&mut names), (None, false));
-        }
-        assert!(begin.elapsed() < Duration::from_secs(2), "it waits once");
-        drop(locked);
-        while fill(&mut names) != (Some("late".to_owned()), true) {
-            assert!(begin.elapsed() < Duration::from_secs(10));
-        }
-    }
-
-    #[test]
-    fn a_late_answer_is_not_for_a_process_that_has_the_number_again() {
-        let fake = FakeProc::new();
-        let open = Arc::new(Mutex::new(()));
-        let locked = open.lock().expect("free");
-        let mut lines = with_command_lines(&fake, &open).cmdlines;
-        let before = clock::boottime();
-        assert_eq!(lines.of(7, before), None);
-        let after = clock::boottime();
-        drop(locked);
-        let begin = Instant::now();
-        while lines.of(7, before).is_none() {
-            assert!(begin.elapsed() < Duration::from_secs(10));
-        }
-        assert_eq!(lines.of(7, after), None);
-        // In the next refresh it is asked for its own.
-        lines.forget();
-        assert!(lines.of(7, after).is_some());
-    }
-
-    #[test]
-    fn what_is_not_answered_is_said_once() {
-        let fake = FakeProc::new();
-        let open = Arc::new(Mutex::new(()));
-        let _locked = open.lock().expect("free");
-        let mut names = with_command_lines(&fake, &open);
-        filled(&mut names, task(7, "sh", 250));
-        assert_eq!(names.unanswered(), [], "not yet");
-        std::thread::sleep(GIVEN_UP);
-        assert_eq!(names.unanswered(), [Unanswered::CommandLine(7)]);
-        assert_eq!(names.unanswered(), []);
-    }
-
-    #[test]
-    fn a_kernel_thread_has_no_command_line_and_a_vanished_task_is_no_error() {
-        let fake = FakeProc::new();
-        let kthread = Task {
-            kthread: true,
-            ..task(7, "sh", 250)
-        };
-        assert_eq!(filled(&mut fake.names(), kthread).cmdline, None);
-        let gone = filled(&mut fake.names(), task(77, "gone", 250));
-        assert_eq!((gone.cmdline, &*gone.comm), (None, "gone"));
-    }
-
-    #[test]
-    fn a_task_that_is_gone_has_the_arguments_with_which_it_was_executed() {
-        let fake = FakeProc::new();
-        let mut names = fake.names();
-        let arguments = b"dd\0if=/dev/zero\0";
-        let head = |pid, start_ticks| ExecutedHead {
-            pid,
-            start_boottime: task(pid, "dd", start_ticks).start_boottime,
-            length: arguments.len() as u32,
-            ..ExecutedHead::default()
-        };
-        let gone = |pid| Task {
-            pid,
-            exited: true,
-            ..task(pid, "dd", 100)
-        };
-        names.add_executed(&head(70, 100), arguments);
-        names.add_executed(&head(71, 101), arguments);
-        names.add_executed(&head(7, 250), arguments);
-        let mut line = |task| filled(&mut names, task).cmdline;
-        assert_eq!(line(gone(70)).as_deref(), Some("dd if=/dev/zero"));
-        assert_eq!(line(gone(71)), None, "another process had this pid");
-        let renamed = line(task(7, "sh", 250));
-        assert_eq!(renamed.as_deref(), Some("sh -c a b"), "/proc knows better");
-    }
-
-    #[test]
-    fn a_task_known_only_to_the_kernel_half_has_the_unit_of_its_cgroup() {
-        use std::os::unix::fs::MetadataExt as _;
-        let fake = FakeProc::new();
-        let directory = fake.0.path().join("fs/cgroup/system.slice/db.service");
-        fs::create_dir_all(&directory).expect("made");
-        fs::write(fake.0.path().join("fs/cgroup/cgroup.controllers"), "").expect("written");
-        let dead = Task {
-            exited: true,
-            cgroup_id: Some(fs::metadata(&directory).expect("there").ino()),
-            ..task(70, "db", 100)
-        };
-        let dead = filled(&mut fake.names(), dead);
-        assert_eq!(dead.cgroup.as_deref(), Some("/system.slice/db.service"));
-        assert_eq!(dead.unit.as_deref(), Some("db.service"));
-    }
-}
+mod tests;
