@@ -1,6 +1,6 @@
 //! Questions that may stay without an answer: a server that is gone, or a lock that is never
-//! released, blocks the thread that asks. So threads of their own ask, and nobody waits for
-//! them for long.
+//! released, blocks the thread that asks. So threads of their own ask, and the caller waits
+//! for them only briefly.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
