@@ -29,6 +29,24 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// A task's name as it is shown. A kernel thread's is in brackets, as in ps. A user can give a
+/// process any name, also one with brackets: it gets a backslash, so it is not taken for a kernel
+/// thread's.
+pub fn task_name(comm: &str, kthread: bool) -> Cow<'_, str> {
+    match kthread {
+        true => format!("[{comm}]").into(),
+        false => of_user(comm),
+    }
+}
+
+/// The name or the command line of a user's task. See [`task_name`].
+pub fn of_user(text: &str) -> Cow<'_, str> {
+    match text.trim_start().starts_with('[') {
+        true => format!("\\{text}").into(),
+        false => text.into(),
+    }
+}
+
 /// Control characters (C0, DEL, C1), line and paragraph separators, and the
 /// marks and overrides of the bidirectional algorithm (UAX #9).
 pub(crate) fn is_dangerous(c: char) -> bool {
@@ -54,5 +72,22 @@ mod tests {
     #[test]
     fn ordinary_names_stay_as_they_are() {
         assert!(matches!(escape("dd if=/ä of=日本"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_brackets_of_a_users_task_are_not_those_of_a_kernel_thread() {
+        let name = "jbd2/vda1-8";
+        assert_eq!(task_name(name, true), "[jbd2/vda1-8]");
+        assert_eq!(task_name(name, false), name);
+        for (hostile, shown) in [
+            ("[jbd2/vda1-8]", "\\[jbd2/vda1-8]"),
+            ("[kworker]", "\\[kworker]"),
+            (" [x]", "\\ [x]"),
+            ("\u{a0}[x]", "\\\u{a0}[x]"),
+            ("[ -f x ]", "\\[ -f x ]"),
+            ("\\[x]", "\\[x]"),
+        ] {
+            assert_eq!(task_name(hostile, false), shown);
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     why::why,
 };
 use crate::{
-    escape::escape,
+    escape::{escape, task_name},
     sample::{
         Flush, FlushFile, FlushLag, FlushOwner, Run, Sample, SharedTask, Spike, Task, TaskBlock,
         TaskKey, Unattributed, Written,
@@ -303,13 +303,9 @@ impl Explain {
         }
         let _ = writeln!(text, "  written by:");
         let parts = spike.parts.iter().map(|part| {
-            let who = part
-                .submitter
-                .as_deref()
-                .map_or("unknown task".into(), escape);
-            let who = match part.kthread {
-                true => format!("[{who}]"),
-                false => who.into_owned(),
+            let who = match part.submitter.as_deref() {
+                Some(comm) => escape(&task_name(comm, part.kthread)).into_owned(),
+                None => "unknown task".to_owned(),
             };
             let reason = escape(part.reason.name());
             Part::new(part.bytes, format!("{who}: {reason}"))
@@ -375,8 +371,11 @@ pub(crate) fn who(flush: &Flush, submitters: usize) -> String {
     match &flush.submitter {
         None => "an unknown task".to_owned(),
         Some(task) if submitters == 1 => name(task),
-        Some(task) if task.kthread => format!("{submitters} [{}]", escape(&task.comm)),
-        Some(task) => format!("{submitters} tasks called {}", escape(&task.comm)),
+        Some(task) => {
+            let called = if task.kthread { "" } else { "tasks called " };
+            let name = task_name(&task.comm, task.kthread);
+            format!("{submitters} {called}{}", escape(&name))
+        }
     }
 }
 
@@ -426,10 +425,11 @@ fn without_owner(of: &Unattributed) -> impl Iterator<Item = Part> {
 
 /// A task's name and number.
 pub(super) fn name(task: &Task) -> String {
-    let comm = escape(&task.comm);
+    let comm = task_name(&task.comm, task.kthread);
+    let comm = escape(&comm);
     let gone = if task.exited { ", exited" } else { "" };
     match task.kthread {
-        true => format!("[{comm}] (TID {}{gone})", task.tid),
+        true => format!("{comm} (TID {}{gone})", task.tid),
         false if task.tid == task.pid => format!("{comm} (PID {}{gone})", task.pid),
         false => format!("{comm} (PID {}, TID {}{gone})", task.pid, task.tid),
     }

@@ -50,6 +50,7 @@ pub(super) struct SpikeLine<'a> {
 struct PartLine<'a> {
     reason: &'a str,
     submitter: Option<&'a str>,
+    kthread: bool,
     bytes: u64,
 }
 
@@ -65,6 +66,7 @@ struct Submitter<'a> {
     pid: u32,
     tid: u32,
     comm: &'a str,
+    kthread: bool,
 }
 
 #[derive(Serialize)]
@@ -115,6 +117,7 @@ struct Owner<'a> {
     tid: u32,
     start_time: Option<String>,
     comm: &'a str,
+    kthread: bool,
     cmdline: Option<&'a str>,
     cgroup: Option<&'a str>,
     unit: Option<&'a str>,
@@ -194,6 +197,7 @@ impl<'a> From<&'a SpikePart> for PartLine<'a> {
         PartLine {
             reason: part.reason.name(),
             submitter: part.submitter.as_deref(),
+            kthread: part.kthread,
             bytes: part.bytes,
         }
     }
@@ -267,6 +271,7 @@ impl<'a> From<&'a Task> for Submitter<'a> {
             pid: task.pid,
             tid: task.tid,
             comm: &task.comm,
+            kthread: task.kthread,
         }
     }
 }
@@ -285,6 +290,7 @@ impl<'a> Owner<'a> {
             tid: task.tid,
             start_time: task.start_time.map(rfc3339),
             comm: &task.comm,
+            kthread: task.kthread,
             cmdline: task.cmdline.as_deref(),
             cgroup: task.cgroup.as_deref(),
             unit: task.unit.as_deref(),

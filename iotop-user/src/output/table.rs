@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{cell::Scale, losses_named, missing_intervals, nameless, whom::Whose};
 use crate::{
-    escape::escape,
+    escape::{escape, task_name},
     sample::{Reason, Sample, Submitted, System, Task, Unattributed},
     view::{
         Row, Value,
@@ -263,7 +263,7 @@ fn with_whose(
         Some(room) => {
             let name = match task.kthread {
                 true => command.clone(),
-                false => escape(&task.comm).into_owned(),
+                false => escape(&task_name(&task.comm, false)).into_owned(),
             };
             let text = format!("{name} ");
             let text = match room.checked_sub(text.width()) {

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::Scale;
 use crate::{
-    escape::escape,
+    escape::{escape, of_user},
     sample::{Owned, Submitted},
 };
 
@@ -91,7 +91,7 @@ fn shares(owners: &BTreeMap<Arc<str>, Owned>, named: usize, more: bool) -> Strin
         .take(named)
         .map(|(comm, owned)| {
             let percent = 100.0 * owned.bytes as f64 / all.max(1) as f64;
-            format!("{} {}{percent:.0}%", escape(comm), owned.mark())
+            format!("{} {}{percent:.0}%", escape(&of_user(comm)), owned.mark())
         })
         .collect();
     if more && rest != 0 {

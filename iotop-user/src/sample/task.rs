@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{TaskBlock, TaskCounters};
+use crate::escape::of_user;
 
 /// A task's identity. The tid alone is not one: the kernel reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,8 +113,8 @@ impl Task {
 /// A program's name and those of its ancestors: `dd <- backup.sh <- cron`. A process and its
 /// fork have the same name, and are named once.
 pub fn chain(comm: &str, parents: &[Parent]) -> String {
-    let mut names = vec![comm];
-    names.extend(parents.iter().map(|parent| &*parent.comm));
+    let mut names = vec![of_user(comm)];
+    names.extend(parents.iter().map(|parent| of_user(&parent.comm)));
     names.dedup();
     names.join(" <- ")
 }

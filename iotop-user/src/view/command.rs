@@ -1,9 +1,12 @@
 //! The command that a task belongs to where rows are commands: one row for all the short-lived
 //! processes that a script starts.
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, cell::OnceCell, collections::HashMap, sync::Arc};
 
-use crate::sample::{Parent, SharedTask, Task, chain};
+use crate::{
+    escape::task_name,
+    sample::{Parent, SharedTask, Task, chain},
+};
 
 /// Finds the commands of a sample's tasks.
 #[derive(Debug)]
@@ -44,8 +47,10 @@ impl<'a> Commands<'a> {
 pub fn command_name(comm: &Arc<str>, kthread: bool) -> Arc<str> {
     match kthread {
         true if comm.starts_with("kworker/") => "[kworker]".into(),
-        true => format!("[{comm}]").into(),
-        false => comm.clone(),
+        _ => match task_name(comm, kthread) {
+            Cow::Borrowed(_) => comm.clone(),
+            Cow::Owned(name) => name.into(),
+        },
     }
 }
 
@@ -55,6 +60,19 @@ pub fn launched_name(comm: &Arc<str>, kthread: bool, parents: Option<&[Parent]>)
     match parents {
         _ if kthread => command_name(comm, kthread),
         Some(parents) => chain(comm, parents).into(),
-        None => format!("{comm} <- ?").into(),
+        None => format!("{} <- ?", task_name(comm, kthread)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_command_in_brackets_is_not_a_kernel_threads() {
+        let name = |comm: &str, kthread| command_name(&comm.into(), kthread).to_string();
+        assert_eq!(name("kworker/0:1", true), "[kworker]");
+        assert_eq!(name("kworker/0:1", false), "kworker/0:1");
+        assert_eq!(name("[kworker]", false), "\\[kworker]");
     }
 }

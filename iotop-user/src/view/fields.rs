@@ -4,7 +4,10 @@
 use std::{borrow::Cow, fmt, fmt::Write as _, time::Duration};
 
 use super::{By, Row, Value};
-use crate::sample::{Lag, Reason, Task, TaskBlock, Unattributed, nanoseconds, rfc3339};
+use crate::{
+    escape::{of_user, task_name},
+    sample::{Lag, Reason, Task, TaskBlock, Unattributed, nanoseconds, rfc3339},
+};
 
 /// How a value is printed in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +216,7 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
 }
 
 /// The command line, or the name if there is none. Kernel threads are shown in brackets, as
-/// in ps.
+/// in ps; see [`task_name`].
 pub fn command(task: &Task) -> Cow<'_, str> {
     shown_command(&task.comm, task.cmdline.as_deref(), task.kthread)
 }
@@ -221,9 +224,9 @@ pub fn command(task: &Task) -> Cow<'_, str> {
 /// The same, of the parts that it is made of.
 pub fn shown_command<'a>(comm: &'a str, cmdline: Option<&'a str>, kthread: bool) -> Cow<'a, str> {
     match cmdline {
-        _ if kthread => format!("[{comm}]").into(),
-        Some(line) if !line.is_empty() => Cow::Borrowed(line),
-        _ => Cow::Borrowed(comm),
+        _ if kthread => task_name(comm, kthread),
+        Some(line) if !line.is_empty() => of_user(line),
+        _ => of_user(comm),
     }
 }
 

@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{BAR, BOLD, Canvas, DIM, Tone, graph, scrolled, shortened, theme::Theme, wrapped};
 use crate::{
     cli::GroupBy,
+    escape::task_name,
     output::{cell::Scale, dirty_for::dirty_for, units},
     sample::{Task, chain},
     tui::state::{
@@ -77,9 +78,10 @@ fn who(
 
 fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line<'static>>) {
     let theme = canvas.theme;
+    let name = task_name(&task.comm, task.kthread);
     let mut title = match task.tid == task.pid {
-        true => format!("{} (PID {})", task.comm, task.pid),
-        false => format!("{} (TID {} of PID {})", task.comm, task.tid, task.pid),
+        true => format!("{name} (PID {})", task.pid),
+        false => format!("{name} (TID {} of PID {})", task.tid, task.pid),
     };
     if task.kthread {
         title.push_str(", a kernel thread");

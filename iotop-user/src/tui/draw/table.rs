@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{BAR, BOLD, Canvas, DIM, Tone, chosen_line, graph, shortened, start_of, theme::Theme};
 use crate::{
     cli::GroupBy,
+    escape::task_name,
     output::{cell::Scale, units},
     tui::state::{
         app::App,
@@ -238,10 +239,9 @@ fn named(
     };
     let short = whom.is_some() || !app.settings.command_line;
     let name = match row {
-        Row::Task(task) if field.name == "command" && short && task.kthread => {
-            format!("[{}]", task.comm)
+        Row::Task(task) if field.name == "command" && short => {
+            task_name(&task.comm, task.kthread).into_owned()
         }
-        Row::Task(task) if field.name == "command" && short => task.comm.to_string(),
         Row::Group(group) if folded => group.name.as_deref().unwrap_or_default().to_owned(),
         Row::Group(group) if field.name == "name" && group.name.is_none() => {
             match app.settings.group_by {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     cli::GroupBy,
+    escape::task_name,
     output::{reached::Reached, units},
     sample::{FlushLag, Metadata, Reason, kind_of_estimate, sum},
 };
@@ -164,11 +165,12 @@ fn owner(movement: &Movement) -> Arc<str> {
 fn name(person: Option<&Person>) -> Arc<str> {
     match person {
         None => "unknown task".into(),
-        Some(person) if person.kthread => format!("[{}]", person.comm).into(),
+        Some(person) if person.kthread => task_name(&person.comm, true).into(),
         Some(person) => {
             let place = person.container.as_ref().or(person.unit.as_ref());
             let place = place.map_or(String::new(), |place| format!(" in {place}"));
-            format!("{} ({}){place}", person.comm, person.key.tid).into()
+            let name = task_name(&person.comm, false);
+            format!("{name} ({}){place}", person.key.tid).into()
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    escape::escape,
+    escape::{escape, task_name},
     output::{
         Explain,
         explain::{FLUSHES, alike, who},
@@ -161,7 +161,9 @@ fn owners(written: &Written) -> String {
         .map(|(reason, bytes)| (format!("({})", reason.label()), Owned::new(bytes, 0)))
         .collect();
     for owner in &written.owners {
-        let owned = parts.entry(owner.task.comm.to_string()).or_default();
+        let owned = parts
+            .entry(task_name(&owner.task.comm, owner.task.kthread).into_owned())
+            .or_default();
         *owned = *owned + Owned::new(owner.bytes, owner.shared);
     }
     let mut parts: Vec<(String, f64, Owned)> = parts
