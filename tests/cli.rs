@@ -7,6 +7,8 @@ mod deadline;
 mod ending;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/privilege.rs"]
+mod privilege;
 #[path = "support/program.rs"]
 mod program;
 #[path = "cli/unprivileged.rs"]

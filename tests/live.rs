@@ -13,6 +13,8 @@ mod gone;
 mod keys;
 #[path = "live/manners.rs"]
 mod manners;
+#[path = "live/privilege.rs"]
+mod privilege;
 #[path = "live/pty.rs"]
 mod pty;
 #[path = "live/shell.rs"]
@@ -84,6 +86,23 @@ const CASES: &[(&str, Case)] = &[
     (
         "the_key_for_delays_says_the_command_that_works",
         files::delays,
+    ),
+    (
+        "a_link_of_the_user_leads_root_to_no_other_file",
+        privilege::foreign,
+    ),
+    ("what_is_saved_belongs_to_the_user", privilege::saved),
+    (
+        "a_configuration_that_is_no_file_is_not_read",
+        privilege::no_file,
+    ),
+    (
+        "a_wrong_configuration_is_reported_without_its_content",
+        privilege::content,
+    ),
+    (
+        "every_thread_of_the_live_view_is_limited",
+        privilege::threads,
     ),
     ("a_closed_terminal_ends_it_silently", gone::closed),
     (

@@ -2,12 +2,12 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
-use caps::Capability;
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
@@ -15,12 +15,11 @@ use iotop_trace::{
     collect::Collector,
     commands::{batch, doctor, sources},
     host::{
-        Notice, hidepid, identity,
-        kernel::{
-            capabilities::{self, Capabilities},
-            memory,
-            sysctls::Sysctls,
-        },
+        Notice,
+        helper::{Helper, Paths},
+        hidepid, identity,
+        kernel::{capabilities::Capabilities, memory, sysctls::Sysctls},
+        sandbox,
     },
     output::{Outlet, is_closed_pipe, say},
     tui::{self, Settings, Surroundings, settings::SettingsError},
@@ -28,6 +27,8 @@ use iotop_trace::{
 
 const PROC: &str = "/proc";
 const SYS: &str = "/sys";
+/// What a run does once everything is open.
+const GIVING_UP: &str = "giving up the rights that are not needed any more";
 
 /// Exit status of a failure at run time.
 const FAILED: u8 = 1;
@@ -83,7 +84,8 @@ fn print(text: &str) -> Result<ExitCode> {
 }
 
 fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
-    let report = doctor::examine(ebpf);
+    let helper = helper(ebpf, None)?;
+    let report = doctor::examine(ebpf, &helper).context(GIVING_UP)?;
     let mut out = io::stdout().lock();
     match report.print(format, &mut out).and_then(|()| out.flush()) {
         Err(error) if !is_closed_pipe(&error) => Err(error).context("writing to standard output"),
@@ -117,7 +119,9 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     // interval.
     memory::keep_heap_small();
     let settings_path = tui::settings::path();
-    let (settings, unread) = match settings_path.as_deref().map(Settings::read).transpose() {
+    let helper = helper(ebpf, settings_path.clone())?;
+    let read = |path: &PathBuf| Settings::read(path, &helper);
+    let (settings, unread) = match settings_path.as_ref().map(read).transpose() {
         Ok(settings) => (settings.unwrap_or_default(), None),
         // The user wants to see the writes, whatever HOME is.
         Err(error @ SettingsError::File { .. }) => {
@@ -133,11 +137,14 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let wanted = tui::wanted(&settings, &live);
-        let opened = sources::open(ebpf, wanted.flushes).context(without(ebpf))?;
-        // CAP_SYS_NICE is for the I/O priority of other users' tasks.
-        capabilities::drop_unneeded(&[Capability::CAP_SYS_NICE])
-            .context("dropping capabilities")?;
+        let mut opened =
+            sources::open(ebpf, wanted.flushes, helper.clone()).context(without(ebpf))?;
+        sandbox::keys_from_terminal().context("opening the terminal")?;
+        // The user may set the I/O priority of a task.
+        opened.needs.priorities = true;
+        opened.give_up().context(GIVING_UP)?;
         let machine = Surroundings {
+            helper: Some(helper),
             notices: opened.notices.into_iter().chain(unread).collect(),
             own_pids: opened.own_pids,
             settings_path,
@@ -152,6 +159,19 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
         tui::run(collector, live, settings, machine).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Starts the process that opens what the user names. Before all else: what is open then is open
+/// there too.
+fn helper(ebpf: &Ebpf, settings: Option<PathBuf>) -> Result<Arc<Helper>> {
+    let object = match ebpf {
+        Ebpf::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    let helper = Helper::start(Paths { settings, object });
+    Ok(Arc::new(helper.context(
+        "starting the process that has only the rights of the user",
+    )?))
 }
 
 /// What is missing if the sources can't be opened.
@@ -172,9 +192,11 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
+    let helper = helper(ebpf, None)?;
     runtime()?.block_on(async {
-        let opened = sources::open(ebpf, batch.wanted.flushes).context(without(ebpf))?;
-        capabilities::drop_unneeded(&[]).context("dropping capabilities")?;
+        let mut opened =
+            sources::open(ebpf, batch.wanted.flushes, helper).context(without(ebpf))?;
+        opened.give_up().context(GIVING_UP)?;
         // The notice about io.max is a permanent limit of this kernel. Only doctor and
         // the live view report it.
         let notices = opened.notices.iter().filter(|one| !one.is_about_io_max());

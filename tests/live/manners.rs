@@ -130,7 +130,7 @@ pub fn wrong_settings(stage: &Stage) -> Result<()> {
     ensure!(status.exit_code() == 2, "{status:?}");
     let text = terminal.wait_for("what is wrong", |text| text.contains("line 2, column 1"))?;
     ensure!(
-        text.contains("config.toml") && text.contains("colour"),
+        text.contains("config.toml") && text.contains("`colors`") && !text.contains("colour"),
         "{text}"
     );
     Ok(())

@@ -29,7 +29,8 @@ use crate::{
     host::{
         devices::{self, DeviceNames, Looked},
         disks::Disks,
-        identity::{Files, Mounts, Names, Stat, Thread},
+        helper::Helper,
+        identity::{Files, Mounts, Names, Stat, Thread, Users},
         kernel::{clock, counted::Counted, memory, sysctls, uevents::BlockEvents},
         vmstat::Vmstat,
     },
@@ -49,6 +50,8 @@ pub struct Sources {
     pub taskstats: Option<TaskstatsSocket>,
     /// taskstats' exit records.
     pub exits: Option<ExitListener>,
+    /// Looks up the names of users. `None`: this process does.
+    pub helper: Option<Arc<Helper>>,
     /// Reports changes of block devices.
     pub block_events: Option<BlockEvents>,
     /// Which task counters the sources have.
@@ -135,7 +138,11 @@ impl Collector {
     /// A source can't be read.
     pub fn new(sources: Sources, wanted: Wanted) -> Result<Collector, CollectError> {
         let mut collector = Collector {
-            names: Names::new(&sources.proc_root, &sources.sys_root),
+            names: Names::new(
+                &sources.proc_root,
+                &sources.sys_root,
+                Users::of(sources.helper.clone()),
+            ),
             files: Files::new(&sources.proc_root, &sources.sys_root),
             disks: Disks::new(&sources.proc_root, &sources.sys_root),
             flush_watch: FlushWatch::default(),
@@ -729,6 +736,7 @@ mod tests {
             probe: None,
             taskstats: None,
             exits: None,
+            helper: None,
             block_events: None,
             counted: Counted::NONE,
             own_pids: true,
@@ -895,6 +903,7 @@ mod tests {
             probe: None,
             taskstats: Some(taskstats),
             exits: Some(exits),
+            helper: None,
             block_events: None,
             counted: Counted::ALL,
             own_pids: true,

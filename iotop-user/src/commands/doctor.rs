@@ -18,6 +18,10 @@ use crate::{
         self, capabilities::Capabilities, clock, counted::Counted, frames::Frames, hooks::On,
         sysctls::Sysctls,
     },
+    host::{
+        helper::Helper,
+        sandbox::{self, Landlock, Needs, Protection, SandboxError},
+    },
     probe::Probe,
     taskstats::TaskstatsSocket,
 };
@@ -56,6 +60,7 @@ pub struct Report {
     taskstats_version: Option<u16>,
     limits: Vec<&'static str>,
     missing: Vec<String>,
+    protection: Protection,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +87,12 @@ struct Memory {
 }
 
 /// Examines this machine. It loads and attaches the kernel half for a moment.
-pub fn examine(ebpf: &Ebpf) -> Report {
+/// Then it gives up its rights as a run does, to tell what protects a run here.
+///
+/// # Errors
+///
+/// The kernel does not let it give up its rights.
+pub fn examine(ebpf: &Ebpf, helper: &Helper) -> Result<Report, SandboxError> {
     let (proc_root, sys_root) = (Path::new("/proc"), Path::new("/sys"));
     let settings = Sysctls::read(proc_root, sys_root);
     let capabilities = Capabilities::effective();
@@ -95,7 +105,7 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         ram_bytes: frames.map(|frames| frames.present * clock::page_size()),
         other_maps_bytes: None,
     };
-    let attached = attach(ebpf, proc_root, sys_root, false);
+    let attached = attach(ebpf, proc_root, sys_root, false, Some(helper));
     match &attached {
         Ok(probe) => {
             hooks = attached_hooks(probe);
@@ -146,11 +156,20 @@ pub fn examine(ebpf: &Ebpf) -> Report {
                 .to_owned(),
         );
     }
-    Report {
+    let needs = Needs {
+        maps: attached.is_ok(),
+        taskstats: attached.is_err() && taskstats.is_ok(),
+        traced_files: (attached.is_err() && taskstats.is_err()) || Needs::traced_files(proc_root),
+        priorities: true,
+    };
+    let tracefs = settings.tracefs;
+    let btf = sys_root.join(VMLINUX_BTF).exists();
+    let protection = sandbox::enter(needs)?;
+    Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: settings.release,
-        btf: sys_root.join(VMLINUX_BTF).exists(),
-        tracefs: settings.tracefs,
+        btf,
+        tracefs,
         lockdown: settings.lockdown,
         unprivileged_bpf_disabled: settings.unprivileged_bpf_disabled,
         task_delayacct: settings.task_delayacct,
@@ -169,7 +188,8 @@ pub fn examine(ebpf: &Ebpf) -> Report {
         taskstats_version: taskstats.ok().flatten(),
         limits,
         missing,
-    }
+        protection,
+    })
 }
 
 fn attached_hooks(probe: &Probe) -> Vec<Hook> {
@@ -219,6 +239,49 @@ impl Report {
             }
             DoctorFormat::Text => self.print_text(out),
         }
+    }
+
+    fn print_protection(&self, out: &mut impl Write) -> io::Result<()> {
+        let Protection {
+            capabilities,
+            bounding_set_empty,
+            seccomp,
+            landlock,
+            ..
+        } = &self.protection;
+        let kept = match capabilities.is_empty() {
+            true => "none".to_owned(),
+            false => capabilities.join(" "),
+        };
+        let regained = match bounding_set_empty {
+            true => "no (no_new_privs, empty bounding set, locked securebits)",
+            false => "no (no_new_privs; emptying the bounding set takes CAP_SETPCAP)",
+        };
+        let calls = match seccomp {
+            true => "only those of the sampling loop (seccomp)",
+            false => "all: this kernel has no CONFIG_SECCOMP_FILTER",
+        };
+        let files = match landlock {
+            Landlock::On => "reads only /proc, /sys and the time zone (Landlock)",
+            Landlock::Missing => {
+                "reads what its user may, writes none (seccomp): this kernel has no Landlock, or \
+                 lacks it in lsm="
+            }
+            Landlock::Unfit => {
+                "reads what its user may, writes none (seccomp): Landlock would hide other \
+                 processes here"
+            }
+        };
+        writeln!(out, "\nprotection of a run, once everything is open")?;
+        for (name, value) in [
+            ("capabilities kept", kept.as_str()),
+            ("others come back", regained),
+            ("system calls", calls),
+            ("files", files),
+        ] {
+            writeln!(out, "  {name:<20}{value}")?;
+        }
+        Ok(())
     }
 
     fn print_text(&self, out: &mut impl Write) -> io::Result<()> {
@@ -273,6 +336,7 @@ impl Report {
                 line.purpose
             )?;
         }
+        self.print_protection(out)?;
         writeln!(out, "\nhooks")?;
         if self.hooks.is_empty() {
             writeln!(out, "  none")?;

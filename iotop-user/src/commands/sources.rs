@@ -1,8 +1,9 @@
 //! Opens the sources. A source that can't be opened is left out, and a notice says so.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -10,7 +11,9 @@ use crate::{
     cli::Ebpf,
     collect::Sources,
     host::{
-        Notice, hidepid,
+        Notice,
+        helper::Helper,
+        hidepid,
         kernel::{
             btf::{Btf, BtfError},
             capabilities::Capabilities,
@@ -24,9 +27,10 @@ use crate::{
             sysctls::Sysctls,
             uevents::BlockEvents,
         },
+        sandbox::{self, Needs, Protection, SandboxError},
     },
     probe::{Kernel, OBJECT, Probe, ProbeError, Refused},
-    taskstats::{ExitListener, TaskstatsSocket},
+    taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
 
 /// The kernel's own BTF (5.4, CONFIG_DEBUG_INFO_BTF).
@@ -37,6 +41,8 @@ const MODULES: [&str; 4] = ["btrfs", "ext4", "jbd2", "xfs"];
 
 /// The sources, and what is missing among them.
 pub struct Opened {
+    /// What the sampling loop needs to read them.
+    pub needs: Needs,
     /// What could be opened.
     pub sources: Sources,
     /// What could not be opened, why, and what to do about it.
@@ -44,6 +50,33 @@ pub struct Opened {
     /// The tasks' numbers are valid in our own /proc: we are not in a PID namespace
     /// other than the first.
     pub own_pids: bool,
+}
+
+impl Opened {
+    /// Gives up all rights but those that the sampling loop needs, then starts the threads that
+    /// sampling needs.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused.
+    pub fn give_up(&mut self) -> Result<Protection, GiveUpError> {
+        let protection = sandbox::enter(self.needs)?;
+        if let Some(exits) = &mut self.sources.exits {
+            exits.start()?;
+        }
+        Ok(protection)
+    }
+}
+
+/// Why a run can't give up its rights.
+#[derive(Debug, thiserror::Error)]
+pub enum GiveUpError {
+    /// A right can't be given up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The thread that receives exit records can't be started.
+    #[error(transparent)]
+    Exits(#[from] TaskstatsError),
 }
 
 /// Why there is no kernel half.
@@ -70,7 +103,7 @@ pub enum NoKernelHalf {
     /// The length of the kernel's tick is not known.
     #[error("clock_getres() does not report the length of a tick of CLOCK_MONOTONIC_COARSE")]
     NoClock,
-    /// The object file can't be read.
+    /// The object file can't be read with the rights of the user who runs the program.
     #[error("{path}: {source}")]
     Object {
         /// The file.
@@ -97,11 +130,14 @@ pub enum NoKernelHalf {
 /// # Errors
 ///
 /// The kernel half that the user named or requires can't be used.
-pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
+pub fn open(ebpf: &Ebpf, flushes: bool, helper: Arc<Helper>) -> Result<Opened, NoKernelHalf> {
     let (proc_root, sys_root) = (PathBuf::from("/proc"), PathBuf::from("/sys"));
     let settings = Sysctls::read(&proc_root, &sys_root);
     let mut notices = Vec::new();
-    let probe = match (attach(ebpf, &proc_root, &sys_root, flushes), ebpf) {
+    let probe = match (
+        attach(ebpf, &proc_root, &sys_root, flushes, Some(&helper)),
+        ebpf,
+    ) {
         (Ok(probe), _) => Some(probe),
         (Err(error), Ebpf::File(_) | Ebpf::Required) => return Err(error),
         (Err(error), _) => {
@@ -117,7 +153,7 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
             Ok(socket) => taskstats = Some(socket),
             Err(error) => notices.push(Notice::NoTaskstats(with_causes(&error))),
         }
-        match ExitListener::open(&sys_root) {
+        match ExitListener::register(&sys_root) {
             Ok(listener) => exits = Some(listener),
             Err(error) if taskstats.is_some() => {
                 notices.push(Notice::NoExitRecords(with_causes(&error)));
@@ -144,8 +180,17 @@ pub fn open(ebpf: &Ebpf, flushes: bool) -> Result<Opened, NoKernelHalf> {
     let block_events = probe.as_ref().and_then(|_| BlockEvents::listen().ok());
     memory::return_free();
     let own_pids = settings.first_pid_namespace != Some(false);
+    let needs = Needs {
+        maps: probe.is_some(),
+        taskstats: taskstats.is_some() || exits.is_some(),
+        // Without both, the counters come from /proc/PID/io.
+        traced_files: (probe.is_none() && taskstats.is_none()) || Needs::traced_files(&proc_root),
+        priorities: false,
+    };
     Ok(Opened {
+        needs,
         sources: Sources {
+            helper: Some(helper),
             probe,
             taskstats,
             exits,
@@ -189,7 +234,8 @@ pub fn without(refused: &Refused) -> Notice {
     }
 }
 
-/// Loads and attaches the kernel half. `flushes` turns on flushes and paths.
+/// Loads and attaches the kernel half. `flushes` turns on flushes and paths. `helper` reads the
+/// file that the user names.
 ///
 /// # Errors
 ///
@@ -199,12 +245,17 @@ pub fn attach(
     proc_root: &Path,
     sys_root: &Path,
     flushes: bool,
+    helper: Option<&Helper>,
 ) -> Result<Probe, NoKernelHalf> {
     let (object, name) = match ebpf {
         Ebpf::Off => return Err(NoKernelHalf::Off),
         Ebpf::BuiltIn | Ebpf::Required => (OBJECT.to_vec(), "the built-in object".to_owned()),
         Ebpf::File(path) => {
-            let object = fs::read(path).map_err(|source| NoKernelHalf::Object {
+            let object = match helper {
+                Some(helper) => helper.object(),
+                None => Err(io::ErrorKind::Unsupported.into()),
+            };
+            let object = object.map_err(|source| NoKernelHalf::Object {
                 path: path.clone(),
                 source,
             })?;

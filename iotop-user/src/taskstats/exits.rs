@@ -52,13 +52,23 @@ struct Shared {
 }
 
 impl ExitListener {
-    /// Registers for all CPUs, checks that records arrive, and starts a thread that
-    /// receives them.
+    /// [Registers](ExitListener::register), and [starts](ExitListener::start).
+    ///
+    /// # Errors
+    ///
+    /// Those of both.
+    pub fn open(sys_root: &Path) -> Result<ExitListener, TaskstatsError> {
+        let mut listener = ExitListener::register(sys_root)?;
+        listener.start()?;
+        Ok(listener)
+    }
+
+    /// Registers for all CPUs, and checks that records arrive.
     ///
     /// # Errors
     ///
     /// The kernel has no taskstats, we may not register, or no record arrives.
-    pub fn open(sys_root: &Path) -> Result<ExitListener, TaskstatsError> {
+    pub fn register(sys_root: &Path) -> Result<ExitListener, TaskstatsError> {
         let cpus = possible_cpus(sys_root)?;
         let channel = Channel::open(RECEIVE_BUFFER)?;
         let mut inbox = Inbox::new();
@@ -70,17 +80,28 @@ impl ExitListener {
             inbox: Mutex::new(inbox),
             stop: AtomicBool::new(false),
         });
-        let listening = Arc::clone(&shared);
+        Ok(ExitListener {
+            shared,
+            thread: None,
+            cpus,
+            dropped: Some(0),
+        })
+    }
+
+    /// Starts a thread that receives the records. Not part of [`ExitListener::register`],
+    /// because a thread that exists already keeps the rights that this one gives up.
+    ///
+    /// # Errors
+    ///
+    /// The thread can't be created.
+    pub fn start(&mut self) -> Result<(), TaskstatsError> {
+        let listening = Arc::clone(&self.shared);
         let thread = Builder::new()
             .name("exit-records".to_owned())
             .spawn(move || listen(&listening))
             .map_err(TaskstatsError::Thread)?;
-        Ok(ExitListener {
-            shared,
-            thread: Some(thread),
-            cpus,
-            dropped: Some(0),
-        })
+        self.thread = Some(thread);
+        Ok(())
     }
 
     /// Returns all records that have arrived since the last call.

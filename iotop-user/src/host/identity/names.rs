@@ -84,11 +84,11 @@ impl Named {
 
 impl Names {
     /// Starts without names.
-    pub fn new(proc_root: &Path, sys_root: &Path) -> Names {
+    pub fn new(proc_root: &Path, sys_root: &Path, users: Users) -> Names {
         Names {
             starts: StartTimes::new(),
             proc_root: proc_root.to_owned(),
-            users: Users::default(),
+            users,
             cgroups: TaskCgroups::new(proc_root, sys_root),
             executed: Executed::default(),
             places: HashMap::new(),

@@ -1,32 +1,54 @@
 //! User names. They may come from a server (LDAP, sssd), which may not answer.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uzers::{get_user_by_name, get_user_by_uid};
 
 use super::inquiries::Inquiries;
+use crate::host::helper::Helper;
 
 /// User names by uid. Each is looked up once.
 #[derive(Debug)]
 pub struct Users {
     names: HashMap<u32, Arc<str>>,
-    inquiries: Inquiries<u32, Option<String>>,
+    inquiries: Inquiries<u32, io::Result<Option<String>>>,
+    /// Since when there is no answer about a user.
+    unanswered: HashMap<u32, Instant>,
+    /// The process that looks them up. `None`: this one does.
+    helper: Option<Arc<Helper>>,
 }
 
 impl Default for Users {
     fn default() -> Users {
-        Users::asking(|uid| {
-            let user = get_user_by_uid(uid)?;
-            Some(user.name().to_string_lossy().into_owned())
-        })
+        Users::of(None)
     }
 }
 
 impl Users {
-    fn asking(look_up: impl Fn(u32) -> Option<String> + Send + Sync + 'static) -> Users {
+    /// Users that this process looks up, or a helper does.
+    pub fn of(helper: Option<Arc<Helper>>) -> Users {
+        let asked = helper.clone();
+        let look_up = move |uid| match &asked {
+            Some(helper) => helper.user_name(uid),
+            None => Ok(get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into())),
+        };
+        Users {
+            helper,
+            ..Users::asking(look_up)
+        }
+    }
+
+    fn asking(look_up: impl Fn(u32) -> io::Result<Option<String>> + Send + Sync + 'static) -> Users {
         Users {
             names: HashMap::new(),
             inquiries: Inquiries::new("user-names", move |uid| look_up(*uid)),
+            unanswered: HashMap::new(),
+            helper: None,
         }
     }
 
@@ -34,10 +56,16 @@ impl Users {
     pub fn look_up(&mut self, uids: impl IntoIterator<Item = u32>) {
         let uids = uids.into_iter();
         let new: Vec<u32> = uids.filter(|uid| !self.is_known(*uid)).collect();
+        for uid in &new {
+            self.unanswered.entry(*uid).or_insert_with(Instant::now);
+        }
         for answered in self.inquiries.ask(new) {
+            // The helper has no answer yet. It is asked again next time.
+            let Ok(name) = answered.answer else { continue };
             let uid = answered.question;
-            let name = answered.answer.unwrap_or_else(|| uid.to_string());
+            let name = name.unwrap_or_else(|| uid.to_string());
             self.names.insert(uid, name.into());
+            self.unanswered.remove(&uid);
         }
     }
 
@@ -57,7 +85,18 @@ impl Users {
 
     /// A user whose name has been looked up for this time, without an answer.
     pub fn stuck(&self, time: Duration) -> Option<u32> {
-        self.inquiries.stuck(time).first().copied()
+        let mut unanswered = self.unanswered.iter();
+        let (uid, _) = unanswered.find(|(_, since)| since.elapsed() > time)?;
+        Some(*uid)
+    }
+
+    /// The uid for a user's name, or for a number as text.
+    pub fn uid(&self, name: &str) -> Option<u32> {
+        match (&self.helper, name.parse()) {
+            (_, Ok(uid)) => Some(uid),
+            (Some(helper), Err(_)) => helper.uid(name).ok().flatten(),
+            (None, Err(_)) => uid(name),
+        }
     }
 }
 
@@ -97,7 +136,7 @@ mod tests {
             if uid == 7 {
                 let _ = blocked.lock().expect("not poisoned").recv();
             }
-            Some(format!("user-{uid}"))
+            Ok(Some(format!("user-{uid}")))
         });
         let begin = Instant::now();
         for _ in 0..100 {

@@ -118,7 +118,7 @@ impl App {
             }
             Action::Users => {
                 let names = self.scope.uids.iter();
-                let mut users = crate::host::identity::Users::default();
+                let mut users = self.users();
                 let names: Vec<String> = names.map(|uid| users.name(*uid).to_string()).collect();
                 self.ask(Asked::Users, names.join(", "));
             }

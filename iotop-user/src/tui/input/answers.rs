@@ -5,8 +5,9 @@ use std::{fs, io, path::Path};
 use crate::{
     cli::{self, GroupBy},
     collect::Chosen,
+    escape::task_name,
     host::{
-        identity::{self, Stat, Thread, priority},
+        identity::{Stat, Thread, priority},
         kernel::clock,
     },
     tui::{
@@ -39,8 +40,10 @@ impl App {
                 self.rescope(|scope| scope.filter = filter);
             }
             Asked::Users => {
+                let users = self.users();
                 let uid = |name: &String| {
-                    identity::uid(name)
+                    users
+                        .uid(name)
                         .ok_or_else(|| format!("there is no user {name:?} on this machine"))
                 };
                 let uids = prompt.words().iter().map(uid).collect::<Result<_, _>>()?;
@@ -115,7 +118,8 @@ impl App {
         let (Some(task), Some(interval)) = (self.selected_task(), &self.interval) else {
             return Err("the task has exited".to_owned());
         };
-        let name = format!("{} ({})", task.comm, task.tid);
+        let name = task_name(&task.comm, task.kthread);
+        let name = format!("{name} ({})", task.tid);
         let processes = self.settings.group_by == GroupBy::Process;
         let mut set = 0;
         let mut failed = None;
@@ -137,11 +141,12 @@ impl App {
     }
 
     pub(super) fn save(&mut self) {
-        let Some(path) = self.machine.settings_path.clone() else {
+        let machine = &self.machine;
+        let (Some(path), Some(helper)) = (machine.settings_path.clone(), &machine.helper) else {
             self.say(crate::tui::state::settings::SettingsError::NoPlace.to_string());
             return;
         };
-        match self.settings.write(&path) {
+        match self.settings.write(&path, helper) {
             Ok(()) => self.say(format!("settings saved to {}", path.display())),
             Err(error) => self.say(error.to_string().replace('\n', " ")),
         }

@@ -26,7 +26,7 @@ use super::{
     shown::Shown,
 };
 use crate::{
-    host::{Notice, devices::DeviceNames, io_max::IoMax},
+    host::{Notice, devices::DeviceNames, helper::Helper, identity::Users, io_max::IoMax},
     output::process_ended,
     sample::{Lost, Sample, Task},
     tui::sampler::Request,
@@ -91,6 +91,8 @@ pub struct Surroundings {
     pub own_pids: bool,
     /// Path of the configuration file.
     pub settings_path: Option<PathBuf>,
+    /// The process that reads and writes it, and knows the users.
+    pub helper: Option<Arc<Helper>>,
 }
 
 /// The state of the live view.
@@ -194,6 +196,11 @@ impl App {
             recent: Recent::default(),
             devices: DeviceNames::new(Path::new("/sys")),
         }
+    }
+
+    /// The names of users.
+    pub(in crate::tui) fn users(&self) -> Users {
+        Users::of(self.machine.helper.clone())
     }
 
     /// Adds an interval. A frozen screen does not change.

@@ -1,7 +1,8 @@
 //! The live view's configuration file.
 
 use std::{
-    env, fs, io,
+    env, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +11,7 @@ use toml_edit::{DocumentMut, ser::to_document};
 
 use crate::{
     cli::GroupBy,
-    host::replace::replace,
+    host::{helper::Helper, invoker::Invoker},
     view::{Field, Sort, fields},
 };
 
@@ -179,21 +180,20 @@ pub enum SettingsError {
     },
     /// There is no directory for it.
     #[error(
-        "neither XDG_CONFIG_HOME nor HOME is an absolute path, so there is no directory for the \
-         configuration file; set one of them"
+        "neither XDG_CONFIG_HOME nor HOME (under sudo, the user's home) is an absolute path, so \
+         there is no directory for the configuration file; set XDG_CONFIG_HOME"
     )]
     NoPlace,
 }
 
-/// `$XDG_CONFIG_HOME/iotop-trace/config.toml`, or the same below `~/.config`. The XDG
-/// Base Directory Specification requires that a relative path in the variable is
-/// ignored.
+/// `$XDG_CONFIG_HOME/iotop-trace/config.toml`, or the same below `~/.config` of the user who
+/// runs the program. The XDG Base Directory Specification requires that a relative path in the
+/// variable is ignored.
 pub fn path() -> Option<PathBuf> {
-    let absolute = |name| {
-        let path = PathBuf::from(env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    let chosen = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let base = chosen
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(Invoker::find().home()?.join(".config")))?;
     Some(base.join("iotop-trace/config.toml"))
 }
 
@@ -216,85 +216,98 @@ impl Settings {
         }
     }
 
-    /// Reads the file. If it does not exist, the settings are the defaults.
+    /// Reads the file at `path` through the helper. If it does not exist, the settings are the
+    /// defaults.
     ///
     /// # Errors
     ///
     /// The file can't be read, or its content is invalid.
-    pub fn read(path: &Path) -> Result<Settings, SettingsError> {
-        let text = text_of(path)?.unwrap_or_default();
-        Settings::parse(&text).map_err(|message| SettingsError::Content {
-            path: path.to_owned(),
-            message,
-        })
+    pub fn read(path: &Path, helper: &Helper) -> Result<Settings, SettingsError> {
+        let text = text_of(path, helper.settings())?;
+        Settings::parse(&text).map_err(content_error(path))
     }
 
     pub(crate) fn parse(text: &str) -> Result<Settings, String> {
-        toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())
+        toml_edit::de::from_str(text).map_err(|error| message(text, error.span(), error.message()))
     }
 
-    /// Writes the file. Comments in it stay.
+    /// Writes the file at `path` through the helper. Comments in it stay.
     ///
     /// # Errors
     ///
     /// The file can't be read, parsed or written. It is as it was before.
-    pub fn write(&self, path: &Path) -> Result<(), SettingsError> {
-        let file = |source| SettingsError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let content = |message: String| SettingsError::Content {
-            path: path.to_owned(),
-            message,
-        };
-        let before = text_of(path)?.unwrap_or_default();
-        let mut document: DocumentMut = before
-            .parse()
-            .map_err(|error: toml_edit::TomlError| content(error.to_string()))?;
-        let new = to_document(self).map_err(|error| content(error.to_string()))?;
+    pub fn write(&self, path: &Path, helper: &Helper) -> Result<(), SettingsError> {
+        let before = text_of(path, helper.settings())?;
+        let text = self.merged(&before).map_err(content_error(path))?;
+        helper.save(text.as_bytes()).map_err(file_error(path))
+    }
+
+    /// The text of a file with these settings, and with the comments that it had before.
+    fn merged(&self, before: &str) -> Result<String, String> {
+        let mut document: DocumentMut = before.parse().map_err(|error: toml_edit::TomlError| {
+            message(before, error.span(), error.message())
+        })?;
+        let new = to_document(self).map_err(|error| error.to_string())?;
         if self.sort.is_none() {
             document.remove("sort");
         }
         for (key, item) in new.iter() {
             document[key] = item.clone();
         }
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(file)?;
-        }
-        replace(path, document.to_string().as_bytes()).map_err(file)
+        Ok(document.to_string())
     }
 }
 
-/// The file's text, or `None` if there is no file.
-fn text_of(path: &Path) -> Result<Option<String>, SettingsError> {
-    // Reading anything else, such as a pipe, could block or never end.
-    let regular = |file: fs::Metadata| match file.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other("it is not a regular file")),
-    };
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> SettingsError {
     let path = path.to_owned();
-    match fs::metadata(&path)
-        .and_then(regular)
-        .and_then(|()| fs::read(&path))
-    {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
-            let message = error.utf8_error().to_string();
-            SettingsError::Content { path, message }
-        }),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(SettingsError::File { path, source }),
+    |source| SettingsError::File { path, source }
+}
+
+fn content_error(path: &Path) -> impl FnOnce(String) -> SettingsError {
+    let path = path.to_owned();
+    |message| SettingsError::Content { path, message }
+}
+
+/// The file's text; empty if there is no file.
+fn text_of(path: &Path, read: io::Result<Option<Vec<u8>>>) -> Result<String, SettingsError> {
+    let bytes = read.map_err(file_error(path))?.unwrap_or_default();
+    let text = String::from_utf8(bytes).map_err(|error| error.utf8_error().to_string());
+    text.map_err(content_error(path))
+}
+
+/// What is wrong with the text, and where, without any part of the text: the file need not be
+/// what the user takes it for. `toml_edit`'s own message shows the line, and serde's names what
+/// it found before what it expected.
+fn message(text: &str, span: Option<Range<usize>>, wrong: &str) -> String {
+    let expected = wrong.split_once("expected ").map(|(_, rest)| rest);
+    let wrong = match expected {
+        Some(expected) => format!("expected {expected}"),
+        None => wrong.to_owned(),
+    };
+    let before = span.and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let start = before.rfind('\n').map_or(0, |at| at + 1);
+            let column = before[start..].chars().count() + 1;
+            format!("line {line}, column {column}: {wrong}")
+        }
+        None => wrong,
     }
 }
 
 fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let delay = f64::deserialize(from)?;
-    crate::cli::seconds(&delay.to_string()).map_err(de::Error::custom)?;
+    crate::cli::seconds(&delay.to_string())
+        .map_err(|_| de::Error::custom("expected a delay that -d takes"))?;
     Ok(delay)
 }
 
 fn sort<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Sort>, D::Error> {
     let key = String::deserialize(from)?;
-    key.parse().map(Some).map_err(de::Error::custom)
+    key.parse()
+        .map(Some)
+        .map_err(|_| de::Error::custom("expected a field that --sort takes"))
 }
 
 fn sort_key<S: Serializer>(sort: &Option<Sort>, to: S) -> Result<S::Ok, S::Error> {
@@ -304,7 +317,9 @@ fn sort_key<S: Serializer>(sort: &Option<Sort>, to: S) -> Result<S::Ok, S::Error
 fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static Field>, D::Error> {
     let names: Vec<String> = Vec::deserialize(from)?;
     let fields = names.iter().map(|name| fields::find(name));
-    fields.collect::<Result<_, _>>().map_err(de::Error::custom)
+    fields
+        .collect::<Result<_, _>>()
+        .map_err(|_| de::Error::custom("expected fields that --fields takes"))
 }
 
 fn column_names<S: Serializer>(columns: &[&'static Field], to: S) -> Result<S::Ok, S::Error> {
@@ -314,12 +329,28 @@ fn column_names<S: Serializer>(columns: &[&'static Field], to: S) -> Result<S::O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{replace::replace, user_file};
+
+    fn read(path: &Path) -> Result<Settings, SettingsError> {
+        let found = match user_file::read(path, 1 << 16) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        };
+        Settings::parse(&text_of(path, found)?).map_err(content_error(path))
+    }
+
+    fn write(settings: &Settings, path: &Path) {
+        let before = user_file::read(path, 1 << 16).unwrap_or_default();
+        let before = String::from_utf8(before).expect("text");
+        let text = settings.merged(&before).expect("valid");
+        replace(path, text.as_bytes()).expect("written");
+    }
 
     #[test]
     fn written_settings_are_read_back_unchanged() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("iotop-trace/config.toml");
-        assert_eq!(Settings::read(&path).expect("none"), Settings::default());
+        assert_eq!(read(&path).expect("none"), Settings::default());
         let settings = Settings {
             delay: 0.5,
             group_by: GroupBy::Unit,
@@ -331,65 +362,87 @@ mod tests {
             colors: Colors::Indexed,
             ..Settings::default()
         };
-        settings.write(&path).expect("written");
-        assert_eq!(Settings::read(&path).expect("read"), settings);
+        write(&settings, &path);
+        assert_eq!(read(&path).expect("read"), settings);
     }
 
     #[test]
     fn comments_of_the_file_stay_when_it_is_written_again() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("config.toml");
-        fs::write(&path, "# mine\nonly = true\nsort = \"pid\"\n").expect("written");
-        let mut settings = Settings::read(&path).expect("read");
+        let before = "# mine\nonly = true\nsort = \"pid\"\n";
+        let mut settings = Settings::parse(before).expect("valid");
         settings.only = false;
         settings.sort = None;
-        settings.write(&path).expect("written");
-        let text = fs::read_to_string(&path).expect("there");
+        let text = settings.merged(before).expect("valid");
         assert!(
             text.contains("# mine") && text.contains("only = false"),
             "{text}"
         );
-        assert_eq!(Settings::read(&path).expect("read").sort, None);
+        assert_eq!(Settings::parse(&text).expect("valid").sort, None);
     }
 
     #[test]
     fn a_file_that_can_not_be_read_is_told_from_one_with_wrong_content() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = |name: &str| directory.path().join(name);
-        fs::write(file("plain"), b"only = true # \xff\n").expect("written");
-        let error = Settings::read(&file("plain")).expect_err("not UTF-8");
+        std::fs::write(file("plain"), b"only = true # \xff\n").expect("written");
+        let error = read(&file("plain")).expect_err("not UTF-8");
         assert!(matches!(error, SettingsError::Content { .. }), "{error}");
         // A home that is no directory, as that of a system account may be.
         for path in [file("plain").join("config.toml"), directory.path().into()] {
-            let error = Settings::read(&path).expect_err("not a file");
-            assert!(matches!(error, SettingsError::File { .. }), "{error}");
-            let error = Settings::default().write(&path).expect_err("not a file");
+            let error = read(&path).expect_err("not a file");
             assert!(matches!(error, SettingsError::File { .. }), "{error}");
         }
-        // Reading it would block.
-        assert!(Settings::read(Path::new("/dev/zero")).is_err());
     }
 
     #[test]
     fn a_wrong_file_is_an_error_with_line_and_column() {
         for (text, place, word) in [
-            ("only = true\nonyl = true\n", "line 2, column 1", "onyl"),
+            ("only = true\nonyl = true\n", "line 2, column 1", "`only`"),
             ("only = 1\n", "line 1, column 8", "boolean"),
             ("only = ", "line 1, column 8", ""),
-            ("\nsort = \"nosuch\"\n", "line 2, column 8", "nosuch"),
+            ("\nsort = \"nosuch\"\n", "line 2, column 8", "--sort"),
             (
                 "columns = [\"pid\", \"nosuch\"]\n",
                 "line 1, column 11",
-                "nosuch",
+                "--fields",
             ),
-            ("group_by = \"planet\"", "line 1, column 12", "planet"),
-            ("only = true\ndelay = 0.001", "line 2, column 9", "at least"),
+            ("group_by = \"planet\"", "line 1, column 12", "`process`"),
+            ("only = true\ndelay = 0.001", "line 2, column 9", "-d"),
         ] {
             let error = Settings::parse(text).expect_err(text);
             assert!(
                 error.contains(place) && error.contains(word),
                 "{text}: {error}"
             );
+        }
+    }
+
+    /// The file may be another than the user thinks: /etc/shadow, a key, a `.env`.
+    #[test]
+    fn no_message_shows_what_is_in_the_file() {
+        for text in [
+            "SECRET:$y$SECRET:19000::::\n",
+            "SECRET\n",
+            "only = SECRET",
+            "only = \"SECRET",
+            "only = \"SECRET\"",
+            "SECRET = 1",
+            "[SECRET]\na = 1",
+            "group_by = \"SECRET\"",
+            "sort = \"SECRET\"",
+            "columns = [\"SECRET\"]",
+            "only = true\nonly = \"SECRET\"",
+            "SECRET = 1\nSECRET = 2",
+            "colors = { SECRET = 1 }",
+            "-----BEGIN SECRET KEY-----",
+        ] {
+            let errors = [
+                Settings::parse(text).expect_err(text),
+                Settings::default().merged(text).err().unwrap_or_default(),
+            ];
+            for error in errors {
+                assert!(!error.contains("SECRET"), "{text}: {error}");
+            }
         }
     }
 }

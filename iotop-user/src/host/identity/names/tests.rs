@@ -37,7 +37,7 @@ impl FakeProc {
     }
 
     fn names(&self) -> Names {
-        let mut names = Names::new(self.0.path(), self.0.path());
+        let mut names = Names::new(self.0.path(), self.0.path(), Users::default());
         names.starts = StartTimes::since(Timestamp::from_second(1000).ok());
         names
     }
