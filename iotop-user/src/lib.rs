@@ -33,6 +33,7 @@
 //! | owner | the task that dirtied a page first; of direct I/O and reads, the task that submits them |
 //! | submitter | the task that hands a bio to the block layer: the owner, a flusher, jbd2, a `sync` |
 //! | flusher | a kworker that runs `wb_workfn` (writeback) |
+//! | helper | the process that has only the rights of the user who runs the program |
 //! | slot | the number of a task among the owners in the kernel half; a page's tag holds it |
 //! | tag | four bytes for each page frame: who dirtied the page, when, and what has become of it |
 //! | class | how bytes came to their owner: exact, shared, direct, or why they have none |
