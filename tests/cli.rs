@@ -1,6 +1,8 @@
 //! The command line's contract: exit status, what goes to which stream, and
 //! that nothing stays behind.
 
+#[path = "cli/bounds.rs"]
+mod bounds;
 #[path = "support/deadline.rs"]
 mod deadline;
 #[path = "cli/ending.rs"]

@@ -1,32 +1,33 @@
 //! Escapes names. A hostile process can choose its name and files: no name may move the
-//! cursor, start a new line or reverse the text.
+//! cursor, start a new line, reverse the text, hide a part of itself or fill the disk.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Replaces control characters, and characters that change the direction of text, by
-/// visible escapes.
+/// What is printed of a text is at most this long, in bytes of its printed form. A longer one is
+/// cut and ends in an ellipsis. It is the length of the longest path and of what is read of a
+/// command line, so that only text with many escapes is cut.
+pub const LONGEST: usize = 4 * 1024;
+const ELLIPSIS: char = '…';
+/// No escape has more bytes for each byte of its character.
+const WORST: usize = 6;
+
+/// Replaces control characters, characters that change the direction of text, and characters
+/// that are not seen, by visible escapes. Cuts what is longer than [`LONGEST`].
 pub fn escape(text: &str) -> Cow<'_, str> {
     // Fast path: most texts are plain ASCII, and command lines may be long.
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if is_plain || !text.chars().any(is_dangerous) {
+    if is_plain && text.len() <= LONGEST || is_short(text) && !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);
     }
-    let mut escaped = String::with_capacity(text.len() + 8);
+    let text = cut(text, |c| escaped(c).map_or(c.len_utf8(), |e| e.len()));
+    let mut whole = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        match c {
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            c if is_dangerous(c) && u32::from(c) < 0x100 => {
-                let _ = write!(escaped, "\\x{:02x}", u32::from(c));
-            }
-            c if is_dangerous(c) => {
-                let _ = write!(escaped, "\\u{{{:04x}}}", u32::from(c));
-            }
-            c => escaped.push(c),
+        match escaped(c) {
+            Some(escape) => whole.push_str(&escape),
+            None => whole.push(c),
         }
     }
-    Cow::Owned(escaped)
+    Cow::Owned(whole)
 }
 
 /// A task's name as it is shown. A kernel thread's is in brackets, as in ps. A user can give a
@@ -47,13 +48,76 @@ pub fn of_user(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Control characters (C0, DEL, C1), line and paragraph separators, and the
-/// marks and overrides of the bidirectional algorithm (UAX #9).
+/// The escape of a character that has one.
+fn escaped(c: char) -> Option<Cow<'static, str>> {
+    let mut escape = String::new();
+    match c {
+        '\n' => return Some("\\n".into()),
+        '\r' => return Some("\\r".into()),
+        '\t' => return Some("\\t".into()),
+        c if !is_dangerous(c) => return None,
+        c if u32::from(c) < 0x100 => {
+            let _ = write!(escape, "\\x{:02x}", u32::from(c));
+        }
+        c => {
+            let _ = write!(escape, "\\u{{{:04x}}}", u32::from(c));
+        }
+    }
+    Some(escape.into())
+}
+
+/// True if the printed form is not too long, whatever the text consists of.
+fn is_short(text: &str) -> bool {
+    text.len() * WORST <= LONGEST
+}
+
+/// Cuts a text whose printed form is longer than [`LONGEST`]. `printed` is the number of bytes of
+/// a character's printed form. A text that already ends in an ellipsis may be longer by it.
+pub(crate) fn cut(text: &str, printed: impl Fn(char) -> usize) -> Cow<'_, str> {
+    if is_short(text) {
+        return Cow::Borrowed(text);
+    }
+    let (mut length, mut end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        length += printed(c);
+        if length <= LONGEST {
+            end = at + c.len_utf8();
+        }
+    }
+    match &text[end..] {
+        "" => Cow::Borrowed(text),
+        rest if rest.starts_with(ELLIPSIS) && rest.len() == ELLIPSIS.len_utf8() => {
+            Cow::Borrowed(text)
+        }
+        _ => format!("{}{ELLIPSIS}", &text[..end]).into(),
+    }
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, the marks and overrides of
+/// the bidirectional algorithm (UAX #9), interlinear annotations, and all characters that are
+/// not seen: Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt, such as
+/// zero-width spaces and joiners, variation selectors and tags.
 pub(crate) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -67,6 +131,22 @@ mod tests {
         let escaped = escape(hostile);
         assert_eq!(escaped, "a\\x1b[2J\\n\\r\\t\\x9b31m\\u{202e}evil\\u{2066}");
         assert!(!escaped.chars().any(is_dangerous));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_escaped() {
+        for (hidden, seen) in [
+            ('\u{ad}', "\\xad"),
+            ('\u{200b}', "\\u{200b}"),
+            ('\u{200d}', "\\u{200d}"),
+            ('\u{2060}', "\\u{2060}"),
+            ('\u{feff}', "\\u{feff}"),
+            ('\u{fe0f}', "\\u{fe0f}"),
+            ('\u{e0041}', "\\u{e0041}"),
+        ] {
+            let name = format!("root{hidden}");
+            assert_eq!(escape(&name), format!("root{seen}"));
+        }
     }
 
     #[test]
@@ -88,6 +168,23 @@ mod tests {
             ("\\[x]", "\\[x]"),
         ] {
             assert_eq!(task_name(hostile, false), shown);
+        }
+    }
+
+    /// Escapes made four bytes of each byte of a command line.
+    #[test]
+    fn the_printed_form_has_a_bound() {
+        let whole = "x".repeat(LONGEST);
+        assert_eq!(escape(&whole), whole);
+        // As the collector cuts it.
+        let cut = format!("{whole}…");
+        assert_eq!(escape(&cut), cut);
+        assert_eq!(escape(&format!("{whole}yz")), cut);
+        let most = LONGEST + ELLIPSIS.len_utf8();
+        for hostile in ["\x1b", "\u{ad}", "\u{200b}", "\u{e0041}", "日"] {
+            let escaped = escape(&hostile.repeat(LONGEST)).into_owned();
+            assert!(escaped.len() <= most, "{hostile:?}: {}", escaped.len());
+            assert!(escaped.len() > LONGEST - 9 && escaped.ends_with('…'));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! CSV (RFC 4180, lines end in LF): a header line once, then a line for each row and
-//! interval. An unknown value is empty.
+//! interval. An unknown value is empty. No text is a formula for a spreadsheet.
 
 use std::{borrow::Cow, io};
 
@@ -61,7 +61,18 @@ fn raw(value: Value) -> Cow<str> {
         Value::Number(number) => number.to_string().into(),
         Value::Ratio(ratio) => ratio.to_string().into(),
         Value::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
-        Value::Word(word) => escape(&word).into_owned().into(),
+        Value::Word(word) => harmless(&escape(&word)).into(),
+    }
+}
+
+/// A text that no spreadsheet takes for a formula: if it begins as one, an apostrophe comes
+/// first (OWASP, CSV Injection). Tabs and carriage returns, after which a formula may begin too,
+/// are escaped.
+fn harmless(text: &str) -> String {
+    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    match text.starts_with(FORMULA) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
     }
 }
 
@@ -120,7 +131,39 @@ mod tests {
             let text = csv.format(&sample, &rows(&sample)).expect("written");
             prop_assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 2);
             let records = records(&text);
-            prop_assert_eq!(&records[1][3], &*escape(&name));
+            let value = &records[1][3];
+            let shown = value.strip_prefix('\'').unwrap_or(value);
+            let escaped = escape(&name).into_owned();
+            prop_assert_eq!(shown, escaped.strip_prefix('\'').unwrap_or(&escaped));
+            prop_assert!(!value.starts_with(['=', '+', '-', '@', '\t', '\r']));
+        }
+    }
+
+    fn cell_of(cmdline: &str) -> String {
+        let mut sample = golden::sample();
+        sample.tasks.truncate(1);
+        sample.tasks[0].cmdline = Some(cmdline.into());
+        let mut csv = Csv::new(vec![fields::find("cmdline").expect("a field")]);
+        let text = csv.format(&sample, &rows(&sample)).expect("written");
+        records(&text)[1][3].clone()
+    }
+
+    #[test]
+    fn text_is_never_a_formula_and_numbers_stay_numbers() {
+        for formula in ["=1+1", "+1", "-bash", "@sum(a1)", "＝1"] {
+            assert_eq!(cell_of(formula), format!("'{formula}"));
+        }
+        assert_eq!(cell_of("\t=1+1"), "\\t=1+1");
+        assert_eq!(cell_of("a=b"), "a=b");
+        assert_eq!(raw(Value::Number(7)), "7");
+        assert_eq!(raw(Value::Ratio(-0.5)), "-0.5");
+    }
+
+    /// Python's csv module takes 131,072 characters, spreadsheets 32,767.
+    #[test]
+    fn a_cell_is_short_enough_for_readers() {
+        for hostile in ["\x1b", "=", "\"", "\u{e0041}"] {
+            assert!(cell_of(&hostile.repeat(1 << 18)).len() <= 4104);
         }
     }
 }

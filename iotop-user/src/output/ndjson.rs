@@ -9,7 +9,7 @@ use serde_json::ser::Formatter;
 
 use super::flush_line::{FlushLine, SpikeLine};
 use crate::{
-    escape::is_dangerous,
+    escape::{self, is_dangerous},
     sample::{
         BlockTotals, Group, Loss, Lost, Metadata, Parent, Reason, Sample, System, Task, TaskBlock,
         Unattributed, nanoseconds, rfc3339,
@@ -96,7 +96,7 @@ struct TaskLine<'a> {
     parents: Option<Vec<ParentPart<'a>>>,
     start_time: Option<String>,
     comm: &'a str,
-    cmdline: Option<&'a str>,
+    cmdline: Option<Cow<'a, str>>,
     command: Cow<'a, str>,
     user: Option<&'a str>,
     uid: Option<u32>,
@@ -237,13 +237,22 @@ impl Formatter for Plain {
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
-            // All dangerous characters are in the basic multilingual plane, so that
-            // four digits are enough.
-            write!(writer, "\\u{:04x}", u32::from(c))?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
             rest = &rest[at + c.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
     }
+}
+
+/// A text whose printed form is not too long.
+fn bounded(text: &str) -> Cow<'_, str> {
+    escape::cut(text, |c| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c if is_dangerous(c) => 6 * c.len_utf16(),
+        c => c.len_utf8(),
+    })
 }
 
 /// To the microsecond: more digits would only be noise.
@@ -307,8 +316,11 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             }),
             start_time: task.start_time.map(rfc3339),
             comm: &task.comm,
-            cmdline: task.cmdline.as_deref(),
-            command: fields::command(task),
+            cmdline: task.cmdline.as_deref().map(bounded),
+            command: match fields::command(task) {
+                Cow::Borrowed(command) => bounded(command),
+                Cow::Owned(command) => bounded(&command).into_owned().into(),
+            },
             user: task.user.as_deref(),
             uid: task.uid,
             prio: task.prio.as_deref(),
@@ -357,7 +369,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::golden::{self, lines};
+    use crate::{
+        escape::LONGEST,
+        golden::{self, lines},
+    };
 
     fn samples() -> [Sample; 9] {
         let groups = |by| golden::grouped(golden::sample(), by);
@@ -560,5 +575,25 @@ mod tests {
         assert_eq!(lines(&sample)[1]["comm"], "a\nb\x1b[2J\u{9b}\u{202e}");
         let text = golden::json(&sample, None);
         assert!(text.contains(r"\u009b\u202e"), "{text}");
+    }
+
+    #[test]
+    fn a_command_line_of_escapes_is_bounded_as_printed() {
+        let mut sample = golden::sample();
+        for hostile in ["\x1b", "\"", "\u{200b}", "\u{e0041}"] {
+            sample.tasks[0].cmdline = Some(hostile.repeat(LONGEST).into());
+            let line = golden::json(&sample, None);
+            let line = line.lines().nth(1).expect("a task");
+            // The command line, the command and the rest.
+            assert!(
+                line.len() < 2 * LONGEST + 2048,
+                "{hostile:?}: {}",
+                line.len()
+            );
+            let cmdline = &lines(&sample)[1]["cmdline"];
+            let text = cmdline.as_str().expect("text");
+            let kept = text.strip_suffix('…').expect("an ellipsis");
+            assert_eq!(kept.replace(hostile, ""), "");
+        }
     }
 }
