@@ -1,10 +1,77 @@
 //! Output is bounded by what happens, and not by what hostile or short-lived tasks leave behind.
 
+use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
 
-use super::{complaint, run, soon};
+use super::{BINARY, complaint, is_root, json_lines, run, soon};
+
+/// True if any counter of a line is above 0; pending bytes are a level.
+fn moved(line: &Value) -> bool {
+    let counters = line.as_object().into_iter().flatten().filter(|(name, _)| {
+        let counter = ["_bytes", "_char", "_syscalls", "_count"];
+        let is_counter = counter.iter().any(|end| name.ends_with(end)) || name.ends_with("_ns");
+        is_counter && *name != "dirty_pending_bytes"
+    });
+    counters
+        .filter_map(|(_, value)| value.as_u64())
+        .any(|n| n != 0)
+}
+
+/// Regression: 52,500 forks made 867,119 lines in 42 s.
+#[test]
+fn exited_tasks_have_no_line_without_news() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: pending pages need eBPF");
+        return Ok(());
+    }
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let tracer = Command::new(BINARY)
+        .args([
+            "--require-ebpf",
+            "-o",
+            "--export",
+            "ndjson",
+            "-d",
+            "0.1",
+            "-n",
+            "40",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let script = "for n in $(seq 2000); do head -c 4096 /dev/zero > \"$0/$n\"; done";
+    let mut forks = Command::new("sh")
+        .args(["-c", script])
+        .arg(dir.path())
+        .spawn()?;
+    let output = tracer.wait_with_output()?;
+    let _ = forks.kill();
+    forks.wait()?;
+    ensure!(output.status.success(), "{}", complaint(&output));
+    let mut last: HashMap<(u64, String), u64> = HashMap::new();
+    let (mut pending, mut intervals) = (0, 0);
+    for line in json_lines(&output)? {
+        intervals += u64::from(line["type"] == "system");
+        if line["type"] != "task" || line["exited"] != true {
+            continue;
+        }
+        let task = (
+            line["tid"].as_u64().context("a number")?,
+            line["start_time"].to_string(),
+        );
+        let now = line["dirty_pending_bytes"].as_u64().context("bytes")?;
+        pending += u64::from(now != 0 && line["comm"] == "head");
+        let before = last.insert(task, now);
+        ensure!(moved(&line) || before != Some(now), "nothing new: {line}");
+    }
+    ensure!(intervals == 40 && pending > 10, "{pending} in {intervals}");
+    Ok(())
+}
 
 /// Processes with a command line of 64 KiB. Dropping them ends them.
 struct Hostile(Vec<Child>);

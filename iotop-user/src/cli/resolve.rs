@@ -5,12 +5,15 @@ use std::{path::Path, time::Duration};
 
 use super::{Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
 use crate::{
-    collect::{Rows, Wanted},
+    collect::{Exited, Rows, Wanted},
     host::{devices, hidepid},
     output::{Export, SCHEMA, Text},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
 };
+
+/// With `-a`, at most this many exited tasks of an interval have a row of their own.
+const MOST_EXITED: usize = 2000;
 
 /// Time between two samples, unless the user says otherwise.
 const DELAY: Duration = Duration::from_secs(1);
@@ -176,6 +179,7 @@ impl Cli {
         if options.detail.is_some() {
             return Err(UsageError::NoPage);
         }
+        let exited = exited(&options, processes, by);
         let wanted = Wanted {
             rows: rows(&options, &columns, by),
             pids: options.pid,
@@ -184,6 +188,7 @@ impl Cli {
             // They have the names of commands.
             leaders: matches!(by, Some(By::Command | By::Parents)),
             for_others: options.export.is_none() && by.is_none(),
+            exited,
             // Files have their paths with them.
             flushes: options.explain_writeback
                 || options.export == Some(Export::Ndjson) && !options.at_end
@@ -348,6 +353,18 @@ fn rows(options: &Options, columns: &[&'static Field], by: Option<By>) -> Rows {
         Rows::Any
     } else {
         Rows::Disk
+    }
+}
+
+/// Which exited tasks the collector has to return. Rows of processes and groups, and the first
+/// rows, are made of all of them.
+fn exited(options: &Options, processes: bool, by: Option<By>) -> Exited {
+    if processes || by.is_some() || options.top.is_some() {
+        Exited::All
+    } else if options.accumulated {
+        Exited::Few(MOST_EXITED)
+    } else {
+        Exited::Changed
     }
 }
 

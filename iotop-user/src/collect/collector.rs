@@ -12,7 +12,7 @@ use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
 use jiff::Timestamp;
 
 use super::{
-    Chosen, Rows, Wanted,
+    Chosen, Exited, Rows, Wanted,
     at_turn::vmstat_at_turn,
     attribution,
     commits::Committed,
@@ -24,6 +24,7 @@ use super::{
     select,
     spike::Spikes,
     tasks::{self, Passed},
+    unchanged,
 };
 use crate::{
     host::{
@@ -111,6 +112,8 @@ pub struct Collector {
     vmstat: Vmstat,
     self_cpu: Option<Duration>,
     looked: Looked,
+    /// The next sample has all exited tasks that still have dirty pages.
+    repeat_exited: bool,
 }
 
 /// What the sources said at the end of an interval.
@@ -159,6 +162,7 @@ impl Collector {
             vmstat: Vmstat::default(),
             self_cpu: None,
             looked: Looked::default(),
+            repeat_exited: false,
             sources,
             chosen: Vec::new(),
             wanted: Wanted::default(),
@@ -197,6 +201,12 @@ impl Collector {
     /// Changes which tasks are worth a row from the next sample on.
     pub fn want_rows(&mut self, rows: Rows) {
         self.wanted.rows = rows;
+    }
+
+    /// The last sample was not shown: the next one has all exited tasks that still have dirty
+    /// pages, because what changed is not known to the user.
+    pub fn repeat_exited(&mut self) {
+        self.repeat_exited = true;
     }
 
     /// The kernel half, if it is loaded.
@@ -255,6 +265,7 @@ impl Collector {
             self.exited_leaders.extend(now);
         }
         self.end_interval(moment, vmstat);
+        self.repeat_exited = false;
         self.seq = sample.seq;
         Ok(sample)
     }
@@ -439,15 +450,32 @@ impl Collector {
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
         let mut task_of = HashMap::new();
+        let exited = match self.repeat_exited {
+            true => Exited::All,
+            false => self.wanted.exited,
+        };
+        let without_row = unchanged::without_row(&epoch.owners, exited, |slot, owner| {
+            let key = key_of(owner);
+            in_facts.contains(&slot) || self.live.has(&key) || interval.find(&key).is_some()
+        });
         for (slot, owner, deltas) in &epoch.owners {
             let busy = in_facts.contains(slot) || *deltas != PageDeltas::default();
             if !busy {
                 continue;
             }
-            let key = TaskKey {
-                tid: owner.tid,
-                start_boottime: owner.start_boottime,
-            };
+            if without_row.contains(slot) {
+                if let Exited::Few(_) = exited {
+                    let crowd = tasks::of_owner(owner, self.counted).into_crowd();
+                    let others = u64::from(interval.find(&crowd.key()).is_some());
+                    let place = interval.place(crowd.key(), || crowd);
+                    let row = &mut interval.rows[place];
+                    row.others += others;
+                    let block = row.block.get_or_insert_with(TaskBlock::zero);
+                    attribution::add_slot(block, deltas, self.page_size, self.jiffy);
+                }
+                continue;
+            }
+            let key = key_of(owner);
             let place = interval.place(key, || match self.live.find(&key) {
                 Some(state) => state.row(),
                 None => Task {
@@ -601,6 +629,9 @@ impl Collector {
         let exited = sample.tasks.iter().filter(|task| task.exited);
         sample.exited = exited.map(|task| task.key()).collect();
         select::worth_a_row(sample, self.wanted.rows);
+        if let Exited::Few(most) = self.wanted.exited {
+            select::few_exited(sample, most);
+        }
         if self.wanted.leaders {
             self.add_leaders(sample);
         }
@@ -695,6 +726,13 @@ impl Collector {
                 .and_then(|_| count(|task| task.exited && task.did_io())),
             self_cpu_ns: self_cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
         }
+    }
+}
+
+fn key_of(owner: &Owner) -> TaskKey {
+    TaskKey {
+        tid: owner.tid,
+        start_boottime: owner.start_boottime,
     }
 }
 
@@ -863,6 +901,49 @@ mod tests {
         collector.add_owners(&mut interval, &epoch_with(vec![wrote(3, owner)]), 0);
         let comms: Vec<&str> = interval.rows.iter().map(|row| &*row.comm).collect();
         assert_eq!(comms, [String::from_utf8_lossy(&stat.comm)]);
+    }
+
+    /// Dead rows with nothing to say were most of the output after some thousand forks.
+    #[test]
+    fn exited_owners_without_news_have_no_row_or_share_one() {
+        let mut collector = without_sources();
+        let owner = |slot: Slot| {
+            let owner = Owner {
+                tid: slot,
+                tgid: slot,
+                flags: OWNER_EXITED,
+                comm: name("head"),
+                ..Owner::default()
+            };
+            let pending = PageDeltas {
+                pending: slot.into(),
+                ..PageDeltas::default()
+            };
+            (slot, owner, pending)
+        };
+        let epoch = epoch_with((2..=6).map(owner).collect());
+        let mut rows = |exited| {
+            collector.wanted.exited = exited;
+            let mut interval = Interval::default();
+            collector.add_owners(&mut interval, &epoch, 0);
+            let pages = |row: &Task| {
+                let pending = row.block.and_then(|block| block.dirty_pending);
+                pending.unwrap_or(0) / collector.page_size
+            };
+            let rows = interval.rows.iter();
+            let mut rows: Vec<_> = rows.map(|row| (row.tid, pages(row), row.others)).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let all = [(2, 2, 0), (3, 3, 0), (4, 4, 0), (5, 5, 0), (6, 6, 0)];
+        assert_eq!(rows(Exited::All), all);
+        assert_eq!(rows(Exited::Changed), []);
+        assert_eq!(rows(Exited::Few(2)), [(0, 9, 2), (5, 5, 0), (6, 6, 0)]);
+        collector.repeat_exited();
+        let mut interval = Interval::default();
+        collector.wanted.exited = Exited::Changed;
+        collector.add_owners(&mut interval, &epoch, 0);
+        assert_eq!(interval.rows.len(), 5, "the last sample was not shown");
     }
 
     #[test]

@@ -17,13 +17,14 @@ mod runs;
 pub(crate) mod select;
 pub(crate) mod spike;
 mod tasks;
+mod unchanged;
 mod wanted;
 
 use std::time::Duration;
 
 pub use chosen::Chosen;
 pub use collector::{CollectError, Collector, Sources};
-pub use wanted::{Rows, Wanted};
+pub use wanted::{Exited, Rows, Wanted};
 
 /// How often exited tasks and new files are read from the kernel half. Its ring buffers
 /// have room for about 7000 exited tasks, and for some hundred to some thousand files.

@@ -24,6 +24,17 @@ pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
     }
 }
 
+/// Leaves at most `most` exited tasks a row of their own.
+pub fn few_exited(sample: &mut Sample, most: usize) {
+    let Some(index) = sample.share_rows_of_exited(most) else {
+        return;
+    };
+    for fact in &mut sample.facts {
+        fact.owner = fact.owner.map(|n| index[n]);
+        fact.submitter = fact.submitter.map(|n| index[n]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +45,35 @@ mod tests {
         sample.tasks[2].stats.read_char = Some(5);
         worth_a_row(&mut sample, rows);
         sample.tasks.iter().map(|task| task.tid).collect()
+    }
+
+    #[test]
+    fn facts_follow_the_tasks_that_share_a_row() {
+        let mut sample = golden::sample();
+        for task in &mut sample.tasks {
+            task.exited = true;
+        }
+        let written = |sample: &Sample| {
+            let written = |n| {
+                let facts = sample
+                    .facts
+                    .iter()
+                    .filter(move |fact| fact.owner == Some(n));
+                facts.map(|fact| fact.of_owner().write()).sum::<u64>()
+            };
+            let by_facts: Vec<u64> = (0..sample.tasks.len()).map(written).collect();
+            let blocks = sample.tasks.iter().map(|task| task.block);
+            let by_rows: Vec<u64> = blocks.map(|block| block.map_or(0, |b| b.write())).collect();
+            (by_facts, by_rows)
+        };
+        let before: u64 = written(&sample).1.iter().sum();
+        few_exited(&mut sample, 1);
+        let (by_facts, by_rows) = written(&sample);
+        assert!(
+            sample.tasks.len() < 5 && by_facts == by_rows,
+            "{by_facts:?} {by_rows:?}"
+        );
+        assert_eq!(by_rows.iter().sum::<u64>(), before);
     }
 
     #[test]

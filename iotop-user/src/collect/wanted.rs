@@ -20,8 +20,24 @@ pub struct Wanted {
     pub for_others: bool,
     /// Gather flushes.
     pub flushes: bool,
+    /// Which exited tasks have a row.
+    pub exited: Exited,
     /// Find spikes by this rule. Needs `flushes`.
     pub spikes: Option<SpikeRule>,
+}
+
+/// Which tasks that exited before the interval, and have pages that are still dirty, have a row
+/// of their own. There may be as many as owner slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exited {
+    /// All.
+    #[default]
+    All,
+    /// Those of which something changed in the interval. The others have no row.
+    Changed,
+    /// At most this many, and of those that exited in the interval as well. The others share
+    /// rows.
+    Few(usize),
 }
 
 /// Which tasks are worth a row.

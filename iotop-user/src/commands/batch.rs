@@ -12,8 +12,8 @@ use crate::{
     collect::{Collector, GATHER},
     host::signals::Ending,
     output::{
-        Block, Explain, Form, Outlet, Table, is_closed_pipe, losses_named, missing_intervals,
-        nameless, process_ended,
+        Block, Explain, Form, Outlet, Repeated, Table, is_closed_pipe, losses_named,
+        missing_intervals, nameless, process_ended,
     },
     sample::{Loss, Sample, Unanswered},
     view::{Viewer, sort},
@@ -91,6 +91,9 @@ async fn sample(
             .sample()
             .context("reading the kernel's counters")?;
         let has_room = last || batch.at_end || !outlet.is_full();
+        if !has_room {
+            collector.repeat_exited();
+        }
         if let Some(block) = printer.print(sample, last, has_room)? {
             outlet.put(block);
         }
@@ -106,6 +109,7 @@ struct Printer<'a> {
     batch: &'a Batch,
     viewer: Viewer<'a>,
     form: Box<dyn Form>,
+    repeated: Repeated,
     /// Number of intervals that were left out since the last one that was printed.
     left_out: u64,
     /// Processes that ended since then.
@@ -131,6 +135,7 @@ impl<'a> Printer<'a> {
             batch,
             viewer: Viewer::new(&batch.wanted, &batch.view, Path::new("/sys")),
             form,
+            repeated: Repeated::default(),
             left_out: 0,
             ended: Vec::new(),
             unanswered: Vec::new(),
@@ -187,6 +192,10 @@ impl<'a> Printer<'a> {
             return Ok((!messages.is_empty()).then_some(Block { text, messages }));
         }
         let mut rows = sort::rows(&sample);
+        // Totals are whole in each interval, and the first rows are few.
+        if !self.batch.view.accumulated && self.batch.top.is_none() {
+            self.repeated.take_out(&sample, &mut rows);
+        }
         match (&self.batch.sort, self.batch.top) {
             (Some(sort), _) => sort::by_key(&mut rows, sort),
             (None, None) if !self.form.is_for_people() => {}

@@ -13,6 +13,7 @@ mod losses;
 mod ndjson;
 mod outlet;
 pub(crate) mod reached;
+mod repeated;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod whom;
@@ -26,6 +27,7 @@ pub use form::{Export, Form};
 pub use losses::{losses_named, missing_intervals, nameless};
 pub use ndjson::{SCHEMA, ndjson};
 pub use outlet::{Block, Outlet};
+pub use repeated::Repeated;
 pub use table::{Table, Text, process_ended};
 
 /// Whether a write failed because the reader closed the pipe.

@@ -7,6 +7,7 @@
 mod block;
 mod commits;
 mod counters;
+mod crowd;
 mod disk;
 mod fact;
 mod flush;

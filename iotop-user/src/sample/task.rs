@@ -64,6 +64,8 @@ pub struct Task {
     pub kthread: bool,
     /// True if the task has exited.
     pub exited: bool,
+    /// How many further exited tasks share this row.
+    pub others: u64,
     /// The kernel's own counters for the task.
     pub stats: TaskCounters,
     /// Block I/O that the kernel half counted; `None` without eBPF.
@@ -77,6 +79,12 @@ impl Task {
             tid: self.tid,
             start_boottime: self.start_boottime,
         }
+    }
+
+    /// True if the row is shared by several exited tasks of one name, user and cgroup. No task
+    /// has the number 0.
+    pub fn is_crowd(&self) -> bool {
+        self.tid == 0 && self.exited
     }
 
     /// Who launched it: `dd <- backup.sh <- cron`.

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     cli::{GroupBy, Live},
-    collect::{Collector, Wanted},
+    collect::{Collector, Exited, Wanted},
     host::signals::Ending,
     tui::{
         draw::{draw, theme::Theme},
@@ -43,6 +43,9 @@ pub use state::{
     app::Surroundings,
     settings::{self, Settings},
 };
+
+/// At most this many exited tasks of an interval have a row of their own.
+const EXITED: usize = 500;
 
 /// The settings of the configuration file, overridden by the command line.
 pub fn with_options(settings: Settings, live: &Live) -> Settings {
@@ -80,6 +83,7 @@ pub fn wanted(settings: &Settings, live: &Live) -> Wanted {
     Wanted {
         rows: wanted_rows(settings),
         leaders: true,
+        exited: Exited::Few(EXITED),
         flushes: true,
         spikes: Some(live.spikes),
         ..Wanted::default()

@@ -24,6 +24,9 @@ pub enum Kept {
     All,
 }
 
+/// At most this many exited tasks have a row of their own in the sum. The others share rows.
+const EXITED: usize = 2000;
+
 /// What identifies a fact across samples.
 type FactId = (Option<usize>, Option<usize>, FileKey, Class);
 
@@ -41,7 +44,7 @@ impl Accumulator {
     }
 
     /// Turns an interval's sample into the sum of all samples so far. Exited tasks are kept if
-    /// they had any I/O.
+    /// they had any I/O; of very many, those that moved least share rows.
     pub fn add(&mut self, sample: &mut Sample) {
         let mut facts = std::mem::take(&mut sample.facts);
         match self.kept {
@@ -57,6 +60,11 @@ impl Accumulator {
             devices: Vec::new(),
             paths: HashMap::new(),
             for_others: ForOthers::default(),
+            exited: Vec::new(),
+            ended: Vec::new(),
+            disks: Vec::new(),
+            flushes: Vec::new(),
+            spikes: Vec::new(),
             system: System::default(),
             interval: Duration::ZERO,
             ..sample.clone()
@@ -67,19 +75,25 @@ impl Accumulator {
         sum.system = sum_system(&sum.system, &sample.system);
         let index_in_sum = sum_tasks(sum, std::mem::take(&mut sample.tasks), &sample.exited);
         sum_facts(sum, facts, &index_in_sum);
+        if let Some(index) = sum.share_rows_of_exited(EXITED) {
+            let facts = std::mem::take(&mut sum.facts);
+            sum_facts(sum, facts, &index);
+        }
         if self.kept == Kept::All {
             sum.paths.extend(std::mem::take(&mut sample.paths));
         }
-        // These are not added up: they belong to their interval.
-        sum.exited = std::mem::take(&mut sample.exited);
-        sum.ended = std::mem::take(&mut sample.ended);
-        sum.unanswered = std::mem::take(&mut sample.unanswered);
-        sum.disks = std::mem::take(&mut sample.disks);
-        sum.flushes = std::mem::take(&mut sample.flushes);
-        sum.spikes = std::mem::take(&mut sample.spikes);
         sum.for_others.add(&sample.for_others);
         sum_devices(sum, std::mem::take(&mut sample.devices));
-        *sample = sum.clone();
+        *sample = Sample {
+            // These are not added up: they belong to their interval.
+            exited: std::mem::take(&mut sample.exited),
+            ended: std::mem::take(&mut sample.ended),
+            unanswered: std::mem::take(&mut sample.unanswered),
+            disks: std::mem::take(&mut sample.disks),
+            flushes: std::mem::take(&mut sample.flushes),
+            spikes: std::mem::take(&mut sample.spikes),
+            ..sum.clone()
+        };
     }
 }
 
@@ -265,6 +279,38 @@ mod tests {
         // jbd2 (80) had no I/O of its own.
         assert_eq!(tids, [1200, 77, 900, 901, 666]);
         assert_eq!(BlockTotals::of(&sum.facts).write, (259 << 20) + 40960);
+    }
+
+    /// Totals grew with each fork since the start.
+    #[test]
+    fn exited_tasks_are_bounded_and_their_bytes_are_kept() {
+        let intervals = 50;
+        let samples = (0..intervals).map(|n| {
+            let mut sample = golden::sample();
+            let facts = sample.facts.clone();
+            let dd = sample.tasks[0].clone();
+            sample.tasks.truncate(0);
+            sample.facts.clear();
+            for fork in 0..100 {
+                let mut task = Task::clone(&dd);
+                (task.tid, task.exited) = (100 * n + fork + 1, true);
+                sample.tasks.push(task.into());
+                let mut fact = facts[0];
+                (fact.owner, fact.submitter) = (Some(fork as usize), None);
+                sample.facts.push(fact);
+            }
+            sample
+        });
+        let sum = sum_of(Kept::WithoutInodes, samples.collect());
+        assert_eq!(sum.tasks.len(), EXITED + 1);
+        let written = |task: &SharedTask| task.block.map_or(0, |block| block.write());
+        let one = golden::sample().tasks[0].block.map_or(0, |b| b.write());
+        let all: u64 = sum.tasks.iter().map(written).sum();
+        assert_eq!(all, 100 * u64::from(intervals) * one);
+        assert_eq!(sum.facts.len(), EXITED + 1);
+        let fact = golden::sample().facts[0].bytes;
+        let all: u64 = sum.facts.iter().map(|fact| fact.bytes).sum();
+        assert_eq!(all, 100 * u64::from(intervals) * fact);
     }
 
     #[test]

@@ -216,8 +216,11 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
 }
 
 /// The command line, or the name if there is none. Kernel threads are shown in brackets, as
-/// in ps; see [`task_name`].
+/// in ps; see [`task_name`]. Several exited tasks that share a row are marked as such.
 pub fn command(task: &Task) -> Cow<'_, str> {
+    if task.is_crowd() {
+        return format!("{} (several)", task.comm).into();
+    }
     shown_command(&task.comm, task.cmdline.as_deref(), task.kthread)
 }
 

@@ -117,7 +117,7 @@ fn by_task(
         let at = groups.index_of(name.clone());
         let group = &mut groups.groups[at];
         group.name = name;
-        group.tasks += 1;
+        group.tasks += 1 + task.others;
         group.stats = group.stats + task.stats;
         group.block = sum(group.block, task.block);
         group_of.push(Some(at));
