@@ -13,6 +13,8 @@ mod forms;
 mod privilege;
 #[path = "support/program.rs"]
 mod program;
+#[path = "cli/starting.rs"]
+mod starting;
 #[path = "cli/unprivileged.rs"]
 mod unprivileged;
 #[path = "cli/usage.rs"]

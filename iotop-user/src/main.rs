@@ -19,7 +19,7 @@ use iotop_trace::{
         helper::{Helper, Paths},
         hidepid, identity,
         kernel::{capabilities::Capabilities, memory, sysctls::Sysctls},
-        sandbox,
+        sandbox, signals,
     },
     output::{Outlet, is_closed_pipe, say},
     tui::{self, Settings, Surroundings, settings::SettingsError},
@@ -36,6 +36,10 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Err(error) = signals::end_while_starting() {
+        say(&format!("catching signals: {error}"));
+        return ExitCode::from(FAILED);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -84,6 +88,8 @@ fn print(text: &str) -> Result<ExitCode> {
 }
 
 fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
+    // Without a report, 0 would say that all is well.
+    signals::status_while_starting(FAILED);
     let helper = helper(ebpf, None)?;
     let report = doctor::examine(ebpf, &helper).context(GIVING_UP)?;
     let mut out = io::stdout().lock();

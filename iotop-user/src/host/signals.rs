@@ -33,6 +33,50 @@ const LAST: Duration = Duration::from_millis(150);
 /// Exit status of a forced end while something is left to do.
 const UNFINISHED: i32 = 1;
 
+/// The exit status of the program if a signal ends it while it starts; `STARTED` afterwards. A
+/// signal handler can reach nothing but statics.
+static WHILE_STARTING: AtomicI32 = AtomicI32::new(0);
+const STARTED: i32 = -1;
+/// What such a signal says.
+const NOTHING_YET: &[u8] = b"iotop-trace: ended by a signal before it had anything to print\n";
+
+/// Makes SIGINT, SIGTERM and SIGHUP end the program at once with success, until
+/// [`Ending::watch`] takes over. A program that starts has nothing to finish: the kernel detaches
+/// the kernel half. To be called first of all.
+///
+/// A SIGHUP that is ignored, as under nohup(1), stays ignored.
+///
+/// # Errors
+///
+/// The signals can't be caught.
+pub fn end_while_starting() -> io::Result<()> {
+    let signals = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    for signal in signals.filter(|signal| *signal != SIGHUP || !is_ignored(SIGHUP)) {
+        // SAFETY: the handler loads an atomic, writes a constant and exits. All of that is
+        // async-signal-safe (signal-safety(7)).
+        unsafe { low_level::register(signal, end_if_starting) }?;
+    }
+    Ok(())
+}
+
+/// Makes such a signal end the program with this status instead.
+pub fn status_while_starting(status: u8) {
+    WHILE_STARTING.store(status.into(), Ordering::Relaxed);
+}
+
+fn end_if_starting() {
+    let status = WHILE_STARTING.load(Ordering::Relaxed);
+    if status == STARTED {
+        return;
+    }
+    // SAFETY: write(2) reads a constant of this length.
+    unsafe {
+        let text = NOTHING_YET.as_ptr().cast();
+        libc::write(libc::STDERR_FILENO, text, NOTHING_YET.len());
+    }
+    low_level::exit(status);
+}
+
 /// Says when the program is to end.
 pub struct Ending {
     asked: watch::Receiver<bool>,
@@ -55,6 +99,8 @@ impl Ending {
         if !is_ignored(SIGHUP) {
             signals.add_signal(SIGHUP)?;
         }
+        // Only now, so that no signal is missed in between.
+        WHILE_STARTING.store(STARTED, Ordering::Relaxed);
         let (ask, asked) = watch::channel(false);
         let status = Arc::new(AtomicI32::new(UNFINISHED));
         let forced = Arc::clone(&status);
@@ -108,9 +154,11 @@ fn outlast(signals: &mut Signals, is_busy: &dyn Fn() -> bool) {
 /// Ends the program without its destructors, which could block.
 fn end(last: fn(), status: i32) -> ! {
     let start = Instant::now();
-    let last = thread::spawn(last);
-    while !last.is_finished() && start.elapsed() < LAST {
-        thread::sleep(STEP / 4);
+    // Where no thread can be created, it ends without the last action, which could block.
+    if let Ok(last) = thread::Builder::new().spawn(last) {
+        while !last.is_finished() && start.elapsed() < LAST {
+            thread::sleep(STEP / 4);
+        }
     }
     low_level::exit(status)
 }
