@@ -9,6 +9,8 @@ mod deadline;
 mod ending;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/privilege.rs"]
 mod privilege;
 #[path = "support/program.rs"]

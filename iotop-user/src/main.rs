@@ -19,6 +19,7 @@ use iotop_trace::{
         helper::{Helper, Paths},
         hidepid, identity,
         kernel::{capabilities::Capabilities, memory, sysctls::Sysctls},
+        room::{self, Need, Shortage},
         sandbox, signals,
     },
     output::{Outlet, is_closed_pipe, say},
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    if let Err(shortage) = make_room() {
+        say(&shortage.to_string());
+        return ExitCode::from(FAILED);
+    }
     let exists = |pid| hidepid::exists(Path::new(PROC), pid);
     let config = match cli.resolve(
         identity::uid,
@@ -68,6 +73,16 @@ fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Makes the most of this process's limits, and checks that they leave enough to run at all.
+fn make_room() -> Result<(), Shortage> {
+    room::raise_file_limit();
+    if room::is_address_space_limited() {
+        // Each further heap would reserve 64 MiB.
+        memory::keep_one_heap();
+    }
+    room::check(&Need::PROGRAM, Path::new(PROC), Path::new(SYS))
 }
 
 fn run(config: Config) -> Result<ExitCode> {

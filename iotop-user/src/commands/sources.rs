@@ -27,6 +27,7 @@ use crate::{
             sysctls::Sysctls,
             uevents::BlockEvents,
         },
+        room::{self, Need, Shortage},
         sandbox::{self, Needs, Protection, SandboxError},
     },
     probe::{Kernel, OBJECT, Probe, ProbeError, Refused},
@@ -100,6 +101,9 @@ pub enum NoKernelHalf {
     /// The size of the tag table can't be determined.
     #[error(transparent)]
     Frames(#[from] FramesError),
+    /// A limit of this process leaves too little room.
+    #[error(transparent)]
+    Room(#[from] Shortage),
     /// The length of the kernel's tick is not known.
     #[error("clock_getres() does not report the length of a tick of CLOCK_MONOTONIC_COARSE")]
     NoClock,
@@ -265,14 +269,17 @@ pub fn attach(
     if !Capabilities::effective().may_load_ebpf() {
         return Err(NoKernelHalf::NotPermitted);
     }
+    let page_size = clock::page_size();
+    let frames = Frames::read(proc_root, page_size)?;
+    // Before the kernel's types are read, which takes the most memory.
+    let need = Need::kernel_half(frames.table_bytes());
+    room::check(&need, proc_root, sys_root)?;
     let mut btf = Btf::from_file(&sys_root.join(VMLINUX_BTF))?;
     for module in MODULES {
         if let Ok(types) = fs::read(sys_root.join("kernel/btf").join(module)) {
             btf.add_module(&types)?;
         }
     }
-    let page_size = clock::page_size();
-    let frames = Frames::read(proc_root, page_size)?;
     let settings = Sysctls::read(proc_root, sys_root);
     let machine = Machine {
         page_size,

@@ -11,6 +11,7 @@ pub mod kernel;
 pub(crate) mod loadavg;
 mod notice;
 pub(crate) mod replace;
+pub mod room;
 pub mod sandbox;
 pub mod signals;
 pub(crate) mod task_io;

@@ -25,6 +25,15 @@ pub fn keep_heap_small() {
     // SAFETY: mallopt takes plain numbers, and no other thread allocates yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+    keep_one_heap();
+}
+
+/// Makes glibc use one heap for all threads. Must be called before there are other threads.
+pub fn keep_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes plain numbers, and no other thread allocates yet.
+    unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
