@@ -12,13 +12,17 @@ use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, UsageError},
-    collect::Collector,
-    commands::{batch, doctor, sources},
+    collect::{Collector, Sources, Wanted},
+    commands::{
+        batch, doctor,
+        sources::{self, Opened},
+        waiting,
+    },
     host::{
         Notice,
         helper::{Helper, Paths},
         hidepid, identity,
-        kernel::{capabilities::Capabilities, memory, sysctls::Sysctls},
+        kernel::{capabilities::Capabilities, memory, priority, sysctls::Sysctls},
         room::{self, Need, Shortage},
         sandbox, signals,
     },
@@ -141,6 +145,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     memory::keep_heap_small();
     let settings_path = tui::settings::path();
     let helper = helper(ebpf, settings_path.clone())?;
+    priority::raise();
     let read = |path: &PathBuf| Settings::read(path, &helper);
     let (settings, unread) = match settings_path.as_ref().map(read).transpose() {
         Ok(settings) => (settings.unwrap_or_default(), None),
@@ -158,8 +163,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let wanted = tui::wanted(&settings, &live);
-        let mut opened =
-            sources::open(ebpf, wanted.flushes, helper.clone()).context(without(ebpf))?;
+        let mut opened = open(ebpf, wanted.flushes, helper.clone())?;
         sandbox::keys_from_terminal().context("opening the terminal")?;
         // The user may set the I/O priority of a task.
         opened.needs.priorities = true;
@@ -170,8 +174,7 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
             own_pids: opened.own_pids,
             settings_path,
         };
-        let collector =
-            Collector::new(opened.sources, wanted).context("reading the kernel's counters")?;
+        let collector = look(opened.sources, wanted)?;
         let pids: Vec<u32> = live.pids.iter().chain(&live.detail).copied().collect();
         if let Some(error) = missing(&collector, &pids) {
             say(&error.to_string());
@@ -195,6 +198,21 @@ fn helper(ebpf: &Ebpf, settings: Option<PathBuf>) -> Result<Arc<Helper>> {
     )?))
 }
 
+/// Opens the sources.
+fn open(ebpf: &Ebpf, flushes: bool, helper: Arc<Helper>) -> Result<Opened> {
+    let what = match ebpf {
+        Ebpf::Off => "the sources of counters",
+        _ => "the kernel, which checks and loads the kernel half",
+    };
+    waiting::on(what, || sources::open(ebpf, flushes, helper)).context(without(ebpf))
+}
+
+/// Takes a first look at all counters.
+fn look(sources: Sources, wanted: Wanted) -> Result<Collector> {
+    let look = || Collector::new(sources, wanted);
+    waiting::on("a first look at all tasks", look).context("reading the kernel's counters")
+}
+
 /// What is missing if the sources can't be opened.
 fn without(ebpf: &Ebpf) -> &'static str {
     match ebpf {
@@ -214,9 +232,9 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
     let helper = helper(ebpf, None)?;
+    priority::raise();
     runtime()?.block_on(async {
-        let mut opened =
-            sources::open(ebpf, batch.wanted.flushes, helper).context(without(ebpf))?;
+        let mut opened = open(ebpf, batch.wanted.flushes, helper)?;
         opened.give_up().context(GIVING_UP)?;
         // The notice about io.max is a permanent limit of this kernel. Only doctor and
         // the live view report it.
@@ -228,8 +246,7 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
                 say(notice);
             }
         }
-        let collector = Collector::new(opened.sources, batch.wanted.clone())
-            .context("reading the kernel's counters")?;
+        let collector = look(opened.sources, batch.wanted.clone())?;
         if let Some(error) = missing(&collector, &batch.wanted.pids) {
             say(&error.to_string());
             return Ok(ExitCode::from(USAGE));

@@ -4,3 +4,4 @@
 pub mod batch;
 pub mod doctor;
 pub mod sources;
+pub mod waiting;

@@ -11,6 +11,7 @@ pub mod landlock;
 pub mod layout;
 pub mod limits;
 pub mod memory;
+pub mod priority;
 pub mod reasons;
 pub mod seccomp;
 pub mod syscalls;
