@@ -124,7 +124,7 @@ pub fn hostile(stage: &Stage) -> Result<()> {
     terminal.wait_for("the list", |text| text.contains("\\x1b[2J\\x1b]0;x 100%"))?;
     terminal.keys("w")?;
     terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
-    terminal.keys("bbbbbbbb")?;
+    terminal.keys("bbbbbbbbb")?;
     let text = terminal.wait_for("the file", |text| text.contains("a\\x1b[31m\\nb"))?;
     ensure!(text.contains("by file"), "{text}");
     Ok(())

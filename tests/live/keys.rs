@@ -47,7 +47,7 @@ pub fn all(stage: &Stage) -> Result<()> {
     terminal.wait_for("all again", |text| {
         !text.contains("FROZEN") && !text.contains("/lv-")
     })?;
-    terminal.keys("bbbbbbb")?;
+    terminal.keys("bbbbbbbb")?;
     let device = stage.device();
     terminal.wait_for("devices", |text| {
         text.contains("by device") && line(text, &[device]).is_some()
@@ -93,7 +93,7 @@ pub fn priority(stage: &Stage) -> Result<()> {
 
 pub fn settings(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;
-    terminal.keys("bbbox2W")?;
+    terminal.keys("bbbbox2W")?;
     terminal.wait_for("that it is saved", |text| {
         text.contains("settings saved to")
     })?;
