@@ -209,32 +209,39 @@ mod tests {
         assert!(!runs("7 (R) S 1 7") && !runs(""));
     }
 
-    /// How long a program with this work goes on if a second signal comes then.
-    fn outlasted(work: Duration, second: Duration) -> Duration {
+    /// How long a program with this work goes on if a second signal comes then, and when it was
+    /// last seen busy.
+    fn outlasted(work: Duration, second: Duration) -> (Duration, Duration) {
         // Nothing else in the tests' process uses this signal.
         let mut signals = Signals::new([libc::SIGUSR2]).expect("caught");
         let start = Instant::now();
-        let raised = Cell::new(false);
+        let (raised, last) = (Cell::new(false), Cell::new(Duration::ZERO));
         outlast(&mut signals, &|| {
             if start.elapsed() > second && !raised.replace(true) {
                 low_level::raise(libc::SIGUSR2).expect("raised");
             }
-            start.elapsed() < work
+            let now = start.elapsed();
+            if now < work {
+                last.set(now);
+            }
+            now < work
         });
-        start.elapsed()
+        (start.elapsed(), last.get())
     }
 
     #[test]
     fn a_blocked_program_ends_soon_and_a_busy_one_may_go_on_until_a_second_signal() {
         let (never, work) = (LIMIT, Duration::from_millis(400));
-        let blocked = outlasted(Duration::ZERO, never);
+        let (blocked, last) = outlasted(Duration::ZERO, never);
         assert!(blocked >= GRACE && blocked < LIMIT, "{blocked:?}");
-        let busy = outlasted(work, never);
-        assert!(busy >= work + GRACE - STEP && busy < LIMIT, "{busy:?}");
-        let second = outlasted(LIMIT, work);
+        assert_eq!(last, Duration::ZERO);
+        let (busy, last) = outlasted(work, never);
+        assert!(busy >= last + GRACE && busy < LIMIT, "{last:?} {busy:?}");
+        assert!(last > Duration::ZERO);
+        let (second, _) = outlasted(LIMIT, work);
         assert!(second >= work && second < LIMIT, "{second:?}");
-        let together = outlasted(work, Duration::ZERO);
-        assert!(together >= work + GRACE - STEP, "{together:?}");
+        let (together, last) = outlasted(work, Duration::ZERO);
+        assert!(together >= last + GRACE, "{last:?} {together:?}");
     }
 
     #[test]
