@@ -56,7 +56,13 @@ fn exited_tasks_have_no_line_without_news() -> Result<()> {
     let mut last: HashMap<(u64, String), u64> = HashMap::new();
     let (mut pending, mut intervals) = (0, 0);
     for line in json_lines(&output)? {
-        intervals += u64::from(line["type"] == "system");
+        if line["type"] == "system" {
+            intervals += 1;
+            // The reader was slow: what changed in the missing ones is told again.
+            if line["lost"]["intervals"] != 0 {
+                last.clear();
+            }
+        }
         if line["type"] != "task" || line["exited"] != true {
             continue;
         }
@@ -69,7 +75,7 @@ fn exited_tasks_have_no_line_without_news() -> Result<()> {
         let before = last.insert(task, now);
         ensure!(moved(&line) || before != Some(now), "nothing new: {line}");
     }
-    ensure!(intervals == 40 && pending > 10, "{pending} in {intervals}");
+    ensure!(intervals > 10 && pending > 10, "{pending} in {intervals}");
     Ok(())
 }
 
