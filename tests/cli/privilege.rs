@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -22,7 +23,11 @@ const CAP_NET_ADMIN: u64 = 1 << 12;
 const CAP_BPF: u64 = 1 << 39;
 
 /// A run that has printed its first interval. Dropping it ends it.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// While this is held, its output is read: a closed pipe would end it.
+    _lines: Receiver<String>,
+}
 
 impl Running {
     fn start(command: &mut Command) -> Result<Running> {
@@ -32,20 +37,25 @@ impl Running {
             .stderr(Stdio::null())
             .spawn()?;
         let stdout = child.stdout.take().context("stdout is piped")?;
-        let running = Running(child);
         let lines = lines_of(stdout);
-        ensure!(soon().line(&lines)?.is_some(), "no line at all");
+        let first = soon().line(&lines);
+        let running = Running {
+            child,
+            _lines: lines,
+        };
+        ensure!(first?.is_some(), "no line at all");
         Ok(running)
     }
 
     /// The status of each of its threads and of its helper, by name.
     fn tasks(&self) -> Result<Vec<Status>> {
-        let own = self.0.id().to_string();
+        let own = self.child.id().to_string();
         let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
         let mut tasks = Vec::new();
         for pid in children.split_whitespace().chain([own.as_str()]) {
             for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-                tasks.push(Status::read(&entry?.path())?);
+                // A thread may have ended since.
+                tasks.extend(Status::read(&entry?.path()).ok());
             }
         }
         Ok(tasks)
@@ -54,8 +64,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -165,12 +175,12 @@ fn the_helper_is_the_user_behind_sudo() -> Result<()> {
 #[test]
 fn a_killed_run_leaves_no_helper() -> Result<()> {
     let mut running = Running::start(Command::new(BINARY).args(NDJSON).arg("--no-ebpf"))?;
-    let own = running.0.id();
+    let own = running.child.id();
     let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
     let helper = children.trim().to_owned();
     ensure!(!helper.is_empty(), "no helper");
-    running.0.kill()?;
-    running.0.wait()?;
+    running.child.kill()?;
+    running.child.wait()?;
     let deadline = soon();
     let lives = || {
         let status = fs::read_to_string(format!("/proc/{helper}/status")).unwrap_or_default();
