@@ -66,6 +66,10 @@ const CASES: &[(&str, Case)] = &[
         namespaces::foreign_number,
     ),
     (
+        "a_pid_namespace_counts_the_tasks_of_the_machine",
+        namespaces::counts_the_machine,
+    ),
+    (
         "a_time_namespace_changes_no_name_and_no_start_time",
         namespaces::time,
     ),

@@ -51,12 +51,7 @@ pub fn pid() -> Result<()> {
 }
 
 /// The kernel half counts exits on the whole machine, so all tasks are those of the machine.
-#[test]
-fn a_pid_namespace_counts_the_tasks_of_the_machine() -> Result<()> {
-    if !is_root() {
-        eprintln!("ignored: a namespace of its own needs root");
-        return Ok(());
-    }
+pub fn counts_the_machine() -> Result<()> {
     let total = |program: &[&str]| -> Result<u64> {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).args(NDJSON).args(["-n", "1"]);

@@ -10,7 +10,7 @@ use crate::{
     escape::{escape, is_dangerous},
     host::{
         disks,
-        identity::{Mounts, Stat, cgroup, container, names},
+        identity::{Mounts, Stat, cgroup, cmdline, container},
         kernel::uevents,
         task_io,
         vmstat::Vmstat,
@@ -110,7 +110,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         select(&[Figures::Rates, Figures::Totals, Figures::Both][..]),
         select(&[Graph::Caused, Graph::Off][..]),
         prop::option::of(sort),
-        (columns(), columns()),
+        (columns(), columns(), columns(), columns()),
         select(&[Colors::Auto, Colors::Ansi, Colors::True][..]),
     )
         .prop_map(
@@ -126,7 +126,9 @@ fn settings() -> impl Strategy<Value = Settings> {
                 graph,
                 sort,
                 columns: columns.0,
-                hidden: columns.1,
+                group_columns: columns.1,
+                place_columns: columns.2,
+                hidden: columns.3,
                 colors,
                 characters: Characters::Ascii,
             },
@@ -182,7 +184,7 @@ proptest! {
     #[test]
     fn arguments_are_joined_by_spaces(arguments in prop::collection::vec("[^\\x00]{1,9}", 1..5)) {
         let text = arguments.join("\0") + "\0";
-        prop_assert_eq!(names::joined(text.as_bytes(), false), Some(arguments.join(" ")));
+        prop_assert_eq!(cmdline::joined(text.as_bytes(), 0), Some(arguments.join(" ")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     host::{
         devices, disks, hidepid,
         identity::{
-            Cgroups, Executed, Files, Mounts, Stat, cgroup as cgroups, container, kthread, names,
+            Cgroups, Executed, Files, Mounts, Stat, cgroup as cgroups, cmdline, container, kthread,
             priority::Priority, unit,
         },
         kernel::{
@@ -143,12 +143,12 @@ pub fn status(input: &[u8]) {
 }
 
 pub fn command_line(input: &[u8]) {
-    for is_cut in [false, true] {
-        let Some(line) = names::joined(input, is_cut) else {
+    for more in [0, 1] {
+        let Some(line) = cmdline::joined(input, more) else {
             continue;
         };
         assert!(!line.is_empty() && !line.contains('\0'));
-        assert!(line.ends_with('…') || !is_cut);
+        assert!(line.ends_with('…') || more == 0);
         is_shown_safely(&line);
     }
 }

@@ -43,7 +43,9 @@ impl Users {
         }
     }
 
-    fn asking(look_up: impl Fn(u32) -> io::Result<Option<String>> + Send + Sync + 'static) -> Users {
+    fn asking(
+        look_up: impl Fn(u32) -> io::Result<Option<String>> + Send + Sync + 'static,
+    ) -> Users {
         Users {
             names: HashMap::new(),
             inquiries: Inquiries::new("user-names", move |uid| look_up(*uid)),

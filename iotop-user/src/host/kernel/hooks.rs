@@ -245,7 +245,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 60] = [
+const HOOKS: [Hook; 61] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
