@@ -28,6 +28,9 @@ const CPU_DIVISOR: u32 = 200;
 /// About so many audits may follow one another before that limit applies.
 const BURST: u32 = 4;
 
+/// The number of tags that are mapped at a time: 4 MiB.
+const WINDOW: usize = 1 << 20;
+
 /// When the last audit ran, and what audits take.
 #[derive(Debug)]
 pub struct Audit {
@@ -90,25 +93,28 @@ impl Audit {
         program: BorrowedFd<'_>,
     ) -> io::Result<Vec<u32>> {
         let (begun, cpu) = (Instant::now(), clock::thread_cpu());
-        // Mapped only for the audit: each mapped page counts as this process's memory.
         let chunks = tags.info().map_or(0, |info| info.max_entries());
-        let tags = &Mapped::<u32>::new(tags, chunks as usize * TAGS_PER_CHUNK as usize)?;
+        let all = chunks as usize * TAGS_PER_CHUNK as usize;
         let mut live = vec![0; SLOTS as usize];
-        let mut batch = Batch {
-            tags,
-            owners,
-            program,
-            frames: Vec::with_capacity(FRAMES_ASKED),
-        };
-        let looked = tags.nonzero().try_for_each(|(frame, tag)| {
-            let tag = Tag(tag);
-            if tag.is_live() {
-                live[tag.slot() as usize] += 1;
-                batch.add(frame, tag, &mut live)?;
+        // Each mapped page counts as this process's memory.
+        let mut windows = (0..all).step_by(WINDOW);
+        let looked = windows.try_for_each(|first| {
+            let mut batch = Batch {
+                tags: &Mapped::part(tags, first, WINDOW.min(all - first))?,
+                first,
+                owners,
+                program,
+                frames: Vec::with_capacity(FRAMES_ASKED),
+            };
+            for (frame, tag) in batch.tags.nonzero() {
+                let tag = Tag(tag);
+                if tag.is_live() {
+                    live[tag.slot() as usize] += 1;
+                    batch.add(frame, tag, &mut live)?;
+                }
             }
-            Ok(())
+            batch.check(&mut live)
         });
-        let looked = looked.and_then(|()| batch.check(&mut live));
         let ended = Instant::now();
         let took = clock::thread_cpu().zip(cpu);
         let took = took.map_or(ended - begun, |(after, before)| {
@@ -122,6 +128,8 @@ impl Audit {
 /// Live tags whose pages are checked in one call.
 struct Batch<'a> {
     tags: &'a Mapped<u32>,
+    /// The frame of the first tag.
+    first: usize,
     owners: &'a Owners,
     program: BorrowedFd<'a>,
     frames: Vec<(usize, Tag)>,
@@ -139,7 +147,7 @@ impl Batch<'_> {
     fn check(&mut self, live: &mut [u32]) -> io::Result<()> {
         let mut frames = [0; FRAMES_ASKED];
         for (place, (frame, _)) in frames.iter_mut().zip(&self.frames) {
-            *place = *frame as u64;
+            *place = (self.first + frame) as u64;
         }
         let waiting = waiting(self.program, &frames)?;
         for (n, (frame, tag)) in self.frames.drain(..).enumerate() {

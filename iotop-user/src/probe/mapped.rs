@@ -26,8 +26,18 @@ impl<T: Pod> Mapped<T> {
     ///
     /// mmap(2) failed.
     pub fn new(map: &MapData, length: usize) -> io::Result<Mapped<T>> {
+        Mapped::part(map, 0, length)
+    }
+
+    /// Maps `length` values from `first` on, which begins a page of memory.
+    ///
+    /// # Errors
+    ///
+    /// mmap(2) failed.
+    pub fn part(map: &MapData, first: usize, length: usize) -> io::Result<Mapped<T>> {
         const { assert!(size_of::<T>().is_multiple_of(8) || size_of::<T>() == 4) };
         let bytes = length * size_of::<T>();
+        let offset = libc::off_t::try_from(first * size_of::<T>()).map_err(io::Error::other)?;
         // SAFETY: a new mapping of the map's descriptor, at an address that the kernel chooses.
         let address = unsafe {
             libc::mmap(
@@ -36,7 +46,7 @@ impl<T: Pod> Mapped<T> {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 map.fd().as_fd().as_raw_fd(),
-                0,
+                offset,
             )
         };
         match NonNull::new(address.cast::<T>()) {
