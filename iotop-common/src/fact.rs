@@ -121,6 +121,9 @@ pub const fn lag_class(age: u32) -> usize {
     if class < LAGS { class } else { LAGS - 1 }
 }
 
+/// The number of facts in a table above which the user half is to end the epoch early.
+pub const FACTS_FILLING: u64 = 4 * 1024;
+
 /// The counters of a [`FactKey`] in one epoch.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

@@ -31,9 +31,9 @@ pub use file::{FileHead, FileName};
 pub use flush::{FlushId, FlushRun, Flushed};
 pub use layout::Layout;
 pub use mapping::Folios;
-pub use owner::{InodeKey, InodeOwner, Owner};
+pub use owner::{Crowd, CrowdKey, InodeKey, InodeOwner, Owner};
 pub use tag::{Tag, Tick};
-pub use task::{Seen, TaskRecord};
+pub use task::{IdleExit, Seen, TaskRecord};
 pub use writing::{Progress, Writing};
 
 #[cfg(feature = "user")]
@@ -41,8 +41,8 @@ mod pod {
     use aya::Pod;
 
     use crate::{
-        CauseKey, Control, EpochPart, ExecutedHead, Fact, FactKey, FileHead, FlushRun, Layout,
-        Owner, TaskRecord, Totals,
+        CauseKey, Control, Crowd, CrowdKey, EpochPart, ExecutedHead, Fact, FactKey, FileHead,
+        FlushRun, IdleExit, Layout, Owner, TaskRecord, Totals,
     };
 
     // SAFETY: each is `#[repr(C)]` without padding and made of integers only.
@@ -71,4 +71,10 @@ mod pod {
     unsafe impl Pod for crate::journal::Journal {}
     // SAFETY: as above.
     unsafe impl Pod for CauseKey {}
+    // SAFETY: as above.
+    unsafe impl Pod for Crowd {}
+    // SAFETY: as above.
+    unsafe impl Pod for CrowdKey {}
+    // SAFETY: as above.
+    unsafe impl Pod for IdleExit {}
 }

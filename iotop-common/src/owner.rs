@@ -11,6 +11,10 @@ pub const OWNER_EXITED: u16 = 1 << 1;
 pub const OWNER_COMMITS: u16 = 1 << 2;
 
 /// One element of the `OWNERS` array. The kernel half fills it when it first sees a task.
+///
+/// An element of a crowd ([`crate::tag::is_crowd`]) stands for several tasks. Its `tid`, `tgid`
+/// and `ppid` are 0, and `start_boottime` is when the first task joined it.
+///
 /// The page counters only grow, except that `tagged_pages` shrinks when tags are taken
 /// back. The fields that every event reads come first. The element has two cache lines.
 #[repr(C)]
@@ -58,7 +62,8 @@ pub struct Owner {
     /// fingerprint of the bio that `bio_remapped` saw last. Only the task itself writes
     /// this field.
     pub submitted: u32,
-    /// That bio's partition. Only the task itself writes this field.
+    /// That bio's partition. Only the task itself writes this field. In the element of a
+    /// crowd, the least number of tasks that have joined it.
     pub partition: u32,
     /// Thread id.
     pub tid: u32,
@@ -70,6 +75,34 @@ pub struct Owner {
     pub uid: u32,
     /// `task_struct.comm`, NUL-terminated.
     pub comm: [u8; 16],
+}
+
+/// What the tasks of a crowd have in common.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Hash)]
+pub struct CrowdKey {
+    /// `task_struct.comm`; all zeroes for all commands.
+    pub comm: [u64; 2],
+    /// cgroup v2 id.
+    pub cgroup_id: u64,
+    /// Effective user id.
+    pub uid: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
+/// What a crowd has while slots or facts are short.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// The slot that its tasks share; 0: none yet.
+    pub slot: u32,
+    /// How many of its tasks got a slot of their own in the shortage.
+    pub own: u32,
+    /// The epoch of `facts`.
+    pub epoch: u32,
+    /// How many facts of its tasks found the table of facts nearly full.
+    pub facts: u32,
 }
 
 /// Ordinary file data on a file system that needs a block device.
@@ -116,5 +149,7 @@ pub struct InodeOwner {
 }
 
 const _: () = assert!(size_of::<Owner>() == 128);
+const _: () = assert!(size_of::<CrowdKey>() == 32);
+const _: () = assert!(size_of::<Crowd>() == 16);
 const _: () = assert!(size_of::<InodeKey>() == 16);
 const _: () = assert!(size_of::<InodeOwner>() == 16);

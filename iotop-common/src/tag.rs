@@ -15,6 +15,34 @@ pub const SLOT_FIRST: Slot = 3;
 /// The number of slots: 15 bits.
 pub const SLOTS: u32 = 1 << 15;
 
+/// The slots from here on are for a shortage, when no slot below is free. Each crowd (the tasks
+/// with one command, user and cgroup) still gets a few slots for single tasks.
+pub const SLOT_SPARE: Slot = SLOTS - 6 * 1024;
+/// The slots from here on stand for a crowd: all its tasks share one.
+pub const SLOT_CROWD: Slot = SLOTS - 2 * 1024;
+/// The slots from here on stand for all commands of one user in one cgroup, if there are too
+/// many crowds.
+pub const SLOT_WIDE: Slot = SLOTS - 256;
+
+/// True if several tasks share the slot.
+#[inline(always)]
+pub const fn is_crowd(slot: Slot) -> bool {
+    slot >= SLOT_CROWD
+}
+
+/// Where each range of slots begins. A range has its own list of free slots.
+pub const RANGES: [Slot; 4] = [SLOT_FIRST, SLOT_SPARE, SLOT_CROWD, SLOT_WIDE];
+
+/// The index of a slot's range in [`RANGES`].
+pub const fn range_of(slot: Slot) -> usize {
+    match slot {
+        SLOT_WIDE.. => 3,
+        SLOT_CROWD.. => 2,
+        SLOT_SPARE.. => 1,
+        _ => 0,
+    }
+}
+
 /// The minimum length of a tick of the tags' clock. The kernel half counts in jiffies,
 /// shifted right by `Layout::tick_shift`. Sixteen bits of the clock wrap after 18 minutes,
 /// far beyond the 30 s after which the kernel writes a dirty page by default

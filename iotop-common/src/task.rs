@@ -78,6 +78,21 @@ impl TaskRecord {
     }
 }
 
+/// The record of a task that exits with the counters that the user half already has. A process
+/// may have thousands of idle threads, which exit at once.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct IdleExit {
+    /// See [`TaskRecord::task`].
+    pub task: u64,
+    /// `task_struct.start_boottime`, ns.
+    pub start_boottime: u64,
+    /// Thread id.
+    pub tid: u32,
+    /// Always 0.
+    pub _reserved: u32,
+}
+
 /// The state of a task when it was last handed to the user half.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -92,6 +107,7 @@ pub struct Seen {
 }
 
 const _: () = assert!(size_of::<TaskRecord>() == 144);
+const _: () = assert!(size_of::<IdleExit>() == 24);
 const _: () = assert!(size_of::<Seen>() == 16);
 
 #[cfg(test)]

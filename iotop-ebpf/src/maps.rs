@@ -6,21 +6,24 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
     CauseKey, Control, EpochPart, Fact, FactKey, FlushRun, Lost, Owner, Seen,
-    tag::{SLOTS, TagChunk},
+    owner::{Crowd, CrowdKey},
+    tag::{SLOT_CROWD, SLOT_SPARE, SLOT_WIDE, SLOTS, TagChunk},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 const FACTS: u32 = 16 * 1024;
 const CAUSES: u32 = 2 * 1024;
-/// The number of facts with an inode that a table takes. The rest is reserved for facts
-/// without an inode: the owner stays known, however many files are written.
+/// The number of facts that a table takes from every task.
+pub const FACTS_OF_ALL: u64 = FACTS as u64 - 4 * 1024;
+/// The number of facts up to which a crowd's facts keep their files. The rest is for facts without
+/// an inode: the owner, or its crowd, stays known, however many files are written.
 pub const FACTS_WITH_INODE: u64 = FACTS as u64 - 1024;
 const FILES_BYTES: u32 = 256 << 10;
-const EXITS_BYTES: u32 = 1 << 20;
+pub const EXITS_BYTES: u32 = 2 << 20;
 const CGROUPS_BYTES: u32 = 64 << 10;
 const EXECUTED_BYTES: u32 = 256 << 10;
 
@@ -36,9 +39,26 @@ pub static OWNERS: Array<Owner> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE)
 #[map]
 pub static SLOT_OF: HashMap<u32, u32> = HashMap::with_max_entries(SLOTS, 0);
 
-/// The free slots. Last in, first out: the slots in use stay dense.
+/// The free slots of the first range, see `iotop_common::tag::RANGES`. Last in, first out: the
+/// slots in use stay dense.
 #[map]
-pub static FREE: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
+pub static FREE: Stack<u32> = Stack::with_max_entries(SLOT_SPARE, 0);
+
+/// The free slots of the second range: for single tasks, while `FREE` is empty.
+#[map]
+pub static FREE_SPARE: Stack<u32> = Stack::with_max_entries(SLOT_CROWD - SLOT_SPARE, 0);
+
+/// The free slots of the third range: for crowds.
+#[map]
+pub static FREE_CROWD: Stack<u32> = Stack::with_max_entries(SLOT_WIDE - SLOT_CROWD, 0);
+
+/// The free slots of the fourth range: for users in cgroups.
+#[map]
+pub static FREE_WIDE: Stack<u32> = Stack::with_max_entries(SLOTS - SLOT_WIDE, 0);
+
+/// The crowds of the current shortage of slots. The user half empties the map after it.
+#[map]
+pub static CROWDS: LruHashMap<CrowdKey, Crowd> = LruHashMap::with_max_entries(2 * 1024, 0);
 
 /// The facts of even epochs.
 #[map]
@@ -58,7 +78,11 @@ pub static ENTERED: Array<u64> = Array::with_max_entries(2, 0);
 #[map]
 pub static EPOCHS: PerCpuArray<EpochPart> = PerCpuArray::with_max_entries(EpochPart::COUNT, 0);
 
-/// One [`iotop_common::TaskRecord`] for each task that exited.
+/// Wakes the user half: a table or a buffer is filling. The records say nothing.
+#[map]
+pub static WAKE: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// One [`iotop_common::TaskRecord`] or [`iotop_common::IdleExit`] for each task that exited.
 #[map]
 pub static EXITS: RingBuf = RingBuf::with_byte_size(EXITS_BYTES, 0);
 

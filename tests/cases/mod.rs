@@ -6,6 +6,7 @@ mod blocks;
 mod commits;
 pub mod cost;
 pub mod cpus;
+mod crowd;
 mod edges;
 mod explained;
 mod flushed_by_others;
@@ -70,6 +71,7 @@ pub fn groups() -> impl Iterator<Item = Group> {
         .chain(blocks::GROUPS)
         .chain(journals::groups())
         .chain([gone::GROUP, edges::GROUP])
+        .chain(crowd::GROUPS)
 }
 
 /// Every case that runs on each file system, by name.

@@ -119,6 +119,16 @@ impl<'a> Run<'a> {
         self.to_end("gt-flush", &work)
     }
 
+    /// Lets the trial take this much longer.
+    pub fn allow(&mut self, more: Duration) {
+        self.deadline = Deadline::after(LIMIT + more);
+    }
+
+    /// The tracer's process id, if there is a tracer.
+    pub fn tracer_pid(&self) -> Result<Option<u32>> {
+        Ok(self.traced()?.tracer.as_ref().map(Tracer::pid))
+    }
+
     /// Has everything written that is left to write: not only what is dirty, but also
     /// what is so far only in the journal. Freezing a file system does that.
     pub fn settle(&self) -> Result<()> {

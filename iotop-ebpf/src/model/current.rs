@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use iotop_common::{
     Owner,
-    tag::{SLOT_FIRST, Slot},
+    tag::{SLOT_FIRST, Slot, is_crowd},
 };
 
 use super::{charge::Charged, program::Program, slot, submitter::Submitter};
@@ -49,7 +49,7 @@ pub struct LastTask {
 
 /// The current task as an owner.
 pub struct Current {
-    /// Its slot; `SLOT_OVERFLOW` where none was free.
+    /// Its slot, its crowd's where slots are short, or `SLOT_OVERFLOW`.
     pub slot: Slot,
     /// The slot's element.
     pub owner: *mut Owner,
@@ -58,10 +58,16 @@ pub struct Current {
 }
 
 impl Current {
-    /// Whether the task has a slot of its own.
+    /// Whether the task has a slot, of its own or its crowd's.
     #[inline(always)]
     pub fn has_slot(&self) -> bool {
         self.slot >= SLOT_FIRST
+    }
+
+    /// Whether the task has a slot of its own.
+    #[inline(always)]
+    pub fn has_own_slot(&self) -> bool {
+        self.has_slot() && !is_crowd(self.slot)
     }
 }
 
@@ -96,10 +102,16 @@ pub fn current(program: Program) -> Option<Current> {
     Some(Current { slot, owner, last })
 }
 
+/// The current task, where it has a slot.
+#[inline(always)]
+pub fn with_slot(program: Program) -> Option<Current> {
+    current(program).filter(Current::has_slot)
+}
+
 /// The current task, where it has a slot of its own.
 #[inline(always)]
 pub fn with_own_slot(program: Program) -> Option<Current> {
-    current(program).filter(Current::has_slot)
+    current(program).filter(Current::has_own_slot)
 }
 
 /// What this CPU remembers for a program.

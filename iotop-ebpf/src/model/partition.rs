@@ -19,7 +19,7 @@ pub fn record(current: &Current, bio: Typed, partition: u32) {
 /// The record is used once: the next bio may have the same address.
 #[inline(always)]
 pub fn take(current: &Current, bio: Typed) -> u32 {
-    if layout!(bio_bi_partno) == 0 || !current.has_slot() {
+    if layout!(bio_bi_partno) == 0 || !current.has_own_slot() {
         return 0;
     }
     let fingerprint = fingerprint(current, bio);

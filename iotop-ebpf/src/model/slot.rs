@@ -7,11 +7,12 @@ use aya_ebpf::{
 use iotop_common::{
     Lost, Owner,
     owner::{OWNER_EXITED, OWNER_KTHREAD},
-    tag::{SLOT_OVERFLOW, SLOTS, Slot},
+    tag::{SLOT_OVERFLOW, SLOTS, Slot, is_crowd},
 };
 
+use super::crowd::slot_in_shortage;
 use crate::{
-    counters::lose,
+    counters::{add, lose},
     kernel::{
         clock::now,
         constants::{PF_EXITING, PF_KTHREAD},
@@ -35,24 +36,22 @@ pub fn look_up(task: u64, start_boottime: u64) -> Slot {
     {
         return slot;
     }
-    assign(tid, task, start_boottime)
+    match FREE.pop() {
+        Ok(Some(slot)) => assign(slot, task, start_boottime),
+        _ => slot_in_shortage(task, start_boottime),
+    }
 }
 
-/// Gives a slot to a task that is seen for the first time, and records its name.
-#[inline(always)]
-fn assign(tid: u32, task: u64, start_boottime: u64) -> Slot {
-    let Ok(Some(slot)) = FREE.pop() else {
-        lose(Lost::OwnerSlots, 1);
-        return SLOT_OVERFLOW;
-    };
+/// Gives a free slot to the current task, and records its name. A global function, see the
+/// crate documentation.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn assign(slot: u32, task: u64, start_boottime: u64) -> u32 {
     let Some(owner) = OWNERS.get_ptr_mut(slot) else {
         return SLOT_OVERFLOW;
     };
     let task_flags: u32 = read_or_zero(task, layout!(task_flags));
     let parent: u64 = read_or_zero(task, layout!(task_real_parent));
-    let ppid = read_or_zero(parent, layout!(task_tgid));
-    let cred: u64 = read_or_zero(task, layout!(task_cred));
-    let uid = read_or_zero(cred, layout!(cred_euid));
     let mut flags: u16 = 0;
     if task_flags & PF_KTHREAD != 0 {
         flags |= OWNER_KTHREAD;
@@ -60,22 +59,17 @@ fn assign(tid: u32, task: u64, start_boottime: u64) -> Slot {
     if task_flags & PF_EXITING != 0 {
         flags |= OWNER_EXITED;
     }
-    // A kernel without cgroups has no such helper.
-    let cgroup_id = match layout!(task_cgroups) {
-        0 => 0,
-        // SAFETY: a helper without arguments.
-        _ => unsafe { bpf_get_current_cgroup_id() },
-    };
+    let tid = bpf_get_current_pid_tgid() as u32;
     // SAFETY: the slot was free, so no other task writes to its element.
     let owner = unsafe { &mut *owner };
     let generation = owner.generation + 1;
     clear(owner);
     owner.start_boottime = start_boottime;
-    owner.cgroup_id = cgroup_id;
+    owner.cgroup_id = cgroup_id();
     owner.tid = tid;
     owner.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    owner.ppid = ppid;
-    owner.uid = uid;
+    owner.ppid = read_or_zero(parent, layout!(task_tgid));
+    owner.uid = uid(task);
     owner.flags = flags;
     owner.generation = generation;
     owner.assigned = now().0 as u16;
@@ -84,6 +78,37 @@ fn assign(tid: u32, task: u64, start_boottime: u64) -> Slot {
         lose(Lost::SlotOf, 1);
     }
     slot & (SLOTS - 1)
+}
+
+/// The current task's cgroup.
+#[inline(always)]
+pub fn cgroup_id() -> u64 {
+    match layout!(task_cgroups) {
+        // A kernel without cgroups has no such helper.
+        0 => 0,
+        // SAFETY: a helper without arguments.
+        _ => unsafe { bpf_get_current_cgroup_id() },
+    }
+}
+
+/// A task's effective user.
+#[inline(always)]
+pub fn uid(task: u64) -> u32 {
+    let cred: u64 = read_or_zero(task, layout!(task_cred));
+    read_or_zero(cred, layout!(cred_euid))
+}
+
+/// Counts pages that the task of a slot dirtied. Several tasks count in the element of a crowd
+/// at once; in any other one, only the task itself.
+#[inline(always)]
+pub fn count_tagged(slot: Slot, owner: *mut Owner, pages: u64) {
+    // SAFETY: a map value; only the field's address is taken.
+    let tagged = unsafe { &raw mut (*owner).tagged_pages };
+    match is_crowd(slot) {
+        true => add(tagged, pages),
+        // SAFETY: as above; the task is on one CPU at a time.
+        false => unsafe { *tagged += pages },
+    }
 }
 
 /// Records the current task's name in its slot.

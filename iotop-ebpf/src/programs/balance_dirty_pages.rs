@@ -3,8 +3,9 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
+    counters::add_u32,
     kernel::{layout::layout, typed::arg},
-    model::{current::with_own_slot, program::Program},
+    model::{current::with_slot, program::Program},
 };
 
 /// Fires in a task that dirties pages, when `balance_dirty_pages` has computed how long
@@ -18,13 +19,12 @@ pub fn task_throttled(ctx: BtfTracePointContext) -> i32 {
         arg::<10>(&ctx)
     };
     if pause.cast_signed() > 0
-        && let Some(current) = with_own_slot(Program::TaskThrottled)
+        && let Some(current) = with_slot(Program::TaskThrottled)
     {
-        // SAFETY: a map value; only the task itself writes these fields.
+        // SAFETY: a map value; only the fields' addresses are taken.
         unsafe {
-            let slept = &mut (*current.owner).throttled;
-            *slept = slept.wrapping_add(pause as u32);
-            (*current.owner).throttles += 1;
+            add_u32(&raw mut (*current.owner).throttled, pause as u32);
+            add_u32(&raw mut (*current.owner).throttles, 1);
         }
     }
     0

@@ -6,7 +6,7 @@ use crate::{
     kernel::{constants::BTRFS_SUPER_MAGIC, layout::layout, memory::read},
     model::{
         acts_for,
-        current::with_own_slot,
+        current::{with_own_slot, with_slot},
         inode::Inode,
         journal::{RUNNING, join_transaction},
         last_dirtier,
@@ -25,7 +25,7 @@ pub fn btrfs_inode_new(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn created(inode: u64) -> Option<()> {
-    let current = with_own_slot(Program::BtrfsInodeCreated)?;
+    let current = with_slot(Program::BtrfsInodeCreated)?;
     let inode = inode + u64::from(layout!(btrfs_inode_new_vfs_inode));
     let sb = read::<u64>(inode, layout!(inode_i_sb))?;
     // The event may pass a struct whose type is not known: a module that was loaded late.

@@ -6,7 +6,7 @@ use iotop_common::{Tag, Tick, retag::KEEP};
 use crate::{
     kernel::{clock::now, layout::layout},
     model::{
-        current::with_own_slot,
+        current::with_slot,
         folio::nr_folio_pages,
         folio_walk::tag_dirty,
         frame::Frame,
@@ -15,6 +15,7 @@ use crate::{
         page_cache::CachedFolio,
         program::Program,
         retag::retag_page,
+        slot::count_tagged,
         tagged_mapping::is_tagged,
         write_range::{pages, range, since},
     },
@@ -50,11 +51,13 @@ fn copied(inode: u64, pos: u64, len: u64, program: Program) -> Option<()> {
     if len == 0 {
         return None;
     }
-    let current = with_own_slot(program)?;
+    let current = with_slot(program)?;
     let mapping = inode + u64::from(layout!(inode_i_data));
     let (first, last) = pages(pos, len);
     let since = since();
-    // SAFETY: a map value; only the task itself writes these fields.
+    // SAFETY: a map value; only the task itself writes these fields. Tasks of a crowd take
+    // turns: ext4 locks the inode. A task that writes another file in between hides the range,
+    // and the whole folio gets the crowd's tag.
     let owner = unsafe { &mut *current.owner };
     owner.writing = range(mapping, first, last, since);
     let was_dirty = || Inode::around_known(mapping).has_dirty_pages();
@@ -71,7 +74,7 @@ fn copied(inode: u64, pos: u64, len: u64, program: Program) -> Option<()> {
         if pages > 1 {
             let tag = Tag::dirtied(current.slot, Tick(since));
             let tagged = tag_dirty(&folio, pages, first as u32, last as u32, tag, mapping);
-            owner.tagged_pages += u64::from(tagged);
+            count_tagged(current.slot, owner, tagged.into());
         }
     }
     Some(())
@@ -84,7 +87,7 @@ fn journalled(inode: u64, pos: u64, len: u64) -> Option<()> {
         return None;
     }
     let program = Program::Ext4JournalledWriteEnd;
-    let current = with_own_slot(program)?;
+    let current = with_slot(program)?;
     let mapping = inode + u64::from(layout!(inode_i_data));
     let state = MappingState::of(mapping)?;
     state.set(state.folios().journalled());
@@ -102,7 +105,6 @@ fn journalled(inode: u64, pos: u64, len: u64) -> Option<()> {
     if !old.is_live() {
         state.add(live);
     }
-    // SAFETY: a map value; only the task itself writes this field.
-    unsafe { (*current.owner).tagged_pages += u64::from(tagged) };
+    count_tagged(current.slot, current.owner, tagged.into());
     Some(())
 }

@@ -1,19 +1,19 @@
 //! A task exits: the last chance to learn its counters and its name.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
+    bindings::BPF_ANY,
     helpers::generated::bpf_get_current_task,
     macros::{btf_tracepoint, map},
     maps::LruHashMap,
     programs::BtfTracePointContext,
 };
-use iotop_common::{Lost, TaskRecord, owner::OWNER_EXITED, task::TASK_EXITED};
+use iotop_common::{IdleExit, Lost, TaskRecord, owner::OWNER_EXITED, task::TASK_EXITED};
 
 use crate::{
     counters::lose,
     kernel::{layout::layout, typed::Typed},
-    maps::{EXITS, OWNERS, SLOT_OF},
-    model::task,
+    maps::{EXITS, EXITS_BYTES, OWNERS, SEEN, SLOT_OF},
+    model::{crowd, task, wake},
 };
 
 /// The tasks that `task_exited` has handled and `task_exited_again` has not yet seen:
@@ -48,6 +48,15 @@ pub fn task_exited_again(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// True if the last pass over all tasks handed over the counters that the task exits with.
+#[inline(always)]
+fn was_idle(record: &TaskRecord) -> bool {
+    SEEN.get(record.tid & layout!(seen_mask))
+        .is_some_and(|seen| {
+            seen.start_boottime == record.start_boottime as u32 && seen.mark == 1 + record.mark()
+        })
+}
+
 /// Sends the record of a task that exits, and updates its slot. The task's name may have
 /// changed since it was first seen: a shell reads the program that it then becomes.
 #[inline(always)]
@@ -56,10 +65,23 @@ fn exited(task: Typed) -> TaskRecord {
     let address = unsafe { bpf_get_current_task() };
     let mut record = task::record(task, address);
     record.flags |= TASK_EXITED;
-    let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
-    if EXITS.output::<TaskRecord>(&record, no_wakeup).is_err() {
+    let flags = wake::if_filling(&EXITS, EXITS_BYTES);
+    let sent = match was_idle(&record) {
+        true => EXITS.output::<IdleExit>(
+            &IdleExit {
+                task: record.task,
+                start_boottime: record.start_boottime,
+                tid: record.tid,
+                _reserved: 0,
+            },
+            flags,
+        ),
+        false => EXITS.output::<TaskRecord>(&record, flags),
+    };
+    if sent.is_err() {
         lose(Lost::ExitRecords, 1);
     }
+    crowd::leave(record.tid);
     // SAFETY: a copy of one word.
     let Some(slot) = unsafe { SLOT_OF.get(record.tid) }.copied() else {
         return record;

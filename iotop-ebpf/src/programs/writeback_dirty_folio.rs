@@ -32,7 +32,7 @@ use crate::{
         metadata::tag_pages,
         program::Program,
         retag::{Retag, RetagCounts, retag_page},
-        slot::{is_kthread, record_name},
+        slot::{count_tagged, is_kthread, record_name},
     },
 };
 
@@ -78,7 +78,7 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
                 Program::FolioDirtied as u32,
                 &raw mut last.scratch,
             );
-            if current.has_slot() {
+            if current.has_own_slot() {
                 // The task may have another name than when it was first seen.
                 record_name(current.owner);
             }
@@ -103,11 +103,9 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
         // A user task that dirties a block device's pages writes to the device itself.
         MAPPING_BDEV if kthread => SLOT_METADATA,
         MAPPING_NO_BLOCK => {
-            // SAFETY: a map value. Only the task itself writes the first field.
-            let cleaned = unsafe {
-                (*current.owner).tagged_pages += u64::from(pages);
-                &raw mut (*current.owner).cleaned_pages
-            };
+            count_tagged(current.slot, current.owner, pages.into());
+            // SAFETY: a map value; only the field's address is taken.
+            let cleaned = unsafe { &raw mut (*current.owner).cleaned_pages };
             add(cleaned, u64::from(pages));
             return None;
         }
@@ -137,9 +135,7 @@ fn dirtied<const FOLIOS: bool>(folio: Typed, mapping: Typed) -> Option<()> {
     };
     state.add(counts.live);
     if slot == current.slot {
-        // SAFETY: a map value. Only the task itself writes this field, and a task is
-        // on one CPU at a time.
-        unsafe { (*current.owner).tagged_pages += u64::from(counts.tagged) };
+        count_tagged(slot, current.owner, counts.tagged.into());
     }
     Some(())
 }

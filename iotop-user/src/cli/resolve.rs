@@ -512,7 +512,7 @@ mod tests {
             vec!["--group-by", "user", "--fields", "tid"],
             vec!["--group-by", "user", "--sort", "tid"],
             vec!["--fields", "tid,name"],
-            vec!["-P", "-s", "tasks"],
+            vec!["-P", "-s", "name"],
         ] {
             let refused = resolve(&args).expect("parsed");
             assert!(

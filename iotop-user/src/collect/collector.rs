@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iotop_common::{Lost as LostIndex, Owner, owner::OWNER_EXITED, tag::Slot};
+use iotop_common::{
+    Lost as LostIndex, Owner,
+    owner::OWNER_EXITED,
+    tag::{self, Slot},
+};
 use jiff::Timestamp;
 
 use super::{
@@ -17,7 +21,7 @@ use super::{
     attribution,
     commits::Committed,
     flush_watch::{Context, FlushWatch},
-    live::{self, Interval, LiveTasks},
+    live::{self, CrowdOf, Interval, LiveTasks},
     parents::parents_of,
     processes::processes,
     runs::Now,
@@ -25,6 +29,7 @@ use super::{
     spike::Spikes,
     tasks::{self, Passed},
     unchanged,
+    waker::Waker,
 };
 use crate::{
     host::{
@@ -219,10 +224,22 @@ impl Collector {
     pub fn gather(&mut self) {
         if let Some(probe) = &mut self.sources.probe {
             tasks::exits(probe, self.counted, &mut self.live, &mut self.interval);
+            self.interval.share_rows(std::iter::empty());
+            // An error that persists is reported by the next sample.
+            let _ = probe.make_room(Instant::now());
         }
         self.take_names();
         // An error that persists is reported by the next sample.
         let _ = self.look_at_devices();
+    }
+
+    /// Waits until the kernel half asks for [`Collector::gather`].
+    ///
+    /// # Errors
+    ///
+    /// The descriptor can't be watched.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::of(self.sources.probe.as_ref())
     }
 
     /// Announces that the next sample is the last one.
@@ -449,6 +466,24 @@ impl Collector {
             .iter()
             .flat_map(|(key, _)| [key.owner, key.submitter])
             .collect();
+        let busy = |slot: &Slot, deltas: &PageDeltas| {
+            in_facts.contains(slot) || *deltas != PageDeltas::default()
+        };
+        // Owners that have exited, and have no row so far.
+        let exited = epoch.owners.iter().filter(|(slot, owner, deltas)| {
+            owner.flags & OWNER_EXITED != 0 && busy(slot, deltas) && {
+                let key = TaskKey {
+                    tid: owner.tid,
+                    start_boottime: owner.start_boottime,
+                };
+                interval.find(&key).is_none() && self.live.find(&key).is_none()
+            }
+        });
+        let exited: Vec<CrowdOf> = exited
+            .map(|(_, owner, _)| CrowdOf::of(&tasks::of_owner(owner, self.counted)))
+            .collect();
+        interval.share_rows(exited.iter());
+        drop(exited);
         let mut task_of = HashMap::new();
         let exited = match self.repeat_exited {
             true => Exited::All,
@@ -459,34 +494,50 @@ impl Collector {
             in_facts.contains(&slot) || self.live.has(&key) || interval.find(&key).is_some()
         });
         for (slot, owner, deltas) in &epoch.owners {
-            let busy = in_facts.contains(slot) || *deltas != PageDeltas::default();
-            if !busy {
+            if !busy(slot, deltas) {
                 continue;
             }
             if without_row.contains(slot) {
                 if let Exited::Few(_) = exited {
                     let crowd = tasks::of_owner(owner, self.counted).into_crowd();
-                    let others = u64::from(interval.find(&crowd.key()).is_some());
+                    let is_known = interval.find(&crowd.key()).is_some();
                     let place = interval.place(crowd.key(), || crowd);
                     let row = &mut interval.rows[place];
-                    row.others += others;
+                    row.crowd = Some(row.tasks() + u64::from(is_known));
                     let block = row.block.get_or_insert_with(TaskBlock::zero);
                     attribution::add_slot(block, deltas, self.page_size, self.jiffy);
                 }
                 continue;
             }
             let key = key_of(owner);
-            let place = interval.place(key, || match self.live.find(&key) {
-                Some(state) => state.row(),
-                None => Task {
+            if tag::is_crowd(*slot) {
+                let row = Task {
+                    block: Some(TaskBlock::zero()),
+                    ..tasks::of_crowd(owner)
+                };
+                let place = interval.place(key, || row);
+                if let Some(block) = &mut interval.rows[place].block {
+                    attribution::add_slot(block, deltas, self.page_size, self.jiffy);
+                }
+                task_of.insert(*slot, place);
+                continue;
+            }
+            let place = match self.live.find(&key) {
+                Some(state) => interval.place(key, || state.row()),
+                None if owner.flags & OWNER_EXITED != 0 => {
+                    interval.place_exited(key, || tasks::of_owner(owner, self.counted))
+                }
+                None => interval.place(key, || Task {
                     exited: key.start_boottime < passed,
                     ..tasks::of_owner(owner, self.counted)
-                },
-            });
+                }),
+            };
             let row = &mut interval.rows[place];
-            self.rename(row, owner, deltas.dirtied != 0);
-            // After execve a thread has its exited leader's identity: it is alive.
-            row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
+            if row.crowd.is_none() {
+                self.rename(row, owner, deltas.dirtied != 0);
+                // After execve a thread has its exited leader's identity: it is alive.
+                row.exited |= owner.flags & OWNER_EXITED != 0 && self.live.find(&key).is_none();
+            }
             let block = row.block.get_or_insert_with(TaskBlock::zero);
             attribution::add_slot(block, deltas, self.page_size, self.jiffy);
             task_of.insert(*slot, place);
@@ -525,7 +576,11 @@ impl Collector {
         let owners = epoch.owners.iter().map(|(slot, owner, _)| (*slot, owner));
         let owners: HashMap<Slot, &Owner> = owners.collect();
         Committed::of(&epoch.causes, |slot| {
-            let task = tasks::of_owner(owners.get(&slot)?, self.counted);
+            let owner = owners.get(&slot)?;
+            if tag::is_crowd(slot) {
+                return Some(tasks::of_crowd(owner));
+            }
+            let task = tasks::of_owner(owner, self.counted);
             let live = self.live.find(&task.key()).map(|state| state.row());
             Some(live.unwrap_or(task))
         })
@@ -931,14 +986,14 @@ mod tests {
                 pending.unwrap_or(0) / collector.page_size
             };
             let rows = interval.rows.iter();
-            let mut rows: Vec<_> = rows.map(|row| (row.tid, pages(row), row.others)).collect();
+            let mut rows: Vec<_> = rows.map(|row| (row.tid, pages(row), row.tasks())).collect();
             rows.sort_unstable();
             rows
         };
-        let all = [(2, 2, 0), (3, 3, 0), (4, 4, 0), (5, 5, 0), (6, 6, 0)];
+        let all = [(2, 2, 1), (3, 3, 1), (4, 4, 1), (5, 5, 1), (6, 6, 1)];
         assert_eq!(rows(Exited::All), all);
         assert_eq!(rows(Exited::Changed), []);
-        assert_eq!(rows(Exited::Few(2)), [(0, 9, 2), (5, 5, 0), (6, 6, 0)]);
+        assert_eq!(rows(Exited::Few(2)), [(0, 9, 3), (5, 5, 1), (6, 6, 1)]);
         collector.repeat_exited();
         let mut interval = Interval::default();
         collector.wanted.exited = Exited::Changed;

@@ -8,7 +8,7 @@ use std::{
 use super::known::Known;
 use crate::{
     host::kernel::clock,
-    sample::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey},
+    sample::{SharedTask, Task, TaskBlock, TaskCounters, TaskKey, sum},
 };
 
 /// What a source reports about a task: its identity, and its counters since it started.
@@ -69,12 +69,38 @@ pub fn comm(bytes: &[u8; 16]) -> Arc<str> {
     String::from_utf8_lossy(&bytes[..end]).into()
 }
 
+/// If an interval has more rows than this, exited tasks may have to share one.
+const MANY_ROWS: usize = 4096;
+/// They do if more than this many tasks of one crowd have exited.
+const MANY_EXITED: usize = 2048;
+
+/// What the tasks of a crowd have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CrowdOf {
+    comm: Arc<str>,
+    cgroup_id: Option<u64>,
+    uid: Option<u32>,
+}
+
+impl CrowdOf {
+    /// The crowd that a row's task belongs to.
+    pub fn of(row: &Task) -> CrowdOf {
+        CrowdOf {
+            comm: row.comm.clone(),
+            cgroup_id: row.cgroup_id,
+            uid: row.uid,
+        }
+    }
+}
+
 /// What tasks did in the current interval.
 #[derive(Debug, Default)]
 pub struct Interval {
     /// A row for each task whose counters moved or that exited.
     pub rows: Vec<Task>,
     index: HashMap<TaskKey, usize>,
+    /// The row that the exited tasks of a crowd share.
+    crowds: HashMap<CrowdOf, usize>,
 }
 
 impl Interval {
@@ -90,6 +116,96 @@ impl Interval {
             self.rows.len() - 1
         })
     }
+
+    /// The index of the row of a task that has exited: that of its crowd, if they share one.
+    pub fn place_exited(&mut self, key: TaskKey, row: impl FnOnce() -> Task) -> usize {
+        if let Some(place) = self.index.get(&key) {
+            return *place;
+        }
+        let row = Task {
+            exited: true,
+            ..row()
+        };
+        let shared = match self.crowds.is_empty() {
+            true => None,
+            false => self.crowds.get(&CrowdOf::of(&row)),
+        };
+        let Some(place) = shared.copied() else {
+            return self.place(key, || row);
+        };
+        let crowd = &mut self.rows[place];
+        crowd.crowd = crowd.crowd.map(|tasks| tasks + 1);
+        self.index.insert(key, place);
+        place
+    }
+
+    /// Lets exited tasks share a row with their crowd if there are very many of them, so that
+    /// memory stays bounded. `more` are exited tasks that will get rows. Rows may move.
+    pub fn share_rows<'a>(&mut self, more: impl Iterator<Item = &'a CrowdOf>) {
+        let mut exited: HashMap<CrowdOf, usize> = HashMap::new();
+        let mut all = self.rows.len();
+        for crowd in more {
+            *exited.entry(crowd.clone()).or_default() += 1;
+            all += 1;
+        }
+        if all <= MANY_ROWS {
+            return;
+        }
+        let is_one = |row: &&Task| row.exited && row.crowd.is_none();
+        for row in self.rows.iter().filter(is_one) {
+            *exited.entry(CrowdOf::of(row)).or_default() += 1;
+        }
+        exited.retain(|crowd, tasks| *tasks > MANY_EXITED || self.crowds.contains_key(crowd));
+        if exited.is_empty() {
+            return;
+        }
+        let rows = std::mem::take(&mut self.rows);
+        let crowds = std::mem::take(&mut self.crowds);
+        let mut moved = Vec::with_capacity(rows.len());
+        for row in rows {
+            let of = CrowdOf::of(&row);
+            let shares = row.crowd.is_some() && crowds.contains_key(&of)
+                || row.exited && row.crowd.is_none() && exited.contains_key(&of);
+            moved.push(match self.crowds.get(&of).filter(|_| shares) {
+                Some(place) => {
+                    add_row(&mut self.rows[*place], &row);
+                    *place
+                }
+                None => {
+                    if shares {
+                        self.crowds.insert(of, self.rows.len());
+                    }
+                    self.rows.push(match shares && row.crowd.is_none() {
+                        true => crowd_of(row),
+                        false => row,
+                    });
+                    self.rows.len() - 1
+                }
+            });
+        }
+        self.rows.shrink_to_fit();
+        for place in self.index.values_mut() {
+            *place = moved[*place];
+        }
+    }
+}
+
+/// The row of a crowd that begins with one exited task.
+fn crowd_of(row: Task) -> Task {
+    Task {
+        pid: 0,
+        tid: 0,
+        ppid: None,
+        crowd: Some(1),
+        ..row
+    }
+}
+
+/// Adds an exited task's row to that of its crowd.
+fn add_row(crowd: &mut Task, row: &Task) {
+    crowd.crowd = Some(crowd.tasks() + row.tasks());
+    crowd.stats = crowd.stats + row.stats;
+    crowd.block = sum(crowd.block, row.block);
 }
 
 /// How many exited tasks are remembered at most.
@@ -139,14 +255,28 @@ impl LiveTasks {
 
     /// Takes an exited task's last counters.
     pub fn exited(&mut self, interval: &mut Interval, state: &TaskState) {
-        self.add_growth(interval, state);
         // After execve another thread has the tid: the process is alive.
         let taken_over = self.ids.get(&state.tid).is_some_and(|id| *id != state.id);
-        let place = interval.place(state.key(), || state.row());
-        interval.rows[place].exited = !taken_over;
+        let growth = self.growth(interval, state);
+        let place = match taken_over {
+            true => interval.place(state.key(), || state.row()),
+            false => interval.place_exited(state.key(), || state.row()),
+        };
+        add_to_row(&mut interval.rows[place], growth, state);
+        if interval.rows[place].crowd.is_none() {
+            interval.rows[place].exited = !taken_over;
+        }
         self.by_id.remove(&state.id);
         self.gone.insert(state.id, state.key());
         self.release_tid(state);
+    }
+
+    /// Takes the exit of a task that did nothing since its counters were last taken.
+    pub fn exited_idle(&mut self, interval: &mut Interval, id: u64, start_boottime: u64) {
+        let known = self.by_id.get(&id).map(|known| known.state(id));
+        if let Some(state) = known.filter(|known| known.start_boottime == start_boottime) {
+            self.exited(interval, &state);
+        }
     }
 
     /// Drops the tasks that are not alive, for example because their exit record was lost.
@@ -234,6 +364,15 @@ impl LiveTasks {
 
     /// Adds the growth of a task's counters since it was last seen to its row.
     fn add_growth(&self, interval: &mut Interval, state: &TaskState) {
+        let growth = self.growth(interval, state);
+        if growth.any() {
+            let place = interval.place(state.key(), || state.row());
+            add_to_row(&mut interval.rows[place], growth, state);
+        }
+    }
+
+    /// The growth of a task's counters since it was last seen.
+    fn growth(&self, interval: &Interval, state: &TaskState) -> TaskCounters {
         let before = match self.by_id.get(&state.id) {
             Some(known) if is_same_task(&known.state(state.id), state) => {
                 known.state(state.id).counters
@@ -241,15 +380,18 @@ impl LiveTasks {
             _ if self.has_started_in_interval(interval, state) => TaskCounters::zero(),
             _ => state.counters,
         };
-        let growth = state.counters.since(&before);
-        if !growth.any() {
-            return;
-        }
-        let place = interval.place(state.key(), || state.row());
-        let row = &mut interval.rows[place];
+        state.counters.since(&before)
+    }
+}
+
+/// Adds what a task did to its row, which then has the task's current names.
+fn add_to_row(row: &mut Task, growth: TaskCounters, state: &TaskState) {
+    if growth.any() {
         row.stats = row.stats + growth;
-        row.comm = comm(&state.comm);
-        row.uid = state.uid;
+        if row.crowd.is_none() {
+            row.comm = comm(&state.comm);
+            row.uid = state.uid;
+        }
     }
 }
 
@@ -292,6 +434,35 @@ mod tests {
     fn written(interval: &Interval) -> Vec<(u32, Option<u64>, bool)> {
         let row = |task: &Task| (task.tid, task.stats.write_bytes, task.exited);
         interval.rows.iter().map(row).collect()
+    }
+
+    /// A fork storm in a long interval: memory stays bounded, and every byte is in a row.
+    #[test]
+    fn very_many_exited_tasks_of_one_command_share_a_row() {
+        let (mut live, mut interval) = (live(), Interval::default());
+        let named = |tid, comm: u8| TaskState {
+            comm: [comm, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            ..state(tid, 110, 2)
+        };
+        let crowd = MANY_ROWS as u32 + 1;
+        live.exited(&mut interval, &named(9, b'b'));
+        for tid in 10..10 + crowd {
+            live.exited(&mut interval, &named(tid, b'a'));
+        }
+        interval.share_rows(std::iter::empty());
+        live.exited(&mut interval, &named(5, b'a'));
+        let row = |task: &Task| (task.tid, task.stats.write_bytes, task.crowd);
+        let rows: Vec<_> = interval.rows.iter().map(row).collect();
+        let tasks = u64::from(crowd) + 1;
+        assert_eq!(
+            rows,
+            [(9, Some(2), None), (0, Some(2 * tasks), Some(tasks))]
+        );
+        let key = |tid| named(tid, b'a').key();
+        assert_eq!(
+            (interval.find(&key(10)), interval.find(&key(5))),
+            (Some(1), Some(1))
+        );
     }
 
     #[test]

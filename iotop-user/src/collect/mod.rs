@@ -18,14 +18,17 @@ pub(crate) mod select;
 pub(crate) mod spike;
 mod tasks;
 mod unchanged;
+mod waker;
 mod wanted;
 
 use std::time::Duration;
 
 pub use chosen::Chosen;
 pub use collector::{CollectError, Collector, Sources};
+pub use waker::Waker;
 pub use wanted::{Exited, Rows, Wanted};
 
-/// How often exited tasks and new files are read from the kernel half. Its ring buffers
-/// have room for about 7000 exited tasks, and for some hundred to some thousand files.
+/// How often exited tasks and new files are read from the kernel half, unless it asks sooner
+/// ([`Waker`]). Its ring buffers have room for about 13,000 exited tasks, or 65,000 idle ones,
+/// and for some hundred to some thousand files.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);

@@ -18,7 +18,7 @@ use crate::{
         kernel::{clock, counted::Counted},
         loadavg, task_io,
     },
-    probe::{Epoch, Probe},
+    probe::{Epoch, Exit, Probe},
     sample::{Task, TaskCounters},
     taskstats::Taskstats,
 };
@@ -76,7 +76,10 @@ pub fn pass(
 
 /// Reads the records of exited tasks from the kernel half.
 pub fn exits(probe: &mut Probe, counted: Counted, live: &mut LiveTasks, interval: &mut Interval) {
-    probe.exited_tasks(|record| live.exited(interval, &state(record, counted)));
+    probe.exited_tasks(|exit| match exit {
+        Exit::Idle(idle) => live.exited_idle(interval, idle.task, idle.start_boottime),
+        Exit::Record(record) => live.exited(interval, &state(&record, counted)),
+    });
 }
 
 /// After exit records were lost: drops the tasks whose tid is no longer in /proc.
@@ -259,6 +262,23 @@ pub fn of_owner(owner: &Owner, counted: Counted) -> Task {
         comm: live::comm(&owner.comm),
         kthread: owner.flags & OWNER_KTHREAD != 0,
         exited: true,
+        ..Task::default()
+    }
+}
+
+/// A row for the tasks that share a slot. Which of them did what is not known, so neither are
+/// their task counters.
+pub fn of_crowd(owner: &Owner) -> Task {
+    let comm = match owner.comm {
+        [0, ..] => "(several commands)".into(),
+        _ => live::comm(&owner.comm),
+    };
+    Task {
+        start_boottime: owner.start_boottime,
+        uid: Some(owner.uid),
+        cgroup_id: Some(owner.cgroup_id),
+        comm,
+        crowd: Some(u64::from(owner.partition.max(1))),
         ..Task::default()
     }
 }

@@ -69,6 +69,7 @@ async fn sample(
     ending: &mut Ending,
 ) -> Result<()> {
     let mut printer = Printer::new(batch, notices);
+    let waker = collector.waker().context("watching the kernel half")?;
     let mut ticks = interval_at(Instant::now() + batch.delay, batch.delay);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut gathering = interval(GATHER);
@@ -76,6 +77,10 @@ async fn sample(
     while left != Some(0) {
         let stop = tokio::select! {
             _ = gathering.tick() => {
+                collector.gather();
+                continue;
+            }
+            () = waker.asked() => {
                 collector.gather();
                 continue;
             }

@@ -428,6 +428,9 @@ pub(super) fn name(task: &Task) -> String {
     let comm = task_name(&task.comm, task.kthread);
     let comm = escape(&comm);
     let gone = if task.exited { ", exited" } else { "" };
+    if let Some(tasks) = task.crowd {
+        return format!("{comm} ({tasks}+ tasks)");
+    }
     match task.kthread {
         true => format!("{comm} (TID {}{gone})", task.tid),
         false if task.tid == task.pid => format!("{comm} (PID {}{gone})", task.pid),

@@ -106,6 +106,7 @@ struct TaskLine<'a> {
     container: Option<&'a str>,
     kthread: bool,
     exited: bool,
+    tasks: u64,
     #[serde(flatten)]
     counters: Counters<'a>,
     lag_ns: LagPart,
@@ -329,6 +330,7 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             container: task.container.as_deref(),
             kthread: task.kthread,
             exited: task.exited,
+            tasks: task.tasks(),
             counters: Counters(Row::Task(task)),
             lag_ns: LagPart::from(task.block.as_ref()),
         }

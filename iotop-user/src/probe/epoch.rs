@@ -4,17 +4,25 @@ use std::time::{Duration, Instant};
 
 use aya::maps::PerCpuValues;
 use iotop_common::{
-    BIO_PROGRAMS, CauseKey, EpochPart, Fact, FactKey, Lost, Owner, Totals, tag::Slot,
+    BIO_PROGRAMS, CauseKey, EpochPart, Fact, FactKey, Lost, Owner, Totals, fact::FACTS_FILLING,
+    tag::Slot,
 };
 
-use super::{PageDeltas, Probe, ProbeError, batch, programs, with_map_name};
+use super::{
+    PageDeltas, Probe, ProbeError, batch, programs,
+    undelivered::{Counted, add_totals},
+    with_map_name,
+};
 
 /// How many facts one call takes out of the kernel.
 const BATCH: usize = 1024;
 /// The same for causes of commits.
 const CAUSES_BATCH: usize = 128;
 
-/// What the kernel half counted in one epoch.
+/// While slots may run short, the time between two looks for those that can be given back.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
+/// What the kernel half counted between two samples, in one epoch or several.
 #[derive(Debug)]
 pub struct Epoch {
     /// All facts. Their slots are those of `owners`.
@@ -37,15 +45,6 @@ pub struct Epoch {
 #[must_use = "an ended epoch keeps its facts until it is drained"]
 #[derive(Debug)]
 pub struct Turned(u32);
-
-fn add(sum: &mut Totals, totals: &Totals) {
-    sum.read_bytes += totals.read_bytes;
-    sum.write_bytes += totals.write_bytes;
-    sum.stacked_bytes += totals.stacked_bytes;
-    sum.read_overflow_bytes += totals.read_overflow_bytes;
-    sum.write_overflow_bytes += totals.write_overflow_bytes;
-    sum.stacked_overflow_bytes += totals.stacked_overflow_bytes;
-}
 
 impl Probe {
     /// Ends the current epoch. Events after this call returns belong to the next one.
@@ -77,18 +76,76 @@ impl Probe {
         for order in 0..programs {
             let index = EpochPart::index(self.control_value.epoch, order);
             for part in with_map_name("EPOCHS", self.parts.get(&index, 0))?.iter() {
-                add(&mut totals, &part.totals);
+                add_totals(&mut totals, &part.totals);
             }
         }
         Ok(totals)
     }
 
-    /// Takes everything that the ended epoch counted, and leaves it empty.
+    /// Takes everything that the ended epoch counted, and leaves it empty: what happened since
+    /// the last sample.
     ///
     /// # Errors
     ///
     /// A map call failed.
-    pub fn drain(&mut self, Turned(ended): Turned, now: Instant) -> Result<Epoch, ProbeError> {
+    pub fn drain(&mut self, turned: Turned, now: Instant) -> Result<Epoch, ProbeError> {
+        let counted = self.take_epoch(turned)?;
+        let ((facts, causes, totals), without_inode) = self.undelivered.take_with(counted);
+        // Before what was recovered: a program that is missed now counts as recovered later.
+        let missed_commands = programs::missed_commands(&self.programs);
+        let mut lost = self.lost_since()?;
+        lost[Lost::FactInodes as usize] += without_inode;
+        let missed = programs::missed(&self.programs);
+        let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
+        let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
+        self.missed_before = missed;
+        self.recovered_commands += lost[Lost::RecoveredCommands as usize];
+        let lost_commands = missed_commands.saturating_sub(self.recovered_commands);
+        lost[Lost::Commands as usize] += lost_commands.saturating_sub(self.lost_commands_before);
+        self.lost_commands_before = self.lost_commands_before.max(lost_commands);
+        let audited = self.audit(&facts, missed_now, now).transpose();
+        lost[Lost::Faults as usize] += u64::from(audited.is_err());
+        let owners = self.update_owners(&facts, &causes, audited.unwrap_or_default(), now)?;
+        self.end_shortage()?;
+        self.attach_late(now)?;
+        self.journals.make_room(now)?;
+        Ok(Epoch {
+            facts,
+            tick: self.tick,
+            totals,
+            lost,
+            missed: missed_now,
+            causes,
+            owners,
+        })
+    }
+
+    /// Makes room in the kernel half before the end of the interval, where it runs short: ends
+    /// the epoch and keeps what it counted for the next sample, and gives slots back.
+    ///
+    /// # Errors
+    ///
+    /// A map call failed.
+    pub fn make_room(&mut self, now: Instant) -> Result<(), ProbeError> {
+        while self.wake.next().is_some() {}
+        let index = self.control_value.epoch & 1;
+        let entered = with_map_name("ENTERED", self.entered.get(&index, 0))?;
+        let is_short = self.slots.is_crowded() && now >= self.given_back + GIVE_BACK;
+        if entered < FACTS_FILLING && !is_short {
+            return Ok(());
+        }
+        let turned = self.turn()?;
+        let counted = self.take_epoch(turned)?;
+        self.undelivered.add(counted);
+        if is_short {
+            self.given_back = now;
+            self.give_back_slots(now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the facts, causes and totals of the epoch that has ended.
+    fn take_epoch(&mut self, Turned(ended): Turned) -> Result<Counted, ProbeError> {
         self.grace.wait().map_err(|source| ProbeError::Call {
             call: "BPF_MAP_UPDATE_ELEM",
             map: "of maps",
@@ -105,34 +162,10 @@ impl Probe {
                 source,
             })?;
         with_map_name("ENTERED", self.entered.set(ended, 0, 0))?;
-        // Before what was recovered: a program that is missed now counts as recovered later.
-        let missed_commands = programs::missed_commands(&self.programs);
         let mut totals = self.take_parts(ended, &mut facts)?;
         self.turned_away.take_out(&mut facts, &mut totals);
-        let mut lost = self.lost_since()?;
-        self.recovered_commands += lost[Lost::RecoveredCommands as usize];
-        let lost_commands = missed_commands.saturating_sub(self.recovered_commands);
-        lost[Lost::Commands as usize] += lost_commands.saturating_sub(self.lost_commands_before);
-        self.lost_commands_before = self.lost_commands_before.max(lost_commands);
-        let missed = programs::missed(&self.programs);
-        let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
-        let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
-        self.missed_before = missed;
-        let audited = self.audit(&facts, missed_now, now).transpose();
-        lost[Lost::Faults as usize] += u64::from(audited.is_err());
         let causes = self.take_causes(ended)?;
-        let owners = self.update_owners(&facts, &causes, audited.unwrap_or_default(), now)?;
-        self.attach_late(now)?;
-        self.journals.make_room(now)?;
-        Ok(Epoch {
-            facts,
-            tick: self.tick,
-            totals,
-            lost,
-            missed: missed_now,
-            causes,
-            owners,
-        })
+        Ok((facts, causes, totals))
     }
 
     /// Takes the causes of commits that the ended epoch counted.
@@ -164,7 +197,7 @@ impl Probe {
         for order in 0..BIO_PROGRAMS {
             let index = EpochPart::index(ended, order);
             for part in self.take_part(index)?.iter() {
-                add(&mut totals, &part.totals);
+                add_totals(&mut totals, &part.totals);
                 if part.fact.bytes != 0 {
                     facts.push((part.key, part.fact));
                 }

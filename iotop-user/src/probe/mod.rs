@@ -16,10 +16,12 @@ mod programs;
 mod slots;
 mod tasks;
 mod turned_away;
+mod undelivered;
 
 use std::{
     collections::HashSet,
     io,
+    os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -28,14 +30,16 @@ use aya::{
     maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray, RingBuf, Stack},
 };
 use iotop_common::{
-    CauseKey, Class, Control, EpochPart, Fact, FactKey, FileHead, FlushRun, Layout, Lost, Owner,
-    tag::{SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK},
+    CauseKey, Class, Control, Crowd, CrowdKey, EpochPart, Fact, FactKey, FileHead, FlushRun,
+    Layout, Lost, Owner,
+    tag::{RANGES, SLOT_FIRST, SLOTS, Slot, TAGS_PER_CHUNK, range_of},
 };
 
 pub use epoch::{Epoch, Turned};
 pub use error::ProbeError;
 pub use programs::{Attached, Refused};
 pub use slots::PageDeltas;
+pub use tasks::Exit;
 
 use crate::host::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use audit::Audit;
@@ -46,6 +50,7 @@ use plain::plain;
 use programs::PAGES_WAITING;
 use slots::{Slots, Step};
 use turned_away::TurnedAway;
+use undelivered::Undelivered;
 
 /// The kernel half that is built into this program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
@@ -53,6 +58,8 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!("iotop-trace.bpf.o");
 /// For at least this long, pages may still be dirty from before the trace. The kernel
 /// writes them within twice `vm.dirty_expire_centisecs`, which counts if it is longer.
 const OLD_PAGES_AT_LEAST: Duration = Duration::from_secs(60);
+/// The list of free slots of each of [`RANGES`].
+const FREE: [&str; RANGES.len()] = ["FREE", "FREE_SPARE", "FREE_CROWD", "FREE_WIDE"];
 /// The size of a map that this kernel's programs do not use.
 const UNUSED: u32 = 128;
 /// How often to look for a file system whose module was not loaded.
@@ -87,7 +94,10 @@ pub struct Probe {
     parts: PerCpuArray<MapData, EpochPart>,
     lost: PerCpuArray<MapData, u64>,
     slot_of: BpfHashMap<MapData, u32, u32>,
-    free: Stack<MapData, u32>,
+    /// The free slots of each of [`RANGES`].
+    free: [Stack<MapData, u32>; RANGES.len()],
+    crowds: BpfHashMap<MapData, CrowdKey, Crowd>,
+    wake: RingBuf<MapData>,
     lower_devices: BpfHashMap<MapData, u32, u8>,
     file_system_of: BpfHashMap<MapData, u32, u32>,
     owners: Owners,
@@ -101,6 +111,9 @@ pub struct Probe {
     counted: Counted,
     tags: MapData,
     slots: Slots,
+    /// When slots were given back last between two samples.
+    given_back: Instant,
+    undelivered: Undelivered,
     grace: Grace,
     /// The value that was last written to `control`.
     control_value: Control,
@@ -183,7 +196,14 @@ impl Probe {
             parts: map(&mut ebpf, name, "EPOCHS")?,
             lost: map(&mut ebpf, name, "LOST")?,
             slot_of: map(&mut ebpf, name, "SLOT_OF")?,
-            free: map(&mut ebpf, name, "FREE")?,
+            free: [
+                map(&mut ebpf, name, FREE[0])?,
+                map(&mut ebpf, name, FREE[1])?,
+                map(&mut ebpf, name, FREE[2])?,
+                map(&mut ebpf, name, FREE[3])?,
+            ],
+            crowds: map(&mut ebpf, name, "CROWDS")?,
+            wake: map(&mut ebpf, name, "WAKE")?,
             lower_devices: map(&mut ebpf, name, "LOWER_DEVICES")?,
             file_system_of: map(&mut ebpf, name, "FILE_SYSTEM_OF")?,
             owners: Owners::new(owners).map_err(not_mapped)?,
@@ -197,6 +217,8 @@ impl Probe {
             counted: Counted::by_layout(&layout),
             tags,
             slots: Slots::new(),
+            given_back: now,
+            undelivered: Undelivered::default(),
             grace: Grace::new().map_err(|source| ProbeError::Call {
                 call: "BPF_MAP_CREATE",
                 map: "of maps",
@@ -302,11 +324,60 @@ impl Probe {
     }
 
     fn fill_free_list(&mut self) -> Result<(), ProbeError> {
-        // `FREE` is a stack: the slot that is pushed last is handed out first.
-        for slot in (SLOT_FIRST..SLOTS).rev() {
-            with_map_name("FREE", self.free.push(slot, 0))?;
+        // The lists are stacks: the slot that is pushed last is handed out first.
+        (SLOT_FIRST..SLOTS)
+            .rev()
+            .try_for_each(|slot| self.free_slot(slot))
+    }
+
+    fn free_slot(&mut self, slot: Slot) -> Result<(), ProbeError> {
+        let range = range_of(slot);
+        with_map_name(FREE[range], self.free[range].push(slot, 0))
+    }
+
+    /// Gives back slots that nothing refers to any more. The facts of all ended epochs are in
+    /// `undelivered`.
+    fn give_back_slots(&mut self, now: Instant) -> Result<(), ProbeError> {
+        let mut highest = self.slots.highest;
+        let reports = slots::Reports::of(self.undelivered.facts(), &mut highest);
+        let owners: Vec<(Slot, Owner)> =
+            slots::handed_out(&|slot| self.owners.get(slot), self.slots.highest).collect();
+        for (slot, owner) in owners {
+            let named = reports.of_slot(slot).named;
+            let step = self.slots.look_between(slot, &owner, named, now);
+            self.take(step, slot, &owner)?;
         }
         Ok(())
+    }
+
+    fn take(&mut self, step: Step, slot: Slot, owner: &Owner) -> Result<(), ProbeError> {
+        match step {
+            Step::Keep => Ok(()),
+            Step::Retire => retire(&self.owners, &mut self.slot_of, slot, owner),
+            Step::Free => self.free_slot(slot),
+        }
+    }
+
+    /// Forgets the crowds of a shortage of slots that is over.
+    fn end_shortage(&mut self) -> Result<(), ProbeError> {
+        if self.slots.is_crowded() {
+            return Ok(());
+        }
+        let crowds: Vec<CrowdKey> = self.crowds.keys().filter_map(Result::ok).collect();
+        for crowd in crowds {
+            with_map_name("CROWDS", ignore_missing(self.crowds.remove(&crowd)))?;
+        }
+        Ok(())
+    }
+
+    /// A descriptor that becomes readable when [`Probe::make_room`] and the like can't wait for
+    /// their next turn.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor can't be copied.
+    pub fn wakes(&self) -> io::Result<OwnedFd> {
+        self.wake.as_fd().try_clone_to_owned()
     }
 
     fn update_owners(
@@ -316,20 +387,23 @@ impl Probe {
         live: Option<Vec<u32>>,
         now: Instant,
     ) -> Result<Vec<(Slot, Owner, PageDeltas)>, ProbeError> {
-        let reports = slots::Reports::of(facts);
+        let mut highest = self.slots.highest;
+        let facts = facts.iter().map(|(key, fact)| (key, fact));
+        let reports = slots::Reports::of(facts, &mut highest);
+        causes.iter().for_each(|(key, _)| highest.add(key.slot));
+        self.owners.reach(highest.slot()).map_err(not_mapped)?;
         let mut owners = Vec::new();
-        let in_causes = causes.iter().map(|(key, _)| key.slot).max().unwrap_or(0);
-        let last = self.slots.last.max(reports.last_named).max(in_causes);
-        self.owners.reach(last).map_err(not_mapped)?;
-        for (slot, owner) in slots::handed_out(|slot| self.owners.get(slot), last) {
+        let mut steps = Vec::new();
+        for (slot, owner) in slots::handed_out(&|slot| self.owners.get(slot), highest) {
             let seen = self.slots.look(slot, &owner, reports.of_slot(slot), now);
             let Some((deltas, step)) = seen else { continue };
-            match step {
-                Step::Keep => {}
-                Step::Retire => retire(&self.owners, &mut self.slot_of, slot, &owner)?,
-                Step::Free => with_map_name("FREE", self.free.push(slot, 0))?,
+            if step != Step::Keep {
+                steps.push((step, slot, owner));
             }
             owners.push((slot, owner, deltas));
+        }
+        for (step, slot, owner) in steps {
+            self.take(step, slot, &owner)?;
         }
         if let Some(live) = live {
             self.slots.correct(&live, now);

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use iotop_common::{
     Fact, FactKey, Owner,
     owner::OWNER_EXITED,
-    tag::{SLOT_FIRST, SLOT_REST_NS, SLOTS, Slot},
+    tag::{RANGES, SLOT_FIRST, SLOT_REST_NS, SLOTS, Slot, range_of},
 };
 
-/// A live task loses its slot after it was idle for this long. It gets another one when
-/// it does I/O again.
+/// A live task loses its slot after it was idle for this long, and so does a crowd. It gets
+/// another one when it does I/O again.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// The same while slots are short.
+const IDLE_IN_SHORTAGE: Duration = Duration::from_secs(10);
 
 /// An exited task that changed metadata keeps its slot for this long after the last change:
 /// longer than its blocks wait, in the journal and for their homes.
@@ -20,6 +23,9 @@ const METADATA_WAITS: Duration = Duration::from_secs(60);
 /// Where more slots than this are in use, exited tasks do not keep theirs for their metadata.
 /// The data of live tasks comes first.
 const CROWDED: usize = SLOTS as usize / 2;
+
+/// How long a slot rests between two tenants.
+const REST: Duration = Duration::from_nanos(SLOT_REST_NS);
 
 /// If an owner has pending pages and their number does not change for this long, an audit of
 /// the tags may correct its number of pending pages.
@@ -71,6 +77,8 @@ struct Record {
     lost_tags: u64,
     /// The same figure by an audit after the last look; the next look may adopt it.
     found_lost: Option<u64>,
+    /// The task had exited at the look before.
+    exited: bool,
     /// When the counters or the state changed last, or a fact named the slot.
     since: Instant,
     /// When the number of its pages changed last. Facts about metadata do not change it: an
@@ -87,20 +95,42 @@ pub struct Report {
     pub submitted: u64,
 }
 
+/// The highest slot of each of [`RANGES`] that is known to be in use.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Highest([Slot; RANGES.len()]);
+
+impl Highest {
+    /// Counts a slot in.
+    pub fn add(&mut self, slot: Slot) {
+        let highest = &mut self.0[range_of(slot)];
+        *highest = slot.max(*highest);
+    }
+
+    /// The highest of all.
+    pub fn slot(&self) -> Slot {
+        self.0.into_iter().max().unwrap_or(0)
+    }
+}
+
 /// What an epoch's facts say about each slot.
 #[derive(Debug)]
 pub struct Reports {
     of_slot: Vec<Report>,
-    /// The highest slot that a fact names.
-    pub last_named: Slot,
 }
 
 impl Reports {
     /// Gathers the reports from an epoch's facts.
-    pub fn of(facts: &[(FactKey, Fact)]) -> Reports {
-        let named = facts.iter().flat_map(|(key, _)| [key.owner, key.submitter]);
-        let last_named = named.filter(|slot| *slot < SLOTS).max().unwrap_or(0);
-        let mut of_slot = vec![Report::default(); last_named as usize + 1];
+    pub fn of<'a>(
+        facts: impl Iterator<Item = (&'a FactKey, &'a Fact)> + Clone,
+        highest: &mut Highest,
+    ) -> Reports {
+        let named = facts
+            .clone()
+            .flat_map(|(key, _)| [key.owner, key.submitter]);
+        named
+            .filter(|slot| *slot < SLOTS)
+            .for_each(|slot| highest.add(slot));
+        let mut of_slot = vec![Report::default(); highest.slot() as usize + 1];
         for (key, fact) in facts {
             for slot in [key.owner, key.submitter] {
                 if let Some(report) = of_slot.get_mut(slot as usize) {
@@ -111,10 +141,7 @@ impl Reports {
                 report.submitted += u64::from(fact.pages);
             }
         }
-        Reports {
-            of_slot,
-            last_named,
-        }
+        Reports { of_slot }
     }
 
     /// The report of one slot.
@@ -123,18 +150,22 @@ impl Reports {
     }
 }
 
-/// The slots that were ever handed out, with their owners. Slots are handed out from the
-/// lowest up, but by several CPUs at once: one that is just being filled in has no
+/// The slots that were ever handed out, with their owners. The slots of a range are handed out
+/// from the lowest up, but by several CPUs at once: one that is just being filled in has no
 /// generation yet, while tasks with higher slots already write. The search therefore goes
-/// up to `last` at least, the highest slot that is known to be in use.
+/// up to the highest slot at least that is known to be in use.
 pub fn handed_out(
-    owner: impl Fn(Slot) -> Option<Owner>,
-    last: Slot,
+    owner: &impl Fn(Slot) -> Option<Owner>,
+    highest: Highest,
 ) -> impl Iterator<Item = (Slot, Owner)> {
-    (SLOT_FIRST..SLOTS)
-        .map_while(move |slot| Some((slot, owner(slot)?)))
-        .take_while(move |(slot, owner)| owner.generation != 0 || *slot <= last)
-        .filter(|(_, owner)| owner.generation != 0)
+    let ends = RANGES.into_iter().skip(1).chain([SLOTS]);
+    let ranges = RANGES.into_iter().zip(ends).zip(highest.0);
+    ranges.flat_map(move |((first, end), last)| {
+        (first..end)
+            .map_while(move |slot| Some((slot, owner(slot)?)))
+            .take_while(move |(slot, owner)| owner.generation != 0 || *slot <= last)
+            .filter(|(_, owner)| owner.generation != 0)
+    })
 }
 
 /// What the caller has to do with a slot after a look at it.
@@ -153,8 +184,8 @@ pub enum Step {
 pub struct Slots {
     /// One for each slot, up to the highest that was ever in use.
     records: Vec<Record>,
-    /// The highest slot that was ever seen in use.
-    pub last: Slot,
+    /// The highest slots that were ever seen in use.
+    pub highest: Highest,
     /// How many slots are in use.
     taken: usize,
 }
@@ -164,7 +195,7 @@ impl Slots {
     pub fn new() -> Slots {
         Slots {
             records: Vec::new(),
-            last: 0,
+            highest: Highest::default(),
             taken: 0,
         }
     }
@@ -183,7 +214,7 @@ impl Slots {
             self.records.resize(slot as usize + 1, free);
         }
         let record = &mut self.records[slot as usize];
-        self.last = self.last.max(slot);
+        self.highest.add(slot);
         if record.generation != owner.generation {
             self.taken += usize::from(!matches!(record.state, State::InUse));
             *record = Record::new(State::InUse, owner.generation, now);
@@ -225,8 +256,44 @@ impl Slots {
         }
         let crowded = self.taken > CROWDED;
         let step = record.step(owner, changed || pending != 0, crowded, now);
+        record.exited = owner.flags & OWNER_EXITED != 0;
         self.taken -= usize::from(step == Step::Retire);
         Some((deltas, step))
+    }
+
+    /// True if slots may run short soon.
+    pub fn is_crowded(&self) -> bool {
+        self.taken > CROWDED
+    }
+
+    /// A look between two samples, to give slots back sooner. `named` says whether a fact that
+    /// is not in a sample yet names the slot. It leaves all that the next sample reports.
+    pub fn look_between(&mut self, slot: Slot, owner: &Owner, named: bool, now: Instant) -> Step {
+        let Some(record) = self.records.get_mut(slot as usize) else {
+            return Step::Keep;
+        };
+        if record.generation != owner.generation {
+            return Step::Keep;
+        }
+        // A task that exits after the facts were read may have more of them.
+        let had_exited = std::mem::replace(&mut record.exited, owner.flags & OWNER_EXITED != 0);
+        if named || !record.is_reported(owner) || record.waiting() > record.lost_tags {
+            return Step::Keep;
+        }
+        let quiet = now.duration_since(record.since);
+        match record.state {
+            State::InUse if had_exited && (owner.joined == 0 || self.taken > CROWDED) => {
+                record.state = State::Resting;
+                record.since = now;
+                self.taken -= 1;
+                Step::Retire
+            }
+            State::Resting if quiet > REST => {
+                record.state = State::Free;
+                Step::Free
+            }
+            _ => Step::Keep,
+        }
     }
 
     /// True if pages are pending, so that an audit of the tags is worthwhile.
@@ -271,6 +338,7 @@ impl Record {
             joined: 0,
             lost_tags: 0,
             found_lost: None,
+            exited: false,
             since: now,
             moved: now,
         }
@@ -283,6 +351,15 @@ impl Record {
             .saturating_sub(self.submitted)
     }
 
+    /// True if the last sample had all that the owner did.
+    fn is_reported(&self, owner: &Owner) -> bool {
+        self.tagged == owner.tagged_pages
+            && self.cleaned == owner.cleaned_pages
+            && self.cancelled == owner.cancelled_pages
+            && self.joined == owner.joined
+            && self.throttles == owner.throttles
+    }
+
     fn is_stuck(&self, now: Instant) -> bool {
         matches!(self.state, State::InUse) && now.duration_since(self.moved) > STUCK
     }
@@ -290,6 +367,7 @@ impl Record {
     fn step(&mut self, owner: &Owner, busy: bool, crowded: bool, now: Instant) -> Step {
         let quiet = now.duration_since(self.since);
         let waits = match owner.flags & OWNER_EXITED {
+            0 if crowded => IDLE_IN_SHORTAGE,
             0 => IDLE,
             _ if owner.joined != 0 && !crowded => METADATA_WAITS,
             _ => Duration::ZERO,
@@ -300,7 +378,7 @@ impl Record {
                 self.since = now;
                 Step::Retire
             }
-            State::Resting if !busy && quiet > Duration::from_nanos(SLOT_REST_NS) => {
+            State::Resting if !busy && quiet > REST => {
                 self.state = State::Free;
                 Step::Free
             }
@@ -331,8 +409,9 @@ mod tests {
             owner: SLOT_FIRST + 2,
             ..FactKey::default()
         };
-        let reports = Reports::of(&[(wrote, Fact::default())]);
-        let tids: Vec<u32> = handed_out(owner, reports.last_named)
+        let mut highest = Highest::default();
+        Reports::of([(&wrote, &Fact::default())].into_iter(), &mut highest);
+        let tids: Vec<u32> = handed_out(&owner, highest)
             .map(|(_, owner)| owner.tid)
             .collect();
         assert_eq!(tids, [SLOT_FIRST, SLOT_FIRST + 2]);
@@ -406,6 +485,81 @@ mod tests {
             Some(Step::Free)
         );
         assert_eq!(slots.look(SLOT, &owner, QUIET, at(7000)), None);
+    }
+
+    /// Looks at a slot three times between two samples. Returns what each look asks for.
+    fn looks_between(named: [bool; 3], owner: &Owner) -> [Step; 3] {
+        let start = Instant::now();
+        let mut slots = Slots::new();
+        slots.look(SLOT, &exited_writer(1), NAMED, start);
+        let mut at = start;
+        named.map(|named| {
+            at += REST + Duration::from_millis(1);
+            slots.look_between(SLOT, owner, named, at)
+        })
+    }
+
+    /// With an interval of 10 s, 1,500 tasks a second would need 45,000 slots.
+    #[test]
+    fn the_slot_of_an_exited_task_is_given_back_between_two_samples() {
+        let start = Instant::now();
+        let mut slots = Slots::new();
+        let owner = Owner {
+            tagged_pages: 0,
+            ..exited_writer(1)
+        };
+        slots.look(SLOT, &owner, NAMED, start);
+        let step = |slots: &mut Slots, ms| {
+            let at = start + Duration::from_millis(ms);
+            slots.look_between(SLOT, &owner, false, at)
+        };
+        assert_eq!(step(&mut slots, 500), Step::Retire);
+        assert_eq!(step(&mut slots, 4000), Step::Keep);
+        assert_eq!(step(&mut slots, 4600), Step::Free);
+        assert_eq!(step(&mut slots, 9000), Step::Keep);
+    }
+
+    /// Its number would stand for the next tenant in facts that are not in a sample yet.
+    #[test]
+    fn a_slot_is_not_given_back_while_anything_refers_to_it() {
+        let nothing = [Step::Keep; 3];
+        let waits = exited_writer(1);
+        assert_eq!(looks_between([false; 3], &waits), nothing);
+        let written = Owner {
+            cleaned_pages: 10,
+            ..exited_writer(1)
+        };
+        assert_eq!(looks_between([false; 3], &written), nothing, "not reported");
+        let another = exited_writer(2);
+        assert_eq!(looks_between([false; 3], &another), nothing, "not seen");
+    }
+
+    #[test]
+    fn a_slot_that_a_fact_names_is_not_given_back() {
+        let start = Instant::now();
+        let mut slots = Slots::new();
+        let owner = Owner {
+            tagged_pages: 0,
+            ..exited_writer(1)
+        };
+        slots.look(SLOT, &owner, NAMED, start);
+        assert_eq!(slots.look_between(SLOT, &owner, true, start), Step::Keep);
+    }
+
+    /// The ranges above the first one have slots in use of their own.
+    #[test]
+    fn owners_of_each_range_are_found() {
+        let used = [SLOT_FIRST, RANGES[1], RANGES[1] + 1, RANGES[2], RANGES[3]];
+        let owner = |slot| {
+            Some(Owner {
+                generation: u32::from(used.contains(&slot)),
+                ..Owner::default()
+            })
+        };
+        let found: Vec<Slot> = handed_out(&owner, Highest::default())
+            .map(|(slot, _)| slot)
+            .collect();
+        assert_eq!(found, used);
     }
 
     /// Its metadata may still wait in the journal, and then for its home.

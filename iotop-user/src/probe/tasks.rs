@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::programs::Iter;
-use iotop_common::TaskRecord;
+use iotop_common::{IdleExit, TaskRecord};
 
 use super::{Probe, ProbeError, plain::plain, programs::TASK_COUNTERS};
 use crate::host::kernel::counted::Counted;
@@ -15,6 +15,18 @@ use crate::host::kernel::counted::Counted;
 /// The most that one read of an iterator returns (`bpf_seq_read` of
 /// kernel/bpf/bpf_iter.c).
 const BUFFER: usize = 32 * 1024;
+
+/// The length of the record of an idle task.
+const IDLE_EXIT: usize = size_of::<IdleExit>();
+
+/// A task that has exited.
+#[derive(Clone, Copy, Debug)]
+pub enum Exit {
+    /// Its last counters are those of the last pass.
+    Idle(IdleExit),
+    /// Its last counters.
+    Record(TaskRecord),
+}
 
 impl Probe {
     /// Which counters the task records hold.
@@ -47,11 +59,13 @@ impl Probe {
     }
 
     /// Calls `each` for every task that has exited since the last call.
-    pub fn exited_tasks(&mut self, mut each: impl FnMut(&TaskRecord)) {
+    pub fn exited_tasks(&mut self, mut each: impl FnMut(Exit)) {
         while let Some(item) = self.exits.next() {
-            if let Some(record) = plain(&item) {
-                each(&record);
-            }
+            let exit = match item.len() {
+                IDLE_EXIT => plain(&item).map(Exit::Idle),
+                _ => plain(&item).map(Exit::Record),
+            };
+            exit.into_iter().for_each(&mut each);
         }
     }
 

@@ -56,7 +56,7 @@ impl Common {
             tid,
             start_boottime,
         } = self.key();
-        let others = task.others;
+        let tasks = task.tasks();
         let names = match *self == Common::of(&task) {
             true => task,
             false => Task {
@@ -71,7 +71,7 @@ impl Common {
             start_boottime,
             comm: self.comm.clone(),
             exited: true,
-            others,
+            crowd: Some(tasks),
             ppid: None,
             parents: None,
             start_time: None,
@@ -99,6 +99,7 @@ impl Sample {
     /// changed.
     pub fn share_rows_of_exited(&mut self, most: usize) -> Option<Vec<usize>> {
         let own = |task: &Task| task.exited && !task.is_crowd();
+        let shared = |task: &Task| task.exited && task.is_crowd();
         let mut exited: Vec<usize> = (0..self.tasks.len())
             .filter(|n| own(&self.tasks[*n]))
             .collect();
@@ -116,7 +117,7 @@ impl Sample {
         let mut kept: Vec<SharedTask> = Vec::new();
         let mut index = Vec::with_capacity(self.tasks.len());
         for (n, task) in self.tasks.drain(..).enumerate() {
-            if !shares[n] && !task.is_crowd() {
+            if !shares[n] && !shared(&task) {
                 index.push(kept.len());
                 kept.push(task);
                 continue;
@@ -130,7 +131,7 @@ impl Sample {
                     let crowd = &mut kept[*at];
                     crowd.stats = crowd.stats + task.stats;
                     crowd.block = sum(crowd.block, task.block);
-                    crowd.others += 1 + task.others;
+                    crowd.crowd = Some(crowd.tasks() + task.tasks());
                     index.push(*at);
                 }
                 None => {

@@ -64,8 +64,9 @@ pub struct Task {
     pub kthread: bool,
     /// True if the task has exited.
     pub exited: bool,
-    /// How many further exited tasks share this row.
-    pub others: u64,
+    /// The row is shared by at least so many tasks with one name, user and cgroup: owner slots ran
+    /// short, or very many tasks have exited. `tid` is 0.
+    pub crowd: Option<u64>,
     /// The kernel's own counters for the task.
     pub stats: TaskCounters,
     /// Block I/O that the kernel half counted; `None` without eBPF.
@@ -81,10 +82,14 @@ impl Task {
         }
     }
 
-    /// True if the row is shared by several exited tasks of one name, user and cgroup. No task
-    /// has the number 0.
+    /// True if the row is shared by several tasks.
     pub fn is_crowd(&self) -> bool {
-        self.tid == 0 && self.exited
+        self.crowd.is_some()
+    }
+
+    /// How many tasks the row stands for.
+    pub fn tasks(&self) -> u64 {
+        self.crowd.unwrap_or(1)
     }
 
     /// Who launched it: `dd <- backup.sh <- cron`.

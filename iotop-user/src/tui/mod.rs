@@ -25,11 +25,11 @@ use tokio::{
 
 use crate::{
     cli::{GroupBy, Live},
-    collect::{Collector, Exited, Wanted},
+    collect::{Collector, Exited, Waker, Wanted},
     host::signals::Ending,
     tui::{
         draw::{draw, theme::Theme},
-        sampler::Sampler,
+        sampler::{Request, Sampler},
         state::{
             app::{App, Effect},
             pages::Page,
@@ -118,6 +118,7 @@ pub async fn run(
         app.open(Page::Log);
     }
     let mut ending = Ending::watch(terminal::release).context("waiting for signals")?;
+    let waker = collector.waker().context("watching the kernel half")?;
     let sampler =
         Sampler::start(collector, app.delay()).context("starting the collector's thread")?;
     let screen = Screen::enter().context("taking over the terminal")?;
@@ -127,6 +128,7 @@ pub async fn run(
         live.iterations,
         screen,
         sampler,
+        waker,
         &mut ending,
     )
     .await;
@@ -143,6 +145,7 @@ async fn show(
     iterations: Option<u64>,
     mut screen: Screen,
     mut sampler: Sampler,
+    waker: Waker,
     ending: &mut Ending,
 ) -> Result<()> {
     let mut signals = Signals::new().context("waiting for signals")?;
@@ -200,6 +203,7 @@ async fn show(
                 left = left.map(|left| left.saturating_sub(1));
                 None
             }
+            () = waker.asked() => Some(Effect::Ask(Request::Gather)),
             () = screen.ready(), if !is_drawn => None,
         };
         match effect {

@@ -31,6 +31,8 @@ pub enum Request {
     Rows(Rows),
     /// Take a sample now.
     Now,
+    /// Read what can't wait for the end of the interval.
+    Gather,
 }
 
 /// The collector's thread.
@@ -98,7 +100,7 @@ fn run(
             Ok(Request::Delay(wanted)) => delay = wanted,
             Ok(Request::Rows(rows)) => collector.want_rows(rows),
             Ok(Request::Now) => last = Instant::now().checked_sub(delay).unwrap_or(last),
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Request::Gather) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         collector.gather();

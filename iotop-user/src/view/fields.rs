@@ -139,8 +139,8 @@ macro_rules! fields {
 }
 
 fields! {
-    Tasks Id Other "pid" "PID" 7 "process" |row| row.task().map(|task| task.pid).into();
-    Tasks Id Other "tid" "TID" 7 "thread" |row| row.task().map(|task| task.tid).into();
+    Tasks Id Other "pid" "PID" 7 "process" |row| single(row).map(|task| task.pid).into();
+    Tasks Id Other "tid" "TID" 7 "thread" |row| single(row).map(|task| task.tid).into();
     Tasks Id Other "ppid" "PPID" 7 "parent process" |row| row.task().and_then(|task| task.ppid).into();
     Tasks Word Other "start_time" "START" 27 "start time, UTC" |row| row.task().and_then(|task| Some(Cow::Owned(rfc3339(task.start_time?)))).into();
     Tasks Word Other "prio" "PRIO" 4 "I/O priority" |row| row.task().and_then(|task| task.prio.as_deref()).into();
@@ -153,7 +153,7 @@ fields! {
     Tasks Word Other "container" "CONTAINER" 14 "container" |row| row.task().and_then(|task| task.container.as_deref()).into();
     Tasks Flag Other "kthread" "KTHREAD" 7 "kernel thread" |row| row.task().map(|task| task.kthread).into();
     Tasks Flag Other "exited" "EXIT" 4 "the task has exited" |row| row.task().map(|task| task.exited).into();
-    Groups Id Other "tasks" "TASKS" 7 "number of tasks" |row| row.group().map(|group| group.tasks).into();
+    Both Id Other "tasks" "TASKS" 7 "number of tasks that the row stands for" |row| tasks(row).into();
     Both Bytes Counter "read_bytes" "DISK_READ" 11 "read from storage (task counters)" |row| row.stats().read_bytes.into();
     Both Bytes Counter "write_bytes" "DISK_WRITE" 11 "page cache made dirty, and direct writes (task counters)" |row| row.stats().write_bytes.into();
     Both Bytes Counter "cancelled_write_bytes" "CANCELLED" 11 "dirty page cache that it truncated (task counters)" |row| row.stats().cancelled_write_bytes.into();
@@ -190,6 +190,16 @@ fields! {
     Groups Word Other "name" "NAME" 0 "command, command and parents, user, cgroup, unit, container, device or file" |row| row.group().and_then(|group| group.name.as_deref()).into();
 }
 
+/// The task, if the row is of one only.
+fn single(row: Row<'_>) -> Option<&Task> {
+    row.task().filter(|task| task.crowd.is_none())
+}
+
+fn tasks(row: Row<'_>) -> Option<u64> {
+    let of_group = row.group().map(|group| group.tasks);
+    of_group.or_else(|| row.task().map(Task::tasks))
+}
+
 fn block<'a>(row: Row<'a>, part: fn(&TaskBlock) -> u64) -> Value<'a> {
     row.block().map(part).into()
 }
@@ -218,8 +228,8 @@ fn unattributed<'a>(row: Row<'a>, part: fn(&Unattributed) -> u64) -> Value<'a> {
 /// The command line, or the name if there is none. Kernel threads are shown in brackets, as
 /// in ps; see [`task_name`]. Several exited tasks that share a row are marked as such.
 pub fn command(task: &Task) -> Cow<'_, str> {
-    if task.is_crowd() {
-        return format!("{} (several)", task.comm).into();
+    if let Some(tasks) = task.crowd {
+        return format!("{} ({tasks}+ tasks)", task.comm).into();
     }
     shown_command(&task.comm, task.cmdline.as_deref(), task.kthread)
 }

@@ -117,7 +117,7 @@ fn by_task(
         let at = groups.index_of(name.clone());
         let group = &mut groups.groups[at];
         group.name = name;
-        group.tasks += 1 + task.others;
+        group.tasks += task.tasks();
         group.stats = group.stats + task.stats;
         group.block = sum(group.block, task.block);
         group_of.push(Some(at));
@@ -157,7 +157,8 @@ fn by_fact<K: Copy + Eq + Hash>(
             group.name = Some(name(key));
         }
         totals[at].count(fact);
-        group.tasks += u64::from(fact.owner.is_some_and(|owner| owners.insert((at, owner))));
+        let owner = fact.owner.filter(|owner| owners.insert((at, *owner)));
+        group.tasks += owner.map_or(0, |owner| sample.tasks[owner].tasks());
         let owned = fact.owner.is_some() || fact.class == Class::Read;
         let block = if owned {
             fact.of_owner()

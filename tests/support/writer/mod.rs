@@ -3,6 +3,7 @@
 //! Protocol: it takes its name, waits for a line on standard input, does its
 //! work, prints `done`, and lives on until standard input is closed.
 
+mod crowds;
 mod journaled;
 mod pieces;
 mod random;
@@ -109,6 +110,14 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             let (file, piece): (_, u64) = (open(path, 0)?, piece.parse()?);
             threads::crowd(count.parse()?, |number| fill_page(&file, number * piece))
         }
+        // Children, so many a second for some seconds. Each appends a page to one file.
+        ["forks", path, rate, seconds] => crowds::forks(path, rate.parse()?, seconds.parse()?),
+        // Threads of which some write a page of their own, and which exit all at once.
+        ["idle_threads", path, count, active] => {
+            crowds::idle_threads(path, count.parse()?, active.parse()?)
+        }
+        // A page of a file again and again, until the other file is there.
+        ["until", path, then] => crowds::until(&open(path, 0)?, Path::new(then)),
         ["files", dir, count, each] => {
             for number in 0..count.parse::<usize>()? {
                 let path = Path::new(dir).join(number.to_string());

@@ -120,7 +120,7 @@ const ROWS: [&str; 10] = [
 ];
 
 /// Groups that prove nothing of a kernel.
-const OTHERS: [&str; 3] = ["harness", "cost", "cpus"];
+const OTHERS: [&str; 5] = ["harness", "cost", "cpus", "crowd", "crowd_of_files"];
 
 /// What a trial proves; `None` if it proves nothing of a kernel.
 ///

@@ -18,7 +18,7 @@ pub const AT_LAST: u32 = BIO_PROGRAMS - 1;
 /// program counts every bio, because the task may get a slot between two programs.
 #[inline(always)]
 pub fn already_counted<const ORDER: u32>(current: &Current, bio: Typed) -> bool {
-    if !current.has_slot() {
+    if !current.has_own_slot() {
         return ORDER != AT_LAST;
     }
     let fingerprint = fingerprint(current, bio);

@@ -80,6 +80,7 @@ fn of_task(canvas: &Canvas<'_, '_>, app: &App, task: &Task, lines: &mut Vec<Line
     let theme = canvas.theme;
     let name = task_name(&task.comm, task.kthread);
     let mut title = match task.tid == task.pid {
+        _ if task.is_crowd() => fields::command(task).into_owned(),
         true => format!("{name} (PID {})", task.pid),
         false => format!("{name} (TID {} of PID {})", task.tid, task.pid),
     };
