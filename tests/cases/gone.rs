@@ -121,9 +121,9 @@ fn parents(run: Run<'_>) -> Result<()> {
     let count = LEN / MIB;
     let inner = script(
         "gt-inner.sh",
-        format!("dd if=/dev/zero of={file}.$1 bs=1M count={count} status=none; exit 0"),
+        format!("dd if=/dev/zero of={file}.$1 bs=1M count={count} status=none || exit 1; exit 0"),
     )?;
-    let outer = script("gt-outer.sh", format!("{inner} $1; exit 0"))?;
+    let outer = script("gt-outer.sh", format!("{inner} $1 || exit 1; exit 0"))?;
     let tracer = Tracer::start(&["-d", "4", "--group-by", "parents"])?;
     for n in ["1", "2"] {
         let status = Command::new(&outer).arg(n).status()?;

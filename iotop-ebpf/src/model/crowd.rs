@@ -14,7 +14,7 @@ use iotop_common::{
 };
 
 use super::{
-    slot::{assign, cgroup_id, uid},
+    slot::{cgroup_id, uid},
     wake,
 };
 use crate::{
@@ -39,11 +39,16 @@ static JOINED: HashMap<u32, u32> = HashMap::with_max_entries(8 * 1024, 0);
 #[map]
 static KEY: PerCpuArray<CrowdKey> = PerCpuArray::with_max_entries(EpochPart::COUNT, 0);
 
-/// Finds a slot for the current task while `FREE` is empty. A global function, see the crate
-/// documentation. `task` is the address of its `task_struct`.
+/// Set in a slot that is the task's own, and that no task has been given yet.
+pub const TO_ASSIGN: u32 = 1 << 31;
+
+/// Finds a slot for the current task while `FREE` is empty: that of its crowd, or one of the
+/// reserve with [`TO_ASSIGN`]. The caller assigns it: one call deeper, the stack would be too
+/// small. A global function, see the crate documentation. `task` is the address of its
+/// `task_struct`.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn slot_in_shortage(task: u64, start_boottime: u64) -> u32 {
+pub extern "C" fn slot_in_shortage(task: u64) -> u32 {
     wake::user_half();
     let tid = bpf_get_current_pid_tgid() as u32;
     let mut key = CrowdKey {
@@ -61,7 +66,7 @@ pub extern "C" fn slot_in_shortage(task: u64, start_boottime: u64) -> u32 {
     {
         // SAFETY: as above.
         add_u32(unsafe { &raw mut (*crowd).own }, 1);
-        return assign(slot, task, start_boottime);
+        return slot | TO_ASSIGN;
     }
     match slot_of(&mut key) {
         Some(slot) => join(slot, tid),

@@ -10,7 +10,7 @@ use iotop_common::{
     tag::{SLOT_OVERFLOW, SLOTS, Slot, is_crowd},
 };
 
-use super::crowd::slot_in_shortage;
+use super::crowd::{TO_ASSIGN, slot_in_shortage};
 use crate::{
     counters::{add, lose},
     kernel::{
@@ -36,9 +36,13 @@ pub fn look_up(task: u64, start_boottime: u64) -> Slot {
     {
         return slot;
     }
-    match FREE.pop() {
-        Ok(Some(slot)) => assign(slot, task, start_boottime),
-        _ => slot_in_shortage(task, start_boottime),
+    let slot = match FREE.pop() {
+        Ok(Some(slot)) => slot | TO_ASSIGN,
+        _ => slot_in_shortage(task),
+    };
+    match slot & TO_ASSIGN {
+        0 => slot,
+        _ => assign(slot & !TO_ASSIGN, task, start_boottime),
     }
 }
 

@@ -82,7 +82,7 @@ const CAPABILITIES: [Capability; 10] = [
     Capability {
         name: "gone",
         shown: "names of tasks, units and containers that are gone before anyone looks",
-        trials: &["unit_gone_", "arguments_of_"],
+        trials: &["unit_gone_", "arguments_of_", "rows_by_parents_"],
         programs: &[],
     },
     Capability {

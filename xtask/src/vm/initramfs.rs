@@ -15,9 +15,10 @@ use super::plan::{self, Plan};
 use crate::process;
 
 /// The programs that the tests run.
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     "sh",
     "rm",
+    "dd",
     "mkdir",
     "sleep",
     "mount",

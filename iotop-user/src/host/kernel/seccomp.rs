@@ -289,7 +289,7 @@ const OLD: [libc::c_long; 0] = [];
 
 /// The terminal's modes and size, and whether a descriptor blocks. `TCGETS2` and the `TCSETS2`
 /// family of asm-generic/ioctls.h are what newer C libraries use.
-const IOCTLS: [u64; 10] = [
+const IOCTLS: [u64; 11] = [
     libc::TCGETS,
     libc::TCSETS,
     libc::TCSETSW,
@@ -300,7 +300,12 @@ const IOCTLS: [u64; 10] = [
     libc::TCSETSF2,
     libc::TIOCGWINSZ,
     libc::FIONBIO,
+    PERF_EVENT_IOC_DISABLE,
 ];
+
+/// Detaches a program from a tracepoint on kernels before 5.15, where the attachment is no link.
+/// `_IO('$', 1)` of include/uapi/linux/perf_event.h.
+const PERF_EVENT_IOC_DISABLE: u64 = 0x2401;
 
 /// Commands of bpf(2): maps, running what is loaded, and attaching what is loaded (the programs
 /// of a file system that is mounted later). Not `BPF_PROG_LOAD`.
