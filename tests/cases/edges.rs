@@ -40,6 +40,9 @@ pub const GROUP: Group = Group {
     ],
 };
 
+/// What io_uring writes at once in these cases.
+const BLOCK: u64 = 4096;
+
 /// A disk of its own, in memory. All of its memory is there from the start.
 fn disk(run: &Run<'_>, name: &str, size: u64) -> Result<Disk> {
     let image = PathBuf::from(format!("/dev/shm/iotop-trace-{name}-{}", process::id()));
@@ -79,12 +82,25 @@ fn deeper_than_the_queue(mut run: Run<'_>) -> Result<()> {
         return Ok(());
     };
     let counted = report.written_to(disk.name())?;
+    let mut missed = 0;
+    for interval in &report.0 {
+        let lost = interval.system.numbers("lost")?;
+        missed += lost.get("missed_events").copied().flatten().unwrap_or(0);
+    }
+    // Where a task may be preempted inside a tracepoint, the kernel may skip the program that
+    // learns that a bio was turned away. The report says how often.
+    let (least, most) = match missed {
+        0 => (stat.written, stat.written),
+        _ => (stat.written, stat.written + missed * BLOCK),
+    };
     ensure!(
-        counted == stat.written,
-        "{counted} bytes are reported, but the device wrote {}, and {submitted} were submitted",
+        (least..=most).contains(&counted),
+        "{counted} bytes are reported, but the device wrote {}, and {submitted} were submitted; \
+         {missed} events were missed",
         stat.written
     );
-    near("written by gt-deep", written_by(&report, pid)?, len)?;
+    let own = written_by(&report, pid)?;
+    near("written by gt-deep", own - (counted - stat.written), len)?;
     ensure!(
         submitted > len + MIB,
         "the case is wrong: the device turned nothing away"
@@ -181,13 +197,19 @@ fn zeros(mut run: Run<'_>) -> Result<()> {
         written >= zeros,
         "the case is wrong: {written} bytes were zeroed"
     );
+    let unknown = report.unattributed_on(disk.name(), "unknown")?;
+    ensure!(unknown == 0, "{unknown} bytes of no known owner");
+    // Some kernels let a loop device on tmpfs zero without data. Its bios have no pages, and the
+    // kernel does not count them in pgpgout either.
+    let all = report.written_to(disk.name())?;
+    if all <= MIB {
+        return Ok(());
+    }
     let thread = report.owners()?;
     let thread = thread
         .iter()
         .filter(|((comm, _), _)| *comm == "ext4lazyinit");
     let own: u64 = thread.map(|(_, owner)| owner.written_self).sum();
-    ensure!(own >= zeros - MIB, "{own} bytes of ext4lazyinit");
-    let unknown = report.unattributed_on(disk.name(), "unknown")?;
-    ensure!(unknown == 0, "{unknown} bytes of no known owner");
+    ensure!(own >= zeros - MIB, "{own} of {all} bytes of ext4lazyinit");
     Ok(())
 }
