@@ -1,3 +1,5 @@
+//! The names of tasks, read from a made-up /proc.
+
 use std::{fs, sync::Mutex, time::Instant};
 
 use jiff::Timestamp;
