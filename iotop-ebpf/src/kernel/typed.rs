@@ -19,6 +19,10 @@ pub fn arg<const N: usize>(ctx: &BtfTracePointContext) -> u64 {
 
 /// A pointer whose type the verifier knows. A program may read through it without a
 /// helper, and a fault reads as 0. Only a field's offset may be added to it.
+///
+/// A pointer that may be null must be checked before it is read through. Before 5.12 the read
+/// is a page fault at a user's address: the kernel takes the task's `mmap_lock` and may
+/// schedule, in the middle of the program (`do_user_addr_fault` of arch/x86/mm/fault.c).
 #[derive(Clone, Copy)]
 pub struct Typed(*const u8);
 

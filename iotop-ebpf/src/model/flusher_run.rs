@@ -174,9 +174,12 @@ impl Worker {
         if layout!(wb_memcg_css) == 0 || layout!(kernfs_node_id) == 0 {
             return 0;
         }
-        self.wb
-            .pointer(layout!(wb_memcg_css))
-            .pointer(layout!(css_cgroup))
+        let css = self.wb.pointer(layout!(wb_memcg_css));
+        // So with the boot parameter `cgroup_disable=memory`.
+        if css.is_null() {
+            return 0;
+        }
+        css.pointer(layout!(css_cgroup))
             .pointer(layout!(cgroup_kn))
             .field(layout!(kernfs_node_id))
     }

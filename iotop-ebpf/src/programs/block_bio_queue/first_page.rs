@@ -61,11 +61,11 @@ impl FirstPage {
         Folio::of_typed(self.page, self.address, scratch)
     }
 
-    /// The host of the page's own mapping. Only for the first page of a folio.
+    /// The host of the page's own mapping, if it has one. Only for the first page of a folio.
     #[inline(always)]
-    fn inode(&self) -> TypedInode {
+    fn inode(&self) -> Option<TypedInode> {
         let mapping = self.page.pointer(layout!(page_mapping));
-        TypedInode::of(mapping)
+        (!mapping.is_null()).then(|| TypedInode::of(mapping))
     }
 
     /// See [`page_kind`].
@@ -87,8 +87,11 @@ pub fn charge_page(
 ) -> Option<()> {
     let folio = page.folio(&mut last.scratch)?;
     last.charged.known = KnownInode::mapping(last.mapping, epoch.wants_flushes());
-    if folio.mapping == last.mapping && folio.head == page.address {
-        last.charged.known.read_typed(page.inode());
+    if folio.mapping == last.mapping
+        && folio.head == page.address
+        && let Some(inode) = page.inode()
+    {
+        last.charged.known.read_typed(inode);
     }
     let mut kind = page_kind(&folio, &mut last.charged.known)?;
     last.mapping = last.charged.known.mapping;
