@@ -87,20 +87,20 @@ fn deeper_than_the_queue(mut run: Run<'_>) -> Result<()> {
         let lost = interval.system.numbers("lost")?;
         missed += lost.get("missed_events").copied().flatten().unwrap_or(0);
     }
-    // Where a task may be preempted inside a tracepoint, the kernel may skip the program that
-    // learns that a bio was turned away. The report says how often.
-    let (least, most) = match missed {
-        0 => (stat.written, stat.written),
-        _ => (stat.written, stat.written + missed * BLOCK),
-    };
+    // Where a task may be preempted inside a tracepoint, hundreds of workers on a slow machine
+    // may keep every program from seeing a bio, or its end. The report says how often.
     ensure!(
-        (least..=most).contains(&counted),
+        counted.abs_diff(stat.written) <= missed * BLOCK,
         "{counted} bytes are reported, but the device wrote {}, and {submitted} were submitted; \
          {missed} events were missed",
         stat.written
     );
     let own = written_by(&report, pid)?;
-    near("written by gt-deep", own - (counted - stat.written), len)?;
+    near(
+        "not written by gt-deep",
+        counted - own,
+        stat.written.saturating_sub(len),
+    )?;
     ensure!(
         submitted > len + MIB,
         "the case is wrong: the device turned nothing away"

@@ -49,11 +49,12 @@ pub enum Program {
     XfsLogGrantSleep = 37,
     BtrfsTransactionCommit = 38,
     BioTurnedAway = 39,
+    BioTurnedAwayAgain = 40,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 40;
+    pub const COUNT: u32 = 41;
     /// The number of those that may send a file's path or begin a flusher's run. They come
     /// first.
     pub const WITH_PATHS: u32 = 20;

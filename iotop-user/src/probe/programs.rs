@@ -184,10 +184,9 @@ pub(super) fn asked<'a>(programs: &'a [Attached], name: &str) -> Option<Borrowed
 /// How many events were missed because the kernel does not run a program while it is
 /// already running on that CPU (`recursion_misses` of `struct bpf_prog_info`, 5.12).
 pub(super) fn missed(programs: &[Attached]) -> u64 {
-    // A retry's misses are not counted: an event is lost only if the first program missed it
-    // too, and that one counts it. A program on a function loses no bytes.
     misses(programs, |hook| {
-        hook.retry_of.is_none() && !hook.on.is_function() && !hook.tells_commands()
+        let is_retry = |other: &Attached| other.hook.retry_of == Some(hook.program);
+        hook.loses_bytes(programs.iter().any(is_retry))
     })
 }
 

@@ -52,11 +52,25 @@ pub enum On {
 
 /// The program that reports command lines.
 const PROGRAM_EXECUTED: &str = "program_executed";
+/// The program that reports bios that a device turned away.
+const BIO_TURNED_AWAY: &str = "bio_turned_away";
 
 impl Hook {
     /// True if an event that the program misses costs a command line, and no bytes.
     pub fn tells_commands(&self) -> bool {
         self.program == PROGRAM_EXECUTED
+    }
+
+    /// True if an event that the program misses costs bytes. A retry's misses don't: the first
+    /// program counts an event that both miss, and the retry counts what it recovers. Only of
+    /// the bios that end, few matter, so that the retry can't tell what it recovers: there its
+    /// own misses count, and the first program's don't.
+    pub fn loses_bytes(&self, has_retry: bool) -> bool {
+        let counts = match self.retry_of {
+            None => !(has_retry && self.program == BIO_TURNED_AWAY),
+            Some(first) => first == BIO_TURNED_AWAY,
+        };
+        counts && !self.on.is_function() && !self.tells_commands()
     }
 }
 
@@ -245,7 +259,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 61] = [
+const HOOKS: [Hook; 62] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -699,12 +713,20 @@ const HOOKS: [Hook; 61] = [
         why: "the kernel has no types of the module xfs; the record has the device",
     },
     Hook {
-        program: "bio_turned_away",
+        program: BIO_TURNED_AWAY,
         on: On::Tracepoint("block_bio_complete"),
         kernels: Kernels::All,
         retry_of: None,
         purpose: "bios that a device turns away because they would have to wait",
         why: "fires for bios that did not become part of a request, with their status",
+    },
+    Hook {
+        program: "bio_turned_away_again",
+        on: On::Tracepoint("block_bio_complete"),
+        kernels: Kernels::Preemptible,
+        retry_of: Some(BIO_TURNED_AWAY),
+        purpose: "bios turned away that bio_turned_away missed",
+        why: MISSED_WHY,
     },
     Hook {
         program: "bio_submitted",
@@ -767,6 +789,23 @@ mod tests {
             Some(On::Tracepoint("block_bio_queue")),
             "tags are set before they are read"
         );
+    }
+
+    /// `missed_events` counts each event at most once.
+    #[test]
+    fn an_event_that_two_programs_may_handle_is_missed_once() {
+        let on = |tracepoint, has_retry| {
+            let hooks = HOOKS
+                .iter()
+                .filter(|hook| hook.on == On::Tracepoint(tracepoint));
+            let counted =
+                hooks.filter(|hook| hook.loses_bytes(has_retry && hook.retry_of.is_none()));
+            counted.map(|hook| hook.program).collect::<Vec<_>>()
+        };
+        assert_eq!(on("sched_process_exit", true), ["task_exited"]);
+        assert_eq!(on("block_bio_complete", true), ["bio_turned_away_again"]);
+        let alone = HOOKS.iter().find(|hook| hook.program == BIO_TURNED_AWAY);
+        assert!(alone.is_some_and(|hook| hook.loses_bytes(false)));
     }
 
     /// Large folios count as `Shared` unless all these programs run, so each name must be that
