@@ -106,7 +106,8 @@ pub static RUNS: HashMap<u32, FlushRun> = HashMap::with_max_entries(256, 0);
 /// One [`FlushRun`] for each run that has ended. The record ends before the asker
 /// where there is none.
 #[map]
-pub static FLUSHES: RingBuf = RingBuf::with_byte_size(128 << 10, 0);
+pub static FLUSHES: RingBuf = RingBuf::with_byte_size(FLUSHES_BYTES, 0);
+pub const FLUSHES_BYTES: u32 = 128 << 10;
 
 /// The state in which each task was last handed to the user half. If two tasks share
 /// an element, they are only handed over more often than necessary.

@@ -163,6 +163,31 @@ pub fn syncfs(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
+/// No run is lost, however many end in one interval. Regression: the buffer held some 600.
+pub fn syncfs_in_a_loop(mut run: Run<'_>) -> Result<()> {
+    let count = sized(1000);
+    run.trace_with(&["-d", "5"])?;
+    let pid = run.to_end(
+        "gt-syncing",
+        &["synced_appends", &run.file("file"), &count.to_string()],
+    )?;
+    run.metadata += 256 * 1024 * count;
+    let (dev, Some(report)) = (run.device_name(), run.finish(4096 * count, 0)?) else {
+        return Ok(());
+    };
+    let mut asked = 0;
+    for flush in report.flushes_on(&dev)? {
+        let runs = flush.field("runs")?.as_array().context("no runs")?;
+        let of_ours = runs.iter().filter(|run| run["asker"]["pid"] == pid);
+        asked += of_ours.count() as u64;
+    }
+    ensure!(
+        asked >= count,
+        "{asked} runs for {count} calls are reported"
+    );
+    Ok(())
+}
+
 /// sync(2) first wakes all flushers and then asks them for the rest. The calling task is
 /// named for both.
 pub fn sync(mut run: Run<'_>) -> Result<()> {

@@ -107,6 +107,7 @@ const ALL: &[(&str, Case)] = &[
     ("explained_background", explained::background),
     ("explained_periodic", explained::periodic),
     ("explained_syncfs", explained::syncfs),
+    ("explained_syncfs_in_a_loop", explained::syncfs_in_a_loop),
     ("explained_sync", explained::sync),
     ("explained_fsync", explained::fsync),
     ("explained_sync_file_range", explained::sync_file_range),

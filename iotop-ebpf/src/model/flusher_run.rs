@@ -2,14 +2,14 @@
 //! write.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
+    bindings::BPF_ANY,
     helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns},
     macros::map,
     maps::{LruHashMap, PerCpuArray},
 };
 use iotop_common::{FlushId, FlushRun, Lost, Owner};
 
-use super::{current::Current, program::Program};
+use super::{current::Current, program::Program, wake};
 use crate::{
     counters::lose,
     kernel::{
@@ -17,7 +17,7 @@ use crate::{
         typed::Typed,
         verifier::{clear, copy},
     },
-    maps::{FLUSHES, RUNS},
+    maps::{FLUSHES, FLUSHES_BYTES, RUNS},
 };
 
 /// The task that queued each work item that no worker has begun, by the item's address.
@@ -49,7 +49,7 @@ pub fn end(worker: &Current) {
     if let Some(run) = RUNS.get_ptr(worker.slot) {
         // SAFETY: a map value that only this worker writes to.
         let run = unsafe { &*run };
-        let flags = u64::from(BPF_RB_NO_WAKEUP);
+        let flags = wake::if_filling(&FLUSHES, FLUSHES_BYTES);
         let ended = match run.asker.generation {
             0 => FLUSHES.output::<[u8; FlushRun::WITHOUT_ASKER]>(without_asker(run), flags),
             _ => FLUSHES.output::<FlushRun>(run, flags),

@@ -1,6 +1,9 @@
 //! What the kernel half counted between two samples.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use aya::maps::PerCpuValues;
 use iotop_common::{
@@ -95,6 +98,7 @@ impl Probe {
         let missed_commands = programs::missed_commands(&self.programs);
         let mut lost = self.lost_since()?;
         lost[Lost::FactInodes as usize] += without_inode;
+        lost[Lost::Flushes as usize] += mem::take(&mut self.ended_runs.lost);
         let missed = programs::missed(&self.programs);
         let missed_now = missed.saturating_sub(self.missed_before) + lost[Lost::Nested as usize];
         let missed_now = missed_now.saturating_sub(lost[Lost::Recovered as usize]);
@@ -128,6 +132,7 @@ impl Probe {
     /// A map call failed.
     pub fn make_room(&mut self, now: Instant) -> Result<(), ProbeError> {
         while self.wake.next().is_some() {}
+        self.take_ended_runs();
         let index = self.control_value.epoch & 1;
         let entered = with_map_name("ENTERED", self.entered.get(&index, 0))?;
         let is_short = self.slots.is_crowded() && now >= self.given_back + GIVE_BACK;

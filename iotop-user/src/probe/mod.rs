@@ -43,6 +43,7 @@ pub use tasks::Exit;
 
 use crate::host::kernel::{counted::Counted, hooks::Hook, memory, reasons::Reasons};
 use audit::Audit;
+use flushes::EndedRuns;
 use grace::Grace;
 use journals::Journals;
 use owners::Owners;
@@ -107,6 +108,7 @@ pub struct Probe {
     executed: RingBuf<MapData>,
     runs: BpfHashMap<MapData, u32, FlushRun>,
     flushes: RingBuf<MapData>,
+    ended_runs: EndedRuns,
     journals: Journals,
     counted: Counted,
     tags: MapData,
@@ -213,6 +215,7 @@ impl Probe {
             executed: map(&mut ebpf, name, "EXECUTED")?,
             runs: map(&mut ebpf, name, "RUNS")?,
             flushes: map(&mut ebpf, name, "FLUSHES")?,
+            ended_runs: EndedRuns::default(),
             journals: Journals::new(map(&mut ebpf, name, "JOURNAL_OF")?, now),
             counted: Counted::by_layout(&layout),
             tags,

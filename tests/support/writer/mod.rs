@@ -77,6 +77,15 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             let time = Duration::from_secs(seconds.parse()?);
             syncing::sync_again_and_again(&open(path, 0)?, time)
         }
+        // Each byte is written, and then its file system is synchronized.
+        ["synced_appends", path, count] => {
+            let mut file = open(path, libc::O_APPEND)?;
+            for _ in 0..count.parse()? {
+                file.write_all(b"x")?;
+                syncing::syncfs(&file)?;
+            }
+            Ok(())
+        }
         // Pieces at the end of the file, wherever that is by then.
         ["appends", path, len, piece] => {
             let piece = vec![0x5a; piece.parse()?];
