@@ -110,6 +110,22 @@ pub fn check_pgpgout(intervals: &Intervals) -> Result<()> {
     Ok(())
 }
 
+/// Checks that nothing was lost, and that no bytes are without an owner because there was no
+/// room for it. Events are missed where a task may be preempted inside a tracepoint, and
+/// intervals where this program reads too slowly.
+pub fn check_losses(intervals: &Intervals) -> Result<()> {
+    let is_loss = |name: &str| !matches!(name, "missed_events" | "intervals");
+    let lost = intervals.lost.iter().filter(|(name, _)| is_loss(name));
+    let lost: Vec<String> = lost
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    ensure!(lost.is_empty(), "lost: {}", lost.join(", "));
+    let overflow = intervals.unattributed.get("overflow").copied();
+    let overflow = overflow.unwrap_or_default();
+    ensure!(overflow == 0, "{overflow} bytes are overflow");
+    Ok(())
+}
+
 fn add(sum: &mut BTreeMap<String, u64>, parts: &Value) {
     for (name, count) in parts.as_object().into_iter().flatten() {
         if let Some(count) = count.as_u64().filter(|count| *count > 0) {
@@ -168,6 +184,21 @@ mod tests {
         };
         assert_eq!(intervals.levels, whole);
         Ok(())
+    }
+
+    #[test]
+    fn losses_and_overflow_are_wrong() {
+        let one = |name: &str| BTreeMap::from([(name.to_owned(), 1)]);
+        let of = |lost: &str, unattributed: &str| {
+            check_losses(&Intervals {
+                lost: one(lost),
+                unattributed: one(unattributed),
+                ..Intervals::default()
+            })
+        };
+        assert!(of("missed_events", "swap").is_ok());
+        assert!(of("tags", "swap").is_err());
+        assert!(of("missed_events", "overflow").is_err());
     }
 
     #[test]

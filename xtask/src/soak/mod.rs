@@ -2,8 +2,7 @@
 //! beside it.
 //!
 //! The load makes everything come and go: processes, programs, files, cgroups, devices,
-//! mounts. Now and then it rests, and all dirty pages are written: then no task may have more
-//! pending than is dirty.
+//! mounts. Now and then it rests: then as much has to be pending as is dirty.
 
 mod flat;
 mod gauges;
@@ -11,6 +10,7 @@ mod intervals;
 mod load;
 mod tracer;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -24,7 +24,7 @@ use crate::vm::build::{PROFILE, build};
 use crate::{process, workspace};
 use flat::Series;
 use gauges::{Gauges, Process};
-use intervals::{Intervals, Levels, check_pgpgout};
+use intervals::{Intervals, Levels, check_losses, check_pgpgout};
 use load::Load;
 use tracer::Tracer;
 
@@ -40,9 +40,12 @@ const REST_EVERY: Duration = Duration::from_secs(30);
 /// more although no event told.
 const REST: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(500);
-/// By how much the pending bytes of all tasks may exceed what is dirty while the load rests.
-/// Other programs of this machine go on, and the two are not read at one instant.
-const PENDING: u64 = 2 << 20;
+/// By how much the pending bytes of all tasks and what is dirty may differ while the load rests.
+/// Metadata is dirty and nobody's pending, other programs of this machine go on, and the two are
+/// not read at one instant.
+const PENDING: u64 = 8 << 20;
+/// What is written at a rest and held back.
+const HELD: u64 = 64 << 20;
 const MIB: u64 = 1 << 20;
 
 #[derive(clap::Args)]
@@ -87,7 +90,8 @@ pub fn run(options: &Options) -> Result<()> {
 
     let tracer = Tracer::start(&program)?;
     let load = Load::start(&dirs, &memory.dir)?;
-    let (readings, mut problems) = watch(&tracer, &load, time)?;
+    let held = dirs[0].1.join("held");
+    let (readings, mut problems) = watch(&tracer, &load, &held, time)?;
     for (part, turns) in load.stop()? {
         eprintln!("{part}: {turns}");
     }
@@ -96,11 +100,9 @@ pub fn run(options: &Options) -> Result<()> {
     print!("\n{}\n{}", flat::table(&series), summary(&intervals));
     problems.extend(series.iter().filter_map(Series::growth));
     problems.extend(intervals.wrong.iter().cloned());
-    problems.extend(
-        check_pgpgout(&intervals)
-            .err()
-            .map(|error| error.to_string()),
-    );
+    for check in [check_pgpgout, check_losses] {
+        problems.extend(check(&intervals).err().map(|error| error.to_string()));
+    }
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
     println!("All of it is flat, and every byte is accounted for.");
     Ok(())
@@ -112,8 +114,14 @@ fn disk(fs: FileSystem, memory: &Path) -> Result<(FileSystem, Mount)> {
     Ok((fs, Mount::device(fs, &device, memory.join(fs.name()))?))
 }
 
-/// Reads everything now and then. Returns the readings, and what was wrong at the rests.
-fn watch(tracer: &Tracer, load: &Load, time: Duration) -> Result<(Vec<Reading>, Vec<String>)> {
+/// Reads everything now and then. Returns the readings, and what was wrong at the rests. `held`
+/// is a file for the rests.
+fn watch(
+    tracer: &Tracer,
+    load: &Load,
+    held: &Path,
+    time: Duration,
+) -> Result<(Vec<Reading>, Vec<String>)> {
     let process = Process::new(tracer.pid())?;
     let (mut readings, mut problems): (Vec<Reading>, Vec<String>) = Default::default();
     println!(
@@ -137,37 +145,62 @@ fn watch(tracer: &Tracer, load: &Load, time: Duration) -> Result<(Vec<Reading>, 
         reading.print(start.elapsed(), "");
         readings.push(reading);
         if rested.elapsed() >= REST_EVERY {
-            problems.extend(rest(tracer, &process, load, start)?);
+            load.rest(true)?;
+            problems.extend(rest(tracer, &process, held, start)?);
+            load.rest(false)?;
             rested = Instant::now();
         }
     }
     Ok((readings, problems))
 }
 
-/// Lets the load rest until no task has more pending than is dirty. Under load this can't be
-/// checked: the two are read one after the other, and much is written in between.
-fn rest(tracer: &Tracer, process: &Process, load: &Load, start: Instant) -> Result<Option<String>> {
-    load.rest(true)?;
+/// While the load rests, what tasks have pending is what is dirty: first next to nothing, then
+/// what is written and held back. Under load this can't be checked: the two are read one after
+/// the other, and much is written in between.
+fn rest(tracer: &Tracer, process: &Process, held: &Path, start: Instant) -> Result<Option<String>> {
     process::output(&mut Command::new("sync"))?;
+    let none = settle(tracer, process, start, "  at rest", |_| true)?;
+    if none.is_some() {
+        return Ok(none);
+    }
+    // Too young for the periodic flusher, and too small for the one in the background.
+    fs::write(held, vec![1; HELD as usize])?;
+    let some = settle(tracer, process, start, "  held back", |levels| {
+        levels.dirty >= HELD
+    });
+    fs::remove_file(held)?;
+    some
+}
+
+/// Waits until as much is pending as is dirty, and that is `right`. Returns what is wrong if it
+/// never is.
+fn settle(
+    tracer: &Tracer,
+    process: &Process,
+    start: Instant,
+    note: &str,
+    right: impl Fn(&Levels) -> bool,
+) -> Result<Option<String>> {
     let begin = Instant::now();
-    let synced = tracer.intervals()?.count;
+    let before = tracer.intervals()?.count;
     let (now, settled) = loop {
         sleep(STEP);
-        // An interval that began before the sync ends first, and the lines of one are complete
-        // when the next one begins.
-        let is_after = tracer.intervals()?.count >= synced + 3;
+        // An interval that began before ends first, and the lines of one are complete when the
+        // next one begins.
+        let is_after = tracer.intervals()?.count >= before + 3;
         let now = Reading::of(tracer, process)?;
-        let settled = is_after && now.levels.pending <= now.levels.dirty + PENDING;
+        let Levels { dirty, pending } = now.levels;
+        let settled = is_after && pending.abs_diff(dirty) <= PENDING && right(&now.levels);
         if settled || begin.elapsed() > REST {
             break (now, settled);
         }
     };
-    now.print(start.elapsed(), "  at rest");
-    load.rest(false)?;
+    now.print(start.elapsed(), note);
     let mib = |bytes: u64| bytes as f64 / MIB as f64;
     Ok((!settled).then(|| {
         format!(
-            "{:.1} MiB are pending {} s after a sync while the load rests, and {:.1} MiB are dirty",
+            "{}: {:.1} MiB are pending after {} s, and {:.1} MiB are dirty",
+            note.trim(),
             mib(now.levels.pending),
             begin.elapsed().as_secs(),
             mib(now.levels.dirty)
