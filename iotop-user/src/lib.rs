@@ -58,6 +58,7 @@ pub mod host;
 mod hostile;
 pub mod output;
 pub mod probe;
+pub mod record;
 pub mod sample;
 pub mod taskstats;
 pub mod tui;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     ndjson::{ByName, Shared},
+    raw::{FlushRaw, Rows, SpikeRaw},
     why::why,
 };
 use crate::sample::{
@@ -12,7 +13,7 @@ use crate::sample::{
 };
 
 #[derive(Serialize)]
-pub(super) struct FlushLine<'a> {
+pub(crate) struct FlushLine<'a> {
     device: Device<'a>,
     device_name: &'a str,
     reason: &'a str,
@@ -27,10 +28,12 @@ pub(super) struct FlushLine<'a> {
     owners: Vec<Owner<'a>>,
     shared: Shared,
     unattributed: ByName<{ Reason::ALL.len() }>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<FlushRaw>,
 }
 
 #[derive(Serialize)]
-pub(super) struct SpikeLine<'a> {
+pub(crate) struct SpikeLine<'a> {
     device: Device<'a>,
     device_name: &'a str,
     start: String,
@@ -44,6 +47,8 @@ pub(super) struct SpikeLine<'a> {
     owners: Vec<Owner<'a>>,
     shared: Shared,
     unattributed: ByName<{ Reason::ALL.len() }>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<SpikeRaw>,
 }
 
 #[derive(Serialize)]
@@ -55,7 +60,7 @@ struct PartLine<'a> {
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+pub(crate) struct Device<'a> {
     major: u32,
     minor: u32,
     name: &'a str,
@@ -139,7 +144,7 @@ struct File<'a> {
 }
 
 impl<'a> FlushLine<'a> {
-    pub(super) fn of(flush: &'a Flush, system: &System) -> FlushLine<'a> {
+    pub(crate) fn of(flush: &'a Flush, system: &System) -> FlushLine<'a> {
         FlushLine {
             device: Device::of(flush.device, &flush.device_name),
             device_name: &flush.device_name,
@@ -163,6 +168,25 @@ impl<'a> FlushLine<'a> {
                 flush.written.totals.metadata,
             ))),
             unattributed: ByName::from(Some(&flush.written.totals.unattributed)),
+            raw: None,
+        }
+    }
+
+    /// The line of a recording, from which the flush can be restored.
+    pub(crate) fn recorded(flush: &'a Flush, system: &System, rows: &Rows) -> FlushLine<'a> {
+        FlushLine {
+            raw: Some(FlushRaw::of(flush, rows)),
+            ..FlushLine::of(flush, system)
+        }
+    }
+}
+
+impl<'a> SpikeLine<'a> {
+    /// The line of a recording, from which the spike can be restored.
+    pub(crate) fn recorded(spike: &'a Spike, rows: &Rows) -> SpikeLine<'a> {
+        SpikeLine {
+            raw: Some(SpikeRaw::of(spike, rows)),
+            ..SpikeLine::from(spike)
         }
     }
 }
@@ -188,6 +212,7 @@ impl<'a> From<&'a Spike> for SpikeLine<'a> {
                 .collect(),
             shared: Shared::of(Some((written.totals.shared, written.totals.metadata))),
             unattributed: ByName::from(Some(&written.totals.unattributed)),
+            raw: None,
         }
     }
 }
@@ -204,7 +229,7 @@ impl<'a> From<&'a SpikePart> for PartLine<'a> {
 }
 
 impl<'a> Device<'a> {
-    fn of((major, minor): Number, name: &'a str) -> Device<'a> {
+    pub(crate) fn of((major, minor): Number, name: &'a str) -> Device<'a> {
         Device { major, minor, name }
     }
 }

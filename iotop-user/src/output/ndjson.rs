@@ -7,7 +7,10 @@ use bytes::{BufMut as _, BytesMut};
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use super::flush_line::{FlushLine, SpikeLine};
+use super::{
+    flush_line::{FlushLine, SpikeLine},
+    raw::{SystemRaw, TaskRaw},
+};
 use crate::{
     escape::{self, is_dangerous},
     sample::{
@@ -20,7 +23,8 @@ use crate::{
 /// The JSON Schema of every line.
 pub const SCHEMA: &str = include_str!("../../schema/ndjson-v1.schema.json");
 
-const VERSION: u32 = 1;
+/// The version of the lines.
+pub(crate) const VERSION: u32 = 1;
 
 /// The fields that every line starts with.
 #[derive(Serialize)]
@@ -35,7 +39,7 @@ struct Line<'a, T> {
 }
 
 #[derive(Serialize)]
-struct SystemLine {
+pub(crate) struct SystemLine {
     pgpgin_bytes: Option<u64>,
     pgpgout_bytes: Option<u64>,
     dirty_bytes: Option<u64>,
@@ -52,10 +56,12 @@ struct SystemLine {
     lost: ByName<{ Loss::ALL.len() }>,
     tasks: TasksPart,
     self_cpu_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) raw: Option<SystemRaw>,
 }
 
 /// An object with a number for each name; null if it is unknown.
-pub(super) struct ByName<const N: usize>([(&'static str, Option<u64>); N]);
+pub(crate) struct ByName<const N: usize>([(&'static str, Option<u64>); N]);
 
 impl<const N: usize> Serialize for ByName<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -64,11 +70,11 @@ impl<const N: usize> Serialize for ByName<N> {
 }
 
 /// Estimated bytes by kind. They add up to the shared bytes.
-pub(super) type Shared = ByName<4>;
+pub(crate) type Shared = ByName<4>;
 
 impl Shared {
     /// The kinds of these shared bytes, of which a part is metadata.
-    pub(super) fn of(shared: Option<(u64, Metadata)>) -> Shared {
+    pub(crate) fn of(shared: Option<(u64, Metadata)>) -> Shared {
         let data = |(shared, metadata): (u64, Metadata)| shared.saturating_sub(metadata.total());
         let [journal, home, tree] = shared.unwrap_or_default().1.parts();
         let known = |(name, bytes): (&'static str, u64)| (name, shared.map(|_| bytes));
@@ -89,7 +95,7 @@ struct TasksPart {
 }
 
 #[derive(Serialize)]
-struct TaskLine<'a> {
+pub(crate) struct TaskLine<'a> {
     pid: u32,
     tid: u32,
     ppid: Option<u32>,
@@ -110,6 +116,8 @@ struct TaskLine<'a> {
     #[serde(flatten)]
     counters: Counters<'a>,
     lag_ns: LagPart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<TaskRaw>,
 }
 
 /// A process that launched the task, from the nearest one on.
@@ -203,7 +211,8 @@ pub fn ndjson(
     Ok(())
 }
 
-fn line(
+/// Appends one line of this type.
+pub(crate) fn line(
     sample: &Sample,
     time: &str,
     r#type: &'static str,
@@ -257,7 +266,7 @@ fn bounded(text: &str) -> Cow<'_, str> {
 }
 
 /// To the microsecond: more digits would only be noise.
-pub(super) fn seconds(interval: Duration) -> f64 {
+pub(crate) fn seconds(interval: Duration) -> f64 {
     interval.as_micros() as f64 / 1e6
 }
 
@@ -286,6 +295,7 @@ impl From<&System> for SystemLine {
                 exited: system.tasks_exited,
             },
             self_cpu_ns: system.self_cpu_ns,
+            raw: None,
         }
     }
 }
@@ -333,7 +343,19 @@ impl<'a> From<&'a Task> for TaskLine<'a> {
             tasks: task.tasks(),
             counters: Counters(Row::Task(task)),
             lag_ns: LagPart::from(task.block.as_ref()),
+            raw: None,
         }
+    }
+}
+
+impl<'a> TaskLine<'a> {
+    /// The line of a recording, from which the task can be restored.
+    pub(crate) fn recorded(task: &'a Task) -> TaskLine<'a> {
+        let line = TaskLine::from(task);
+        let is_cut = task.cmdline.as_deref() != line.cmdline.as_deref();
+        let whole = task.cmdline.as_ref().filter(|_| is_cut);
+        let raw = Some(TaskRaw::of(task, whole));
+        TaskLine { raw, ..line }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Task;
 
 /// What made a file system commit in the interval.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commits {
     /// How many transactions were committed. `None`: the file system does not count them
     /// (xfs).
@@ -19,7 +19,7 @@ pub struct Commits {
 }
 
 /// How often a task needed something of a journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Demand {
     /// The task; `None` if it is not known.
     pub task: Option<Task>,

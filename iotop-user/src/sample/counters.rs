@@ -17,6 +17,9 @@ macro_rules! counters {
             /// Number of counters.
             pub(crate) const COUNT: usize = [$(stringify!($counter)),*].len();
 
+            /// Their names, in the order of their definition.
+            pub(crate) const NAMES: [&'static str; Self::COUNT] = [$(stringify!($counter)),*];
+
             /// All counters, in the order of their definition.
             pub(crate) fn fields(&self) -> [Option<u64>; Self::COUNT] {
                 [$(self.$counter),*]

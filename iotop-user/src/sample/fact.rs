@@ -82,6 +82,25 @@ impl BlockFact {
     }
 }
 
+/// A class's name in recordings.
+pub const fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Read => "read",
+        Class::Exact => "exact",
+        Class::Direct => "direct",
+        Class::Shared => "shared",
+        Class::PreTrace => "pre_trace",
+        Class::Metadata => "metadata",
+        Class::Swap => "swap",
+        Class::Stacked => "stacked",
+        Class::Overflow => "overflow",
+        Class::Unknown => "unknown",
+        Class::Journal => "journal",
+        Class::Home => "home",
+        Class::Tree => "tree",
+    }
+}
+
 /// The totals of each device. Bytes whose fact found no room are missing here: their
 /// device is not known.
 pub fn by_device(facts: &[BlockFact]) -> Vec<(Number, BlockTotals)> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Commits, FlushLag, Metadata, Number, Run, Task, Written};
 
 /// What one submitter wrote to one device in the interval for one reason.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Flush {
     /// The device.
     pub device: Number,
@@ -67,7 +67,7 @@ impl FlushReason {
 }
 
 /// The part of a flush's bytes that one task owns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FlushOwner {
     /// The owner.
     pub task: Task,

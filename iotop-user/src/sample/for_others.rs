@@ -8,11 +8,11 @@ use super::{BlockFact, Number, Owned, SharedTask, Task, kind_of_estimate};
 
 /// What one task or process submitted for other owners, by device (name and number) and by the
 /// owners' name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Submitted(pub BTreeMap<(Arc<str>, Number), BTreeMap<Arc<str>, Owned>>);
 
 /// For each task or process, what it submitted for other owners.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ForOthers {
     of: HashMap<SubmitterKey, Submitted>,
     processes: bool,

@@ -36,7 +36,7 @@ pub use block::TaskBlock;
 pub use commits::{Commits, Demand};
 pub use counters::TaskCounters;
 pub use disk::Disk;
-pub use fact::{BlockFact, FileKey, by_device};
+pub use fact::{BlockFact, FileKey, by_device, class_name};
 pub use flush::{Flush, FlushFile, FlushOwner, FlushReason};
 pub use for_others::{ForOthers, Submitted, SubmitterKey, is_write};
 pub use lags::{FlushLag, Lag, Lags};
@@ -59,7 +59,7 @@ pub use written::Written;
 pub type Number = (u32, u32);
 
 /// Everything gathered in one interval.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// 1 for the first interval.
     pub seq: u64,
@@ -98,7 +98,7 @@ pub struct Sample {
 }
 
 /// Tasks, or facts, that have something in common, and their I/O in the interval.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// What they have in common: the name of a user or device, the path of a cgroup and so
     /// on. `None`: it is not known, or there is none.

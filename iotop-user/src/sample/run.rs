@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Task, TaskKey};
 
 /// One run of a flusher (`wb_writeback` of fs/fs-writeback.c).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     /// The flusher, and which of its runs this is.
     pub key: (TaskKey, FlushId),
@@ -33,7 +33,7 @@ pub struct Run {
 }
 
 /// The task that asked for a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Asker {
     /// The task.
     pub task: Task,

@@ -10,7 +10,7 @@ use super::Task;
 
 /// A task's row. Cloning it copies a pointer; writing to it copies the row first if it is
 /// shared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SharedTask(Arc<Task>);
 
 impl SharedTask {

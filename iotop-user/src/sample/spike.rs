@@ -28,7 +28,7 @@ impl Default for SpikeRule {
 }
 
 /// A period in which a device was written to much more than usual.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spike {
     /// The device.
     pub device: Number,

@@ -3,7 +3,7 @@
 use super::{BlockTotals, Lost, TaskCounters};
 
 /// Counters and levels of the whole machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct System {
     /// `pgpgin` of /proc/vmstat: bytes that file systems submitted for reading.
     pub pgpgin_bytes: Option<u64>,

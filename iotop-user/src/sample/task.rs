@@ -26,7 +26,7 @@ pub struct Parent {
 }
 
 /// One task (or, in process mode, one process) and its I/O in the interval.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Task {
     /// Thread group id.
     pub pid: u32,

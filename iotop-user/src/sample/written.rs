@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{BlockTotals, FlushFile, FlushLag, FlushOwner, TaskKey, sum};
 
 /// Written bytes and their owners.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
     /// All bytes, by part.
     pub totals: BlockTotals,

@@ -44,9 +44,23 @@ pub fn name(number: u32) -> Option<&'static str> {
     })
 }
 
+/// The system call with this name, if [`name`] knows it.
+pub fn find(wanted: &str) -> Option<&'static str> {
+    // The highest number that any architecture has is below it.
+    (0..1024).filter_map(name).find(|name| *name == wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_and_any_other_word_is_not() {
+        for call in ["fsync", "rename", "io_uring", "fadvise"] {
+            assert_eq!(find(call), Some(call));
+        }
+        assert_eq!(find("getpid"), None);
+    }
 
     #[test]
     fn only_calls_that_write_have_names() {
