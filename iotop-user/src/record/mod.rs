@@ -4,12 +4,20 @@
 //! makes the same sample of them. Not in the lines are [`Sample::for_others`], which follows from
 //! the facts, and [`Sample::groups`], which a view makes.
 
+mod day;
+mod frame;
 mod lines;
 mod parts;
+mod read;
 mod restore;
+mod store;
 
+pub use day::Day;
+pub use frame::{Entry, Frame};
 pub use lines::lines;
+pub use read::{Recording, RecordingError, Samples, Skipped, Span};
 pub use restore::{BadLine, Restorer};
+pub use store::{Outcome, Retention, Store, StoreError};
 
 #[cfg(doc)]
 use crate::sample::Sample;

@@ -1,0 +1,262 @@
+//! Reads the samples of a directory with recordings.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::{Timestamp, ToSpan as _};
+
+use super::{
+    day::{self, Day, Index, Placed},
+    restore::{BadLine, Restorer},
+};
+use crate::sample::{Number, Sample};
+
+/// Why a recording can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The directory can't be read.
+    #[error("reading the recordings in {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// It has no recordings.
+    #[error(
+        "{0} has no recordings (files such as 2026-11-28.ndjson.zst); `iotop-trace record {0}` \
+         makes them"
+    )]
+    Empty(PathBuf),
+    /// A file can't be read.
+    #[error("reading {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// A part of a recording. An interval belongs to it if they have any moment in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its start; `None`: that of the recording.
+    pub from: Option<Timestamp>,
+    /// Its end; `None`: that of the recording.
+    pub until: Option<Timestamp>,
+}
+
+impl Span {
+    fn has(&self, start: Timestamp, end: Timestamp) -> bool {
+        self.from.is_none_or(|from| end > from) && self.until.is_none_or(|until| start < until)
+    }
+
+    /// True if a file of this day may have such an interval. A frame may reach over midnight.
+    fn has_day(&self, day: Day) -> bool {
+        let before = |time: Timestamp| Day::of(time).date;
+        let from = self.from.map(|from| before(from).saturating_sub(1.day()));
+        let until = self
+            .until
+            .map(|until| before(until).saturating_add(1.day()));
+        from.is_none_or(|from| day.date >= from) && until.is_none_or(|until| day.date <= until)
+    }
+}
+
+/// A directory with recordings.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    directory: PathBuf,
+    days: Vec<Day>,
+}
+
+impl Recording {
+    /// Lists its files. They are read when samples are asked for.
+    ///
+    /// # Errors
+    ///
+    /// The directory can't be read, or it has no recordings.
+    pub fn open(directory: &Path) -> Result<Recording, RecordingError> {
+        let days = Day::list(directory).map_err(|source| RecordingError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
+        match days.is_empty() {
+            true => Err(RecordingError::Empty(directory.to_owned())),
+            false => Ok(Recording {
+                directory: directory.to_owned(),
+                days,
+            }),
+        }
+    }
+
+    /// The samples of a part, in the order in which they were recorded. Frames that can't be
+    /// used are left out, see [`Samples::skipped`].
+    pub fn samples(&self, span: Span) -> Samples<'_> {
+        let days = self.days.iter().filter(|day| span.has_day(**day));
+        Samples {
+            directory: &self.directory,
+            days: days.copied().collect(),
+            span,
+            file: None,
+            ready: VecDeque::new(),
+            restorer: Restorer::default(),
+            skipped: Skipped::default(),
+        }
+    }
+}
+
+/// What was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Number of damaged or torn frames.
+    pub damaged: u64,
+    /// Number of frames of a newer program.
+    pub newer: u64,
+    /// Files that are no recordings.
+    pub foreign: Vec<PathBuf>,
+}
+
+impl Skipped {
+    /// What was left out, in words. Nothing if nothing was.
+    pub fn messages(&self) -> Vec<String> {
+        let frames = |n: u64| match n {
+            1 => "1 frame (of about a minute)".to_owned(),
+            n => format!("{n} frames (of about a minute each)"),
+        };
+        let mut messages = Vec::new();
+        if self.damaged != 0 {
+            let frames = frames(self.damaged);
+            messages.push(format!(
+                "left out {frames} that can't be read: torn or damaged"
+            ));
+        }
+        if self.newer != 0 {
+            let frames = frames(self.newer);
+            messages.push(format!(
+                "left out {frames} of a newer iotop-trace; use that version to read them"
+            ));
+        }
+        let foreign = self.foreign.iter();
+        messages.extend(foreign.map(|path| {
+            format!(
+                "left out {}: it is not a recording of iotop-trace",
+                path.display()
+            )
+        }));
+        messages
+    }
+}
+
+/// The samples of a part of a recording.
+#[derive(Debug)]
+pub struct Samples<'a> {
+    directory: &'a Path,
+    days: VecDeque<Day>,
+    span: Span,
+    file: Option<Opened>,
+    ready: VecDeque<Sample>,
+    restorer: Restorer,
+    skipped: Skipped,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    frames: VecDeque<Placed>,
+}
+
+impl Samples<'_> {
+    /// What was left out so far.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// The name that a device had when it was recorded.
+    pub fn device_name(&self, device: Number) -> Arc<str> {
+        self.restorer.device_name(device)
+    }
+
+    /// Opens the next file. False: there is none.
+    fn open_next(&mut self) -> Result<bool, RecordingError> {
+        let Some(day) = self.days.pop_front() else {
+            return Ok(false);
+        };
+        let path = day::path(self.directory, day);
+        let opened = File::open(&path).and_then(|file| Ok((Index::of(&file)?, file)));
+        let (index, file) = match opened {
+            Ok(opened) => opened,
+            // The recorder has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(source) => return Err(RecordingError::File { path, source }),
+        };
+        if index.is_foreign() {
+            self.skipped.foreign.push(path);
+            return Ok(true);
+        }
+        self.skipped.damaged += index.damaged;
+        self.skipped.newer += index.newer;
+        let in_span = |frame: &Placed| match frame.entry.span() {
+            Some((start, end)) => self.span.has(start, end),
+            None => true,
+        };
+        let frames = index.frames.into_iter().filter(in_span).collect();
+        self.file = Some(Opened { file, frames });
+        Ok(true)
+    }
+
+    fn read(&mut self, lines: &[u8]) -> Result<(), BadLine> {
+        let lines = lines.split(|byte| *byte == b'\n');
+        let mut samples = Vec::new();
+        for line in lines.filter(|line| !line.is_empty()) {
+            samples.extend(self.restorer.line(line)?);
+        }
+        samples.extend(self.restorer.finish());
+        let span = self.span;
+        let in_span = |sample: &Sample| {
+            let start = sample
+                .time
+                .checked_sub(sample.interval)
+                .unwrap_or(sample.time);
+            span.has(start, sample.time)
+        };
+        self.ready.extend(samples.into_iter().filter(in_span));
+        Ok(())
+    }
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Result<Sample, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(sample) = self.ready.pop_front() {
+                return Some(Ok(sample));
+            }
+            let frame = self.file.as_mut().and_then(|opened| {
+                let frame = opened.frames.pop_front()?;
+                Some(day::lines_of(&opened.file, &frame))
+            });
+            let Some(lines) = frame else {
+                self.file = None;
+                match self.open_next() {
+                    Ok(true) => continue,
+                    Ok(false) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            };
+            match lines.map(|lines| self.read(&lines)) {
+                Ok(Ok(())) => {}
+                Ok(Err(BadLine::Newer(_))) => self.skipped.newer += 1,
+                Ok(Err(_)) | Err(_) => self.skipped.damaged += 1,
+            }
+            // What a line that can't be used left behind.
+            self.restorer.finish();
+        }
+    }
+}

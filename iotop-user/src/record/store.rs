@@ -1,0 +1,326 @@
+//! Writes frames into the files of a directory, and removes the oldest ones.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::{Timestamp, ToSpan as _};
+
+use super::{
+    day::{self, Day, Index},
+    frame::Frame,
+};
+
+/// Holds the PID of the recorder, which has it locked.
+const LOCK: &str = "recorder.pid";
+
+/// A file is at most this part of the largest size, so that the oldest file is never much of the
+/// recording.
+const PARTS: u64 = 8;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days before today.
+    pub days: u32,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// Why nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A call failed.
+    #[error("{what} {path}")]
+    Call {
+        /// What it is for.
+        what: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Another recorder has the directory.
+    #[error(
+        "{directory} already has a recorder, process {pid}; stop it first, or record into another \
+         directory"
+    )]
+    Taken {
+        /// The directory.
+        directory: PathBuf,
+        /// The other recorder.
+        pid: String,
+    },
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in its file.
+    Written,
+    /// The disk is full, and there is no older file to remove.
+    DiskFull,
+}
+
+/// A directory with recordings, to which frames are added.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    retention: Retention,
+    /// Locked as long as it is open.
+    _lock: File,
+    current: Option<Current>,
+}
+
+/// The file to which frames are added.
+#[derive(Debug)]
+struct Current {
+    /// The first file of its day.
+    first: Day,
+    day: Day,
+    file: File,
+    /// Where the next frame goes.
+    end: u64,
+}
+
+impl Store {
+    /// Takes the directory, which is created if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written, or another recorder has it.
+    pub fn open(directory: &Path, retention: Retention) -> Result<Store, StoreError> {
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Call { what, path, source }
+        };
+        let mut create = DirBuilder::new();
+        create
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(failed("creating", directory))?;
+        let path = directory.join(LOCK);
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("opening", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = (&lock).take(32).read_to_string(&mut pid);
+                return Err(StoreError::Taken {
+                    directory: directory.to_owned(),
+                    pid: pid.trim().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("locking", &path)(error)),
+        }
+        let pid = format!("{}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| (&lock).rewind())
+            .and_then(|()| (&lock).write_all(pid.as_bytes()))
+            .map_err(failed("writing", &path))?;
+        Ok(Store {
+            directory: directory.to_owned(),
+            retention,
+            _lock: lock,
+            current: None,
+        })
+    }
+
+    /// Opens the file for frames of this time: a frame that was torn off at its end is cut away.
+    /// To be called early too, because it may be that no file can be written.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written.
+    pub fn prepare(&mut self, time: Timestamp) -> Result<(), StoreError> {
+        let first = Day::of(time);
+        let most = (self.retention.bytes / PARTS).max(1);
+        if let Some(current) = &self.current
+            && current.first == first
+            && current.end < most
+        {
+            return Ok(());
+        }
+        self.current = None;
+        // After the newest file of the day: older ones may have been removed.
+        let of_day = self
+            .list()?
+            .into_iter()
+            .filter(|day| day.date == first.date);
+        let mut day = of_day.last().unwrap_or(first);
+        let current = loop {
+            let path = day::path(&self.directory, day);
+            let failed = |what| {
+                let path = path.clone();
+                move |source| StoreError::Call { what, path, source }
+            };
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+                .map_err(failed("opening"))?;
+            if let Some(end) = end(&file).map_err(failed("reading"))?
+                && end < most
+            {
+                file.set_len(end).map_err(failed("cutting"))?;
+                break Current {
+                    first,
+                    day,
+                    file,
+                    end,
+                };
+            }
+            day = day.next();
+        };
+        self.current = Some(current);
+        self.remove_old(time)
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written, for another reason than that the disk is full.
+    pub fn add(&mut self, frame: Frame) -> Result<Outcome, StoreError> {
+        let time = frame.end();
+        let path = self.directory.clone();
+        let bytes = frame.finish().map_err(|source| StoreError::Call {
+            what: "compressing for",
+            path,
+            source,
+        })?;
+        loop {
+            let Err(error) = self.prepare(time).and_then(|()| self.write(&bytes)) else {
+                return Ok(Outcome::Written);
+            };
+            match error {
+                StoreError::Call { source, .. } if is_full(&source) => {
+                    if !self.remove_oldest()? {
+                        return Ok(Outcome::DiskFull);
+                    }
+                }
+                error => return Err(error),
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let written = current.file.write_all_at(bytes, current.end);
+        if let Err(source) = written {
+            // What was written of it is no frame.
+            let _ = current.file.set_len(current.end);
+            return Err(StoreError::Call {
+                what: "writing",
+                path: day::path(&self.directory, current.day),
+                source,
+            });
+        }
+        current.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Removes the files that are too old, and the oldest ones of those that are too many.
+    fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {
+        let today = Day::of(now).date;
+        let kept_from = today.checked_sub(i64::from(self.retention.days).days());
+        let mut days: Vec<(Day, u64)> = Vec::new();
+        for day in self.list()? {
+            let length = fs::metadata(day::path(&self.directory, day)).map_or(0, |file| file.len());
+            days.push((day, length));
+        }
+        // Room for one more file.
+        let room = self.retention.bytes - self.retention.bytes / PARTS;
+        let mut all: u64 = days.iter().map(|(_, length)| length).sum();
+        for (day, length) in days {
+            let is_old = kept_from.as_ref().is_ok_and(|from| day.date < *from);
+            if (is_old || all > room) && !self.is_current(day) {
+                self.remove(day)?;
+                all -= length;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest file. Returns false if there is none but the current one.
+    fn remove_oldest(&self) -> Result<bool, StoreError> {
+        let days = self.list()?;
+        match days.into_iter().find(|day| !self.is_current(*day)) {
+            Some(day) => self.remove(day).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn is_current(&self, day: Day) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.day == day)
+    }
+
+    fn list(&self) -> Result<Vec<Day>, StoreError> {
+        Day::list(&self.directory).map_err(|source| StoreError::Call {
+            what: "reading",
+            path: self.directory.clone(),
+            source,
+        })
+    }
+
+    fn remove(&self, day: Day) -> Result<(), StoreError> {
+        let path = day::path(&self.directory, day);
+        fs::remove_file(&path).map_err(|source| StoreError::Call {
+            what: "removing",
+            path,
+            source,
+        })
+    }
+}
+
+/// Where the next frame goes. `None` if the file is foreign, or another version's.
+fn end(file: &File) -> io::Result<Option<u64>> {
+    let index = Index::of(file)?;
+    if index.is_foreign() && !is_torn_first(file)? || index.newer != 0 {
+        return Ok(None);
+    }
+    let Some(last) = index.frames.last() else {
+        return Ok(Some(0));
+    };
+    // After a power cut, a file may have its new length but not all of its bytes.
+    Ok(Some(match day::lines_of(file, last) {
+        Ok(_) => index.end,
+        Err(_) => index
+            .frames
+            .iter()
+            .rev()
+            .nth(1)
+            .map_or(0, |frame| frame.at + frame.entry.length),
+    }))
+}
+
+/// Whether a file without a whole frame begins as one: it has nothing but a torn one.
+fn is_torn_first(file: &File) -> io::Result<bool> {
+    Ok(super::frame::begins(&day::read(file, 0, 64)?))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests;
