@@ -15,6 +15,8 @@ mod limits;
 mod privilege;
 #[path = "support/program.rs"]
 mod program;
+#[path = "cli/recordings.rs"]
+mod recordings;
 #[path = "cli/starting.rs"]
 mod starting;
 #[path = "cli/unprivileged.rs"]

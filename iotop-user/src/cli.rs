@@ -2,15 +2,17 @@
 
 mod config;
 mod resolve;
+mod units;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use config::*;
 pub use resolve::{UsageError, on_device};
+use units::{days, moment, size};
 
 use crate::{
     output::Export,
@@ -44,8 +46,47 @@ pub struct Cli {
     command: Option<CommandCli>,
 }
 
+/// What is gathered, and how the view starts.
 #[derive(Debug, Args)]
 struct Options {
+    #[command(flatten)]
+    view: ViewOptions,
+    /// Refresh interval in seconds; fractions are allowed [default: 1]
+    #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
+    delay: Option<Duration>,
+    /// With --explain-writeback: a rate above TIMES times the usual one is a spike
+    ///
+    /// The usual rate is the one that 98 % of the last 600 intervals stayed below.
+    #[arg(long, value_name = "TIMES", requires = "explain_writeback", default_value_t = SpikeRule::default().factor, value_parser = times)]
+    spike_factor: f64,
+    /// With --explain-writeback: a rate of up to MIB MiB per second is not a spike
+    #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
+    spike_floor: f64,
+    /// With --explain-writeback: no spikes in the first SEC seconds
+    ///
+    /// Until then there is too little history to call a rate unusual.
+    #[arg(long, value_name = "SEC", requires = "explain_writeback", default_value_t = SpikeRule::default().history.as_secs())]
+    spike_history: u64,
+    /// Print the JSON Schema of the lines of --export ndjson and exit
+    #[arg(long)]
+    schema: bool,
+    /// Start the live view with the page of this process
+    #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "group_by"])]
+    detail: Option<u32>,
+    /// Exit with status 1 if eBPF can't be used, without which it is unknown who caused the writes
+    #[arg(long, conflicts_with = "no_ebpf")]
+    require_ebpf: bool,
+    /// Do not use eBPF: show only the task counters and /proc/vmstat
+    #[arg(long, global = true)]
+    no_ebpf: bool,
+    /// Load the kernel half from this object file instead of the built-in one
+    #[arg(long, value_name = "FILE", hide_short_help = true, global = true)]
+    ebpf_object: Option<PathBuf>,
+}
+
+/// What is shown of the samples, and how.
+#[derive(Debug, Default, PartialEq, Args)]
+struct ViewOptions {
     /// Only show tasks that do I/O or have dirty pages
     ///
     /// With --export or --fields, also tasks for which any other value that is printed is not 0.
@@ -60,9 +101,6 @@ struct Options {
     /// Exit after NUM intervals [default: run until ^C]
     #[arg(short = 'n', long = "iter", value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
     iter: Option<u64>,
-    /// Refresh interval in seconds; fractions are allowed [default: 1]
-    #[arg(short, long, value_name = "SEC", value_parser = seconds, allow_negative_numbers = true)]
-    delay: Option<Duration>,
     /// Only show these processes, with all their threads (PID,PID for several)
     ///
     /// PID may also be the TID of a thread. A process that reuses the PID of one that has exited is
@@ -141,37 +179,9 @@ struct Options {
     /// for spikes.
     #[arg(long)]
     explain_writeback: bool,
-    /// With --explain-writeback: a rate above TIMES times the usual one is a spike
-    ///
-    /// The usual rate is the one that 98 % of the last 600 intervals stayed below.
-    #[arg(long, value_name = "TIMES", requires = "explain_writeback", default_value_t = SpikeRule::default().factor, value_parser = times)]
-    spike_factor: f64,
-    /// With --explain-writeback: a rate of up to MIB MiB per second is not a spike
-    #[arg(long, value_name = "MIB", requires = "explain_writeback", default_value_t = SpikeRule::default().floor / MIB, value_parser = times)]
-    spike_floor: f64,
-    /// With --explain-writeback: no spikes in the first SEC seconds
-    ///
-    /// Until then there is too little history to call a rate unusual.
-    #[arg(long, value_name = "SEC", requires = "explain_writeback", default_value_t = SpikeRule::default().history.as_secs())]
-    spike_history: u64,
     /// Print a machine-readable format instead of text
     #[arg(long, value_name = "FORMAT")]
     export: Option<Export>,
-    /// Print the JSON Schema of the lines of --export ndjson and exit
-    #[arg(long)]
-    schema: bool,
-    /// Start the live view with the page of this process
-    #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "group_by"])]
-    detail: Option<u32>,
-    /// Exit with status 1 if eBPF can't be used, without which it is unknown who caused the writes
-    #[arg(long, conflicts_with = "no_ebpf")]
-    require_ebpf: bool,
-    /// Do not use eBPF: show only the task counters and /proc/vmstat
-    #[arg(long, global = true)]
-    no_ebpf: bool,
-    /// Load the kernel half from this object file instead of the built-in one
-    #[arg(long, value_name = "FILE", hide_short_help = true, global = true)]
-    ebpf_object: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,7 +192,44 @@ enum CommandCli {
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: DoctorFormat,
     },
+    /// Record what each interval changes, to be looked at later
+    ///
+    /// Appends to DIR, one file a day (UTC): NDJSON compressed by zstd, so that `zstd -dc FILE | jq`
+    /// reads it too. ^C and SIGTERM end it.
+    Record {
+        /// Length of the intervals in seconds; fractions are allowed
+        #[arg(short, long, value_name = "SEC", value_parser = seconds, default_value = "10", allow_negative_numbers = true)]
+        delay: Duration,
+        /// Remove files that are older than so many days
+        #[arg(long, value_name = "DAYS", value_parser = days, default_value = "30d")]
+        keep: u32,
+        /// Remove the oldest files when all together are larger
+        #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2G")]
+        max_size: u64,
+        /// The directory; it is created if it is missing
+        #[arg(value_name = "DIR", default_value = DIRECTORY)]
+        directory: PathBuf,
+    },
+    /// Print a recording, with the options of the batch output
+    Replay {
+        /// The directory of the recording
+        #[arg(value_name = "DIR", default_value = DIRECTORY)]
+        directory: PathBuf,
+        /// Start with the interval at TIME: -6h, 14:30, 2026-11-28, "2026-11-28 14:30" or RFC 3339
+        ///
+        /// Times are local unless they say otherwise.
+        #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+        at: Option<Timestamp>,
+        /// End with the interval before TIME
+        #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+        until: Option<Timestamp>,
+        #[command(flatten)]
+        view: Box<ViewOptions>,
+    },
 }
+
+/// Where recordings are, unless the user says otherwise.
+const DIRECTORY: &str = "/var/lib/iotop-trace";
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -246,7 +293,7 @@ pub enum DoctorFormat {
 }
 
 /// A value of `--fields`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Column {
     /// Print what the fields mean.
     Help,

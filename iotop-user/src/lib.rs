@@ -20,9 +20,12 @@
 //!        text, NDJSON, CSV      the live screen
 //! ```
 //!
-//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
-//! Modules import downwards only: `commands` and `tui` from all others; `cli` from
-//! `output`, `view` and `collect`; `output` from `view`; `view` from `host`, and from
+//! `record/` writes samples as lines into files, and makes samples of them again. A view or an
+//! output does not know where its sample comes from.
+//!
+//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `record`, `replay`,
+//! `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
+//! `record`, `output`, `view` and `collect`; `record` from `output`; `output` from `view`; `view` from `host`, and from
 //! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
 //! from `sample`.
 //!
@@ -44,6 +47,7 @@
 //! | lag | the time from dirtying a page to submitting its bio |
 //! | run | one `wb_writeback` of a flusher, with its reason |
 //! | flush | what one submitter wrote to one device in an interval for one reason |
+//! | frame | about a minute of recorded samples, which can be read without any other |
 //! | spike | a device was written to much more than usual for some intervals |
 
 pub mod causes;

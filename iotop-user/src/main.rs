@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, UsageError},
-    collect::{Collector, Sources, Wanted},
+    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, Record, UsageError},
+    collect::{Collector, Sources, Wanted, recorded},
     commands::{
-        batch, doctor,
+        batch, doctor, record, replay,
         sources::{self, Opened},
         waiting,
     },
@@ -27,6 +27,7 @@ use iotop_trace::{
         sandbox, signals,
     },
     output::{Outlet, is_closed_pipe, say},
+    record::Store,
     tui::{self, Settings, Surroundings, settings::SettingsError},
 };
 
@@ -95,6 +96,12 @@ fn run(config: Config) -> Result<ExitCode> {
         Action::Print(text) => print(&text),
         Action::Live(live) => show(&config.ebpf, *live),
         Action::Batch(batch) => sample(&config.ebpf, &batch),
+        Action::Record(wanted) => keep(&config.ebpf, &wanted),
+        Action::Replay(wanted) => {
+            // Nothing is lost if a signal ends it, as it ends any other program.
+            replay::run(&wanted)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -253,6 +260,31 @@ fn sample(ebpf: &Ebpf, batch: &Batch) -> Result<ExitCode> {
         }
         let outlet = Outlet::start(io::stdout()).context("starting the writer's thread")?;
         batch::run(collector, batch, notices, &outlet).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn keep(ebpf: &Ebpf, wanted: &Record) -> Result<ExitCode> {
+    let helper = helper(ebpf, None)?;
+    // First: that another recorder is there is known at once.
+    let mut store = Store::open(&wanted.directory, wanted.retention)?;
+    priority::raise();
+    runtime()?.block_on(async {
+        let mut opened = open(ebpf, true, helper)?;
+        opened
+            .give_up_but(Some(&wanted.directory))
+            .context(GIVING_UP)?;
+        store.prepare(jiff::Timestamp::now())?;
+        for notice in opened.notices.iter().filter(|one| !one.is_about_io_max()) {
+            say(&notice.to_string());
+        }
+        let collector = look(opened.sources, recorded::everything())?;
+        let directory = wanted.directory.display();
+        say(&format!(
+            "recording into {directory}, every {:?}",
+            wanted.delay
+        ));
+        record::run(collector, store, wanted.delay).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

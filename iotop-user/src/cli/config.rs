@@ -6,6 +6,7 @@ use super::{DoctorFormat, GroupBy};
 use crate::{
     collect::Wanted,
     output::{Export, Text},
+    record::{Retention, Span},
     sample::SpikeRule,
     view::{Field, Filter, OnDevice, Sort, View},
 };
@@ -26,10 +27,36 @@ pub enum Action {
     Live(Box<Live>),
     /// Sample and print.
     Batch(Box<Batch>),
+    /// Sample and record.
+    Record(Record),
+    /// Print a recording.
+    Replay(Box<Replay>),
     /// Report on the kernel.
     Doctor(DoctorFormat),
     /// Print this text.
     Print(String),
+}
+
+/// How to record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Time between two samples.
+    pub delay: Duration,
+    /// Where the files are.
+    pub directory: PathBuf,
+    /// How much of them is kept.
+    pub retention: Retention,
+}
+
+/// What of a recording to print, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// Where the files are.
+    pub directory: PathBuf,
+    /// The part.
+    pub span: Span,
+    /// How it is printed. Its interval means nothing here.
+    pub batch: Batch,
 }
 
 /// Where the kernel half comes from.

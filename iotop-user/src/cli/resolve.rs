@@ -3,11 +3,17 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Options};
+use jiff::Timestamp;
+
+use super::{
+    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay,
+    ViewOptions,
+};
 use crate::{
     collect::{Exited, Rows, Wanted},
     host::{devices, hidepid},
     output::{Export, SCHEMA, Text},
+    record::{Retention, Span},
     sample::SpikeRule,
     view::{By, Field, OnDevice, View, fields},
 };
@@ -90,6 +96,20 @@ pub enum UsageError {
         /// Their fields.
         has: String,
     },
+    /// Options before `record` or `replay`, where they would mean nothing.
+    #[error("options go after the command: iotop-trace {0} [OPTIONS] [DIR]")]
+    BeforeCommand(&'static str),
+    /// `--at` or `--until` with a time that has not come yet.
+    #[error("{0} is in the future, and nothing is recorded there yet")]
+    Future(Timestamp),
+    /// `--until` before `--at`.
+    #[error("--until ({until}) is not after --at ({at})")]
+    EndBeforeStart {
+        /// The start.
+        at: Timestamp,
+        /// The end.
+        until: Timestamp,
+    },
 }
 
 impl Cli {
@@ -114,138 +134,208 @@ impl Cli {
             None if options.require_ebpf => Ebpf::Required,
             None => Ebpf::BuiltIn,
         };
-        if let Some(text) = asked_for(&options) {
-            return Ok(Config {
-                action: Action::Print(text),
-                ebpf,
-            });
-        }
-        if let Some(CommandCli::Doctor { format }) = self.command {
-            return Ok(Config {
-                action: Action::Doctor(format),
-                ebpf,
-            });
-        }
-        let mut pids = options.pid.iter().chain(&options.detail);
-        if let Some(gone) = pids.find(|pid| !exists(**pid)) {
-            return Err(UsageError::NoProcess(*gone));
-        }
-        let uids = options
+        let view = options.view;
+        let action = match self.command {
+            _ if options.schema => Action::Print(SCHEMA.to_owned()),
+            Some(CommandCli::Record { .. }) if view != ViewOptions::default() => {
+                return Err(UsageError::BeforeCommand("record"));
+            }
+            Some(CommandCli::Replay { .. }) if view != ViewOptions::default() => {
+                return Err(UsageError::BeforeCommand("replay"));
+            }
+            _ if asks_for_help(&view) => Action::Print(fields::help()),
+            Some(CommandCli::Doctor { format }) => Action::Doctor(format),
+            Some(CommandCli::Record {
+                delay,
+                keep,
+                max_size,
+                directory,
+            }) => Action::Record(Record {
+                delay,
+                directory,
+                retention: Retention {
+                    days: keep,
+                    bytes: max_size,
+                },
+            }),
+            Some(CommandCli::Replay { view, .. }) if asks_for_help(&view) => {
+                Action::Print(fields::help())
+            }
+            Some(CommandCli::Replay {
+                directory,
+                at,
+                until,
+                view,
+            }) => {
+                let choice = Choice::of(&view, false, false, uid, sys_root)?;
+                Action::Replay(Box::new(Replay {
+                    directory,
+                    span: span(at, until, Timestamp::now())?,
+                    batch: batch(*view, choice, DELAY, SpikeRule::default()),
+                }))
+            }
+            None => {
+                let mut pids = view.pid.iter().chain(&options.detail);
+                if let Some(gone) = pids.find(|pid| !exists(**pid)) {
+                    return Err(UsageError::NoProcess(*gone));
+                }
+                let detail = options.detail.is_some();
+                let choice = Choice::of(&view, detail, options.no_ebpf, uid, sys_root)?;
+                let spikes = SpikeRule {
+                    factor: options.spike_factor,
+                    floor: options.spike_floor * MIB,
+                    history: Duration::from_secs(options.spike_history),
+                };
+                let in_lines =
+                    view.batch || view.time || view.quiet != 0 || view.top.is_some() || view.at_end;
+                if terminal && !in_lines && view.export.is_none() {
+                    let given = view.processes || view.group_by.is_some() || detail;
+                    Action::Live(Box::new(Live {
+                        delay: options.delay,
+                        iterations: view.iter,
+                        only: view.only,
+                        group_by: given.then_some(choice.grouping),
+                        accumulated: view.accumulated,
+                        kilobytes: view.kilobytes,
+                        sort: view.sort,
+                        columns: choice.columns,
+                        pids: view.pid,
+                        uids: choice.uids,
+                        filter: view.filter,
+                        device: choice.device,
+                        command_line: view.fullcmdline,
+                        explain: view.explain_writeback,
+                        detail: options.detail,
+                        spikes,
+                    }))
+                } else if detail {
+                    return Err(UsageError::NoPage);
+                } else {
+                    let delay = options.delay.unwrap_or(DELAY);
+                    Action::Batch(Box::new(batch(view, choice, delay, spikes)))
+                }
+            }
+        };
+        Ok(Config { action, ebpf })
+    }
+}
+
+/// The part of a recording between two times.
+fn span(
+    at: Option<Timestamp>,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Span, UsageError> {
+    if let Some(at) = at.filter(|at| *at > now) {
+        return Err(UsageError::Future(at));
+    }
+    match at.zip(until) {
+        Some((at, until)) if until <= at => Err(UsageError::EndBeforeStart { at, until }),
+        _ => Ok(Span { from: at, until }),
+    }
+}
+
+/// What the options choose, checked against each other.
+struct Choice {
+    uids: Vec<u32>,
+    grouping: GroupBy,
+    columns: Vec<&'static Field>,
+    device: Option<OnDevice>,
+}
+
+impl Choice {
+    fn of(
+        view: &ViewOptions,
+        detail: bool,
+        no_ebpf: bool,
+        uid: impl Fn(&str) -> Option<u32>,
+        sys_root: &Path,
+    ) -> Result<Choice, UsageError> {
+        let uids = view
             .user
             .iter()
             .map(|name| uid(name).ok_or_else(|| UsageError::NoUser(name.clone())))
             .collect::<Result<_, _>>()?;
-        let grouping = grouping(&options)?;
-        check_explain(&options)?;
-        let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
-        let columns = columns(&options);
-        check_fields(&options, &columns, grouping)?;
-        let device = on_device(&options.device, sys_root)?;
-        let spikes = SpikeRule {
-            factor: options.spike_factor,
-            floor: options.spike_floor * MIB,
-            history: Duration::from_secs(options.spike_history),
-        };
-        let in_lines = options.batch
-            || options.time
-            || options.quiet != 0
-            || options.top.is_some()
-            || options.at_end;
-        if terminal && !in_lines && options.export.is_none() {
-            let given = options.processes || options.group_by.is_some() || options.detail.is_some();
-            let live = Live {
-                delay: options.delay,
-                iterations: options.iter,
-                only: options.only,
-                group_by: given.then_some(grouping),
-                accumulated: options.accumulated,
-                kilobytes: options.kilobytes,
-                sort: options.sort,
-                columns,
-                pids: options.pid,
-                uids,
-                filter: options.filter,
-                device,
-                command_line: options.fullcmdline,
-                explain: options.explain_writeback,
-                detail: options.detail,
-                spikes,
-            };
-            return Ok(Config {
-                action: Action::Live(Box::new(live)),
-                ebpf,
-            });
-        }
-        if options.detail.is_some() {
-            return Err(UsageError::NoPage);
-        }
-        let exited = exited(&options, processes, by);
-        let wanted = Wanted {
-            rows: rows(&options, &columns, by),
-            pids: options.pid,
+        let grouping = grouping(view, detail, no_ebpf)?;
+        check_explain(view, no_ebpf)?;
+        let columns = columns(view);
+        check_fields(view, &columns, grouping)?;
+        let device = on_device(&view.device, sys_root)?;
+        Ok(Choice {
             uids,
-            processes,
-            // They have the names of commands.
-            leaders: matches!(by, Some(By::Command | By::Parents)),
-            for_others: options.export.is_none() && by.is_none(),
-            exited,
-            // Files have their paths with them.
-            flushes: options.explain_writeback
-                || options.export == Some(Export::Ndjson) && !options.at_end
-                || by == Some(By::File),
-            spikes: options.explain_writeback.then_some(spikes),
-        };
-        let fields = (!columns.is_empty()).then_some(columns);
-        let batch = Batch {
-            delay: options.delay.unwrap_or(DELAY),
-            iterations: options.iter,
-            sort: options.sort,
-            export: options.export,
-            explain: options.explain_writeback,
-            only_spikes: options.only,
-            top: options.top.map(|rows| rows as usize),
-            at_end: options.at_end,
-            text: Text {
-                accumulated: options.accumulated,
-                kilobytes: options.kilobytes,
-                time: options.time,
-                quiet: options.quiet,
-                columns: fields
-                    .clone()
-                    .unwrap_or_else(|| fields::columns(processes, by)),
-                usual: fields.is_none(),
-                full_lines: options.fullcmdline,
-                device: device.as_ref().map(|device| device.name.clone()),
-            },
-            fields,
-            wanted,
-            view: View {
-                filter: options.filter,
-                device,
-                by,
-                accumulated: options.accumulated,
-            },
-        };
-        Ok(Config {
-            action: Action::Batch(Box::new(batch)),
-            ebpf,
+            grouping,
+            columns,
+            device,
         })
     }
 }
 
-/// The text that options ask for which print something and end.
-fn asked_for(options: &Options) -> Option<String> {
-    let is_help = |column: &Column| matches!(column, Column::Help);
-    if options.schema {
-        Some(SCHEMA.to_owned())
-    } else {
-        let help = options.fields.iter().any(is_help);
-        help.then(fields::help)
+/// How to print samples.
+fn batch(view: ViewOptions, choice: Choice, delay: Duration, spikes: SpikeRule) -> Batch {
+    let Choice {
+        uids,
+        grouping,
+        columns,
+        device,
+    } = choice;
+    let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
+    let exited = exited(&view, processes, by);
+    let wanted = Wanted {
+        rows: rows(&view, &columns, by),
+        pids: view.pid,
+        uids,
+        processes,
+        // They have the names of commands.
+        leaders: matches!(by, Some(By::Command | By::Parents)),
+        for_others: view.export.is_none() && by.is_none(),
+        exited,
+        // Files have their paths with them.
+        flushes: view.explain_writeback
+            || view.export == Some(Export::Ndjson) && !view.at_end
+            || by == Some(By::File),
+        spikes: view.explain_writeback.then_some(spikes),
+    };
+    let fields = (!columns.is_empty()).then_some(columns);
+    Batch {
+        delay,
+        iterations: view.iter,
+        sort: view.sort,
+        export: view.export,
+        explain: view.explain_writeback,
+        only_spikes: view.only,
+        top: view.top.map(|rows| rows as usize),
+        at_end: view.at_end,
+        text: Text {
+            accumulated: view.accumulated,
+            kilobytes: view.kilobytes,
+            time: view.time,
+            quiet: view.quiet,
+            columns: fields
+                .clone()
+                .unwrap_or_else(|| fields::columns(processes, by)),
+            usual: fields.is_none(),
+            full_lines: view.fullcmdline,
+            device: device.as_ref().map(|device| device.name.clone()),
+        },
+        fields,
+        wanted,
+        view: View {
+            filter: view.filter,
+            device,
+            by,
+            accumulated: view.accumulated,
+        },
     }
 }
 
+/// True if the fields are to be explained, and nothing else.
+fn asks_for_help(view: &ViewOptions) -> bool {
+    let is_help = |column: &Column| matches!(column, Column::Help);
+    view.fields.iter().any(is_help)
+}
+
 /// The chosen columns; empty if none were chosen.
-fn columns(options: &Options) -> Vec<&'static Field> {
+fn columns(options: &ViewOptions) -> Vec<&'static Field> {
     let field = |column: &Column| match column {
         Column::Field(field) => Some(*field),
         Column::Help => None,
@@ -253,8 +343,8 @@ fn columns(options: &Options) -> Vec<&'static Field> {
     options.fields.iter().filter_map(field).collect()
 }
 
-fn grouping(options: &Options) -> Result<GroupBy, UsageError> {
-    let processes = options.processes || options.detail.is_some();
+fn grouping(options: &ViewOptions, detail: bool, no_ebpf: bool) -> Result<GroupBy, UsageError> {
+    let processes = options.processes || detail;
     let grouping = match (options.group_by, processes) {
         (Some(GroupBy::Process) | None, true) => GroupBy::Process,
         (Some(other), true) => return Err(UsageError::TwoGroupings(other.name())),
@@ -266,12 +356,12 @@ fn grouping(options: &Options) -> Result<GroupBy, UsageError> {
         _ => (!options.device.is_empty()).then_some("--device"),
     };
     match needs_ebpf {
-        Some(option) if options.no_ebpf => Err(UsageError::NeedsEbpf(option)),
+        Some(option) if no_ebpf => Err(UsageError::NeedsEbpf(option)),
         _ => Ok(grouping),
     }
 }
 
-fn check_explain(options: &Options) -> Result<(), UsageError> {
+fn check_explain(options: &ViewOptions, no_ebpf: bool) -> Result<(), UsageError> {
     let csv = options.export == Some(Export::Csv);
     let other = [
         (csv, "--export csv"),
@@ -288,7 +378,7 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
     ];
     match other.into_iter().find(|(given, _)| *given) {
         Some((_, option)) if options.explain_writeback => Err(UsageError::Explain(option)),
-        _ if options.explain_writeback && options.no_ebpf => {
+        _ if options.explain_writeback && no_ebpf => {
             Err(UsageError::NeedsEbpf("--explain-writeback"))
         }
         _ => Ok(()),
@@ -296,7 +386,7 @@ fn check_explain(options: &Options) -> Result<(), UsageError> {
 }
 
 fn check_fields(
-    options: &Options,
+    options: &ViewOptions,
     columns: &[&'static Field],
     grouping: GroupBy,
 ) -> Result<(), UsageError> {
@@ -341,7 +431,7 @@ pub fn on_device(wanted: &[String], sys_root: &Path) -> Result<Option<OnDevice>,
 /// Which tasks the collector has to return. `-o` keeps a task if any value that is
 /// printed is not 0. If rows are devices or files, or are chosen by device, a task
 /// without block I/O is in no row.
-fn rows(options: &Options, columns: &[&'static Field], by: Option<By>) -> Rows {
+fn rows(options: &ViewOptions, columns: &[&'static Field], by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
     let all_fields = columns.is_empty() && options.export.is_some();
     let no_rows = options.explain_writeback && options.export.is_none();
@@ -358,7 +448,7 @@ fn rows(options: &Options, columns: &[&'static Field], by: Option<By>) -> Rows {
 
 /// Which exited tasks the collector has to return. Rows of processes and groups, and the first
 /// rows, are made of all of them.
-fn exited(options: &Options, processes: bool, by: Option<By>) -> Exited {
+fn exited(options: &ViewOptions, processes: bool, by: Option<By>) -> Exited {
     if processes || by.is_some() || options.top.is_some() {
         Exited::All
     } else if options.accumulated {

@@ -13,6 +13,7 @@ mod known;
 pub(crate) mod live;
 mod parents;
 pub(crate) mod processes;
+pub mod recorded;
 mod runs;
 pub(crate) mod select;
 pub(crate) mod spike;

@@ -16,11 +16,8 @@ pub fn of_wanted(sample: &mut Sample, chosen: &[Chosen], uids: &[u32]) {
 
 /// Keeps only the tasks that are worth a row.
 pub fn worth_a_row(sample: &mut Sample, rows: Rows) {
-    let disk = |task: &Task| task.did_io() || task.has_dirty_pages();
-    match rows {
-        Rows::All => {}
-        Rows::Disk => sample.keep_tasks(disk),
-        Rows::Any => sample.keep_tasks(|task| disk(task) || task.stats.any()),
+    if rows != Rows::All {
+        sample.keep_tasks(|task| rows.has(task));
     }
 }
 

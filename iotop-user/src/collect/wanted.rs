@@ -1,6 +1,6 @@
 //! What the collector has to return, so that it does no work for rows that are not shown.
 
-use crate::sample::SpikeRule;
+use crate::sample::{SpikeRule, Task};
 
 /// Which tasks a [`Sample`](crate::sample::Sample) holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,4 +51,16 @@ pub enum Rows {
     Disk,
     /// The same, and tasks with any other counter above 0 (`read_char`, for example).
     Any,
+}
+
+impl Rows {
+    /// True if a task is worth a row.
+    pub(super) fn has(self, task: &Task) -> bool {
+        let disk = task.did_io() || task.has_dirty_pages();
+        match self {
+            Rows::All => true,
+            Rows::Disk => disk,
+            Rows::Any => disk || task.stats.any(),
+        }
+    }
 }

@@ -110,7 +110,8 @@ async fn sample(
     Ok(())
 }
 
-struct Printer<'a> {
+/// Prints samples, one after the other.
+pub(super) struct Printer<'a> {
     batch: &'a Batch,
     viewer: Viewer<'a>,
     form: Box<dyn Form>,
@@ -124,7 +125,7 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
+    pub(super) fn new(batch: &'a Batch, notices: Vec<String>) -> Printer<'a> {
         let zone = TimeZone::system();
         let form: Box<dyn Form> = match batch.export {
             Some(export) => export.form(batch.view.by, batch.fields.as_deref()),
@@ -169,7 +170,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Formats an interval. Without room it only adds it to the totals.
-    fn print(
+    pub(super) fn print(
         &mut self,
         mut sample: Sample,
         last: bool,
@@ -182,7 +183,9 @@ impl<'a> Printer<'a> {
             true => mem::take(&mut self.left_out),
             false => 0,
         };
-        sample.system.lost[Loss::Intervals] = Some(left_out);
+        // A recording may lack intervals too.
+        let missing = sample.system.lost[Loss::Intervals].unwrap_or(0);
+        sample.system.lost[Loss::Intervals] = Some(missing + left_out);
         if !has_room {
             self.left_out += 1;
             self.viewer.of(sample);

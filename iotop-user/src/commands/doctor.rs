@@ -164,7 +164,7 @@ pub fn examine(ebpf: &Ebpf, helper: &Helper) -> Result<Report, SandboxError> {
     };
     let tracefs = settings.tracefs;
     let btf = sys_root.join(VMLINUX_BTF).exists();
-    let protection = sandbox::enter(needs)?;
+    let protection = sandbox::enter(needs, None)?;
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: settings.release,

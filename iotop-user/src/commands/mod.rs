@@ -3,5 +3,7 @@
 
 pub mod batch;
 pub mod doctor;
+pub mod record;
+pub mod replay;
 pub mod sources;
 pub mod waiting;

@@ -61,7 +61,16 @@ impl Opened {
     ///
     /// The kernel refused.
     pub fn give_up(&mut self) -> Result<Protection, GiveUpError> {
-        let protection = sandbox::enter(self.needs)?;
+        self.give_up_but(None)
+    }
+
+    /// The same, but files in this directory may be written and removed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused.
+    pub fn give_up_but(&mut self, directory: Option<&Path>) -> Result<Protection, GiveUpError> {
+        let protection = sandbox::enter(self.needs, directory)?;
         if let Some(exits) = &mut self.sources.exits {
             exits.start()?;
         }

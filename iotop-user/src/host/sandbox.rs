@@ -106,18 +106,19 @@ fn capabilities_have_bpf() -> bool {
 }
 
 /// Gives up what is not needed, for good. It limits this thread and those that it creates from
-/// now on, so there must be no other yet; seccomp limits all.
+/// now on, so there must be no other yet; seccomp limits all. Files in `directory` may be written
+/// and removed. Without Landlock, the owners of files limit that, not the directory.
 ///
 /// # Errors
 ///
 /// The kernel refused.
-pub fn enter(needs: Needs) -> Result<Protection, SandboxError> {
+pub fn enter(needs: Needs, directory: Option<&Path>) -> Result<Protection, SandboxError> {
     let failed = |what| move |source| SandboxError::Call { what, source };
     let bounding_set_empty =
         capabilities::never_regain().map_err(failed("locking the capabilities"))?;
     let landlock = match needs.traced_files {
         true => Landlock::Unfit,
-        false => match landlock::read_only_kernel_files() {
+        false => match landlock::read_only_kernel_files(directory) {
             Ok(true) => Landlock::On,
             Ok(false) => Landlock::Missing,
             Err(error) => return Err(failed("Landlock")(io::Error::other(error))),
@@ -128,6 +129,7 @@ pub fn enter(needs: Needs) -> Result<Protection, SandboxError> {
     let extra = Extra {
         priorities: needs.priorities,
         openat2: landlock == Landlock::On,
+        files: directory.is_some(),
     };
     let seccomp = seccomp::sampling_loop(extra).map_err(failed("seccomp"))?;
     let mut kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
@@ -190,11 +192,16 @@ mod tests {
     type Attempt = (&'static str, fn() -> bool);
 
     fn attempt(needs: Needs, what: fn() -> bool) -> End {
+        attempt_in(needs, None, what)
+    }
+
+    /// In a process that may write files in this directory.
+    fn attempt_in(needs: Needs, directory: Option<&Path>, what: impl Fn() -> bool) -> End {
         // SAFETY: the child uses nothing that another thread could hold a lock of, except the
         // allocator, which glibc makes usable in it.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let status = match enter(needs) {
+            let status = match enter(needs, directory) {
                 Ok(_) if what() => ALLOWED,
                 Ok(_) => REFUSED,
                 Err(_) => NOT_ENTERED,
@@ -370,6 +377,40 @@ mod tests {
     fn has_landlock() -> bool {
         // SAFETY: with this flag the call only returns a version.
         unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) > 0 }
+    }
+
+    #[test]
+    fn a_recorder_writes_and_removes_files_in_its_directory_and_nowhere_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let batch = Needs {
+            maps: true,
+            ..Needs::default()
+        };
+        let in_it = |name: &str| directory.path().join(name);
+        let write = |path: std::path::PathBuf| move || fs::write(&path, "x").is_ok();
+        let record = |what: &dyn Fn() -> bool| attempt_in(batch, Some(directory.path()), what);
+        assert_eq!(record(&write(in_it("a"))), End::Allowed);
+        let cut = || {
+            let file = fs::File::options().write(true).open(in_it("a"));
+            file.and_then(|file| file.set_len(0)).is_ok()
+        };
+        assert_eq!(record(&cut), End::Allowed);
+        assert_eq!(
+            record(&|| fs::read_dir(directory.path()).is_ok()),
+            End::Allowed
+        );
+        assert_eq!(
+            record(&|| fs::remove_file(in_it("a")).is_ok()),
+            End::Allowed
+        );
+        if has_landlock() {
+            let escape = std::path::PathBuf::from("/tmp/iotop-trace-escape");
+            assert_eq!(record(&write(escape)), End::Refused);
+            assert!(!Path::new("/tmp/iotop-trace-escape").exists());
+        }
+        let (from, to) = (in_it("b"), in_it("c"));
+        fs::write(&from, "x").expect("written");
+        assert_eq!(record(&|| fs::rename(&from, &to).is_ok()), End::Refused);
     }
 
     #[test]

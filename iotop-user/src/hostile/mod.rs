@@ -61,6 +61,8 @@ parsers! {
     record_of_file: [];
     record_of_flush: [];
     words: [];
+    recorded_lines: [];
+    recorded_frame: [];
 }
 
 fn try_all(name: &'static str, read: fn(&[u8]), more: &[&str]) {

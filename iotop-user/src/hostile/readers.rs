@@ -1,7 +1,8 @@
 //! The parsers, each with the rules that its result has to keep.
 
-use std::{fs, path::Path, sync::LazyLock, time::Duration};
+use std::{fs, io::Write as _, path::Path, sync::LazyLock, time::Duration};
 
+use bytes::BytesMut;
 use iotop_common::{ExecutedHead, FileHead, FlushRun, TaskRecord};
 
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
         vmstat::Vmstat,
     },
     probe::{flushes, names as records, plain::plain},
+    record::{self, Index, Restorer},
     sample::Task,
     taskstats::{Taskstats, message},
     tui::state::settings::Settings,
@@ -277,4 +279,35 @@ pub fn words(input: &[u8]) {
         assert!(!seconds.is_zero());
     }
     let _ = fields::find(&text);
+}
+
+/// Whatever can be read is written again, and read as the same.
+pub fn recorded_lines(input: &[u8]) {
+    let mut restorer = Restorer::default();
+    let mut samples = Vec::new();
+    for line in input.split(|byte| *byte == b'\n') {
+        match restorer.line(line) {
+            Ok(sample) => samples.extend(sample),
+            Err(_) => drop(restorer.finish()),
+        }
+    }
+    samples.extend(restorer.finish());
+    for sample in samples {
+        let mut text = BytesMut::new();
+        let name = |device| restorer.device_name(device);
+        record::lines(&sample, name, &mut text).expect("written");
+    }
+}
+
+/// A day's file: its frames lie within it, one after the other.
+pub fn recorded_frame(input: &[u8]) {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(input).expect("written");
+    let index = Index::of(&file).expect("read");
+    let mut end = 0;
+    for frame in &index.frames {
+        assert!(frame.at >= end);
+        end = frame.at + frame.entry.length;
+    }
+    assert!(end <= index.end && index.end <= input.len() as u64);
 }

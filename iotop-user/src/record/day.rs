@@ -160,7 +160,9 @@ fn next_entry(file: &File, from: u64, length: u64) -> io::Result<Option<u64>> {
 
 /// Up to this many bytes of a file.
 pub(super) fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
+    let left = file.metadata()?.len().saturating_sub(at);
+    let mut bytes = vec![0; length.min(usize::try_from(left).unwrap_or(length))];
+    let length = bytes.len();
     let mut filled = 0;
     while filled < length {
         match file.read_at(&mut bytes[filled..], at + filled as u64) {

@@ -144,7 +144,7 @@ impl Draw<'_> {
             pid: self.u32(),
             tid: self.u32(),
             start_boottime: self.number(),
-            cgroup_id: self.maybe(Self::number),
+            cgroup_id: self.maybe(Self::bytes),
             ppid: self.maybe(Self::u32),
             parents: self.maybe(|draw| {
                 let parent = |draw: &mut Self| Parent {
@@ -164,7 +164,7 @@ impl Draw<'_> {
             prio: self.maybe(Self::text),
             kthread: self.flag(),
             exited: self.flag(),
-            crowd: self.maybe(Self::number),
+            crowd: self.maybe(Self::bytes),
             stats: self.counters(),
             block: self.maybe(Self::block),
         }
@@ -194,7 +194,7 @@ impl Draw<'_> {
             file: self.u32(),
             flush: FlushId(self.u32()),
             bytes: self.bytes(),
-            bios: self.number(),
+            bios: self.bytes(),
             lag: self.maybe(Self::lag),
             lags: self.lags(),
         }
@@ -205,7 +205,7 @@ impl Draw<'_> {
         let writes = facts.iter().filter(|fact| fact.class != Class::Read);
         Written {
             totals: BlockTotals::of(writes),
-            bios: self.number(),
+            bios: self.bytes(),
             lag: self.maybe(Self::flush_lag),
             owners: self.some(|draw| {
                 let metadata = draw.metadata();
@@ -219,7 +219,7 @@ impl Draw<'_> {
                         ino: draw.number(),
                         file: draw.u32(),
                         path: draw.maybe(Self::text),
-                        bytes: draw.number(),
+                        bytes: draw.bytes(),
                     }),
                 }
             }),
@@ -248,7 +248,7 @@ impl Draw<'_> {
         self.some(|draw| Demand {
             task: draw.maybe(|draw| draw.named(rows)),
             call: draw.maybe(Self::call),
-            count: draw.number(),
+            count: draw.bytes(),
         })
     }
 
@@ -265,8 +265,8 @@ impl Draw<'_> {
             start: self.maybe(Self::time),
             end: self.maybe(Self::time),
             duration: self.maybe(Self::duration),
-            requested_pages: self.maybe(Self::number),
-            written_pages: self.maybe(Self::number),
+            requested_pages: self.maybe(Self::bytes),
+            written_pages: self.maybe(Self::bytes),
             cgroup_id: self.number(),
             cgroup: self.maybe(Self::text),
             asker: self.maybe(|draw| Asker {
@@ -283,13 +283,13 @@ impl Draw<'_> {
             reason: self.reason(),
             submitter: self.maybe(|draw| draw.named(rows)),
             runs: self.some(|draw| draw.run(rows)),
-            inodes: self.number(),
+            inodes: self.bytes(),
             written: self.written(rows),
-            logged: self.number(),
+            logged: self.bytes(),
             commits: self.maybe(|draw| Commits {
-                commits: draw.maybe(Self::number),
-                timer: draw.number(),
-                full: draw.number(),
+                commits: draw.maybe(Self::bytes),
+                timer: draw.bytes(),
+                full: draw.bytes(),
                 asked: draw.demands(rows),
                 waited: draw.demands(rows),
             }),
@@ -310,7 +310,7 @@ impl Draw<'_> {
                 reason: draw.reason(),
                 submitter: draw.maybe(Self::text),
                 kthread: draw.flag(),
-                bytes: draw.number(),
+                bytes: draw.bytes(),
             }),
             written: self.written(rows),
         }
@@ -326,17 +326,17 @@ impl Draw<'_> {
         sample.time = self.time();
         sample.interval = self.duration();
         let system = &mut sample.system;
-        system.pgpgin_bytes = self.maybe(Self::number);
-        system.dirty_before_bytes = self.maybe(Self::number);
-        system.background_threshold_bytes = self.maybe(Self::number);
-        system.dirty_threshold_bytes = self.maybe(Self::number);
+        system.pgpgin_bytes = self.maybe(Self::bytes);
+        system.dirty_before_bytes = self.maybe(Self::bytes);
+        system.background_threshold_bytes = self.maybe(Self::bytes);
+        system.dirty_threshold_bytes = self.maybe(Self::bytes);
         system.block = ebpf.then(|| BlockTotals::of(&facts));
         for loss in Loss::ALL {
-            system.lost[loss] = self.maybe(Self::number);
+            system.lost[loss] = self.maybe(Self::bytes);
         }
         system.counted = self.counters().nothing();
-        system.tasks_exited = self.maybe(Self::number);
-        system.self_cpu_ns = self.maybe(Self::number);
+        system.tasks_exited = self.maybe(Self::bytes);
+        system.self_cpu_ns = self.maybe(Self::bytes);
         sample.exited = self.some(Self::key);
         sample.ended = self.some(Self::u32);
         let users = self.some(|draw| Unanswered::User(draw.u32()));
@@ -351,8 +351,8 @@ impl Draw<'_> {
             number: draw.device(),
             name: draw.text(),
             busy: draw.duration(),
-            read: draw.number(),
-            write: draw.number(),
+            read: draw.bytes(),
+            write: draw.bytes(),
         });
         sample.flushes = self.some(|draw| draw.flush(&rows));
         sample.spikes = self.some(|draw| draw.spike(&rows));

@@ -73,6 +73,15 @@ proptest! {
     }
 }
 
+/// Recordings that exist stay readable: a change of this file needs a new version, or fields that
+/// may be missing.
+#[test]
+fn lines_of_recordings_stay_as_they_are() {
+    let text = text(&golden::journaled());
+    let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+    golden::compare("src/hostile/corpus/recorded_lines/journaled", &text);
+}
+
 #[test]
 fn usual_samples_have_lines_of_the_schema() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
@@ -116,6 +125,8 @@ fn a_line_that_can_t_be_used_is_refused_in_words() {
     let no_rows = format!("{system}\n{}", facts.join("\n"));
     assert!(refused(no_rows.as_bytes()).contains("names row"));
     assert!(refused(b"{\"a\":1}").contains("not a line of a recording"));
+    let large = text.replace("\"bytes\":268435456", "\"bytes\":9000000000268435456");
+    assert!(refused(large.as_bytes()).contains("more than any"));
     let call = text.replace("\"fsync\"", "\"fsink\"");
     assert!(refused(call.as_bytes()).contains("fsink"));
     let unequal = text.replace("\"files\":[0]", "\"files\":[]");

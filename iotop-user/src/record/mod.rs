@@ -6,13 +6,14 @@
 
 mod day;
 mod frame;
+mod likely;
 mod lines;
 mod parts;
 mod read;
 mod restore;
 mod store;
 
-pub use day::Day;
+pub use day::{Day, Index, Placed};
 pub use frame::{Entry, Frame};
 pub use lines::lines;
 pub use read::{Recording, RecordingError, Samples, Skipped, Span};

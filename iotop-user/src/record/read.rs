@@ -95,6 +95,28 @@ impl Recording {
         }
     }
 
+    /// From the start of its first interval to the end of its last one; `None` if no frame can be
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// A file can't be read.
+    pub fn reach(&self) -> Result<Option<(Timestamp, Timestamp)>, RecordingError> {
+        let mut samples = self.samples(Span::default());
+        let mut reach: Option<(Timestamp, Timestamp)> = None;
+        while samples.open_next()? {
+            let frames = samples.file.take().map(|opened| opened.frames);
+            for frame in frames.unwrap_or_default() {
+                let Some((start, end)) = frame.entry.span() else {
+                    continue;
+                };
+                let (first, last) = reach.unwrap_or((start, end));
+                reach = Some((first.min(start), last.max(end)));
+            }
+        }
+        Ok(reach)
+    }
+
     /// The samples of a part, in the order in which they were recorded. Frames that can't be
     /// used are left out, see [`Samples::skipped`].
     pub fn samples(&self, span: Span) -> Samples<'_> {

@@ -4,9 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::parts::{
-    DeviceTotals, DiskPart, FactPart, FilePart, Header, OwnerPart, SystemPart, Time, Type,
-    WrittenPart,
+use super::{
+    likely,
+    parts::{
+        DeviceTotals, DiskPart, FactPart, FilePart, Header, OwnerPart, SystemPart, Time, Type,
+        WrittenPart,
+    },
 };
 use crate::{
     host::kernel::syscalls,
@@ -39,6 +42,9 @@ pub enum BadLine {
     /// It names a system call that is not known here.
     #[error("it names the system call {0:?}, which is not known here")]
     NoCall(String),
+    /// A number that no interval can have.
+    #[error("it has {0}, more than any interval can have")]
+    TooLarge(u64),
     /// Two lists that belong together differ in length.
     #[error("its list of {0} and what `raw` says of them differ in length")]
     Unequal(&'static str),
@@ -65,6 +71,7 @@ impl Restorer {
         }
         if header.r#type == Type::System {
             let begun = begin(&header, serde_json::from_slice(line)?);
+            likely::system(&begun.system)?;
             return Ok(self
                 .sample
                 .replace(begun)
@@ -77,12 +84,14 @@ impl Restorer {
             Type::System | Type::Other => {}
             Type::Task => {
                 let Whole(task) = serde_json::from_slice(line)?;
+                likely::task(&task)?;
                 sample.tasks.push(task.into());
             }
             Type::Fact => {
                 let part: FactPart = serde_json::from_slice(line)?;
                 let name = part.device.name.clone();
                 let fact = fact(sample, part)?;
+                likely::fact(&fact)?;
                 self.names.insert(fact.device, name);
                 sample.facts.push(fact);
             }
@@ -91,10 +100,12 @@ impl Restorer {
                 let number = (part.device.major, part.device.minor);
                 self.names.insert(number, part.device.name.clone());
                 let totals = part.block.totals().unwrap_or_default();
+                likely::totals(&totals)?;
                 sample.devices.push((number, totals));
             }
             Type::Disk => {
                 let part: DiskPart = serde_json::from_slice(line)?;
+                likely::numbers([part.completed_read_bytes, part.completed_write_bytes])?;
                 sample.disks.push(Disk {
                     number: (part.device.major, part.device.minor),
                     name: part.device.name,
@@ -105,10 +116,12 @@ impl Restorer {
             }
             Type::Flush => {
                 let flush = flush(&sample.tasks, serde_json::from_slice(line)?)?;
+                likely::flush(&flush)?;
                 sample.flushes.push(flush);
             }
             Type::Spike => {
                 let spike = spike(&sample.tasks, serde_json::from_slice(line)?)?;
+                likely::spike(&spike)?;
                 sample.spikes.push(spike);
             }
         }
@@ -404,7 +417,7 @@ fn find(rows: &[SharedTask], task: TaskRef) -> Result<Task, BadLine> {
             .get(row)
             .map(|task| Task::clone(task))
             .ok_or(BadLine::NoRow(row)),
-        TaskRef::Whole(whole) => Ok(whole.0),
+        TaskRef::Whole(whole) => likely::task(&whole.0).map(|()| whole.0),
     }
 }
 

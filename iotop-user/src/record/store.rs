@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -43,6 +43,12 @@ pub enum StoreError {
         /// The system's error.
         source: io::Error,
     },
+    /// Somebody else could put links where files are to be written.
+    #[error(
+        "{0} belongs to another user, or others may write it; record into a directory that only \
+         you can write"
+    )]
+    NotOurs(PathBuf),
     /// Another recorder has the directory.
     #[error(
         "{directory} already has a recorder, process {pid}; stop it first, or record into another \
@@ -103,6 +109,11 @@ impl Store {
             .mode(0o700)
             .create(directory)
             .map_err(failed("creating", directory))?;
+        let found = fs::metadata(directory).map_err(failed("opening", directory))?;
+        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+        if !is_ours || found.mode() & 0o022 != 0 {
+            return Err(StoreError::NotOurs(directory.to_owned()));
+        }
         let path = directory.join(LOCK);
         let lock = OpenOptions::new()
             .read(true)
@@ -110,6 +121,7 @@ impl Store {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .map_err(failed("opening", &path))?;
         match lock.try_lock() {
@@ -171,6 +183,7 @@ impl Store {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW)
                 .open(&path)
                 .map_err(failed("opening"))?;
             if let Some(end) = end(&file).map_err(failed("reading"))?

@@ -30,7 +30,8 @@ const READ: [&str; 6] = [
 const TERMINAL: &str = "/dev/tty";
 
 /// From now on, only the kernel's own files can be read, and nothing but the terminal can be
-/// written. No TCP connection can be made. Returns false if the kernel has no Landlock.
+/// written, except files in `directory`. No TCP connection can be made. Returns false if the kernel
+/// has no Landlock.
 ///
 /// A thread with such a limit can't look into the processes outside of it (ptrace(2)), which
 /// decides about some files in `/proc/PID` too (`hook_ptrace_access_check` of
@@ -39,9 +40,11 @@ const TERMINAL: &str = "/dev/tty";
 /// # Errors
 ///
 /// The kernel has Landlock, and refuses the rules.
-pub fn read_only_kernel_files() -> Result<bool, RulesetError> {
+pub fn read_only_kernel_files(directory: Option<&Path>) -> Result<bool, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let files =
+        read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
@@ -50,6 +53,7 @@ pub fn read_only_kernel_files() -> Result<bool, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(READ, read))?
         .add_rules(path_beneath_rules([TERMINAL], write))?
+        .add_rules(path_beneath_rules(directory, files))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

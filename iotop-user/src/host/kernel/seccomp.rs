@@ -22,6 +22,8 @@ pub struct Extra {
     /// openat2(2), which can't be told to read only: its flags are in memory, where seccomp does
     /// not look. Landlock has to do that.
     pub openat2: bool,
+    /// Create, write and remove files. Which ones is not limited here.
+    pub files: bool,
 }
 
 /// Limits every thread of this process to what the sampling loop needs. Returns false if the
@@ -44,7 +46,7 @@ pub fn sampling_loop(extra: Extra) -> io::Result<bool> {
     }
     let missing = compile(missing, SeccompAction::Allow, unknown)?;
     let refused = SeccompAction::Errno(libc::EPERM as u32);
-    let refused = compile(refused_quietly(), SeccompAction::Allow, refused)?;
+    let refused = compile(refused_quietly(extra), SeccompAction::Allow, refused)?;
     let allowed = compile(allowed(extra), other, SeccompAction::Allow)?;
     Ok(install(&missing, 0)?
         && install(&refused, 0)?
@@ -104,19 +106,20 @@ const ESCAPES: [libc::c_long; 32] = [
 /// What libraries try in a usual run, and can do without: the terminal is opened for writing when
 /// it is gone, and a performance event attaches the program of a file system that is loaded later
 /// (it takes CAP_PERFMON, which is gone too).
-fn refused_quietly() -> Vec<(libc::c_long, Allowed)> {
+fn refused_quietly(extra: Extra) -> Vec<(libc::c_long, Allowed)> {
     let writes = |flags| {
         let bits = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
         If(bits
             .map(|bit| masked(flags, bit as u64, bit as u64))
             .to_vec())
     };
-    vec![
-        (libc::SYS_openat, writes(2)),
+    let mut refused = vec![(libc::SYS_perf_event_open, Always)];
+    if !extra.files {
+        refused.push((libc::SYS_openat, writes(2)));
         #[cfg(target_arch = "x86_64")]
-        (libc::SYS_open, writes(1)),
-        (libc::SYS_perf_event_open, Always),
-    ]
+        refused.push((libc::SYS_open, writes(1)));
+    }
+    refused
 }
 
 /// When a call is listed in a filter.
@@ -265,6 +268,15 @@ fn allowed(extra: Extra) -> Vec<(libc::c_long, Allowed)> {
             If(BPF.map(|command| is(0, command)).to_vec()),
         ),
     ]);
+    if extra.files {
+        calls.extend([
+            (libc::SYS_pwrite64, Always),
+            (libc::SYS_ftruncate, Always),
+            (libc::SYS_unlinkat, Always),
+            #[cfg(target_arch = "x86_64")]
+            (libc::SYS_unlink, Always),
+        ]);
+    }
     calls.extend(OLD.map(|call| (call, Always)));
     calls
 }

@@ -1,6 +1,10 @@
 //! Files, torn frames, retention, and two recorders.
 
-use std::{os::unix::fs::FileExt as _, sync::Arc, time::Duration};
+use std::{
+    os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use tempfile::TempDir;
@@ -173,6 +177,34 @@ fn a_second_recorder_is_refused_with_the_pid_of_the_first() {
     assert!(refused.contains(&pid), "{refused}");
     drop(first);
     Store::open(directory.path(), ALL).expect("opened");
+}
+
+#[test]
+fn a_link_is_not_followed_and_a_directory_of_others_is_refused() {
+    let parent = directory();
+    let (directory, target) = (
+        parent.path().join("recording"),
+        parent.path().join("target"),
+    );
+    fs::write(&target, "precious").expect("written");
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&directory)
+        .expect("made");
+    let lock = directory.join(LOCK);
+    symlink(&target, &lock).expect("linked");
+    Store::open(&directory, ALL).expect_err("a link");
+    fs::remove_file(&lock).expect("removed");
+    let mut store = Store::open(&directory, ALL).expect("opened");
+    let day = day::path(&directory, Day::of(sample(1).time));
+    symlink(&target, day).expect("linked");
+    store.prepare(sample(1).time).expect_err("a link");
+    drop(store);
+    assert_eq!(fs::read(&target).expect("read"), b"precious");
+    let all_may_write = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(&directory, all_may_write).expect("changed");
+    let refused = Store::open(&directory, ALL).expect_err("refused");
+    assert!(matches!(refused, StoreError::NotOurs(_)), "{refused}");
 }
 
 #[test]
