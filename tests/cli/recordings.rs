@@ -72,9 +72,15 @@ fn done(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Where what the recorder says goes: never to the disk that may be full.
+fn said(directory: &Path) -> PathBuf {
+    let name = directory.to_string_lossy().replace('/', "-");
+    std::env::temp_dir().join(format!("iotop-trace-said{name}"))
+}
+
 /// Starts a recorder, and waits until it records.
 fn start(directory: &Path) -> Result<Running> {
-    let said = directory.with_extension("said");
+    let said = said(directory);
     let args = [
         Path::new("record"),
         Path::new("-d"),
@@ -96,11 +102,21 @@ fn start(directory: &Path) -> Result<Running> {
     anyhow::bail!("it does not record: {}", fs::read_to_string(&said)?);
 }
 
+/// The file of a recording that has one.
+fn file_of(directory: &Path) -> Result<PathBuf> {
+    fs::read_dir(directory)?
+        .filter_map(|file| Some(file.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "zst"))
+        .context("no file")
+}
+
 /// Ends it with this signal. Its status and what it said.
 fn end(mut recorder: Running, signal: libc::c_int, directory: &Path) -> Result<String> {
     recorder.signal(signal)?;
     let status = soon().wait(&mut recorder.0)?;
-    let said = fs::read_to_string(directory.with_extension("said"))?;
+    let path = said(directory);
+    let said = fs::read_to_string(&path)?;
+    fs::remove_file(path)?;
     ensure!(
         signal == libc::SIGKILL || status.success(),
         "{status}: {said}"
@@ -168,10 +184,7 @@ fn recorded_bytes_are_those_written_although_recorders_are_killed() -> Result<()
     // Twice each: in the first run and in the last.
     ensure!(bytes("rec-one")? == (4 + 16) * MIB, "{text}");
     ensure!(bytes("rec-two")? == 2 * 3 * MIB, "{text}");
-    let file = fs::read_dir(&directory)?
-        .filter_map(|file| Some(file.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "zst"));
-    let file = file.context("a file")?;
+    let file = file_of(&directory)?;
     let plain = soon().output(Command::new("zstd").arg("-dc").arg(&file));
     if let Ok(plain) = plain {
         ensure!(plain.status.success(), "{}", complaint(&plain));
@@ -181,6 +194,74 @@ fn recorded_bytes_are_those_written_although_recorders_are_killed() -> Result<()
             .filter(|line| line.contains("\"type\":\"fact\""));
         ensure!(facts.count() > 0, "no facts");
     }
+    Ok(())
+}
+
+/// A file system of this many KiB in memory. Dropping it unmounts it.
+struct Small(TempDir);
+
+impl Small {
+    fn mount(kib: u64) -> Result<Small> {
+        let small = Small(TempDir::new()?);
+        let options = format!("size={kib}k,mode=0700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "iotop-trace-test"]);
+        done(mount.arg(small.0.path()))?;
+        Ok(small)
+    }
+
+    /// Fills it with a file of this name.
+    fn fill(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.path().join("recording").join(name);
+        let mut zeros = std::io::repeat(0);
+        let filled = std::io::copy(&mut zeros, &mut File::create(&path)?);
+        ensure!(filled.is_err(), "it is not full");
+        Ok(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = done(Command::new("umount").arg(self.0.path()));
+    }
+}
+
+#[test]
+fn a_full_disk_costs_the_oldest_day_and_then_recording_pauses() -> Result<()> {
+    if !is_root() {
+        eprintln!("ignored: only root mounts a file system");
+        return Ok(());
+    }
+    let small = Small::mount(512)?;
+    let directory = small.0.path().join("recording");
+    let recorder = start(&directory)?;
+    let old = small.fill("2999-01-01.ndjson.zst")?;
+    end(recorder, libc::SIGTERM, &directory)?;
+    ensure!(!old.exists(), "the other day is still there");
+    let replay = [
+        "replay",
+        directory.to_str().context("UTF-8")?,
+        "--export",
+        "csv",
+    ];
+    let recorded = run(&replay)?;
+    ensure!(recorded.status.success(), "{}", complaint(&recorded));
+
+    // Without a page that a small frame would still fit into.
+    let file = file_of(&directory)?;
+    fs::remove_file(file)?;
+    let recorder = start(&directory)?;
+    let other = small.fill("not-a-recording")?;
+    let paused = end(recorder, libc::SIGTERM, &directory)?;
+    ensure!(paused.matches("the disk is full").count() == 1, "{paused}");
+    ensure!(other.exists(), "a foreign file was removed");
+    let none = run(&replay)?;
+    let said = complaint(&none);
+    ensure!(said.contains("no interval that can be read"), "{said}");
+    ensure!(
+        !said.contains("left out"),
+        "a part of a frame is there: {said}"
+    );
     Ok(())
 }
 

@@ -170,7 +170,7 @@ impl Store {
             .list()?
             .into_iter()
             .filter(|day| day.date == first.date);
-        let mut day = of_day.last().unwrap_or(first);
+        let mut day = of_day.max().unwrap_or(first);
         let current = loop {
             let path = day::path(&self.directory, day);
             let failed = |what| {
