@@ -1,6 +1,6 @@
 //! Batch mode: samples and prints until it is told to stop.
 
-use std::{io, mem, path::Path, time::Duration};
+use std::{io, mem, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use bytes::BytesMut;
@@ -15,7 +15,7 @@ use crate::{
         Block, Explain, Form, Outlet, Repeated, Table, is_closed_pipe, losses_named,
         missing_intervals, nameless, process_ended,
     },
-    sample::{Loss, Sample, Unanswered},
+    sample::{Loss, Number, Sample, Unanswered},
     view::{Viewer, sort},
 };
 
@@ -146,6 +146,11 @@ impl<'a> Printer<'a> {
             ended: Vec::new(),
             unanswered: Vec::new(),
         }
+    }
+
+    /// The name that a device had when the next sample was recorded.
+    pub(super) fn know_device(&mut self, device: Number, name: Arc<str>) {
+        self.viewer.know_device(device, name);
     }
 
     /// Messages about the interval for which the form has no place.

@@ -49,6 +49,9 @@ fn print(replay: &Replay, recording: &Recording, out: &mut impl Write) -> Result
         as_wanted(&mut sample, &batch.wanted, |device| {
             samples.device_name(device)
         });
+        for (device, _) in &sample.devices {
+            printer.know_device(*device, samples.device_name(*device));
+        }
         if batch.iterations != Some(printed + 1) {
             next = samples.next().transpose()?;
         }
@@ -94,7 +97,7 @@ mod tests {
         cli::{Action, Cli},
         commands::record::Recorder,
         golden,
-        record::{Retention, Store},
+        record::{Frame, Retention, Store, lines},
         sample::Sample,
     };
 
@@ -197,6 +200,29 @@ mod tests {
             assert!(!text.is_empty(), "{args:?}");
             assert_eq!(text, live(&replay), "{args:?}");
         }
+    }
+
+    /// A recording may come from another machine.
+    #[test]
+    fn devices_have_the_names_that_they_had() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let all = Retention {
+            days: 30,
+            bytes: 1 << 30,
+        };
+        let mut store = Store::open(directory.path(), all).expect("opened");
+        let sample = golden::sample();
+        let mut text = bytes::BytesMut::new();
+        lines(&sample, |_| "elsewhere".into(), &mut text).expect("written");
+        store
+            .add(Frame::begin(&sample, &text).expect("begun"))
+            .expect("added");
+        let replay = replay(directory.path(), &["--group-by", "device"]);
+        let recording = Recording::open(directory.path()).expect("opened");
+        let mut text = Vec::new();
+        print(&replay, &recording, &mut text).expect("printed");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains("elsewhere"), "{text}");
     }
 
     #[test]

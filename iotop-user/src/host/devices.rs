@@ -223,6 +223,11 @@ impl DeviceNames {
         name
     }
 
+    /// The name that a device had when it was recorded. The machine may be another one now.
+    pub fn know(&mut self, number: Number, name: Arc<str>) {
+        self.names.insert(number, (name, Instant::now()));
+    }
+
     fn look_up(&self, number: Number) -> Option<Arc<str>> {
         let device = fs::read_link(of_number(&self.sys_root, number)).ok()?;
         Some(device.file_name()?.to_string_lossy().into())

@@ -10,7 +10,10 @@ mod group;
 mod row;
 pub mod sort;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     collect::Wanted,
@@ -64,6 +67,11 @@ impl<'a> Viewer<'a> {
             names: DeviceNames::new(sys_root),
             sys_root: sys_root.to_owned(),
         }
+    }
+
+    /// The name that a device had when the next sample was recorded.
+    pub fn know_device(&mut self, device: Number, name: Arc<str>) {
+        self.names.know(device, name);
     }
 
     /// The sample as it is shown.
