@@ -16,8 +16,8 @@
 //!                         |
 //!                       view/        which rows, of which device, grouped, summed, sorted
 //!                         |
-//!             output/ ----+---- tui/
-//!        text, NDJSON, CSV      the live screen
+//!             output/ ----+---- tui/           report/
+//!        text, NDJSON, CSV      the live screen     samples of a long span, added up
 //! ```
 //!
 //! `record/` writes samples as lines into files, and makes samples of them again. A view or an
@@ -26,6 +26,9 @@
 //! `commands/` holds what the command line (`cli/`) can ask for: the batch, `record`, `replay`,
 //! `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
 //! `record`, `output`, `view` and `collect`; `record` from `output`; `output` from `view`; `view` from `host`, and from
+//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
+//! Modules import downwards only: `commands` and `tui` from all others; `cli` from
+//! `output`, `view` and `collect`; `report` from `output` and `view`; `output` from `view`; `view` from `host`, and from
 //! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
 //! from `sample`.
 //!
@@ -63,6 +66,7 @@ mod hostile;
 pub mod output;
 pub mod probe;
 pub mod record;
+pub mod report;
 pub mod sample;
 pub mod taskstats;
 pub mod tui;
