@@ -25,10 +25,8 @@
 //!
 //! `commands/` holds what the command line (`cli/`) can ask for: the batch, `record`, `replay`,
 //! `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
-//! `record`, `output`, `view` and `collect`; `record` from `output`; `output` from `view`; `view` from `host`, and from
-//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `doctor`.
-//! Modules import downwards only: `commands` and `tui` from all others; `cli` from
-//! `output`, `view` and `collect`; `report` from `output` and `view`; `output` from `view`; `view` from `host`, and from
+//! `record`, `output`, `view` and `collect`; `record` from `output`; `report` from `output` and
+//! `view`; `output` from `view`; `view` from `host`, and from
 //! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
 //! from `sample`.
 //!

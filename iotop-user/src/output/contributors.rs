@@ -116,7 +116,7 @@ fn named(bytes: &[u64], all: u64, most: usize) -> usize {
 }
 
 /// A part in percent. What is not 0 is never printed as 0.
-pub(super) fn share(part: u64, all: u64) -> String {
+pub(crate) fn share(part: u64, all: u64) -> String {
     match part as f64 * 100.0 / all.max(1) as f64 {
         percent if part != 0 && percent < 0.05 => "<0.1%".to_owned(),
         percent => format!("{percent:.1}%"),

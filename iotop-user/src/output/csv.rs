@@ -68,7 +68,7 @@ fn raw(value: Value) -> Cow<str> {
 /// A text that no spreadsheet takes for a formula: if it begins as one, an apostrophe comes
 /// first (OWASP, CSV Injection). Tabs and carriage returns, after which a formula may begin too,
 /// are escaped.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     match text.starts_with(FORMULA) {
         true => format!("'{text}"),

@@ -47,7 +47,7 @@ fn of_bytes(lost: &Lost) -> impl Iterator<Item = (Loss, u64)> {
 }
 
 /// `1,548`.
-fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -2,7 +2,7 @@
 
 pub(crate) mod cell;
 mod commits;
-mod contributors;
+pub(crate) mod contributors;
 mod csv;
 pub(crate) mod dirty_for;
 pub(crate) mod explain;
@@ -24,9 +24,12 @@ mod why;
 use std::io::{self, Write as _};
 
 pub use csv::Csv;
+pub(crate) use csv::harmless;
 pub use explain::Explain;
 pub use form::{Export, Form};
+pub(crate) use losses::grouped;
 pub use losses::{losses_named, missing_intervals, nameless};
+pub(crate) use ndjson::{ByName, Line, bounded, write_line};
 pub use ndjson::{SCHEMA, ndjson};
 pub use outlet::{Block, Outlet};
 pub use repeated::Repeated;

@@ -26,9 +26,9 @@ pub const SCHEMA: &str = include_str!("../../schema/ndjson-v1.schema.json");
 /// The version of the lines.
 pub(crate) const VERSION: u32 = 1;
 
-/// The fields that every line starts with.
+/// The fields that every line starts with, and its own.
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct Whole<'a, T> {
     v: u32,
     r#type: &'static str,
     seq: u64,
@@ -36,6 +36,18 @@ struct Line<'a, T> {
     interval_s: f64,
     #[serde(flatten)]
     rest: T,
+}
+
+/// What lines of all types start with.
+pub(crate) struct Line<'a> {
+    /// What the line is about.
+    pub r#type: &'static str,
+    /// 1 for the first interval, or for the first line of a report.
+    pub seq: u64,
+    /// The end of the interval or the span.
+    pub time: &'a str,
+    /// Its length.
+    pub interval: Duration,
 }
 
 #[derive(Serialize)]
@@ -220,11 +232,26 @@ pub(crate) fn line(
     buffer: &mut BytesMut,
 ) -> io::Result<()> {
     let line = Line {
-        v: VERSION,
         r#type,
         seq: sample.seq,
         time,
-        interval_s: seconds(sample.interval),
+        interval: sample.interval,
+    };
+    write_line(line, rest, buffer)
+}
+
+/// Appends a line with the fields of `rest`.
+pub(crate) fn write_line(
+    line: Line,
+    rest: impl Serialize,
+    buffer: &mut BytesMut,
+) -> io::Result<()> {
+    let line = Whole {
+        v: VERSION,
+        r#type: line.r#type,
+        seq: line.seq,
+        time: line.time,
+        interval_s: seconds(line.interval),
         rest,
     };
     line.serialize(&mut serde_json::Serializer::with_formatter(
@@ -257,7 +284,7 @@ impl Formatter for Plain {
 }
 
 /// A text whose printed form is not too long.
-fn bounded(text: &str) -> Cow<'_, str> {
+pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
     escape::cut(text, |c| match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         c if is_dangerous(c) => 6 * c.len_utf16(),

@@ -1,7 +1,44 @@
-//! Who wrote in a span of time, and in what pattern.
+//! Who wrote in a span of time, how much it cost, and in what pattern.
+//!
+//! [`Gather`] adds up samples, one after the other, in bounded memory; its [`Report`] is
+//! formatted as text, CSV or NDJSON. Two reports make a [`Comparison`].
+//!
+//! The bytes of all rows, those of the smaller rows that were folded into one
+//! ([`Report::other`]) and the unattributed bytes add up to the bytes of the system, whatever
+//! the rows are.
 
+mod by;
+mod changes;
+mod compare;
+mod csv;
+mod gather;
+mod heavy;
+mod lifetime;
+mod ndjson;
 mod period;
+mod rows;
 mod series;
+mod span;
+mod text;
+mod usage;
+mod words;
 
+pub use by::ReportBy;
+pub use changes::changes_text;
+pub use compare::{Change, Changed, Comparison, compare};
+pub use csv::{changes_csv, csv};
+pub use gather::Gather;
+pub use heavy::Kept;
+pub use lifetime::{Lifetime, lifetimes};
+pub use ndjson::{changes_ndjson, ndjson};
 pub use period::periods;
+pub use rows::{Part, Report, ReportRow, file_size};
 pub use series::{Point, Room, Series};
+pub use span::Span;
+pub use text::Text;
+pub use usage::{OnOneDevice, Usage};
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod properties;

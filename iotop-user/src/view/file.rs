@@ -34,6 +34,13 @@ impl Place {
         }
     }
 
+    /// The device that it is on.
+    pub fn device(self) -> Number {
+        match self {
+            Place::File((device, ..)) | Place::Metadata(device) => device,
+        }
+    }
+
     /// Its name: a path if that is known.
     pub fn name(self, paths: &HashMap<FileKey, Arc<str>>, names: &mut DeviceNames) -> Arc<str> {
         match self {
