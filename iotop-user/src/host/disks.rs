@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use super::devices::parse_number;
 use crate::sample::{Disk, Number};
 
 /// The inode number of a disk's directory in /sys/block. Another disk has another one, also if
@@ -41,36 +42,75 @@ impl Disks {
     /// `diskstats` can't be read.
     pub fn look(&mut self) -> io::Result<Vec<Disk>> {
         let text = fs::read_to_string(self.proc_root.join("diskstats"))?;
-        let mut grown = Vec::new();
+        let mut grown: Vec<Disk> = Vec::new();
         let mut seen = HashMap::new();
-        for now in text.lines().filter_map(parse) {
-            let Some(directory) = self.directory(&now.name) else {
+        let mut whole = String::new();
+        for line in text.lines() {
+            let Some((number, name)) = head(line) else {
                 continue;
             };
-            let before = self.before.get(&now.number);
+            let Some(directory) = self.directory(name) else {
+                // The partitions of a disk follow it (block/genhd.c: `diskstats_show`).
+                if let Some(disk) = grown.last_mut()
+                    && *disk.name == *whole
+                    && name.starts_with(&whole)
+                {
+                    disk.partitions.push(number);
+                }
+                continue;
+            };
+            name.clone_into(&mut whole);
+            let Some(mut now) = parse(line) else {
+                continue;
+            };
+            let before = self.before.get(&number);
             let is_same = |before: &&(Directory, Disk)| {
                 before.0 == directory && now.has_grown_from(&before.1)
             };
-            grown.push(match before.filter(is_same) {
+            let mut disk = match before.filter(is_same) {
                 Some((_, before)) => Disk {
                     busy: now.busy.saturating_sub(before.busy),
                     read: now.read.saturating_sub(before.read),
                     write: now.write.saturating_sub(before.write),
+                    lower: before.lower.clone(),
                     ..now.clone()
                 },
                 None => now.clone(),
-            });
-            seen.insert(now.number, (directory, now));
+            };
+            // What an idle disk lies on is not read again.
+            if disk.was_busy() {
+                disk.lower = self.lower(name);
+            }
+            now.lower.clone_from(&disk.lower);
+            grown.push(disk);
+            seen.insert(number, (directory, now));
         }
         self.before = seen;
         Ok(grown)
     }
 
+    /// The numbers of the devices that a disk lies on.
+    fn lower(&self, name: &str) -> Vec<Number> {
+        let slaves = self.path(name).join("slaves");
+        let number = |entry: io::Result<fs::DirEntry>| {
+            let text = fs::read_to_string(entry.ok()?.path().join("dev")).ok()?;
+            parse_number(&text)
+        };
+        let Ok(slaves) = fs::read_dir(slaves) else {
+            return Vec::new();
+        };
+        let mut lower: Vec<Number> = slaves.filter_map(number).collect();
+        lower.sort_unstable();
+        lower
+    }
+
     /// The directory of a whole disk. Partitions have none of their own in /sys/block.
     fn directory(&self, name: &str) -> Option<Directory> {
-        let directory = name.replace('/', "!");
-        let directory = self.sys_root.join("block").join(directory);
-        Some(fs::metadata(directory).ok()?.ino())
+        Some(fs::metadata(self.path(name)).ok()?.ino())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.sys_root.join("block").join(name.replace('/', "!"))
     }
 }
 
@@ -84,17 +124,29 @@ impl Disk {
 /// The unit of these counters, whatever the size of the disk's sectors.
 const SECTOR: u64 = 512;
 
+/// The number and the name at the start of a line.
+fn head(line: &str) -> Option<(Number, &str)> {
+    let mut words = line.split_whitespace();
+    let number = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((number, words.next()?))
+}
+
+/// A line's disk or partition; `None` if it was never used.
 pub(crate) fn parse(line: &str) -> Option<Disk> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+    let count = |at: usize| words.get(at)?.parse::<u64>().ok();
+    let (number, name) = head(line)?;
     let disk = Disk {
-        number: (words.first()?.parse().ok()?, words.get(1)?.parse().ok()?),
-        name: (*words.get(2)?).into(),
-        busy: Duration::from_millis(number(12)?),
-        read: number(5)?.saturating_mul(SECTOR),
-        write: number(9)?.saturating_mul(SECTOR),
+        number,
+        name: name.into(),
+        busy: Duration::from_millis(count(12)?),
+        read: count(5)?.saturating_mul(SECTOR),
+        write: count(9)?.saturating_mul(SECTOR),
+        in_flight: count(11)?,
+        partitions: Vec::new(),
+        lower: Vec::new(),
     };
-    (disk.read != 0 || disk.write != 0 || !disk.busy.is_zero()).then_some(disk)
+    disk.was_busy().then_some(disk)
 }
 
 #[cfg(test)]
@@ -122,9 +174,32 @@ mod tests {
                 panic!("{found:?}")
             };
             assert_eq!((&*disk.name, disk.number), ("sda", (8, 0)));
+            let has_partition = disk.partitions == [(8, 1)];
+            assert_eq!(has_partition, text != REPLACED, "{disk:?}");
             assert_eq!(disk.busy, Duration::from_millis(busy));
             assert_eq!(disk.write, written);
         }
+    }
+
+    #[test]
+    fn a_disk_has_the_devices_that_it_lies_on_and_its_requests_in_flight() {
+        let root = tempfile::tempdir().expect("a directory");
+        let slave = root.path().join("block/dm-0/slaves/sda1");
+        fs::create_dir_all(&slave).expect("made");
+        fs::write(slave.join("dev"), "8:1\n").expect("written");
+        let mut disks = Disks::new(root.path(), root.path());
+        let mut look = |in_flight: u64| {
+            let line = format!(" 253 0 dm-0 0 0 0 0 0 0 0 0 {in_flight} 0 0\n");
+            fs::write(root.path().join("diskstats"), line).expect("written");
+            disks.look().expect("read")
+        };
+        assert!(look(0).is_empty(), "never used");
+        let disks = look(2);
+        assert_eq!(
+            (disks[0].in_flight, &disks[0].lower[..]),
+            (2, &[(8, 1)][..])
+        );
+        assert!(disks[0].was_busy());
     }
 
     #[test]

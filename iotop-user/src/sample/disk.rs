@@ -18,4 +18,24 @@ pub struct Disk {
     pub read: u64,
     /// Bytes of completed writes.
     pub write: u64,
+    /// Number of requests in flight at the end of the interval. A level.
+    pub in_flight: u64,
+    /// The numbers of its partitions.
+    pub partitions: Vec<Number>,
+    /// The disks or partitions that it lies on (dm, md, bcache).
+    pub lower: Vec<Number>,
+}
+
+impl Disk {
+    /// Its number and those of its partitions.
+    pub fn numbers(&self) -> impl Iterator<Item = Number> {
+        [self.number]
+            .into_iter()
+            .chain(self.partitions.iter().copied())
+    }
+
+    /// True if a request was in flight at any time in the interval.
+    pub fn was_busy(&self) -> bool {
+        self.read != 0 || self.write != 0 || !self.busy.is_zero() || self.in_flight != 0
+    }
 }
