@@ -42,6 +42,8 @@ mod table;
 mod text;
 #[path = "counters/title.rs"]
 mod title;
+#[path = "counters/wakes.rs"]
+mod wakes;
 
 use std::env;
 use std::process::ExitCode;
@@ -121,6 +123,15 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_disk_in_anothers_place_has_its_own_bytes",
         devices::replaced,
+    ),
+    (
+        "every_wake_up_by_a_regular_reader_is_named_and_its_period_found",
+        wakes::reader,
+    ),
+    ("a_busy_disk_is_never_silent", wakes::busy),
+    (
+        "a_postponed_write_that_wakes_a_disk_is_its_writers",
+        wakes::postponed,
     ),
     (
         "a_process_that_is_moved_to_another_cgroup_is_there",

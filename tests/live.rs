@@ -56,6 +56,7 @@ const CASES: &[(&str, Case)] = &[
         bulk::process,
     ),
     ("the_flushes_are_listed_and_opened", bulk::why),
+    ("the_wake_ups_are_listed_and_opened", bulk::woken),
     ("a_hostile_name_does_not_move_the_cursor", bulk::hostile),
     ("keys_sort_filter_group_and_freeze", keys::all),
     ("a_priority_is_set", keys::priority),

@@ -16,7 +16,7 @@ use units::{days, moment, size};
 
 use crate::{
     output::Export,
-    sample::SpikeRule,
+    sample::{SpikeRule, WakeRule},
     view::{By, Field, Filter, Sort, fields},
 };
 
@@ -67,11 +67,25 @@ struct Options {
     /// Until then there is too little history to call a rate unusual.
     #[arg(long, value_name = "SEC", requires = "explain_writeback", default_value_t = SpikeRule::default().history.as_secs())]
     spike_history: u64,
+    /// Explain what wakes each disk: the first request after silence, reads included
+    ///
+    /// Prints when, after how long a silence, which task asked for it (for a write the one that
+    /// made the pages dirty), which file, how many bytes, why then, and how regularly. If several
+    /// tasks made requests in that interval, each is named with its bytes: any of them may have
+    /// been the first. Ends with a summary for each disk. On a terminal the live view starts with
+    /// the page that z opens. With --export ndjson it adds `wake` lines.
+    #[arg(long)]
+    explain_wakeups: bool,
+    /// With --explain-wakeups: report requests after SEC seconds of silence
+    ///
+    /// Silence is known to within an interval, so SEC can't be below the interval (-d).
+    #[arg(long, value_name = "SEC", requires = "explain_wakeups", default_value_t = WakeRule::default().idle.as_secs_f64(), value_parser = idle)]
+    idle: f64,
     /// Print the JSON Schema of the lines of --export ndjson and exit
     #[arg(long)]
     schema: bool,
     /// Start the live view with the page of this process
-    #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "group_by"])]
+    #[arg(long, value_name = "PID", conflicts_with_all = ["explain_writeback", "explain_wakeups", "group_by"])]
     detail: Option<u32>,
     /// Exit with status 1 if eBPF can't be used, without which it is unknown who caused the writes
     #[arg(long, conflicts_with = "no_ebpf")]
@@ -317,6 +331,15 @@ fn times(text: &str) -> Result<f64, String> {
     (number.is_finite() && number > 0.0)
         .then_some(number)
         .ok_or_else(wrong)
+}
+
+fn idle(text: &str) -> Result<f64, String> {
+    let seconds =
+        times(text).map_err(|_| "not a number of seconds above 0, such as 10 or 0.5".to_owned())?;
+    match seconds <= LONGEST {
+        true => Ok(seconds),
+        false => Err(format!("the silence must be at most {LONGEST} seconds")),
+    }
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {

@@ -19,13 +19,14 @@ use crate::{
         flush::{self, flushes},
         processes::processes,
         spike::Spikes,
+        wake,
     },
     host::{devices::DeviceNames, kernel::reasons::Reasons},
-    output::{Csv, Explain, Table, Text, ndjson},
+    output::{Csv, Explain, Table, Text, Wakes, ndjson},
     sample::{
         Asker, BlockFact, BlockTotals, Commits, Demand, Disk, FlushReason, ForOthers, Lag, Lags,
         Loss, Lost, Metadata, Number, Parent, Reason, Run, Sample, SharedTask, SpikeRule, System,
-        Task, TaskBlock, TaskCounters, TaskKey, Unattributed, by_device, sum,
+        Task, TaskBlock, TaskCounters, TaskKey, Unattributed, WakeRule, by_device, sum,
     },
     view::{Accumulator, By, Kept, fields, group, on_device, sort},
 };
@@ -72,7 +73,7 @@ fn spread(lag: Lag) -> Lags {
 
 /// A [`flush::LookUp`] for tests: every run with the reason "sync" was asked for by `sync`.
 pub struct Named {
-    /// Two of the kernel's reasons.
+    /// Some of the kernel's reasons.
     pub reasons: Reasons,
     /// The run that began before the trace, for every flusher.
     pub begun_before: Option<FlushId>,
@@ -81,7 +82,11 @@ pub struct Named {
 impl Default for Named {
     fn default() -> Named {
         Named {
-            reasons: Reasons::from_iter([(0, "background".into()), (2, "sync".into())]),
+            reasons: Reasons::from_iter([
+                (0, "background".into()),
+                (1, "periodic".into()),
+                (2, "sync".into()),
+            ]),
             begun_before: None,
         }
     }
@@ -243,6 +248,7 @@ pub fn sample() -> Sample {
         }],
         flushes: Vec::new(),
         spikes: Vec::new(),
+        wakes: Vec::new(),
         groups: None,
     };
     sample.for_others = for_others(&sample, false);
@@ -664,6 +670,88 @@ pub fn spiked(open: bool) -> Sample {
     sample.spikes = spikes.look(sample.time, length, &sample.devices, &sample.flushes);
     sample.spikes[0].open = open;
     sample
+}
+
+/// The golden sample after a minute of silence, in which only the tasks with these indices caused
+/// I/O: nginx, whose line a flusher writes, and a database that reads.
+pub fn woken(owners: &[usize]) -> Sample {
+    woken_at(owners, 1).pop().expect("an interval")
+}
+
+/// The same, `times` times.
+fn woken_at(owners: &[usize], times: u64) -> Vec<Sample> {
+    let mut wakes = wake::Wakes::new(WakeRule::default());
+    let mut seq = 0;
+    let mut interval = |is_woken: bool| {
+        seq += 1;
+        let mut sample = sample();
+        sample.seq = seq;
+        sample.time = time(2 * i64::try_from(seq).expect("few"));
+        let nginx = &mut sample.tasks[0];
+        nginx.comm = "nginx".into();
+        nginx.unit = Some("nginx.service".into());
+        nginx.cmdline = Some("nginx: worker process".into());
+        let line = &mut sample.facts[0];
+        line.flush = FlushId::NONE.next(1);
+        (line.bytes, line.lag) = (4096, lag(1, 5100, 5100));
+        line.lags = line.lag.map_or(Lags::default(), spread);
+        let db = &mut sample.facts[4];
+        (db.owner, db.submitter, db.bytes) = (Some(3), Some(3), 16 << 10);
+        let is_awake = |fact: &BlockFact| {
+            let owner = fact.owner.is_some_and(|owner| owners.contains(&owner));
+            let is_asked = fact.bytes == 4096 || fact.class == Class::Read;
+            is_woken && owner && is_asked
+        };
+        sample.facts.retain(is_awake);
+        sample.devices = by_device(&sample.facts);
+        let disk = &mut sample.disks[0];
+        (disk.read, disk.write) = (u64::from(is_woken) << 10, 0);
+        disk.busy = Duration::ZERO;
+        sample.flushes = flushes(&sample.facts, &sample.tasks, &mut Named::default());
+        for flush in &mut sample.flushes {
+            let owners = flush.written.owners.iter_mut();
+            for file in owners.flat_map(|owner| &mut owner.files) {
+                file.path = Some("/var/log/nginx/access.log".into());
+            }
+        }
+        sample.wakes = wakes.look(&sample, is_woken, |_| ());
+        sample
+    };
+    let mut woken = Vec::new();
+    for _ in 0..times {
+        for _ in 0..29 {
+            interval(false);
+        }
+        woken.push(interval(true));
+    }
+    woken
+}
+
+#[test]
+fn a_wake_up_names_the_dirtier_the_flusher_and_the_file() {
+    let text = |owners: &[usize], times| {
+        let mut explain = Explain::new(TimeZone::UTC, Vec::new());
+        explain.wakes = Some(Wakes::new(TimeZone::UTC));
+        explain.only_wakes = true;
+        let woken = woken_at(owners, times);
+        let last = woken.len() - 1;
+        let texts = woken.iter().enumerate();
+        let texts: Vec<String> = texts
+            .map(|(at, sample)| explain.format(sample, at == last))
+            .collect();
+        texts.concat()
+    };
+    check("wake.txt", &text(&[0], 5));
+    check("wake_several.txt", &text(&[0, 3], 2));
+    check("wake_unknown.txt", &text(&[], 1));
+}
+
+#[test]
+fn ndjson_of_wake_ups() {
+    for (owners, file) in [(&[0][..], "wake.ndjson"), (&[0, 3], "wake_several.ndjson")] {
+        let text = json(&woken(owners), None);
+        check(file, text.lines().last().expect("a line"));
+    }
 }
 
 #[test]

@@ -50,6 +50,8 @@
 //! | flush | what one submitter wrote to one device in an interval for one reason |
 //! | frame | about a minute of recorded samples, which can be read without any other |
 //! | spike | a device was written to much more than usual for some intervals |
+//! | wake-up | the first request to a disk after silence: no request in at least one whole interval |
+//! | suspect | who made requests in the interval of a wake-up, and may have made the first one |
 
 pub mod causes;
 pub mod cli;

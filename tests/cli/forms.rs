@@ -158,6 +158,19 @@ fn final_prints_the_totals_once_at_the_end() -> Result<()> {
 }
 
 #[test]
+fn wake_ups_end_with_a_summary_alone_and_after_flushes() -> Result<()> {
+    let wakes = ["-b", "-d", "0.1", "-n", "3", "--explain-wakeups"];
+    for more in [&["--idle", "60"][..], &["--explain-writeback"]] {
+        let output = run(&[&wakes[..], more].concat())?;
+        ensure!(output.status.success(), "{}", complaint(&output));
+        let text = String::from_utf8(output.stdout)?;
+        ensure!(text.contains("woken"), "no summary: {text}");
+        ensure!(!text.contains("COMMAND"), "rows: {text}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_filter_leaves_only_what_matches_and_no_command_is_cut_in_a_pipe() -> Result<()> {
     let long = format!("^.*{}$", "x".repeat(300));
     let args = ["-b", "-n", "1", "-d", "0.1", "-qqq", "--filter", &long];

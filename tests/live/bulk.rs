@@ -109,6 +109,39 @@ pub fn why(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// The list of wake-ups has the writer of a flushed file, and opens.
+pub fn woken(stage: &Stage) -> Result<()> {
+    let options = ["-d", "0.5", "--explain-wakeups", "--idle", "1.5"];
+    let mut terminal = stage.start(&options, SIZE)?;
+    terminal.wait_for("the list", |text| text.contains("WAKE-UPS of disks"))?;
+    let device = stage.device();
+    let is_listed = |text: &str| line(text, &[device, "lv-wake"]).is_some();
+    // A thread of ext4 may use the disk just before, once.
+    for _ in 0..4 {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        if is_listed(&terminal.text()) {
+            break;
+        }
+        stage.wrote("lv-wake", "image", MIB)?;
+        stage.flush("lv-flush")?;
+    }
+    terminal.wait_for("the wake-up", is_listed)?;
+    // Another disk may have been woken meanwhile.
+    terminal.keys("s")?;
+    let text = terminal.wait_for("a frozen list", |text| text.contains("FROZEN"))?;
+    let list = text.lines().skip_while(|line| !line.starts_with("TIME"));
+    let at = list.skip(1).position(|line| line.contains("lv-wake"));
+    terminal.keys(&"\x1b[B".repeat(at.context("its line")?))?;
+    terminal.keys("\r")?;
+    let file = stage.file("image");
+    terminal.wait_for("all of it", |text| {
+        text.contains(&file) && text.contains("how often: ")
+    })?;
+    terminal.keys("\x1bz")?;
+    terminal.wait_for("the table", |text| text.contains("COMMAND"))?;
+    Ok(())
+}
+
 /// A name may contain any characters.
 pub fn hostile(stage: &Stage) -> Result<()> {
     let mut terminal = stage.start(&["-d", "0.5"], SIZE)?;

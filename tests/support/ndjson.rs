@@ -119,6 +119,7 @@ pub struct Interval {
     pub groups: Vec<Line>,
     pub flushes: Vec<Line>,
     pub spikes: Vec<Line>,
+    pub wakes: Vec<Line>,
 }
 
 /// Everything the tracer printed in one run.
@@ -142,6 +143,7 @@ impl Report {
                     groups: Vec::new(),
                     flushes: Vec::new(),
                     spikes: Vec::new(),
+                    wakes: Vec::new(),
                 }),
                 ("task", Some(now)) => {
                     ensure!(now.flushes.is_empty(), "a task line after a flush line");
@@ -153,6 +155,7 @@ impl Report {
                     now.flushes.push(line);
                 }
                 ("spike", Some(now)) => now.spikes.push(line),
+                ("wake", Some(now)) => now.wakes.push(line),
                 _ => bail!("an unexpected line: {text}"),
             }
         }

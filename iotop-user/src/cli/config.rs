@@ -7,7 +7,7 @@ use crate::{
     collect::Wanted,
     output::{Export, Text},
     record::{Retention, Span},
-    sample::SpikeRule,
+    sample::{SpikeRule, WakeRule},
     view::{Field, Filter, OnDevice, Sort, View},
 };
 
@@ -105,8 +105,12 @@ pub struct Live {
     pub explain: bool,
     /// Start with the page of this process.
     pub detail: Option<u32>,
+    /// Start with the page of wake-ups.
+    pub explain_wakes: bool,
     /// What a spike is.
     pub spikes: SpikeRule,
+    /// What a wake-up is.
+    pub wakes: WakeRule,
 }
 
 /// How to sample and print.
@@ -132,6 +136,8 @@ pub struct Batch {
     pub export: Option<Export>,
     /// Text shows flushes instead of tasks.
     pub explain: bool,
+    /// Text shows wake-ups, alone or with flushes.
+    pub explain_wakes: bool,
     /// Text shows only spikes.
     pub only_spikes: bool,
     /// How the text looks.

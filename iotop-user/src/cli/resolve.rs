@@ -14,7 +14,7 @@ use crate::{
     host::{devices, hidepid},
     output::{Export, SCHEMA, Text},
     record::{Retention, Span},
-    sample::SpikeRule,
+    sample::{SpikeRule, WakeRule},
     view::{By, Field, OnDevice, View, fields},
 };
 
@@ -71,11 +71,25 @@ pub enum UsageError {
         "{0} needs eBPF: without it nothing is known about devices, files and flushes; leave out {0} or --no-ebpf"
     )]
     NeedsEbpf(&'static str),
-    /// An option about tasks, together with `--explain-writeback`.
+    /// An option about tasks, together with `--explain-writeback` or `--explain-wakeups`.
+    #[error("{explain}, not tasks, so it can't be combined with {other}; leave one of them out")]
+    Explain {
+        /// What is explained.
+        explain: &'static str,
+        /// The other option.
+        other: &'static str,
+    },
+    /// `--idle` below the interval.
     #[error(
-        "--explain-writeback shows flushes, not tasks, so it can't be combined with {0}; leave one of them out"
+        "intervals of {} s can't show a silence of {} s (--idle); use -d {1} or less, or --idle {0} or more",
+        .delay.as_secs_f64(), .idle.as_secs_f64()
     )]
-    Explain(&'static str),
+    ShortIdle {
+        /// The silence.
+        idle: Duration,
+        /// The interval.
+        delay: Duration,
+    },
     /// `--detail` without the live view.
     #[error(
         "--detail opens a page of the live view: it needs a terminal, and can't be combined with -b, -t, -q, --top, --final and --export; -p prints a process"
@@ -167,11 +181,12 @@ impl Cli {
                 until,
                 view,
             }) => {
-                let choice = Choice::of(&view, false, false, uid, sys_root)?;
+                let rules = Rules::default();
+                let choice = Choice::of(&view, false, false, false, uid, sys_root)?;
                 Action::Replay(Box::new(Replay {
                     directory,
                     span: span(at, until, Timestamp::now())?,
-                    batch: batch(*view, choice, DELAY, SpikeRule::default()),
+                    batch: batch(*view, choice, DELAY, rules),
                 }))
             }
             None => {
@@ -180,11 +195,23 @@ impl Cli {
                     return Err(UsageError::NoProcess(*gone));
                 }
                 let detail = options.detail.is_some();
-                let choice = Choice::of(&view, detail, options.no_ebpf, uid, sys_root)?;
+                let wakeups = options.explain_wakeups;
+                let choice = Choice::of(&view, wakeups, detail, options.no_ebpf, uid, sys_root)?;
                 let spikes = SpikeRule {
                     factor: options.spike_factor,
                     floor: options.spike_floor * MIB,
                     history: Duration::from_secs(options.spike_history),
+                };
+                let (idle, delay) = (
+                    Duration::from_secs_f64(options.idle),
+                    options.delay.unwrap_or(DELAY),
+                );
+                if wakeups && idle < delay {
+                    return Err(UsageError::ShortIdle { idle, delay });
+                }
+                let wakes = WakeRule {
+                    idle,
+                    upper: choice.device.is_some(),
                 };
                 let in_lines =
                     view.batch || view.time || view.quiet != 0 || view.top.is_some() || view.at_end;
@@ -205,14 +232,19 @@ impl Cli {
                         device: choice.device,
                         command_line: view.fullcmdline,
                         explain: view.explain_writeback,
+                        explain_wakes: wakeups,
                         detail: options.detail,
                         spikes,
+                        wakes,
                     }))
                 } else if detail {
                     return Err(UsageError::NoPage);
                 } else {
-                    let delay = options.delay.unwrap_or(DELAY);
-                    Action::Batch(Box::new(batch(view, choice, delay, spikes)))
+                    let rules = Rules {
+                        spikes,
+                        wakes: wakeups.then_some(wakes),
+                    };
+                    Action::Batch(Box::new(batch(view, choice, delay, rules)))
                 }
             }
         };
@@ -235,6 +267,13 @@ fn span(
     }
 }
 
+/// What a spike is; and what a wake-up is, if they are to be explained.
+#[derive(Clone, Copy, Default)]
+struct Rules {
+    spikes: SpikeRule,
+    wakes: Option<WakeRule>,
+}
+
 /// What the options choose, checked against each other.
 struct Choice {
     uids: Vec<u32>,
@@ -246,6 +285,7 @@ struct Choice {
 impl Choice {
     fn of(
         view: &ViewOptions,
+        wakeups: bool,
         detail: bool,
         no_ebpf: bool,
         uid: impl Fn(&str) -> Option<u32>,
@@ -257,7 +297,7 @@ impl Choice {
             .map(|name| uid(name).ok_or_else(|| UsageError::NoUser(name.clone())))
             .collect::<Result<_, _>>()?;
         let grouping = grouping(view, detail, no_ebpf)?;
-        check_explain(view, no_ebpf)?;
+        check_explain(view, wakeups, no_ebpf)?;
         let columns = columns(view);
         check_fields(view, &columns, grouping)?;
         let device = on_device(&view.device, sys_root)?;
@@ -271,7 +311,7 @@ impl Choice {
 }
 
 /// How to print samples.
-fn batch(view: ViewOptions, choice: Choice, delay: Duration, spikes: SpikeRule) -> Batch {
+fn batch(view: ViewOptions, choice: Choice, delay: Duration, rules: Rules) -> Batch {
     let Choice {
         uids,
         grouping,
@@ -281,7 +321,7 @@ fn batch(view: ViewOptions, choice: Choice, delay: Duration, spikes: SpikeRule) 
     let (by, processes) = (grouping.by(), grouping == GroupBy::Process);
     let exited = exited(&view, processes, by);
     let wanted = Wanted {
-        rows: rows(&view, &columns, by),
+        rows: rows(&view, rules.wakes.is_some(), &columns, by),
         pids: view.pid,
         uids,
         processes,
@@ -291,9 +331,11 @@ fn batch(view: ViewOptions, choice: Choice, delay: Duration, spikes: SpikeRule) 
         exited,
         // Files have their paths with them.
         flushes: view.explain_writeback
+            || rules.wakes.is_some()
             || view.export == Some(Export::Ndjson) && !view.at_end
             || by == Some(By::File),
-        spikes: view.explain_writeback.then_some(spikes),
+        spikes: view.explain_writeback.then_some(rules.spikes),
+        wakes: rules.wakes,
     };
     let fields = (!columns.is_empty()).then_some(columns);
     Batch {
@@ -302,6 +344,7 @@ fn batch(view: ViewOptions, choice: Choice, delay: Duration, spikes: SpikeRule) 
         sort: view.sort,
         export: view.export,
         explain: view.explain_writeback,
+        explain_wakes: rules.wakes.is_some(),
         only_spikes: view.only,
         top: view.top.map(|rows| rows as usize),
         at_end: view.at_end,
@@ -361,7 +404,7 @@ fn grouping(options: &ViewOptions, detail: bool, no_ebpf: bool) -> Result<GroupB
     }
 }
 
-fn check_explain(options: &ViewOptions, no_ebpf: bool) -> Result<(), UsageError> {
+fn check_explain(options: &ViewOptions, wakeups: bool, no_ebpf: bool) -> Result<(), UsageError> {
     let csv = options.export == Some(Export::Csv);
     let other = [
         (csv, "--export csv"),
@@ -376,12 +419,18 @@ fn check_explain(options: &ViewOptions, no_ebpf: bool) -> Result<(), UsageError>
         // In text. NDJSON has tasks beside the flushes.
         (options.accumulated && options.export.is_none(), "-a"),
     ];
+    let (option, explain) = match (options.explain_writeback, wakeups) {
+        (true, _) => ("--explain-writeback", "--explain-writeback shows flushes"),
+        (false, true) => (
+            "--explain-wakeups",
+            "--explain-wakeups shows wake-ups of disks",
+        ),
+        (false, false) => return Ok(()),
+    };
     match other.into_iter().find(|(given, _)| *given) {
-        Some((_, option)) if options.explain_writeback => Err(UsageError::Explain(option)),
-        _ if options.explain_writeback && no_ebpf => {
-            Err(UsageError::NeedsEbpf("--explain-writeback"))
-        }
-        _ => Ok(()),
+        Some((_, other)) => Err(UsageError::Explain { explain, other }),
+        None if no_ebpf => Err(UsageError::NeedsEbpf(option)),
+        None => Ok(()),
     }
 }
 
@@ -431,10 +480,11 @@ pub fn on_device(wanted: &[String], sys_root: &Path) -> Result<Option<OnDevice>,
 /// Which tasks the collector has to return. `-o` keeps a task if any value that is
 /// printed is not 0. If rows are devices or files, or are chosen by device, a task
 /// without block I/O is in no row.
-fn rows(options: &ViewOptions, columns: &[&'static Field], by: Option<By>) -> Rows {
+fn rows(options: &ViewOptions, wakeups: bool, columns: &[&'static Field], by: Option<By>) -> Rows {
     let by_fact = by.is_some_and(By::is_of_facts) || !options.device.is_empty();
     let all_fields = columns.is_empty() && options.export.is_some();
-    let no_rows = options.explain_writeback && options.export.is_none();
+    let explains = options.explain_writeback || wakeups;
+    let no_rows = explains && options.export.is_none();
     if by_fact || no_rows {
         Rows::Disk
     } else if !options.only {
@@ -645,6 +695,40 @@ mod tests {
     fn explanations_may_have_whole_command_lines() {
         let explained = batch(&["--explain-writeback", "--full-command"]);
         assert!(explained.text.full_lines);
+    }
+
+    #[test]
+    fn wake_ups_are_explained_alone_or_with_flushes() {
+        let wakes = batch(&["--explain-wakeups", "--idle", "0.5", "-d", "0.25"]);
+        assert!(wakes.explain_wakes && !wakes.explain && wakes.wanted.flushes);
+        let rule = WakeRule {
+            idle: Duration::from_millis(500),
+            upper: false,
+        };
+        assert_eq!(
+            (wakes.wanted.wakes, wakes.wanted.spikes),
+            (Some(rule), None)
+        );
+        let both = batch(&[
+            "--explain-wakeups",
+            "--explain-writeback",
+            "--device",
+            "sda",
+        ]);
+        assert!(both.explain_wakes && both.explain);
+        assert!(
+            both.wanted.wakes.is_some_and(|rule| rule.upper),
+            "sda was named"
+        );
+        assert_eq!(batch(&["--export", "ndjson"]).wanted.wakes, None);
+        let page = live(&["--explain-wakeups", "--idle", "60"]).expect("resolved");
+        assert!(page.explain_wakes && page.wakes.idle == Duration::from_secs(60));
+        let short = resolve(&["--explain-wakeups", "--idle", "5", "-d", "10"]).expect("parsed");
+        let said = short.expect_err("refused").to_string();
+        assert!(
+            said.contains("10 s") && said.contains("-d 5 or less"),
+            "{said}"
+        );
     }
 
     #[test]

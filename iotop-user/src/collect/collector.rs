@@ -29,6 +29,7 @@ use super::{
     spike::Spikes,
     tasks::{self, Passed},
     unchanged,
+    wake::Wakes,
     waker::Waker,
 };
 use crate::{
@@ -43,7 +44,7 @@ use crate::{
     probe::{Epoch, PageDeltas, Probe, ProbeError},
     sample::{
         BlockFact, Commits, Disk, FileKey, Flush, ForOthers, Loss, Lost, Sample, SharedTask,
-        System, Task, TaskBlock, TaskKey, by_device,
+        System, Task, TaskBlock, TaskKey, Wake, by_device,
     },
     taskstats::{ExitListener, TaskstatsError, TaskstatsSocket},
 };
@@ -105,6 +106,9 @@ pub struct Collector {
     disks: Disks,
     flush_watch: FlushWatch,
     spikes: Option<Spikes>,
+    wakes: Option<Wakes>,
+    /// The next sample is the last one.
+    is_ending: bool,
     page_size: u64,
     jiffy: Duration,
     seq: u64,
@@ -155,6 +159,8 @@ impl Collector {
             disks: Disks::new(&sources.proc_root, &sources.sys_root),
             flush_watch: FlushWatch::default(),
             spikes: wanted.spikes.map(Spikes::new),
+            wakes: wanted.wakes.map(Wakes::new),
+            is_ending: false,
             jiffy: clock::jiffy().unwrap_or_default(),
             device_names: DeviceNames::new(&sources.sys_root),
             exited_leaders: HashMap::new(),
@@ -244,6 +250,7 @@ impl Collector {
 
     /// Announces that the next sample is the last one.
     pub fn ending(&mut self) {
+        self.is_ending = true;
         if let Some(probe) = &mut self.sources.probe {
             probe.ending();
         }
@@ -269,6 +276,8 @@ impl Collector {
         let taken = self.take()?;
         let moment = taken.moment;
         let (mut sample, vmstat) = self.merge(taken)?;
+        // Now, because those who woke a disk may not be among the wanted tasks.
+        sample.wakes = self.wakes(&sample);
         self.select(&mut sample);
         self.name(&mut sample);
         if self.wanted.processes {
@@ -407,6 +416,7 @@ impl Collector {
             disks,
             flushes,
             spikes,
+            wakes: Vec::new(),
             for_others,
             groups: None,
         };
@@ -649,6 +659,19 @@ impl Collector {
             task.parents = parents_of(task, &self.live, self.names.executed());
         }
         Ok(flushes)
+    }
+
+    /// The disks that were woken, with the names of the tasks.
+    fn wakes(&mut self, sample: &Sample) -> Vec<Wake> {
+        let Some(wakes) = &mut self.wakes else {
+            return Vec::new();
+        };
+        let (names, live) = (&mut self.names, &self.live);
+        wakes.look(sample, self.is_ending, |task| {
+            names.ask_for([&*task].into_iter());
+            names.fill(task);
+            task.parents = parents_of(task, live, names.executed());
+        })
     }
 
     /// The interval's rows. If all rows are wanted, also one for each idle task.

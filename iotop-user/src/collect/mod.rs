@@ -19,6 +19,7 @@ pub(crate) mod select;
 pub(crate) mod spike;
 mod tasks;
 mod unchanged;
+pub(crate) mod wake;
 mod waker;
 mod wanted;
 

@@ -1,6 +1,6 @@
 //! What the collector has to return, so that it does no work for rows that are not shown.
 
-use crate::sample::{SpikeRule, Task};
+use crate::sample::{SpikeRule, Task, WakeRule};
 
 /// Which tasks a [`Sample`](crate::sample::Sample) holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Wanted {
     pub exited: Exited,
     /// Find spikes by this rule. Needs `flushes`.
     pub spikes: Option<SpikeRule>,
+    /// Find wake-ups of disks by this rule. Needs `flushes`.
+    pub wakes: Option<WakeRule>,
 }
 
 /// Which tasks that exited before the interval, and have pages that are still dirty, have a row

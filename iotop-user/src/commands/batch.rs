@@ -12,10 +12,10 @@ use crate::{
     collect::{Collector, GATHER},
     host::signals::Ending,
     output::{
-        Block, Explain, Form, Outlet, Repeated, Table, is_closed_pipe, losses_named,
+        Block, Explain, Form, Outlet, Repeated, Table, Wakes, is_closed_pipe, losses_named,
         missing_intervals, nameless, process_ended,
     },
-    sample::{Loss, Number, Sample, Unanswered},
+    sample::{Loss, Number, Sample, Unanswered, Wake},
     view::{Viewer, sort},
 };
 
@@ -122,6 +122,8 @@ pub(super) struct Printer<'a> {
     ended: Vec<u32>,
     /// Names without an answer since then.
     unanswered: Vec<Unanswered>,
+    /// Wake-ups since then.
+    wakes: Vec<Wake>,
 }
 
 impl<'a> Printer<'a> {
@@ -129,8 +131,10 @@ impl<'a> Printer<'a> {
         let zone = TimeZone::system();
         let form: Box<dyn Form> = match batch.export {
             Some(export) => export.form(batch.view.by, batch.fields.as_deref()),
-            None if batch.explain => {
-                let mut explain = Explain::new(zone, notices);
+            None if batch.explain || batch.explain_wakes => {
+                let mut explain = Explain::new(zone.clone(), notices);
+                explain.wakes = batch.explain_wakes.then(|| Wakes::new(zone));
+                explain.only_wakes = !batch.explain;
                 explain.only_spikes = batch.only_spikes;
                 explain.full_command = batch.text.full_lines;
                 Box::new(explain)
@@ -145,6 +149,7 @@ impl<'a> Printer<'a> {
             left_out: 0,
             ended: Vec::new(),
             unanswered: Vec::new(),
+            wakes: Vec::new(),
         }
     }
 
@@ -184,6 +189,7 @@ impl<'a> Printer<'a> {
         // What is left out here comes with the next interval that has room.
         self.ended.append(&mut sample.ended);
         self.unanswered.append(&mut sample.unanswered);
+        self.wakes.append(&mut sample.wakes);
         let left_out = match has_room {
             true => mem::take(&mut self.left_out),
             false => 0,
@@ -198,6 +204,7 @@ impl<'a> Printer<'a> {
         }
         sample.ended = mem::take(&mut self.ended);
         sample.unanswered = mem::take(&mut self.unanswered);
+        sample.wakes = mem::take(&mut self.wakes);
         let messages = self.messages(&sample);
         let sample = self.viewer.of(sample);
         let mut text = BytesMut::new();
@@ -307,6 +314,26 @@ mod tests {
             assert_eq!(line["lost"]["intervals"], 2);
             let wrote = |line: &serde_json::Value| line["block_write_bytes"].as_u64();
             assert_eq!(wrote(&line), wrote(&first).map(|bytes| n * bytes));
+        }
+    }
+
+    #[test]
+    fn a_wake_up_in_an_interval_without_room_comes_with_the_next_one() {
+        for args in [
+            &["-b", "--explain-wakeups"][..],
+            &["--export", "ndjson", "--explain-wakeups"],
+        ] {
+            let batch = batch(args);
+            let mut printer = Printer::new(&batch, Vec::new());
+            let none = printer.print(golden::woken(&[0]), false, false);
+            assert!(none.expect("formatted").is_none(), "{args:?}");
+            let block = printer.print(golden::woken(&[]), true, true);
+            let text = block.expect("formatted").expect("there is room").text;
+            let text = String::from_utf8(text.to_vec()).expect("text");
+            assert!(text.contains("nginx.service"), "{text}");
+            if batch.export.is_none() {
+                assert!(text.contains("sda: woken 2 times in"), "{text}");
+            }
         }
     }
 

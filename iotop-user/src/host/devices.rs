@@ -210,13 +210,6 @@ impl DeviceNames {
         mounts.type_on(number, &name).map(Arc::from)
     }
 
-    /// Gives a device the name that it had when it was sampled. It is used if no device of this
-    /// machine has the number now.
-    pub fn know(&mut self, number: Number, name: &Arc<str>) {
-        let now = Instant::now();
-        self.names.entry(number).or_insert((name.clone(), now));
-    }
-
     /// A device's name. If the device is gone, its last name; if there is none, its number.
     pub fn name(&mut self, number: Number) -> Arc<str> {
         let now = Instant::now();

@@ -1,4 +1,5 @@
-//! `--explain-writeback`: a block of text for each flush and each spike.
+//! `--explain-writeback`: a block of text for each flush and each spike; with
+//! `--explain-wakeups` also, or only, for each wake-up.
 
 use std::{collections::HashSet, fmt::Write as _};
 
@@ -13,6 +14,7 @@ use super::{
     reached::{Reached, write_calls},
     table::cut,
     units,
+    wakes::Wakes,
     why::why,
 };
 use crate::{
@@ -30,7 +32,7 @@ const THROTTLED: usize = 10;
 /// Command lines are cut after this many columns.
 const COMMAND: usize = 120;
 
-/// Prints flushes and spikes as text.
+/// Prints flushes, spikes and wake-ups as text.
 #[derive(Debug)]
 pub struct Explain {
     zone: TimeZone,
@@ -39,6 +41,10 @@ pub struct Explain {
     pub only_spikes: bool,
     /// Whole command lines, not only their beginning.
     pub full_command: bool,
+    /// Wake-ups too.
+    pub wakes: Option<Wakes>,
+    /// Wake-ups only, neither flushes nor spikes.
+    pub only_wakes: bool,
 }
 
 impl Explain {
@@ -49,6 +55,8 @@ impl Explain {
             notices,
             only_spikes: false,
             full_command: false,
+            wakes: None,
+            only_wakes: false,
         }
     }
 
@@ -68,6 +76,13 @@ impl Explain {
         }
         if let Some(names) = nameless(&sample.system.lost) {
             let _ = writeln!(text, "{at} note: {names}");
+        }
+        if let Some(wakes) = &mut self.wakes {
+            wakes.full_command = self.full_command;
+            wakes.add(&mut text, sample, last);
+        }
+        if self.only_wakes {
+            return text;
         }
         if !self.only_spikes {
             self.flushes(&mut text, sample);
@@ -158,7 +173,7 @@ impl Explain {
             let _ = write!(text, "; {}", escape(place));
         }
         if let Some(command) = &task.cmdline {
-            let _ = write!(text, "; {}", self.command(command));
+            let _ = write!(text, "; {}", command_line(command, self.full_command));
         }
         if let Some(chain) = task.chain() {
             let _ = write!(text, "; {}", escape(&chain));
@@ -167,15 +182,6 @@ impl Explain {
         Part {
             files: known.map(|file| (file.bytes, path(file))).collect(),
             ..Part::new(owner.bytes, text)
-        }
-    }
-
-    /// A command line. Some are very long: a report shows only their beginning.
-    fn command(&self, command: &str) -> String {
-        let command = escape(command);
-        match cut(&command, Some(COMMAND)) {
-            start if start.len() < command.len() && !self.full_command => format!("{start}..."),
-            _ => command.into_owned(),
         }
     }
 
@@ -316,14 +322,19 @@ impl Explain {
     }
 
     fn second(&self, time: Timestamp) -> String {
-        let time = time.to_zoned_datetime(self.zone.clone());
-        time.strftime("%F %T%:z").to_string()
+        second(time, &self.zone)
     }
 
     fn millisecond(&self, time: Timestamp) -> String {
         let time = time.to_zoned_datetime(self.zone.clone());
         time.strftime("%T%.3f").to_string()
     }
+}
+
+/// A time to the second.
+pub(super) fn second(time: Timestamp, zone: &TimeZone) -> String {
+    let time = time.to_zoned_datetime(zone.clone());
+    time.strftime("%F %T%:z").to_string()
 }
 
 /// Merges flushes of the same device, reason, submitter name and charged cgroup. Each
@@ -407,7 +418,17 @@ fn charged(text: &mut String, flush: &Flush) {
     }
 }
 
-fn path(file: &FlushFile) -> String {
+/// A command line. Some are very long: unless the `full` one is wanted, a report shows only its
+/// beginning.
+pub(super) fn command_line(command: &str, full: bool) -> String {
+    let command = escape(command);
+    match cut(&command, Some(COMMAND)) {
+        start if start.len() < command.len() && !full => format!("{start}..."),
+        _ => command.into_owned(),
+    }
+}
+
+pub(super) fn path(file: &FlushFile) -> String {
     match &file.path {
         Some(path) => escape(path).into_owned(),
         None => format!("inode {}", file.ino),

@@ -67,7 +67,7 @@ pub(crate) struct Device<'a> {
 }
 
 #[derive(Serialize)]
-struct Submitter<'a> {
+pub(super) struct Submitter<'a> {
     pid: u32,
     tid: u32,
     comm: &'a str,
@@ -109,7 +109,7 @@ struct DemandPart<'a> {
 }
 
 #[derive(Serialize)]
-struct LagPart {
+pub(super) struct LagPart {
     avg: Option<u64>,
     p50: Option<u64>,
     p99: Option<u64>,
@@ -136,7 +136,7 @@ struct Owner<'a> {
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+pub(super) struct File<'a> {
     dev: (u32, u32),
     ino: u64,
     path: Option<&'a str>,
@@ -301,15 +301,21 @@ impl<'a> From<&'a Task> for Submitter<'a> {
     }
 }
 
-impl<'a> Owner<'a> {
-    fn of(owner: &'a FlushOwner, device: Number, all: u64) -> Owner<'a> {
-        let task = &owner.task;
-        let file = |file: &'a FlushFile| File {
+impl<'a> File<'a> {
+    pub(super) fn of(file: &'a FlushFile, device: Number) -> File<'a> {
+        File {
             dev: device,
             ino: file.ino,
             path: file.path.as_deref(),
             bytes: file.bytes,
-        };
+        }
+    }
+}
+
+impl<'a> Owner<'a> {
+    fn of(owner: &'a FlushOwner, device: Number, all: u64) -> Owner<'a> {
+        let task = &owner.task;
+        let file = |file: &'a FlushFile| File::of(file, device);
         Owner {
             pid: task.pid,
             tid: task.tid,

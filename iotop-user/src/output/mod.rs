@@ -18,6 +18,8 @@ pub(crate) mod reached;
 mod repeated;
 pub(crate) mod table;
 pub(crate) mod units;
+mod wake_line;
+pub(crate) mod wakes;
 pub(crate) mod whom;
 mod why;
 
@@ -34,6 +36,7 @@ pub use ndjson::{SCHEMA, ndjson};
 pub use outlet::{Block, Outlet};
 pub use repeated::Repeated;
 pub use table::{Table, Text, process_ended};
+pub use wakes::Wakes;
 
 /// Whether a write failed because the reader closed the pipe.
 pub fn is_closed_pipe(error: &io::Error) -> bool {

@@ -118,6 +118,9 @@ pub(crate) struct DiskLine<'a> {
     busy_ns: u64,
     completed_read_bytes: u64,
     completed_write_bytes: u64,
+    in_flight: u64,
+    partitions: &'a [Number],
+    lower: &'a [Number],
 }
 
 impl<'a> From<&'a Disk> for DiskLine<'a> {
@@ -127,6 +130,9 @@ impl<'a> From<&'a Disk> for DiskLine<'a> {
             busy_ns: nanoseconds(disk.busy),
             completed_read_bytes: disk.read,
             completed_write_bytes: disk.write,
+            in_flight: disk.in_flight,
+            partitions: &disk.partitions,
+            lower: &disk.lower,
         }
     }
 }

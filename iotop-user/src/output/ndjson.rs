@@ -10,6 +10,7 @@ use serde_json::ser::Formatter;
 use super::{
     flush_line::{FlushLine, SpikeLine},
     raw::{SystemRaw, TaskRaw},
+    wake_line::WakeLine,
 };
 use crate::{
     escape::{self, is_dangerous},
@@ -187,8 +188,8 @@ struct LagPart {
     max: Option<u64>,
 }
 
-/// Appends the lines of a sample: the system, the rows, the flushes and the spikes that
-/// are over. `by` is what the rows are grouped by.
+/// Appends the lines of a sample: the system, the rows, the flushes, the spikes that
+/// are over and the wake-ups. `by` is what the rows are grouped by.
 ///
 /// # Errors
 ///
@@ -219,6 +220,10 @@ pub fn ndjson(
     }
     for spike in sample.spikes.iter().filter(|spike| !spike.open) {
         line(sample, &time, "spike", SpikeLine::from(spike), buffer)?;
+    }
+    for wake in &sample.wakes {
+        let wake = WakeLine::of(wake, &sample.system);
+        line(sample, &time, "wake", wake, buffer)?;
     }
     Ok(())
 }
@@ -425,13 +430,15 @@ mod tests {
         golden::{self, lines},
     };
 
-    fn samples() -> [Sample; 9] {
+    fn samples() -> [Sample; 11] {
         let groups = |by| golden::grouped(golden::sample(), by);
         [
             golden::sample(),
             golden::without_ebpf(),
             golden::flushed(),
             golden::spiked(false),
+            golden::woken(&[0, 1, 3]),
+            golden::woken(&[]),
             golden::journaled(),
             golden::grouped(golden::journaled(), By::User),
             groups(By::User),

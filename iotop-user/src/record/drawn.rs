@@ -353,6 +353,9 @@ impl Draw<'_> {
             busy: draw.duration(),
             read: draw.bytes(),
             write: draw.bytes(),
+            in_flight: draw.bytes(),
+            partitions: draw.some(Self::device),
+            lower: draw.some(Self::device),
         });
         sample.flushes = self.some(|draw| draw.flush(&rows));
         sample.spikes = self.some(|draw| draw.spike(&rows));

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::{
     output::raw::{LagRaw, SystemRaw, TaskRaw, Whole, whole_time},
     sample::{
-        BlockTotals, FlushLag, Lag, Lags, Loss, Lost, Metadata, Parent, Reason, System, Task,
-        TaskBlock, TaskCounters, Unattributed, class_name,
+        BlockTotals, FlushLag, Lag, Lags, Loss, Lost, Metadata, Number, Parent, Reason, System,
+        Task, TaskBlock, TaskCounters, Unattributed, class_name,
     },
 };
 
@@ -448,4 +448,7 @@ pub(super) struct DiskPart {
     pub busy_ns: u64,
     pub completed_read_bytes: u64,
     pub completed_write_bytes: u64,
+    pub in_flight: u64,
+    pub partitions: Vec<Number>,
+    pub lower: Vec<Number>,
 }

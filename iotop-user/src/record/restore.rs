@@ -112,6 +112,9 @@ impl Restorer {
                     busy: Duration::from_nanos(part.busy_ns),
                     read: part.completed_read_bytes,
                     write: part.completed_write_bytes,
+                    in_flight: part.in_flight,
+                    partitions: part.partitions,
+                    lower: part.lower,
                 });
             }
             Type::Flush => {
@@ -173,6 +176,7 @@ fn begin(header: &Header, part: SystemPart) -> Sample {
         disks: Vec::new(),
         flushes: Vec::new(),
         spikes: Vec::new(),
+        wakes: Vec::new(),
         for_others: ForOthers::default(),
         groups: None,
     }

@@ -122,7 +122,7 @@ impl Gather {
         let flushes = sample.flushes.iter();
         let flushes = flushes.map(|flush| (flush.device, &flush.device_name));
         for (device, name) in disks.chain(flushes) {
-            self.names.know(device, name);
+            self.names.know(device, name.clone());
             span.devices.insert(device, name.clone());
         }
         for (device, _) in &sample.devices {

@@ -26,6 +26,7 @@ mod time;
 mod totals;
 mod unanswered;
 mod unattributed;
+mod wake;
 mod written;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -53,6 +54,7 @@ pub(crate) use time::{nanoseconds, rfc3339};
 pub use totals::BlockTotals;
 pub use unanswered::Unanswered;
 pub use unattributed::{Reason, Unattributed};
+pub use wake::{Request, Rhythm, Silence, Suspect, Wake, WakeRule};
 pub use written::Written;
 
 /// A device's major and minor number.
@@ -90,6 +92,8 @@ pub struct Sample {
     pub flushes: Vec<Flush>,
     /// Spikes that ended in the interval, and those that go on.
     pub spikes: Vec<Spike>,
+    /// Disks that were woken; empty unless wake-ups are wanted.
+    pub wakes: Vec<Wake>,
     /// What tasks submitted for others; empty unless it is wanted.
     pub for_others: ForOthers,
     /// The tasks, or facts, added up by user, cgroup, device and so on; `None` unless

@@ -1044,6 +1044,44 @@ fn the_page_of_flushes_can_list_only_writes_for_others() {
 }
 
 #[test]
+fn the_page_of_wake_ups_one_of_them_and_none() {
+    let mut app = app(Settings::default());
+    app.sample(golden::flushed());
+    press(&mut app, "z");
+    let screen = text(&buffer(&mut app, PLAIN, USUAL));
+    assert!(screen.contains("woken after 3.0s or more"), "{screen}");
+    for owners in [&[][..], &[0], &[0, 3]] {
+        app.sample(golden::woken(owners));
+    }
+    check("wakes", &mut app, USUAL);
+    check("wakes_small", &mut app, (50, 12));
+    press(&mut app, "\n");
+    check("wake", &mut app, USUAL);
+    press(&mut app, "\u{1b}");
+    assert_eq!(app.place().page, Page::Wakes);
+    // A click selects a line, and opens it if it is selected.
+    let _ = buffer(&mut app, PLAIN, USUAL);
+    for _ in 0..2 {
+        app.mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: 0,
+            row: app.drawn.top + 1,
+            modifiers: KeyModifiers::NONE,
+        });
+    }
+    assert!(matches!(app.place().page, Page::Entry(_)));
+    press(&mut app, "\u{1b}");
+    // A frozen screen does not change, and the chosen line stays.
+    press(&mut app, "s");
+    app.sample(golden::woken(&[0]));
+    assert_eq!(app.wakes().count(), 3);
+    press(&mut app, "s");
+    assert_eq!((app.wakes().count(), app.place().at), (4, 2));
+    press(&mut app, "z");
+    assert_eq!(app.place().page, Page::Table);
+}
+
+#[test]
 fn eighty_columns_hold_the_header() {
     let mut app = app(Settings::default());
     app.sample(golden::flushed());

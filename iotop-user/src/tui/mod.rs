@@ -86,6 +86,7 @@ pub fn wanted(settings: &Settings, live: &Live) -> Wanted {
         exited: Exited::Few(EXITED),
         flushes: true,
         spikes: Some(live.spikes),
+        wakes: Some(live.wakes),
         ..Wanted::default()
     }
 }
@@ -114,8 +115,13 @@ pub async fn run(
         app.open_process(&process);
     }
     app.log.explain.full_command = live.command_line;
+    app.wake_log.format.full_command = live.command_line;
+    app.idle = live.wakes.idle;
     if live.explain {
         app.open(Page::Log);
+    }
+    if live.explain_wakes {
+        app.open(Page::Wakes);
     }
     let mut ending = Ending::watch(terminal::release).context("waiting for signals")?;
     let waker = collector.waker().context("watching the kernel half")?;

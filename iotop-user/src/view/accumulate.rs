@@ -65,6 +65,7 @@ impl Accumulator {
             disks: Vec::new(),
             flushes: Vec::new(),
             spikes: Vec::new(),
+            wakes: Vec::new(),
             system: System::default(),
             interval: Duration::ZERO,
             ..sample.clone()
@@ -92,6 +93,7 @@ impl Accumulator {
             disks: std::mem::take(&mut sample.disks),
             flushes: std::mem::take(&mut sample.flushes),
             spikes: std::mem::take(&mut sample.spikes),
+            wakes: std::mem::take(&mut sample.wakes),
             ..sum.clone()
         };
     }

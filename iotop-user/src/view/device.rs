@@ -57,7 +57,7 @@ impl OnDevice {
     }
 }
 
-/// Keeps only the I/O of these devices: in facts, flushes and spikes, in the tasks' block I/O
+/// Keeps only the I/O of these devices: in facts, flushes, spikes and wake-ups, in the tasks' block I/O
 /// and in the system's. How much a task dirtied for a device is not known. Tasks without I/O
 /// on these devices are dropped.
 pub fn on_device(sample: &mut Sample, devices: &[Number]) {
@@ -83,13 +83,15 @@ pub fn on_device(sample: &mut Sample, devices: &[Number]) {
     sample.retain_tasks(&keep);
 }
 
-/// Keeps only the facts, flushes, spikes and totals of these devices.
+/// Keeps only the facts, flushes, spikes, wake-ups and totals of these devices.
 pub(super) fn keep_on(sample: &mut Sample, devices: &[Number]) {
     let wanted = |device: &Number| devices.contains(device);
     sample.facts.retain(|fact| wanted(&fact.device));
     sample.for_others.retain(devices);
     sample.flushes.retain(|flush| wanted(&flush.device));
     sample.spikes.retain(|spike| wanted(&spike.device));
+    // It is the whole disk that wakes, whichever of its partitions is shown.
+    sample.wakes.retain(|wake| wake.numbers.iter().any(wanted));
     sample.devices.retain(|(device, _)| wanted(device));
 }
 
@@ -150,6 +152,16 @@ mod tests {
 
     fn written(sample: &Sample) -> u64 {
         sample.system.block.expect("traced").write
+    }
+
+    #[test]
+    fn the_wake_ups_of_a_device_are_those_of_its_disk() {
+        let on = |device| {
+            let mut sample = golden::woken(&[0]);
+            on_device(&mut sample, &[device]);
+            sample.wakes.len()
+        };
+        assert_eq!([(8, 0), (8, 1), (8, 16)].map(on), [1, 1, 0]);
     }
 
     #[test]

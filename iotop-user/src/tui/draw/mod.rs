@@ -8,6 +8,7 @@ mod log;
 mod menu;
 mod table;
 pub mod theme;
+mod wakes;
 
 use ratatui::{
     Frame,
@@ -56,6 +57,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Places {
         Page::Table => table::draw(&mut canvas, app, bottom),
         Page::Detail(key, by) => detail::draw(&mut canvas, app, key, *by, bottom),
         Page::Log => log::draw(&mut canvas, app, bottom),
+        Page::Wakes => wakes::draw(&mut canvas, app, bottom),
         Page::Columns => menu::draw(&mut canvas, app, bottom),
         Page::Entry(text) => {
             let lines = |width| {
@@ -244,6 +246,13 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
                     "only for others"
                 },
             ),
+            ("Up Down", "choose"),
+            ("Esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        Page::Wakes => &[
+            ("Enter", "details"),
             ("Up Down", "choose"),
             ("Esc", "back"),
             ("?", "help"),

@@ -66,6 +66,7 @@ impl App {
             Action::Refresh => return Some(Effect::Ask(Request::Now)),
             Action::Help => self.toggle_page(Page::Help),
             Action::Why => self.toggle_page(Page::Log),
+            Action::Wakes => self.toggle_page(Page::Wakes),
             Action::Back => self.back(),
             Action::Open => self.enter(),
             Action::Up => self.step(-1),

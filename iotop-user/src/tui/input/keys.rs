@@ -37,6 +37,8 @@ pub enum Action {
     SortBy,
     /// Shows the flushes and spikes.
     Why,
+    /// Shows the wake-ups of disks.
+    Wakes,
     /// Shows only active rows, or all.
     Only,
     /// Switches between processes and threads.
@@ -173,6 +175,7 @@ keys! {
     Open "Enter" "open the selected row: files, devices, submitters" [Enter];
     Back "Esc Backspace" "go back" [Esc, Backspace];
     Why "w" "why: recent flushes and spikes, with reasons and owners" [Char('w')];
+    Wakes "z" "wake-ups: what ended the silence of each disk, and how regularly" [Char('z')];
     GroupNext "b" "rows by thread, process, command, parents, user, cgroup, unit, container, device, file" [Char('b')];
     GroupPrevious "B" "the same, backwards" [Char('B')];
     Processes "p" "show processes or threads" [Char('p'), Char('P')];

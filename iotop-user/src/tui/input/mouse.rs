@@ -59,10 +59,10 @@ impl App {
                     self.enter();
                 }
             }
-            Page::Log => {
+            Page::Log | Page::Wakes => {
                 let at = self.drawn.first + line;
                 let again = self.place().at == at;
-                if at >= self.entries().count() {
+                if at >= self.drawn.length {
                     return;
                 }
                 if let Some(place) = self.places.last_mut() {

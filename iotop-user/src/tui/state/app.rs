@@ -24,11 +24,12 @@ use super::{
     rows::{RowKey, Scope, Show},
     settings::{Figures, Graph, Settings},
     shown::Shown,
+    wakes::{WakeLog, Woken},
 };
 use crate::{
     host::{Notice, devices::DeviceNames, helper::Helper, identity::Users, io_max::IoMax},
     output::process_ended,
-    sample::{Lost, Sample, Task},
+    sample::{Lost, Sample, Task, WakeRule},
     tui::sampler::Request,
     view::{Accumulator, Kept, Row, sort},
 };
@@ -53,6 +54,7 @@ struct Held {
     interval: Option<Arc<Sample>>,
     moments: Vec<Moment>,
     entries: usize,
+    wakes: usize,
 }
 
 /// What to do with the rows' histories when the rows are rebuilt.
@@ -115,6 +117,10 @@ pub struct App {
     pub history: VecDeque<Moment>,
     /// Recent flushes and spikes.
     pub log: Log,
+    /// Recent wake-ups of disks.
+    pub wake_log: WakeLog,
+    /// How long a disk must be silent before a wake-up.
+    pub idle: Duration,
     /// Content of the open detail page.
     pub detail: Detail,
     /// Stack of open pages, the current one last.
@@ -172,6 +178,8 @@ impl App {
             histories: Histories::default(),
             history: VecDeque::new(),
             log: Log::new(zone.clone()),
+            wake_log: WakeLog::new(zone.clone()),
+            idle: WakeRule::default().idle,
             detail: Detail::default(),
             places: vec![Place {
                 page: Page::Table,
@@ -226,6 +234,7 @@ impl App {
             .add(&sample, |key| histories.has(&RowKey::Task(*key)));
         self.recent.add(&sample, &mut self.devices, self.frozen);
         let new = self.log.add(&sample);
+        self.held.wakes += self.wake_log.add(&sample);
         if let Some((_, accumulator, sum)) = &mut self.totals {
             let mut total = sample.clone();
             accumulator.add(&mut total);
@@ -256,6 +265,13 @@ impl App {
             // Keep the same entry selected although newer ones come above it.
             log.at = (log.at + seen).min(self.log.entries.len().saturating_sub(1));
         }
+        let wakes = self.places.iter_mut();
+        if let Some(wakes) = wakes.into_iter().find(|place| place.page == Page::Wakes)
+            && (wakes.at != 0 || self.frozen)
+        {
+            let last = self.wake_log.entries.len().saturating_sub(1);
+            wakes.at = (wakes.at + held.wakes).min(last);
+        }
         // Free the old rows before the new ones are built.
         self.shown = None;
         self.interval = held.interval.or(self.interval.take());
@@ -267,6 +283,12 @@ impl App {
         let from = self.held.entries.min(self.log.entries.len());
         let entries = self.log.entries.range(from..);
         entries.filter(|entry| !self.only_others || entry.others)
+    }
+
+    /// The wake-ups that are shown, newest first.
+    pub fn wakes(&self) -> impl Iterator<Item = &Woken> {
+        let from = self.held.wakes.min(self.wake_log.entries.len());
+        self.wake_log.entries.range(from..)
     }
 
     /// What this machine can measure.

@@ -21,4 +21,5 @@ pub mod settings;
 pub mod shown;
 pub mod tree;
 pub mod waited;
+pub mod wakes;
 pub mod whom;

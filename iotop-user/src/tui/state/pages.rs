@@ -22,7 +22,9 @@ pub enum Page {
     Detail(RowKey, GroupBy),
     /// The flushes and spikes.
     Log,
-    /// One flush or spike in full.
+    /// The wake-ups of disks.
+    Wakes,
+    /// One flush, spike or wake-up in full.
     Entry(Vec<String>),
     /// The menu of columns.
     Columns,
@@ -112,6 +114,12 @@ impl App {
                     self.open(Page::Entry(text));
                 }
             }
+            Page::Wakes => {
+                let woken = self.wakes().nth(self.place().at);
+                if let Some(text) = woken.map(|woken| woken.text.clone()) {
+                    self.open(Page::Entry(text));
+                }
+            }
             Page::Detail(..) | Page::Entry(_) | Page::Columns | Page::Help => {}
         }
     }
@@ -124,6 +132,7 @@ impl App {
         let length = match self.place().page {
             Page::Table => self.shown.as_ref().map_or(0, |shown| shown.rows.len()),
             Page::Log => self.entries().count(),
+            Page::Wakes => self.wakes().count(),
             Page::Columns => choices(&self.settings, self.known()).len(),
             // On a page of text, the position is the first visible line.
             _ => self.drawn.length.saturating_sub(self.drawn.lines) + 1,
