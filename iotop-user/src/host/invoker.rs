@@ -3,7 +3,9 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{CString, OsString},
+    io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +50,56 @@ impl Invoker {
                 is_behind_root: false,
             },
         }
+    }
+
+    /// The user with this number, whose rights root can take.
+    pub fn of_uid(uid: u32) -> Invoker {
+        let group = uzers::get_user_by_uid(uid).map(|user| user.primary_group_id());
+        Invoker {
+            uid,
+            // See above.
+            gid: group.unwrap_or(uid),
+            is_behind_root: uid != 0,
+        }
+    }
+
+    /// Takes the user's groups, group and id, for good.
+    ///
+    /// # Errors
+    ///
+    /// This process is not root.
+    pub fn take_rights(&self) -> io::Result<()> {
+        let Invoker { uid, gid, .. } = *self;
+        let user = uzers::get_user_by_uid(uid);
+        let name = user.and_then(|user| CString::new(user.name().as_bytes()).ok());
+        let check = |result| match result {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        };
+        // SAFETY: the name is a string that lives until the call returns, the rest are numbers.
+        // All ids are set: none is left to go back to.
+        unsafe {
+            check(match name {
+                Some(name) => libc::initgroups(name.as_ptr(), gid),
+                None => libc::setgroups(0, std::ptr::null()),
+            })?;
+            check(libc::setresgid(gid, gid, gid))?;
+            check(libc::setresuid(uid, uid, uid))
+        }
+    }
+
+    /// The variables that say who the user is, as su(1) sets them.
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let Some(user) = uzers::get_user_by_uid(self.uid) else {
+            return Vec::new();
+        };
+        let name = user.name().to_owned();
+        vec![
+            ("HOME", user.home_dir().into()),
+            ("SHELL", user.shell().into()),
+            ("USER", name.clone()),
+            ("LOGNAME", name),
+        ]
     }
 
     /// The user's home directory. HOME is root's under sudo, so the user database has the word

@@ -77,6 +77,11 @@ fn end_if_starting() {
     low_level::exit(status);
 }
 
+/// From now on a signal no longer ends a program that starts: somebody else takes it.
+pub(super) fn started() {
+    WHILE_STARTING.store(STARTED, Ordering::Relaxed);
+}
+
 /// Says when the program is to end.
 pub struct Ending {
     asked: watch::Receiver<bool>,
@@ -100,7 +105,7 @@ impl Ending {
             signals.add_signal(SIGHUP)?;
         }
         // Only now, so that no signal is missed in between.
-        WHILE_STARTING.store(STARTED, Ordering::Relaxed);
+        started();
         let (ask, asked) = watch::channel(false);
         let status = Arc::new(AtomicI32::new(UNFINISHED));
         let forced = Arc::clone(&status);
@@ -186,7 +191,7 @@ fn runs(stat: &str) -> bool {
 }
 
 /// Whether the parent process wants this one to ignore a signal.
-fn is_ignored(signal: libc::c_int) -> bool {
+pub(super) fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action, sigaction only fills in the current one. An
     // all-zero sigaction is valid too, and does not ignore the signal.

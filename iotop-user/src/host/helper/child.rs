@@ -1,7 +1,6 @@
 //! The process with the user's rights: it gives up all others, then answers questions.
 
 use std::{
-    ffi::CString,
     fs, io,
     os::{
         fd::AsRawFd as _,
@@ -104,7 +103,7 @@ fn give_up(stream: &UnixStream, invoker: &Invoker, paths: &Paths, parent: i32) -
     debug_assert!(stream.as_raw_fd() > 2);
     capabilities::never_regain()?;
     if invoker.is_behind_root {
-        become_user(invoker)?;
+        invoker.take_rights()?;
     }
     capabilities::keep_only(&CapsHashSet::new()).map_err(io::Error::other)?;
     // A change of rights clears it, so it comes afterwards.
@@ -123,22 +122,6 @@ fn give_up(stream: &UnixStream, invoker: &Invoker, paths: &Paths, parent: i32) -
         .flatten();
     landlock::write_only_below(writable).map_err(io::Error::other)?;
     seccomp::refuse_escapes()
-}
-
-/// Takes the user's groups, group and id, for good.
-fn become_user(invoker: &Invoker) -> io::Result<()> {
-    let Invoker { uid, gid, .. } = *invoker;
-    let user = get_user_by_uid(uid).and_then(|user| CString::new(user.name().as_bytes()).ok());
-    // SAFETY: the name is a string that lives until the call returns, the rest are numbers.
-    // All ids are set: none is left to go back to.
-    unsafe {
-        check(match user {
-            Some(name) => libc::initgroups(name.as_ptr(), gid),
-            None => libc::setgroups(0, std::ptr::null()),
-        })?;
-        check(libc::setresgid(gid, gid, gid))?;
-        check(libc::setresuid(uid, uid, uid))
-    }
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

@@ -127,6 +127,28 @@ impl Mounts {
     }
 }
 
+/// File systems on block devices whose own number is none of a block device.
+const ANONYMOUS: [&str; 4] = ["btrfs", "bcachefs", "overlay", "zfs"];
+
+impl Mounts {
+    /// One mount point of each file system that is on a block device, or writes to another one
+    /// that is. `wanted` is asked with its number and source. File systems in memory, of the
+    /// network and in user space are left out: the last two may never answer. So are those that
+    /// other mounts hide.
+    pub fn on_block_devices(&self, wanted: impl Fn((u32, u32), &str) -> bool) -> Vec<&str> {
+        let mut known = HashSet::new();
+        let mounts = self.0.iter().filter(|mount| {
+            let is_on_block = mount.dev.0 != 0 || ANONYMOUS.contains(&&*mount.fs_type);
+            is_on_block
+                && !mount.fs_type.starts_with("fuse")
+                && wanted(mount.dev, &mount.source)
+                && self.reached(&mount.point) == Some(mount.id)
+                && known.insert(mount.dev)
+        });
+        mounts.map(|mount| &*mount.point).collect()
+    }
+}
+
 impl Mounts {
     /// The type of the file system on a device. btrfs has a number of its own; its source
     /// names the device.
@@ -265,6 +287,24 @@ mod tests {
         let mounts = Mounts::read(root.path()).expect("readable");
         let path = mounts.path((8, 1), "/etc/x").map(|(_, path)| path);
         assert_eq!(path.as_deref(), Some("/etc/x"));
+    }
+
+    #[test]
+    fn each_file_system_on_a_block_device_is_found_once_where_it_can_be_reached() {
+        let mounts = Mounts::parse(
+            "1 1 8:1 / / rw - ext4 /dev/root rw\n\
+             2 1 0:5 / /proc rw - proc proc rw\n\
+             3 1 8:2 / /a rw - xfs /dev/sda2 rw\n\
+             4 3 0:6 / /a rw - tmpfs none rw\n\
+             5 1 8:2 /x /b rw - xfs /dev/sda2 rw\n\
+             6 1 8:2 / /c rw - xfs /dev/sda2 rw\n\
+             7 1 0:7 / /d rw - btrfs /dev/sda3 rw\n\
+             8 1 0:8 / /e rw - nfs4 host:/e rw\n\
+             9 1 8:4 / /f rw - fuseblk /dev/sda4 rw\n",
+        );
+        assert_eq!(mounts.on_block_devices(|_, _| true), ["/", "/b", "/d"]);
+        let by_source = mounts.on_block_devices(|_, source| source == "/dev/sda3");
+        assert_eq!(by_source, ["/d"]);
     }
 
     #[test]
