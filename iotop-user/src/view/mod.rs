@@ -8,6 +8,7 @@ mod file;
 mod filter;
 mod group;
 mod row;
+pub mod run;
 pub mod sort;
 
 use std::{
