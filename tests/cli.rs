@@ -11,6 +11,8 @@ mod ending;
 mod forms;
 #[path = "cli/limits.rs"]
 mod limits;
+#[path = "cli/measured.rs"]
+mod measured;
 #[path = "cli/privilege.rs"]
 mod privilege;
 #[path = "support/program.rs"]

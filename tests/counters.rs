@@ -6,6 +6,8 @@
 
 #[path = "counters/actor.rs"]
 mod actor;
+#[path = "counters/command.rs"]
+mod command;
 #[path = "counters/devices.rs"]
 mod devices;
 #[path = "counters/files.rs"]
@@ -185,6 +187,25 @@ const CASES: &[(&str, Case)] = &[
     (
         "the_command_is_the_same_word_on_every_line",
         table::number_of_words,
+    ),
+    ("run_counts_a_command_to_the_byte", command::dd),
+    (
+        "run_waits_for_a_background_job_and_its_pages",
+        command::background,
+    ),
+    (
+        "run_says_what_a_command_leaves_behind",
+        command::left_behind,
+    ),
+    ("run_follows_a_daemon", command::daemon),
+    (
+        "run_counts_two_thousand_short_processes_to_the_byte",
+        command::two_thousand,
+    ),
+    ("run_counts_nothing_of_other_processes", command::others),
+    (
+        "run_knows_what_was_dropped_before_it_was_written",
+        command::dropped,
     ),
     (
         "dd_that_lives_under_a_second_has_its_row_beside_iotop_c",

@@ -4,7 +4,7 @@ mod config;
 mod resolve;
 mod units;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -240,6 +240,57 @@ enum CommandCli {
         #[command(flatten)]
         view: Box<ViewOptions>,
     },
+    /// Run a command and report what it really cost
+    ///
+    /// Follows COMMAND and all of its descendants, and prints to standard error what reached
+    /// devices because of them. Its input, output, terminal, signals and exit status are passed
+    /// through.
+    Run(RunCli),
+}
+
+/// The options of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The exit status is that of COMMAND: 128+N if signal N ended it, 127 if it is not found, 126 if it \
+can't be executed. 1 and 2 are also those of failures and wrong usage of iotop-trace itself.
+
+COMMAND has the rights of iotop-trace, as with time and strace: under sudo it runs as root. \
+`sudo iotop-trace run -u $USER -- COMMAND` gives it yours.")]
+struct RunCli {
+    /// Wait until all processes of COMMAND have ended and what they wrote is on the devices
+    ///
+    /// Also those that it left in the background. Then writes the file systems that they used
+    /// (syncfs), so that all data and metadata are part of the report. ^C ends the wait.
+    #[arg(long)]
+    wait: bool,
+    /// Format of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: ReportFormat,
+    /// Run COMMAND with the rights of this user, given by name or number (needs root)
+    ///
+    /// Sets HOME, SHELL, USER and LOGNAME too.
+    #[arg(short, long, value_name = "USER")]
+    user: Option<String>,
+    /// Print the JSON Schema of --format json and exit
+    #[arg(long)]
+    schema: bool,
+    /// The command and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        required_unless_present = "schema",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    command: Vec<OsString>,
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object
+    Json,
 }
 
 /// Where recordings are, unless the user says otherwise.

@@ -23,8 +23,8 @@
 //! `record/` writes samples as lines into files, and makes samples of them again. A view or an
 //! output does not know where its sample comes from.
 //!
-//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `record`, `replay`,
-//! `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
+//! `commands/` holds what the command line (`cli/`) can ask for: the batch, `run`, `record`,
+//! `replay`, `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
 //! `record`, `output`, `view` and `collect`; `record` from `output`; `report` from `output` and
 //! `view`; `output` from `view`; `view` from `host`, and from
 //! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
@@ -38,6 +38,7 @@
 //! | submitter | the task that hands a bio to the block layer: the owner, a flusher, jbd2, a `sync` |
 //! | flusher | a kworker that runs `wb_workfn` (writeback) |
 //! | helper | the process that has only the rights of the user who runs the program |
+//! | supervisor | the process that starts the command of `run` and becomes the parent of its orphans |
 //! | slot | the number of a task among the owners in the kernel half; a page's tag holds it |
 //! | tag | four bytes for each page frame: who dirtied the page, when, and what has become of it |
 //! | class | how bytes came to their owner: exact, shared, direct, or why they have none |

@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, Record, UsageError},
+    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, Record, Run, UsageError},
     collect::{Collector, Sources, Wanted, recorded},
     commands::{
-        batch, doctor, record, replay,
+        batch, doctor, record, replay, run,
         sources::{self, Opened},
         waiting,
     },
@@ -25,6 +25,7 @@ use iotop_trace::{
         kernel::{capabilities::Capabilities, memory, priority, sysctls::Sysctls},
         room::{self, Need, Shortage},
         sandbox, signals,
+        supervisor::{ForCommand, Inherited, Supervisor, leave_streams},
     },
     output::{Outlet, is_closed_pipe, say},
     record::Store,
@@ -42,6 +43,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    let inherited = Inherited::now();
     if let Err(error) = signals::end_while_starting() {
         say(&format!("catching signals: {error}"));
         return ExitCode::from(FAILED);
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match run(config) {
+    match act(config, &inherited) {
         Ok(status) => status,
         Err(error) => {
             say(&with_causes(&*error));
@@ -90,9 +92,10 @@ fn make_room() -> Result<(), Shortage> {
     room::check(&Need::PROGRAM, Path::new(PROC), Path::new(SYS))
 }
 
-fn run(config: Config) -> Result<ExitCode> {
+fn act(config: Config, inherited: &Inherited) -> Result<ExitCode> {
     match config.action {
         Action::Doctor(format) => examine(&config.ebpf, format),
+        Action::Run(run) => measure(&config.ebpf, &run, inherited),
         Action::Print(text) => print(&text),
         Action::Live(live) => show(&config.ebpf, *live),
         Action::Batch(batch) => sample(&config.ebpf, &batch),
@@ -286,5 +289,34 @@ fn keep(ebpf: &Ebpf, wanted: &Record) -> Result<ExitCode> {
         ));
         record::run(collector, store, wanted.delay).await?;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Runs a command and reports what it cost.
+fn measure(ebpf: &Ebpf, run: &Run, inherited: &Inherited) -> Result<ExitCode> {
+    // Nothing was run: 0 would say that it was.
+    signals::status_while_starting(FAILED);
+    // SAFETY: geteuid takes nothing and can't fail.
+    if run.command.uid.is_some() && unsafe { libc::geteuid() } != 0 {
+        say(&UsageError::NotRoot.to_string());
+        return Ok(ExitCode::from(USAGE));
+    }
+    // Before all else: the command gets what we have now.
+    let supervisor = Supervisor::start(&run.command, inherited);
+    let supervisor = supervisor.context("starting the process that supervises the command")?;
+    let helper = helper(ebpf, None)?;
+    leave_streams(0..=1).context("leaving standard input and output to the command")?;
+    priority::raise();
+    runtime()?.block_on(async {
+        let mut opened = open(ebpf, true, helper)?;
+        let signals = ForCommand::take().context("waiting for signals")?;
+        opened.give_up().context(GIVING_UP)?;
+        let of_report = |one: &&Notice| !one.is_permanent() && !one.is_about_delays();
+        let notices = opened.notices.iter().filter(of_report);
+        let notices = notices.map(ToString::to_string).collect();
+        let by_name = !opened.own_pids;
+        let collector = look(opened.sources, run::wanted())?;
+        let status = run::run(collector, run, supervisor, signals, by_name, notices).await?;
+        Ok(ExitCode::from(status))
     })
 }

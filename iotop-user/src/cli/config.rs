@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{DoctorFormat, GroupBy};
+use super::{DoctorFormat, GroupBy, ReportFormat};
 use crate::{
     collect::Wanted,
+    host::supervisor::Command,
     output::{Export, Text},
     record::{Retention, Span},
     sample::{SpikeRule, WakeRule},
@@ -33,6 +34,8 @@ pub enum Action {
     Replay(Box<Replay>),
     /// Report on the kernel.
     Doctor(DoctorFormat),
+    /// Run a command and report what it cost.
+    Run(Run),
     /// Print this text.
     Print(String),
 }
@@ -57,6 +60,17 @@ pub struct Replay {
     pub span: Span,
     /// How it is printed. Its interval means nothing here.
     pub batch: Batch,
+}
+
+/// How to run a command and report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What to run.
+    pub command: Command,
+    /// Wait until all that it wrote is on the devices.
+    pub wait: bool,
+    /// The format of the report.
+    pub format: ReportFormat,
 }
 
 /// Where the kernel half comes from.

@@ -6,13 +6,13 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay,
-    ViewOptions,
+    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay, Run,
+    RunCli, ViewOptions,
 };
 use crate::{
     collect::{Exited, Rows, Wanted},
-    host::{devices, hidepid},
-    output::{Export, SCHEMA, Text},
+    host::{devices, hidepid, supervisor::Command},
+    output::{Export, SCHEMA, Text, run},
     record::{Retention, Span},
     sample::{SpikeRule, WakeRule},
     view::{By, Field, OnDevice, View, fields},
@@ -30,6 +30,9 @@ pub enum UsageError {
     /// `-u` with an unknown user.
     #[error("there is no user {0:?} on this machine (-u takes a name or a number)")]
     NoUser(String),
+    /// `run -u` without root.
+    #[error("run -u takes root's rights: leave it out, or run iotop-trace with sudo")]
+    NotRoot,
     /// `-p` with a process that does not exist.
     #[error(
         "there is no process {0} (-p and --detail take the PID of a running process, or the TID of a thread)"
@@ -159,6 +162,7 @@ impl Cli {
             }
             _ if asks_for_help(&view) => Action::Print(fields::help()),
             Some(CommandCli::Doctor { format }) => Action::Doctor(format),
+            Some(CommandCli::Run(run)) => run_action(run, uid)?,
             Some(CommandCli::Record {
                 delay,
                 keep,
@@ -369,6 +373,24 @@ fn batch(view: ViewOptions, choice: Choice, delay: Duration, rules: Rules) -> Ba
             accumulated: view.accumulated,
         },
     }
+}
+
+/// What `run` is to do. `uid` returns a user's number.
+fn run_action(run: RunCli, uid: impl Fn(&str) -> Option<u32>) -> Result<Action, UsageError> {
+    if run.schema {
+        return Ok(Action::Print(run::SCHEMA.to_owned()));
+    }
+    let user = run
+        .user
+        .map(|name| uid(&name).ok_or(UsageError::NoUser(name)));
+    Ok(Action::Run(Run {
+        command: Command {
+            words: run.command,
+            uid: user.transpose()?,
+        },
+        wait: run.wait,
+        format: run.format,
+    }))
 }
 
 /// True if the fields are to be explained, and nothing else.
@@ -662,6 +684,39 @@ mod tests {
         }
         let refused = resolve(&["--export", "ndjson", "--fields", "tid"]).expect("parsed");
         assert_eq!(refused, Err(UsageError::FieldsOfNdjson));
+    }
+
+    fn run_of(args: &[&str]) -> Result<Action, UsageError> {
+        let config = resolve(&[&["run"], args].concat()).expect("parsed");
+        config.map(|config| config.action)
+    }
+
+    #[test]
+    fn a_command_keeps_its_own_options() {
+        let words = |args: &[&str]| match run_of(args) {
+            Ok(Action::Run(run)) => (run.command.words, run.wait),
+            other => panic!("{other:?}"),
+        };
+        let expected: Vec<std::ffi::OsString> = vec!["dd".into(), "--wait".into(), "-u".into()];
+        assert_eq!(
+            words(&["--", "dd", "--wait", "-u"]),
+            (expected.clone(), false)
+        );
+        // The two dashes may be left out.
+        assert_eq!(words(&["--wait", "dd", "--wait", "-u"]), (expected, true));
+        let missing = resolve(&["run", "--wait"]).expect_err("no command");
+        assert!(missing.to_string().contains("<COMMAND>"), "{missing}");
+    }
+
+    #[test]
+    fn a_command_runs_as_a_user_that_exists() {
+        let user = run_of(&["-u", "no such user", "--", "true"]);
+        assert_eq!(user, Err(UsageError::NoUser("no such user".into())));
+        let Ok(Action::Run(run)) = run_of(&["--user", "1000", "--", "true"]) else {
+            panic!("no run");
+        };
+        assert_eq!(run.command.uid, Some(1000));
+        assert!(matches!(run_of(&["--schema"]), Ok(Action::Print(_))));
     }
 
     #[test]

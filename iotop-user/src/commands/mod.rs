@@ -5,5 +5,6 @@ pub mod batch;
 pub mod doctor;
 pub mod record;
 pub mod replay;
+pub mod run;
 pub mod sources;
 pub mod waiting;

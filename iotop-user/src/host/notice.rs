@@ -45,6 +45,11 @@ impl Notice {
         )
     }
 
+    /// True if the notice is about delays, which not every report has.
+    pub fn is_about_delays(&self) -> bool {
+        matches!(self, Notice::DelaysOff)
+    }
+
     /// True if the notice matters only while a cgroup is held back by its `io.max`.
     pub fn is_about_io_max(&self) -> bool {
         matches!(self, Notice::IoMaxUnseen(_))

@@ -16,6 +16,7 @@ mod outlet;
 pub(crate) mod raw;
 pub(crate) mod reached;
 mod repeated;
+pub mod run;
 pub(crate) mod table;
 pub(crate) mod units;
 mod wake_line;

@@ -155,7 +155,7 @@ struct GroupLine<'a> {
 }
 
 /// The counters of a row, as listed in the registry of fields.
-struct Counters<'a>(Row<'a>);
+pub(super) struct Counters<'a>(pub(super) Row<'a>);
 
 impl Serialize for Counters<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -183,7 +183,7 @@ fn figure(value: Value<'_>) -> Option<Figure> {
 }
 
 #[derive(Serialize)]
-struct LagPart {
+pub(super) struct LagPart {
     avg: Option<u64>,
     max: Option<u64>,
 }
@@ -269,7 +269,7 @@ pub(crate) fn write_line(
 
 /// serde_json escapes C0 control characters. This formatter also escapes other
 /// characters that could harm a terminal. A JSON parser reads the same string.
-struct Plain;
+pub(super) struct Plain;
 
 impl Formatter for Plain {
     fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
