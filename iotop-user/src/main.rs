@@ -311,7 +311,7 @@ fn measure(ebpf: &Ebpf, run: &Run, inherited: &Inherited) -> Result<ExitCode> {
         let mut opened = open(ebpf, true, helper)?;
         let signals = ForCommand::take().context("waiting for signals")?;
         opened.give_up().context(GIVING_UP)?;
-        let of_report = |one: &&Notice| !one.is_permanent() && !one.is_about_delays();
+        let of_report = |one: &&Notice| !one.is_permanent() && !one.is_about_rows();
         let notices = opened.notices.iter().filter(of_report);
         let notices = notices.map(ToString::to_string).collect();
         let by_name = !opened.own_pids;

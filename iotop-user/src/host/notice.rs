@@ -45,9 +45,9 @@ impl Notice {
         )
     }
 
-    /// True if the notice is about delays, which not every report has.
-    pub fn is_about_delays(&self) -> bool {
-        matches!(self, Notice::DelaysOff)
+    /// True if the notice is about what only rows of tasks have: delays, and numbers.
+    pub fn is_about_rows(&self) -> bool {
+        matches!(self, Notice::DelaysOff | Notice::OwnPidNamespace)
     }
 
     /// True if the notice matters only while a cgroup is held back by its `io.max`.
