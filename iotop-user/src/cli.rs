@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 pub use config::*;
 pub use resolve::{UsageError, on_device};
-use units::{days, moment, size};
+pub use units::Side;
+use units::{days, moment, side, size};
 
 use crate::{
     output::Export,
+    report::ReportBy,
     sample::{SpikeRule, WakeRule},
     view::{By, Field, Filter, Sort, fields},
 };
@@ -240,6 +242,37 @@ enum CommandCli {
         #[command(flatten)]
         view: Box<ViewOptions>,
     },
+    /// Report who wrote most in a recording, how, and at what cost
+    ///
+    /// For each row: bytes caused, a day and a year at that rate, bytes on devices for each byte
+    /// that was written, what asked for the writes, into which files, and how regularly. The rows
+    /// and the bytes without an owner add up to all bytes.
+    Report {
+        /// The directory of the recording
+        #[arg(value_name = "DIR", default_value = DIRECTORY)]
+        directory: PathBuf,
+        /// Start at TIME: today, yesterday, -6h, 14:30, 2026-11-28, "2026-11-28 14:30" or RFC 3339
+        ///
+        /// Times are local unless they say otherwise. `yesterday` is its begin: all of it is
+        /// `--since yesterday --until today`.
+        #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+        since: Option<Timestamp>,
+        /// End at TIME
+        #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+        until: Option<Timestamp>,
+        /// What a row is
+        #[arg(long, value_name = "WHAT", default_value = "command")]
+        by: ReportBy,
+        /// Say what changed from A to B: days (yesterday), spans (TIME..TIME) or other recordings (/DIR)
+        #[arg(long, value_names = ["A", "B"], num_args = 2, value_parser = side, allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
+        compare: Vec<Side>,
+        /// Print this many rows of the text
+        #[arg(long, value_name = "NUM", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        top: u32,
+        /// Format of the report
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: SpanFormat,
+    },
     /// Run a command and report what it really cost
     ///
     /// Follows COMMAND and all of its descendants, and prints to standard error what reached
@@ -282,6 +315,17 @@ struct RunCli {
         allow_hyphen_values = true
     )]
     command: Vec<OsString>,
+}
+
+/// The format of the report of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpanFormat {
+    /// For people
+    Text,
+    /// A header, and a line for each row
+    Csv,
+    /// One JSON object per line
+    Ndjson,
 }
 
 /// The format of a report.

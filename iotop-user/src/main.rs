@@ -14,7 +14,7 @@ use iotop_trace::{
     cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, Record, Run, UsageError},
     collect::{Collector, Sources, Wanted, recorded},
     commands::{
-        batch, doctor, record, replay, run,
+        batch, doctor, record, replay, report, run,
         sources::{self, Opened},
         waiting,
     },
@@ -103,6 +103,10 @@ fn act(config: Config, inherited: &Inherited) -> Result<ExitCode> {
         Action::Replay(wanted) => {
             // Nothing is lost if a signal ends it, as it ends any other program.
             replay::run(&wanted)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Report(wanted) => {
+            report::run(&wanted)?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -184,6 +184,19 @@ fn recorded_bytes_are_those_written_although_recorders_are_killed() -> Result<()
     // Twice each: in the first run and in the last.
     ensure!(bytes("rec-one")? == (4 + 16) * MIB, "{text}");
     ensure!(bytes("rec-two")? == 2 * 3 * MIB, "{text}");
+    let report = ["report", at, "--by", "command", "--format", "csv"];
+    let reported = run(&report)?;
+    ensure!(reported.status.success(), "{}", complaint(&reported));
+    let text = String::from_utf8(reported.stdout)?;
+    let exact = |name: &str| {
+        let name = format!(",row,{name},");
+        let line = text.lines().find(|line| line.contains(&name));
+        let cells = line.with_context(|| format!("no {name} in {text}"))?;
+        let bytes = cells.split(',').nth(8).context("exact_bytes")?;
+        Ok::<u64, anyhow::Error>(bytes.parse()?)
+    };
+    ensure!(exact("rec-one")? == (4 + 16) * MIB, "{text}");
+    ensure!(exact("rec-two")? == 2 * 3 * MIB, "{text}");
     let file = file_of(&directory)?;
     let plain = soon().output(Command::new("zstd").arg("-dc").arg(&file));
     if let Ok(plain) = plain {
@@ -299,6 +312,18 @@ fn bad_input_is_said_with_its_status() -> Result<()> {
     refused(&["-o", "replay", empty], 2, "iotop-trace replay [OPTIONS]")?;
     refused(&["-P", "record", empty], 2, "iotop-trace record [OPTIONS]")?;
     refused(&["record", "--keep", "x", empty], 2, "days")?;
+    refused(&["report", empty], 1, "has no recordings")?;
+    refused(
+        &["report", empty, "--since", "2999-01-01"],
+        2,
+        "in the future",
+    )?;
+    refused(
+        &["report", empty, "--compare", "soon", "today"],
+        2,
+        "not a day",
+    )?;
+    refused(&["-o", "report", empty], 2, "iotop-trace report [OPTIONS]")?;
     refused(&["record", "--max-size", "1", empty], 2, "at least 1M")?;
     let foreign = dir.path().join("2026-11-28.ndjson.zst");
     fs::write(&foreign, "something else")?;

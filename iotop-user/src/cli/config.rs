@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{DoctorFormat, GroupBy, ReportFormat};
+use super::{DoctorFormat, GroupBy, ReportFormat, Side, SpanFormat};
 use crate::{
     collect::Wanted,
     host::supervisor::Command,
     output::{Export, Text},
     record::{Retention, Span},
+    report::ReportBy,
     sample::{SpikeRule, WakeRule},
     view::{Field, Filter, OnDevice, Sort, View},
 };
@@ -32,6 +33,8 @@ pub enum Action {
     Record(Record),
     /// Print a recording.
     Replay(Box<Replay>),
+    /// Report on a recording.
+    Report(Report),
     /// Report on the kernel.
     Doctor(DoctorFormat),
     /// Run a command and report what it cost.
@@ -49,6 +52,23 @@ pub struct Record {
     pub directory: PathBuf,
     /// How much of them is kept.
     pub retention: Retention,
+}
+
+/// What of a recording to report on, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Where the files are.
+    pub directory: PathBuf,
+    /// The part.
+    pub span: Span,
+    /// What a row is.
+    pub by: ReportBy,
+    /// Two parts or recordings to compare instead.
+    pub compare: Option<(Side, Side)>,
+    /// How many rows of text to print.
+    pub top: usize,
+    /// The format.
+    pub format: SpanFormat,
 }
 
 /// What of a recording to print, and how.

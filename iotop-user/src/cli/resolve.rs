@@ -6,8 +6,8 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay, Run,
-    RunCli, ViewOptions,
+    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay,
+    Report, Run, RunCli, ViewOptions,
 };
 use crate::{
     collect::{Exited, Rows, Wanted},
@@ -113,15 +113,17 @@ pub enum UsageError {
         /// Their fields.
         has: String,
     },
-    /// Options before `record` or `replay`, where they would mean nothing.
+    /// Options before `record`, `replay` or `report`, where they would mean nothing.
     #[error("options go after the command: iotop-trace {0} [OPTIONS] [DIR]")]
     BeforeCommand(&'static str),
     /// `--at` or `--until` with a time that has not come yet.
     #[error("{0} is in the future, and nothing is recorded there yet")]
     Future(Timestamp),
     /// `--until` before `--at`.
-    #[error("--until ({until}) is not after --at ({at})")]
+    #[error("--until ({until}) is not after {option} ({at})")]
     EndBeforeStart {
+        /// The option for the start.
+        option: &'static str,
         /// The start.
         at: Timestamp,
         /// The end.
@@ -160,9 +162,31 @@ impl Cli {
             Some(CommandCli::Replay { .. }) if view != ViewOptions::default() => {
                 return Err(UsageError::BeforeCommand("replay"));
             }
+            Some(CommandCli::Report { .. }) if view != ViewOptions::default() => {
+                return Err(UsageError::BeforeCommand("report"));
+            }
             _ if asks_for_help(&view) => Action::Print(fields::help()),
             Some(CommandCli::Doctor { format }) => Action::Doctor(format),
             Some(CommandCli::Run(run)) => run_action(run, uid)?,
+            Some(CommandCli::Report {
+                directory,
+                since,
+                until,
+                by,
+                compare,
+                top,
+                format,
+            }) => {
+                let mut sides = compare.into_iter();
+                Action::Report(Report {
+                    directory,
+                    span: span(("--since", since), until, Timestamp::now())?,
+                    by,
+                    compare: sides.next().zip(sides.next()),
+                    top: top as usize,
+                    format,
+                })
+            }
             Some(CommandCli::Record {
                 delay,
                 keep,
@@ -189,7 +213,7 @@ impl Cli {
                 let choice = Choice::of(&view, false, false, false, uid, sys_root)?;
                 Action::Replay(Box::new(Replay {
                     directory,
-                    span: span(at, until, Timestamp::now())?,
+                    span: span(("--at", at), until, Timestamp::now())?,
                     batch: batch(*view, choice, DELAY, rules),
                 }))
             }
@@ -258,7 +282,7 @@ impl Cli {
 
 /// The part of a recording between two times.
 fn span(
-    at: Option<Timestamp>,
+    (option, at): (&'static str, Option<Timestamp>),
     until: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Span, UsageError> {
@@ -266,7 +290,7 @@ fn span(
         return Err(UsageError::Future(at));
     }
     match at.zip(until) {
-        Some((at, until)) if until <= at => Err(UsageError::EndBeforeStart { at, until }),
+        Some((at, until)) if until <= at => Err(UsageError::EndBeforeStart { option, at, until }),
         _ => Ok(Span { from: at, until }),
     }
 }

@@ -1,6 +1,10 @@
 //! Sizes, ages and times on the command line.
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+
+use crate::record::Span;
 
 /// A number of days: `30d`, `2w` or `30`.
 pub fn days(text: &str) -> Result<u32, String> {
@@ -41,19 +45,84 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A time: how long ago (`-6h`), a time of today, a date or both, or RFC 3339.
+/// What is compared with what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Side {
+    /// A part of the recording.
+    Span(Span),
+    /// Another recording, all of it.
+    Recording(PathBuf),
+}
+
+/// A day (`yesterday`, `2026-11-28`), a span (`TIME..TIME`), or the directory of a recording.
+pub fn side(text: &str) -> Result<Side, String> {
+    side_at(text, Timestamp::now(), &TimeZone::system())
+}
+
+fn side_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Side, String> {
+    if text.contains('/') {
+        return Ok(Side::Recording(text.into()));
+    }
+    let at = |text: &str| moment_at(text, now, zone);
+    let (from, until) = match text.split_once("..") {
+        Some((from, until)) => (at(from)?, at(until)?),
+        None => {
+            let wrong = || {
+                format!(
+                    "not a day, a span or a directory: {text}, but yesterday, 2026-11-28, \
+                     TIME..TIME or /var/lib/iotop-trace would be"
+                )
+            };
+            let day = day(text, now, zone).ok_or_else(wrong)?;
+            let begin = |day| begin_of(day, zone).ok_or_else(wrong);
+            let next = day.tomorrow().map_err(|_| wrong())?;
+            (begin(day)?, begin(next)?)
+        }
+    };
+    match from < until {
+        true => Ok(Side::Span(Span {
+            from: Some(from),
+            until: Some(until),
+        })),
+        false => Err(format!("{text} ends before it starts")),
+    }
+}
+
+fn begin_of(day: civil::Date, zone: &TimeZone) -> Option<Timestamp> {
+    zone.to_timestamp(day.to_datetime(civil::Time::midnight()))
+        .ok()
+}
+
+/// `today`, `yesterday` or a date.
+fn day(text: &str, now: Timestamp, zone: &TimeZone) -> Option<civil::Date> {
+    let today = zone.to_datetime(now).date();
+    match text {
+        "today" => Some(today),
+        "yesterday" => today.yesterday().ok(),
+        date if date.len() == "2026-11-28".len() => date.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A time: a day (`today`, `yesterday`), how long ago (`-6h`), a time of today, a date or both, or
+/// RFC 3339. A day is its begin.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, Timestamp::now(), &TimeZone::system())
 }
 
 fn moment_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
-    let wrong = || "not a time, such as -6h, 14:30, 2026-11-28 or 2026-11-28T14:30:00Z".to_owned();
+    let wrong = || {
+        "not a time, such as yesterday, -6h, 14:30, 2026-11-28 or 2026-11-28T14:30:00Z".to_owned()
+    };
     if let Some(ago) = text.strip_prefix('-') {
         let ago: SignedDuration = ago.parse().map_err(|_| wrong())?;
         return now.checked_sub(ago).map_err(|_| wrong());
     }
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
+    }
+    if let Some(day) = day(text, now, zone) {
+        return begin_of(day, zone).ok_or_else(wrong);
     }
     let today = zone.to_datetime(now).date();
     let time = match text.contains('-') {
@@ -70,6 +139,34 @@ fn moment_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_and_spans_are_compared() {
+        let zone = TimeZone::get("Europe/Berlin").expect("known");
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().expect("a time");
+        let span = |text: &str| match side_at(text, now, &zone) {
+            Ok(Side::Span(Span { from, until })) => Ok([from, until].map(|time| {
+                let time = time.expect("given");
+                time.to_string()
+            })),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        let wanted = ["2026-11-26T23:00:00Z", "2026-11-27T23:00:00Z"].map(str::to_owned);
+        assert_eq!(span("yesterday"), Ok(wanted.clone()));
+        assert_eq!(span("2026-11-27"), Ok(wanted.clone()));
+        assert_eq!(span("yesterday..today"), Ok(wanted));
+        let hours = ["2026-11-28T06:00:00Z", "2026-11-28T11:00:00Z"].map(str::to_owned);
+        assert_eq!(span("-6h..12:00"), Ok(hours));
+        // The day on which clocks are set back has 25 hours.
+        let long = ["2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"].map(str::to_owned);
+        assert_eq!(span("2026-10-25"), Ok(long));
+        for text in ["", "today..yesterday", "-1h", "12:00", "x..y", "tomorrow"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+        let directory = side_at("./old", now, &zone);
+        assert_eq!(directory, Ok(Side::Recording("./old".into())));
+    }
 
     #[test]
     fn sizes_and_days_have_units() {

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod doctor;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod sources;
 pub mod waiting;

@@ -1,8 +1,11 @@
 //! `iotop-trace replay`: prints a recording.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow};
 
 use super::batch::Printer;
 use crate::{
@@ -31,7 +34,7 @@ pub fn run(replay: &Replay) -> Result<()> {
                 flushed => flushed.context("writing to standard output")?,
             }
             match printed {
-                0 => nothing(replay, &recording),
+                0 => Err(nothing(&replay.directory, replay.span, &recording)?),
                 _ => Ok(()),
             }
         }
@@ -70,24 +73,25 @@ fn print(replay: &Replay, recording: &Recording, out: &mut impl Write) -> Result
 }
 
 /// The error that nothing was recorded in the span.
-fn nothing(replay: &Replay, recording: &Recording) -> Result<()> {
-    let directory = replay.directory.display();
-    let Span { from, until } = replay.span;
-    match recording.reach()? {
-        None => bail!("{directory} has no interval that can be read"),
-        Some((start, end)) => {
-            let from = from.map_or("its start".to_owned(), |from| from.to_string());
-            let until = until.map_or("its end".to_owned(), |until| until.to_string());
-            bail!(
-                "{directory} has nothing between {from} and {until}; it reaches from {start} to {end}"
-            )
-        }
-    }
+pub(super) fn nothing(directory: &Path, span: Span, recording: &Recording) -> Result<Error> {
+    let directory = directory.display();
+    let Some((start, end)) = recording.reach()? else {
+        return Ok(anyhow!("{directory} has no interval that can be read"));
+    };
+    let from = span
+        .from
+        .map_or("its start".to_owned(), |from| from.to_string());
+    let until = span
+        .until
+        .map_or("its end".to_owned(), |until| until.to_string());
+    Ok(anyhow!(
+        "{directory} has nothing between {from} and {until}; it reaches from {start} to {end}"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, time::Duration};
+    use std::time::Duration;
 
     use clap::Parser as _;
     use tempfile::TempDir;

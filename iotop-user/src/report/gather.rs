@@ -92,6 +92,11 @@ impl Gather {
         }
     }
 
+    /// Gives a device the name that it had when it was sampled.
+    pub fn know_device(&mut self, device: Number, name: Arc<str>) {
+        self.names.know(device, name);
+    }
+
     /// The report; `None` without samples.
     pub fn finish(self) -> Option<Report> {
         self.span.between?;

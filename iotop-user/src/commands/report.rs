@@ -1,0 +1,99 @@
+//! `iotop-trace report`: who wrote most in a recording.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use bytes::BytesMut;
+use jiff::tz::TimeZone;
+
+use super::replay::nothing;
+use crate::{
+    cli::{self, Side, SpanFormat},
+    output::{is_closed_pipe, say},
+    record::{Recording, Span},
+    report::{
+        Gather, Report, Text, changes_csv, changes_ndjson, changes_text, compare, csv, file_size,
+        ndjson,
+    },
+};
+
+/// Prints the report. A closed pipe ends it.
+///
+/// # Errors
+///
+/// A recording can't be read or has nothing in the span, or the output can't be written.
+pub fn run(wanted: &cli::Report) -> Result<()> {
+    let printed = match &wanted.compare {
+        None => one(wanted)?,
+        Some(sides) => change(wanted, sides)?,
+    };
+    let mut out = io::stdout().lock();
+    match out.write_all(&printed).and_then(|()| out.flush()) {
+        Err(error) if !is_closed_pipe(&error) => Err(error).context("writing to standard output"),
+        _ => Ok(()),
+    }
+}
+
+fn one(wanted: &cli::Report) -> Result<Vec<u8>> {
+    let mut report = gather(wanted, &wanted.directory, wanted.span)?;
+    report.look_up_sizes(file_size);
+    report.look_up_lifetimes(Path::new("/sys"));
+    Ok(match wanted.format {
+        SpanFormat::Text => text(wanted).format(&report).into_bytes(),
+        SpanFormat::Csv => csv(&report)?,
+        SpanFormat::Ndjson => {
+            let mut buffer = BytesMut::new();
+            ndjson(&report, &mut buffer)?;
+            buffer.to_vec()
+        }
+    })
+}
+
+fn change(wanted: &cli::Report, (before, after): &(Side, Side)) -> Result<Vec<u8>> {
+    let of = |side: &Side| match side {
+        Side::Span(span) => gather(wanted, &wanted.directory, *span),
+        Side::Recording(directory) => gather(wanted, directory, Span::default()),
+    };
+    let (before, after) = (of(before)?, of(after)?);
+    let changes = compare(&before, &after);
+    Ok(match wanted.format {
+        SpanFormat::Text => changes_text(&text(wanted), &changes).into_bytes(),
+        SpanFormat::Csv => changes_csv(&changes)?,
+        SpanFormat::Ndjson => {
+            let mut buffer = BytesMut::new();
+            changes_ndjson(&changes, &mut buffer)?;
+            buffer.to_vec()
+        }
+    })
+}
+
+fn text(wanted: &cli::Report) -> Text {
+    Text {
+        zone: TimeZone::system(),
+        rows: wanted.top,
+        ..Text::default()
+    }
+}
+
+/// Adds up the samples of a span.
+fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Result<Report> {
+    let recording = Recording::open(directory)?;
+    let mut gather = Gather::new(wanted.by, Path::new("/sys"));
+    let mut samples = recording.samples(span);
+    while let Some(sample) = samples.next().transpose()? {
+        for (device, _) in &sample.devices {
+            gather.know_device(*device, samples.device_name(*device));
+        }
+        gather.feed(&sample);
+    }
+    for message in samples.skipped().messages() {
+        say(&message);
+    }
+    match gather.finish() {
+        Some(report) => Ok(report),
+        None => Err(nothing(directory, span, &recording)?),
+    }
+}
