@@ -313,7 +313,7 @@ fn measure(ebpf: &Ebpf, run: &Run, inherited: &Inherited) -> Result<ExitCode> {
     priority::raise();
     runtime()?.block_on(async {
         let mut opened = open(ebpf, true, helper)?;
-        let signals = ForCommand::take().context("waiting for signals")?;
+        let signals = ForCommand::take(inherited).context("waiting for signals")?;
         opened.give_up().context(GIVING_UP)?;
         let of_report = |one: &&Notice| !one.is_permanent() && !one.is_about_rows();
         let notices = opened.notices.iter().filter(of_report);

@@ -310,6 +310,11 @@ fn bad_input_is_said_with_its_status() -> Result<()> {
     refused(&backwards, 2, "is not after --at")?;
     refused(&["replay", empty, "--at", "soon"], 2, "not a time")?;
     refused(&["-o", "replay", empty], 2, "iotop-trace replay [OPTIONS]")?;
+    refused(
+        &["-d", "1", "record", empty],
+        2,
+        "iotop-trace record [OPTIONS]",
+    )?;
     refused(&["-P", "record", empty], 2, "iotop-trace record [OPTIONS]")?;
     refused(&["record", "--keep", "x", empty], 2, "days")?;
     refused(&["report", empty], 1, "has no recordings")?;

@@ -113,8 +113,8 @@ pub enum UsageError {
         /// Their fields.
         has: String,
     },
-    /// Options before `record`, `replay` or `report`, where they would mean nothing.
-    #[error("options go after the command: iotop-trace {0} [OPTIONS] [DIR]")]
+    /// Options before `record`, `replay`, `report` or `run`, where they would mean nothing.
+    #[error("options go after the command: iotop-trace {0} [OPTIONS] ...")]
     BeforeCommand(&'static str),
     /// `--at` or `--until` with a time that has not come yet.
     #[error("{0} is in the future, and nothing is recorded there yet")]
@@ -154,17 +154,22 @@ impl Cli {
             None => Ebpf::BuiltIn,
         };
         let view = options.view;
+        let has_options = view != ViewOptions::default()
+            || options.delay.is_some()
+            || options.detail.is_some()
+            || options.explain_wakeups;
+        let named = match self.command {
+            Some(CommandCli::Record { .. }) => Some("record"),
+            Some(CommandCli::Replay { .. }) => Some("replay"),
+            Some(CommandCli::Report { .. }) => Some("report"),
+            Some(CommandCli::Run(_)) => Some("run"),
+            _ => None,
+        };
+        if let Some(command) = named.filter(|_| has_options) {
+            return Err(UsageError::BeforeCommand(command));
+        }
         let action = match self.command {
             _ if options.schema => Action::Print(SCHEMA.to_owned()),
-            Some(CommandCli::Record { .. }) if view != ViewOptions::default() => {
-                return Err(UsageError::BeforeCommand("record"));
-            }
-            Some(CommandCli::Replay { .. }) if view != ViewOptions::default() => {
-                return Err(UsageError::BeforeCommand("replay"));
-            }
-            Some(CommandCli::Report { .. }) if view != ViewOptions::default() => {
-                return Err(UsageError::BeforeCommand("report"));
-            }
             _ if asks_for_help(&view) => Action::Print(fields::help()),
             Some(CommandCli::Doctor { format }) => Action::Doctor(format),
             Some(CommandCli::Run(run)) => run_action(run, uid)?,

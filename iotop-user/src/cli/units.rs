@@ -115,7 +115,13 @@ fn moment_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, S
         "not a time, such as yesterday, -6h, 14:30, 2026-11-28 or 2026-11-28T14:30:00Z".to_owned()
     };
     if let Some(ago) = text.strip_prefix('-') {
-        let ago: SignedDuration = ago.parse().map_err(|_| wrong())?;
+        if !ago.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let ago = match ago.ends_with(['d', 'w']) {
+            true => SignedDuration::from_hours(24 * i64::from(days(ago)?)),
+            false => ago.parse().map_err(|_| wrong())?,
+        };
         return now.checked_sub(ago).map_err(|_| wrong());
     }
     if let Ok(time) = text.parse::<Timestamp>() {

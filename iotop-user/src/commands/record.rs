@@ -91,7 +91,12 @@ impl Recorder {
             say(&one.to_string());
         }
         self.leave_out(&mut sample);
-        sample.system.lost[Loss::Intervals] = Some(self.missing);
+        // A frame whose samples are lost is lost as a whole, with this number.
+        let missing = match self.frame {
+            None => self.missing,
+            Some(_) => 0,
+        };
+        sample.system.lost[Loss::Intervals] = Some(missing);
         self.lines.clear();
         let names = &mut self.names;
         lines(&sample, |device| names.name(device), &mut self.lines)?;

@@ -23,8 +23,11 @@ use crate::{
 };
 
 /// Time between two samples. An interval has a row for each of the first 4,096 tasks that exited
-/// in it; this way no machine exits more.
+/// in it; further ones share rows, and the report says so.
 const DELAY: Duration = Duration::from_millis(200);
+
+/// The signals that end the wait for what the command left.
+const ENDS_WAIT: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 /// Exit status if the command is not found, as shells have it.
 const NOT_FOUND: u8 = 127;
@@ -174,7 +177,8 @@ impl Follower {
                 biased;
                 event = self.talk.event() => return Ok(Heard::Event(event?)),
                 came = self.signals.next() => match pass_on {
-                    false => return Ok(Heard::Interrupted),
+                    false if ENDS_WAIT.contains(&came.signal) => return Ok(Heard::Interrupted),
+                    false => {}
                     // Of what the terminal sends, the command has its own.
                     true if came.from_kernel => {}
                     true => self.talk.order(&Order::Signal(came.signal)).await?,
@@ -204,6 +208,8 @@ impl Follower {
     /// Waits until all processes of the command have ended and their file systems are written. A
     /// signal ends the wait.
     async fn wait(&mut self) -> Result<Waited> {
+        // The one that has just ended the command is not about the wait.
+        while self.signals.come().is_some() {}
         match self.hear(false).await? {
             Heard::Event(Event::AllEnded) => {}
             Heard::Event(_) => bail!("the process that supervises the command is out of step"),

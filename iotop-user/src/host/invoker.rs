@@ -22,6 +22,9 @@ pub struct Invoker {
     pub is_behind_root: bool,
 }
 
+/// The group of files that belong to nobody (overflowgid of proc_sys_kernel(5)).
+const NOGROUP: u32 = 65534;
+
 impl Invoker {
     /// The user behind this process.
     pub fn find() -> Invoker {
@@ -57,8 +60,8 @@ impl Invoker {
         let group = uzers::get_user_by_uid(uid).map(|user| user.primary_group_id());
         Invoker {
             uid,
-            // See above.
-            gid: group.unwrap_or(uid),
+            // There is no such user. A group with the user's number may be any.
+            gid: group.unwrap_or(NOGROUP),
             is_behind_root: uid != 0,
         }
     }
@@ -70,6 +73,10 @@ impl Invoker {
     /// This process is not root.
     pub fn take_rights(&self) -> io::Result<()> {
         let Invoker { uid, gid, .. } = *self;
+        // System calls take this number for "as it is".
+        if uid == u32::MAX || gid == u32::MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let user = uzers::get_user_by_uid(uid);
         let name = user.and_then(|user| CString::new(user.name().as_bytes()).ok());
         let check = |result| match result {

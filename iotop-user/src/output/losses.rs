@@ -27,7 +27,7 @@ pub fn nameless(lost: &Lost) -> Option<String> {
     (!missing.is_empty()).then(|| format!("{}{complete}", missing.join(", ")))
 }
 
-/// A sentence about the intervals that were not printed before this one, if any.
+/// A sentence about the intervals that were not printed or recorded before this one, if any.
 pub fn missing_intervals(lost: &Lost) -> Option<String> {
     let missing = match lost[Loss::Intervals]? {
         0 => return None,
@@ -35,7 +35,7 @@ pub fn missing_intervals(lost: &Lost) -> Option<String> {
         n => format!("{n} intervals are"),
     };
     Some(format!(
-        "{missing} missing before this one: the output was blocked"
+        "{missing} missing before this one: the output was blocked, or the recording's disk full"
     ))
 }
 

@@ -14,6 +14,11 @@ use super::frame::{self, Entry, HEAD, LONGEST_ENTRY, VERSION};
 /// What the names of the files end in.
 const SUFFIX: &str = ".ndjson.zst";
 
+/// No day has more files.
+const MOST_PARTS: u32 = 1_000_000;
+/// No frame is longer: one that claims more is not one of ours.
+const LONGEST_FRAME: u64 = 256 << 20;
+
 /// Which file: its day, and the number of the file among those of the day, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day {
@@ -40,7 +45,8 @@ impl Day {
             date: date.parse().ok()?,
             part: part.parse().ok()?,
         };
-        (day.name().strip_suffix(SUFFIX) == Some(name)).then_some(day)
+        let is_its_name = day.name().strip_suffix(SUFFIX) == Some(name);
+        (is_its_name && day.part <= MOST_PARTS).then_some(day)
     }
 
     /// Its file's name.
@@ -182,8 +188,23 @@ pub(super) fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
 ///
 /// The file can't be read, or the frame is damaged.
 pub(super) fn lines_of(file: &File, frame: &Placed) -> io::Result<Vec<u8>> {
+    if frame.entry.length > LONGEST_FRAME {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let length = usize::try_from(frame.entry.length).map_err(io::Error::other)?;
     frame::lines_of(&read(file, frame.at, length)?)
+}
+
+/// A file, if it is a regular one: a pipe, for example, would never end.
+///
+/// # Errors
+///
+/// It is none.
+pub(super) fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
 }
 
 /// A recording's file by its path.

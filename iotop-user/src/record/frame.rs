@@ -32,7 +32,7 @@ const START: &[u8] = b"{\"iotop_trace\":";
 pub(super) const LONGEST_ENTRY: usize = 4096;
 
 /// No frame's lines are longer: a frame that claims more is not one of ours.
-const LONGEST_CONTENT: u64 = 1 << 30;
+const LONGEST_CONTENT: u64 = 256 << 20;
 
 /// Compression beyond this level takes more CPU time and saves little.
 const LEVEL: i32 = 6;

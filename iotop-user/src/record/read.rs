@@ -2,8 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::{File, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -43,7 +44,8 @@ pub enum RecordingError {
     },
 }
 
-/// A part of a recording. An interval belongs to it if they have any moment in common.
+/// A part of a recording. An interval belongs to it if its end does: so each interval is in one
+/// of two parts that follow each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Its start; `None`: that of the recording.
@@ -53,7 +55,13 @@ pub struct Span {
 }
 
 impl Span {
-    fn has(&self, start: Timestamp, end: Timestamp) -> bool {
+    /// Whether an interval that ends then belongs to it.
+    fn has(&self, end: Timestamp) -> bool {
+        self.from.is_none_or(|from| end > from) && self.until.is_none_or(|until| end <= until)
+    }
+
+    /// Whether any interval of a frame may.
+    fn may_have(&self, start: Timestamp, end: Timestamp) -> bool {
         self.from.is_none_or(|from| end > from) && self.until.is_none_or(|until| start < until)
     }
 
@@ -210,7 +218,12 @@ impl Samples<'_> {
             return Ok(false);
         };
         let path = day::path(self.directory, day);
-        let opened = File::open(&path).and_then(|file| Ok((Index::of(&file)?, file)));
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path);
+        let opened = opened.and_then(day::regular);
+        let opened = opened.and_then(|file| Ok((Index::of(&file)?, file)));
         let (index, file) = match opened {
             Ok(opened) => opened,
             // The recorder has just removed it.
@@ -224,7 +237,7 @@ impl Samples<'_> {
         self.skipped.damaged += index.damaged;
         self.skipped.newer += index.newer;
         let in_span = |frame: &Placed| match frame.entry.span() {
-            Some((start, end)) => self.span.has(start, end),
+            Some((start, end)) => self.span.may_have(start, end),
             None => true,
         };
         let frames = index.frames.into_iter().filter(in_span).collect();
@@ -240,13 +253,7 @@ impl Samples<'_> {
         }
         samples.extend(self.restorer.finish());
         let span = self.span;
-        let in_span = |sample: &Sample| {
-            let start = sample
-                .time
-                .checked_sub(sample.interval)
-                .unwrap_or(sample.time);
-            span.has(start, sample.time)
-        };
+        let in_span = |sample: &Sample| span.has(sample.time);
         self.ready.extend(samples.into_iter().filter(in_span));
         Ok(())
     }

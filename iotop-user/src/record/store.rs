@@ -49,6 +49,18 @@ pub enum StoreError {
          you can write"
     )]
     NotOurs(PathBuf),
+    /// Somebody else could put another directory in its place.
+    #[error(
+        "{directory} is below {ancestor}, which belongs to another user or may be written by \
+         others, so they could put another directory in its place; record below directories that \
+         only you or root can write"
+    )]
+    Replaceable {
+        /// The directory.
+        directory: PathBuf,
+        /// The one above it.
+        ancestor: PathBuf,
+    },
     /// Another recorder has the directory.
     #[error(
         "{directory} already has a recorder, process {pid}; stop it first, or record into another \
@@ -92,6 +104,15 @@ struct Current {
     end: u64,
 }
 
+/// Whether nobody but we and, where it is `above`, root can change what a directory holds. In one
+/// like /tmp (`S_ISVTX`), others can't rename what is ours.
+fn is_safe(directory: &fs::Metadata, above: bool) -> bool {
+    let owner = directory.uid();
+    let is_ours = owner == rustix::process::geteuid().as_raw() || above && owner == 0;
+    let is_sticky = above && directory.mode() & 0o1000 != 0;
+    is_ours && (directory.mode() & 0o022 == 0 || is_sticky)
+}
+
 impl Store {
     /// Takes the directory, which is created if it is missing.
     ///
@@ -109,10 +130,20 @@ impl Store {
             .mode(0o700)
             .create(directory)
             .map_err(failed("creating", directory))?;
+        let real = directory.canonicalize();
+        let directory = &*real.map_err(failed("opening", directory))?;
         let found = fs::metadata(directory).map_err(failed("opening", directory))?;
-        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
-        if !is_ours || found.mode() & 0o022 != 0 {
+        if !is_safe(&found, false) {
             return Err(StoreError::NotOurs(directory.to_owned()));
+        }
+        for ancestor in directory.ancestors().skip(1) {
+            let found = fs::metadata(ancestor).map_err(failed("opening", ancestor))?;
+            if !is_safe(&found, true) {
+                return Err(StoreError::Replaceable {
+                    directory: directory.to_owned(),
+                    ancestor: ancestor.to_owned(),
+                });
+            }
         }
         let path = directory.join(LOCK);
         let lock = OpenOptions::new()
@@ -183,8 +214,9 @@ impl Store {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
                 .open(&path)
+                .and_then(day::regular)
                 .map_err(failed("opening"))?;
             if let Some(end) = end(&file).map_err(failed("reading"))?
                 && end < most
@@ -246,7 +278,12 @@ impl Store {
             });
         }
         current.end += bytes.len() as u64;
-        Ok(())
+        // So that a power failure costs nothing that was written before.
+        current.file.sync_data().map_err(|source| StoreError::Call {
+            what: "writing",
+            path: day::path(&self.directory, current.day),
+            source,
+        })
     }
 
     /// Removes the files that are too old, and the oldest ones of those that are too many.

@@ -94,19 +94,26 @@ impl Users {
 
     /// The uid for a user's name, or for a number as text.
     pub fn uid(&self, name: &str) -> Option<u32> {
-        match (&self.helper, name.parse()) {
-            (_, Ok(uid)) => Some(uid),
-            (Some(helper), Err(_)) => helper.uid(name).ok().flatten(),
-            (None, Err(_)) => uid(name),
+        match (&self.helper, number(name)) {
+            (_, Some(uid)) => uid,
+            (Some(helper), None) => helper.uid(name).ok().flatten(),
+            (None, None) => uid(name),
         }
     }
 }
 
+/// A uid as text. `None`: the text is no number. The highest number is no user's: system calls
+/// take it for "as it is".
+fn number(text: &str) -> Option<Option<u32>> {
+    let uid: u32 = text.parse().ok()?;
+    Some((uid != u32::MAX).then_some(uid))
+}
+
 /// The uid for a user's name, or for a number as text.
 pub fn uid(name: &str) -> Option<u32> {
-    match name.parse() {
-        Ok(uid) => Some(uid),
-        Err(_) => Some(get_user_by_name(name)?.uid()),
+    match number(name) {
+        Some(uid) => uid,
+        None => Some(get_user_by_name(name)?.uid()),
     }
 }
 
@@ -118,6 +125,16 @@ mod tests {
     };
 
     use super::*;
+
+    /// Regression: `run -u 4294967295` ran the command as root.
+    #[test]
+    fn the_number_that_means_as_it_is_is_no_user() {
+        assert_eq!(
+            (uid("4294967294"), uid("4294967295")),
+            (Some(u32::MAX - 1), None)
+        );
+        assert_eq!(Users::of(None).uid("4294967295"), None);
+    }
 
     #[test]
     fn a_user_has_a_name_or_a_number() {

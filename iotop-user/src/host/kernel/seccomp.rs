@@ -272,6 +272,7 @@ fn allowed(extra: Extra) -> Vec<(libc::c_long, Allowed)> {
         calls.extend([
             (libc::SYS_pwrite64, Always),
             (libc::SYS_ftruncate, Always),
+            (libc::SYS_fdatasync, Always),
             (libc::SYS_unlinkat, Always),
             #[cfg(target_arch = "x86_64")]
             (libc::SYS_unlink, Always),

@@ -161,14 +161,18 @@ pub struct Came {
 }
 
 impl ForCommand {
-    /// Takes them from now on. To be called before there are other threads, and before the
-    /// program gives up its rights. Needs a runtime.
+    /// Takes them from now on, but for those that this program was started to ignore. To be
+    /// called before there are other threads, and before the program gives up its rights. Needs a
+    /// runtime.
     ///
     /// # Errors
     ///
     /// No descriptor is left.
-    pub fn take() -> io::Result<ForCommand> {
-        let descriptor = SignalSet::of(&PASSED_ON).descriptor()?;
+    pub fn take(inherited: &Inherited) -> io::Result<ForCommand> {
+        // A signal that is blocked comes even if it is ignored.
+        let is_taken = |signal: &libc::c_int| !inherited.ignored.contains(signal);
+        let taken: Vec<libc::c_int> = PASSED_ON.into_iter().filter(is_taken).collect();
+        let descriptor = SignalSet::of(&taken).descriptor()?;
         started();
         // SAFETY: the descriptor stays open and the same for as long as it is watched.
         let signals = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };

@@ -9,7 +9,7 @@ use crate::{
         losses::{grouped, losses_named, nameless},
         units::{UNKNOWN, bytes, duration, ratio},
     },
-    sample::{Metadata, Owned, TaskBlock},
+    sample::{Loss, Metadata, Owned, TaskBlock},
 };
 
 /// The report.
@@ -62,6 +62,7 @@ pub fn text(report: &Report<'_>) -> String {
     for ((device, ino, _), file) in cost.top_files(FILES) {
         let path = match &file.path {
             Some(path) => escape(path).into_owned(),
+            None if ino == 0 => format!("without a file on {}", escape(&report.device(device))),
             None => format!("inode {ino} on {}", escape(&report.device(device))),
         };
         let mark = Owned::new(file.bytes, file.estimated).mark();
@@ -188,7 +189,11 @@ fn metadata(metadata: &Metadata) -> String {
 fn pending(report: &Report<'_>) -> String {
     let pending = optional(report.tally.pending);
     match report.waited {
-        Waited::Complete => format!("{pending}; the file systems that it wrote to are written"),
+        Waited::Complete if report.tally.pending.is_none_or(|pending| pending == 0) => {
+            format!("{pending}; the file systems that it wrote to are written")
+        }
+        // Pages of tmpfs, or of a file system that can't be reached any more.
+        Waited::Complete => format!("{pending} stays, although all file systems are written"),
         Waited::No => format!("{pending} not written yet; --wait waits for that and for metadata"),
         Waited::Interrupted => format!("{pending} not written yet; the wait was interrupted"),
     }
@@ -233,6 +238,20 @@ fn warnings(report: &Report<'_>) -> Vec<String> {
             "{} more was written by tasks that may or may not be the command's",
             size(unknown)
         ));
+    }
+    if tally.in_crowds != 0 {
+        warnings.push(format!(
+            "{} shared rows, because very many started and exited at once: those of the command \
+             are missing above",
+            count(tally.in_crowds, "task", "tasks")
+        ));
+    }
+    if tally.lost[Loss::ExitRecords].is_none() {
+        warnings.push(
+            "no source here reports tasks that exit, so processes that lived for less than 0.2 s \
+             are missing above"
+                .to_owned(),
+        );
     }
     if let Some(lost) = losses_named(&tally.lost) {
         warnings.push(format!("lost: {lost}; these figures are incomplete"));

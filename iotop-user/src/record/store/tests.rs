@@ -154,16 +154,44 @@ fn a_damaged_frame_in_the_middle_costs_itself_and_nothing_else() {
 }
 
 #[test]
-fn a_span_has_the_intervals_that_it_touches() {
+fn each_interval_is_in_one_of_two_spans_that_follow_each_other() {
     let directory = directory();
     record(directory.path(), &[&[1, 2, 3], &[4, 5, 6]]);
     let at = |seconds: u64| Some(golden::sample().time + Duration::from_secs(seconds));
     let between = |from, until| read(directory.path(), Span { from, until }).0;
     assert_eq!(between(at(20), None), [3, 4, 5, 6]);
-    assert_eq!(between(at(25), at(45)), [3, 4, 5]);
+    assert_eq!(between(at(25), at(45)), [3, 4]);
+    assert_eq!(between(None, at(25)), [1, 2]);
+    assert_eq!(between(at(25), None), [3, 4, 5, 6]);
     assert_eq!(between(None, at(10)), [1]);
     assert_eq!(between(at(60), None), [0; 0]);
     assert_eq!(between(None, at(0)), [0; 0]);
+}
+
+/// Regression: the owner of the directory above could put one of his own in its place.
+#[test]
+fn a_directory_below_one_that_others_can_write_is_refused() {
+    let above = directory();
+    fs::set_permissions(above.path(), fs::Permissions::from_mode(0o777)).expect("changed");
+    let below = above.path().join("recording");
+    let refused = Store::open(&below, ALL).expect_err("not safe").to_string();
+    assert!(
+        refused.contains("put another directory in its place"),
+        "{refused}"
+    );
+}
+
+/// Regression: a pipe with the name of a day's file was waited for.
+#[test]
+fn only_regular_files_are_read() {
+    let directory = directory();
+    let pipe = directory.path().join("2026-11-28.ndjson.zst");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("started").success());
+    let recording = Recording::open(directory.path()).expect("opened");
+    let error = recording.samples(Span::default()).next().expect("a result");
+    let error = format!("{:#}", anyhow::Error::from(error.expect_err("a pipe")));
+    assert!(error.contains("not a regular file"), "{error}");
 }
 
 #[test]

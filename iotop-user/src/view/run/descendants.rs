@@ -5,7 +5,7 @@
 //! and that parent lived then, so it has a record too: of its exit, or of the next pass over all
 //! tasks. No process between the two is missed, however short its life was.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::sample::{Sample, Task, TaskKey};
 
@@ -39,6 +39,11 @@ pub struct Descendants {
     older: HashSet<u32>,
     /// The parent and the side of each younger process.
     younger: BTreeMap<Process, (Option<u32>, Side)>,
+    /// The sample in which each younger process was seen first.
+    seen: HashMap<Process, u64>,
+    /// The sample in which each of those that have ended was reported as such.
+    ended: HashMap<Process, u64>,
+    samples: u64,
     undecided: Vec<Process>,
 }
 
@@ -53,6 +58,9 @@ impl Descendants {
             root: None,
             older: HashSet::new(),
             younger: BTreeMap::new(),
+            seen: HashMap::new(),
+            ended: HashMap::new(),
+            samples: 0,
             undecided: Vec::new(),
         }
     }
@@ -75,6 +83,7 @@ impl Descendants {
 
     /// Learns the processes of a sample, which has to have all live tasks.
     pub fn look(&mut self, sample: &Sample) {
+        self.samples += 1;
         let tasks = || {
             let tasks = sample.tasks.iter().map(|task| &**task);
             tasks.filter(|task| !task.is_crowd())
@@ -99,6 +108,12 @@ impl Descendants {
             // Its leader has a record in each sample, or had one.
             if self.process(thread).is_none() && !self.older.contains(&thread.pid) {
                 self.add(thread);
+            }
+        }
+        for leader in tasks().filter(|task| task.exited && task.tid == task.pid) {
+            let process = (leader.pid, leader.start_boottime);
+            if self.younger.contains_key(&process) {
+                self.ended.entry(process).or_insert(self.samples);
             }
         }
         for process in std::mem::take(&mut self.undecided) {
@@ -134,6 +149,20 @@ impl Descendants {
         processes.next_back().map(|(process, _)| *process)
     }
 
+    /// The process with this number when its child was seen first. One that had ended in an
+    /// earlier sample is not the child's parent: another process, of which there is no record
+    /// yet, has got its number.
+    fn parent(&self, ppid: u32, child: Process) -> Option<Process> {
+        let parent = self.latest(ppid, child.1)?;
+        let seen = self.seen.get(&child).copied().unwrap_or(u64::MAX);
+        // A child of the last moment may come with the sample after.
+        let had_ended = self
+            .ended
+            .get(&parent)
+            .is_some_and(|ended| seen > ended + 1);
+        (!had_ended).then_some(parent)
+    }
+
     fn add(&mut self, task: &Task) {
         let is_younger = self
             .root
@@ -147,6 +176,7 @@ impl Descendants {
             false => Side::Undecided,
         };
         self.younger.insert(process, (task.ppid, side));
+        self.seen.insert(process, self.samples);
         if side == Side::Undecided {
             self.undecided.push(process);
         }
@@ -164,7 +194,7 @@ impl Descendants {
             if self.root.is_some_and(|root| root.tid == ppid) {
                 break Side::Descendant;
             }
-            match self.latest(ppid, at.1) {
+            match self.parent(ppid, at) {
                 // Records that contradict each other lead nowhere.
                 Some(parent) if !way.contains(&parent) => way.push(parent),
                 None if ROOTS.contains(&ppid) || self.older.contains(&ppid) => break Side::Other,
@@ -262,6 +292,29 @@ mod tests {
         // The number of an older process goes to a descendant.
         let (old, new) = ((91, 90, 60), (90, 100, 80));
         assert_eq!(sides(&[&[old], &[new]], &[old, new]), [Other, Ours]);
+    }
+
+    /// Regression: with 32,768 numbers, a fork storm had a foreign writer among its descendants.
+    #[test]
+    fn a_parent_that_has_ended_is_nobodys_parent_later() {
+        let (ended, foreign) = ((101, 100, 60), (102, 101, 90));
+        let mut descendants = Descendants::of(100, "p100", false);
+        descendants.look(&sample(&[INIT, SHELL, SUPERVISOR, ended]));
+        let mut with_end = sample(&[INIT, SHELL, SUPERVISOR]);
+        with_end.tasks.push(
+            Task {
+                exited: true,
+                ..task(ended)
+            }
+            .into(),
+        );
+        descendants.look(&with_end);
+        // Its last child may be seen with the sample after.
+        let child = (103, 101, 61);
+        descendants.look(&sample(&[INIT, SHELL, SUPERVISOR, child]));
+        descendants.look(&sample(&[INIT, SHELL, SUPERVISOR, foreign]));
+        let side = |row| descendants.side(&task(row));
+        assert_eq!([side(child), side(foreign)], [Ours, Undecided]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Tally {
     pub unknown: Cost,
     /// How many of the latter there are.
     pub unknown_tasks: u64,
+    /// How many tasks, at least, shared a row in one sample.
+    pub in_crowds: u64,
     /// Page cache that they made dirty and that is not written yet, in bytes. `None` without eBPF.
     pub pending: Option<u64>,
     /// How many of them had not ended at the last sample.
@@ -37,6 +39,7 @@ impl Tally {
             cost: Cost::default(),
             unknown: Cost::default(),
             unknown_tasks: 0,
+            in_crowds: 0,
             pending: None,
             running: 0,
             lost: Lost::default(),
@@ -79,6 +82,8 @@ impl Tally {
             }
         }
         self.running = running.len() as u64;
+        let crowds = sample.tasks.iter().filter(|task| task.is_crowd());
+        self.in_crowds = self.in_crowds.max(crowds.map(|task| task.tasks()).sum());
         for fact in &sample.facts {
             let owner = fact.owner.map(|owner| &sample.tasks[owner]);
             if let Some(cost) = owner.and_then(|owner| self.cost_of(owner)) {
