@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 17] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -29,6 +29,9 @@ const TESTS: [&str; 15] = [
     "bindfs",
     "iotop-c",
     "tmux",
+    // The check for aarch64 compiles zstd, which is written in C.
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev-arm64-cross",
     // Other kernels: to fetch them, to unpack them and their modules.
     "debian-archive-keyring",
     "kmod",
