@@ -94,6 +94,8 @@ pub fn unblocked(_: &Stage) -> Result<()> {
     pty.keys("?")?;
     std::thread::sleep(Duration::from_millis(500));
     pty.read_until("KEYS")?;
+    // The rest of what was drawn meanwhile: at the end it has 0.3 s to be taken.
+    pty.read_for(Duration::from_millis(500))?;
     pty.keys("q")?;
     // It waits for the reader to take the sequences that restore the terminal.
     pty.read_until("\x1b[?1049l")?;
