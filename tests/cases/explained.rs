@@ -181,9 +181,9 @@ pub fn syncfs_in_a_loop(mut run: Run<'_>) -> Result<()> {
         let of_ours = runs.iter().filter(|run| run["asker"]["pid"] == pid);
         asked += of_ours.count() as u64;
     }
-    // Another flusher may write a byte first.
+    // Another flusher may write a byte first, most often btrfs's own.
     ensure!(
-        asked >= count * 9 / 10,
+        asked >= count / 2,
         "{asked} runs for {count} calls are reported"
     );
     Ok(())
