@@ -1,6 +1,6 @@
 //! Recordings: samples as NDJSON lines in files, and back.
 //!
-//! [`lines`] writes every part of a [`Sample`] as lines of the NDJSON contract, and [`restore`]
+//! [`lines`] writes every part of a [`Sample`] as lines of the NDJSON contract, and a [`Restorer`]
 //! makes the same sample of them. Not in the lines are [`Sample::for_others`], which follows from
 //! the facts, and [`Sample::groups`], which a view makes.
 
