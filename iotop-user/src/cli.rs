@@ -206,7 +206,7 @@ enum CommandCli {
     Doctor {
         /// Format of the report
         #[arg(long, value_name = "FORMAT", default_value = "text")]
-        format: DoctorFormat,
+        format: ReportFormat,
     },
     /// Record what each interval changes, to be looked at later
     ///
@@ -390,15 +390,6 @@ impl GroupBy {
             GroupBy::File => Some(By::File),
         }
     }
-}
-
-/// The format of doctor's report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 /// A value of `--fields`.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, DoctorFormat, Ebpf, Live, Record, Run, UsageError},
+    cli::{Action, Batch, Cli, Config, Ebpf, Live, Record, ReportFormat, Run, UsageError},
     collect::{Collector, Sources, Wanted, recorded},
     commands::{
         batch, doctor, record, replay, report, run,
@@ -120,7 +120,7 @@ fn print(text: &str) -> Result<ExitCode> {
     }
 }
 
-fn examine(ebpf: &Ebpf, format: DoctorFormat) -> Result<ExitCode> {
+fn examine(ebpf: &Ebpf, format: ReportFormat) -> Result<ExitCode> {
     // Without a report, 0 would say that all is well.
     signals::status_while_starting(FAILED);
     let helper = helper(ebpf, None)?;

@@ -296,7 +296,11 @@ fn refused(args: &[&str], status: i32, named: &str) -> Result<()> {
 fn bad_input_is_said_with_its_status() -> Result<()> {
     let dir = TempDir::new()?;
     let empty = dir.path().to_str().context("UTF-8")?;
-    refused(&["replay", "/nonexistent"], 1, "/nonexistent")?;
+    refused(
+        &["replay", "/nonexistent"],
+        1,
+        "record /nonexistent` makes them",
+    )?;
     refused(&["replay", empty], 1, "has no recordings")?;
     refused(&["replay", empty, "--at", "2999-01-01"], 2, "in the future")?;
     let backwards = [

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{DoctorFormat, GroupBy, ReportFormat, Side, SpanFormat};
+use super::{GroupBy, ReportFormat, Side, SpanFormat};
 use crate::{
     collect::Wanted,
     host::supervisor::Command,
@@ -36,7 +36,7 @@ pub enum Action {
     /// Report on a recording.
     Report(Report),
     /// Report on the kernel.
-    Doctor(DoctorFormat),
+    Doctor(ReportFormat),
     /// Run a command and report what it cost.
     Run(Run),
     /// Print this text.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::sources::{VMLINUX_BTF, attach, hidden_processes, without};
 use crate::{
     causes::with_causes,
-    cli::{DoctorFormat, Ebpf},
+    cli::{Ebpf, ReportFormat},
     host::kernel::{
         self, capabilities::Capabilities, clock, counted::Counted, frames::Frames, hooks::On,
         sysctls::Sysctls,
@@ -231,13 +231,13 @@ impl Report {
     /// # Errors
     ///
     /// The output can't be written.
-    pub fn print(&self, format: DoctorFormat, out: &mut impl Write) -> io::Result<()> {
+    pub fn print(&self, format: ReportFormat, out: &mut impl Write) -> io::Result<()> {
         match format {
-            DoctorFormat::Json => {
+            ReportFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, self)?;
                 writeln!(out)
             }
-            DoctorFormat::Text => self.print_text(out),
+            ReportFormat::Text => self.print_text(out),
         }
     }
 

@@ -152,3 +152,37 @@ impl Recorder {
         self.live.extend(live.map(|task| task.key()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        golden,
+        record::{Recording, Retention, Span},
+    };
+
+    /// Regression: each sample of a frame said it, and totals had a multiple.
+    #[test]
+    fn missing_intervals_are_said_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let all = Retention {
+            days: 30,
+            bytes: 1 << 30,
+        };
+        let store = Store::open(directory.path(), all).expect("opened");
+        let mut recorder = Recorder::new(store);
+        recorder.missing = 5;
+        for seconds in 1..=3 {
+            let mut sample = golden::sample();
+            sample.time += Duration::from_secs(seconds);
+            recorder.record(sample).expect("recorded");
+        }
+        recorder.finish().expect("written");
+        let recording = Recording::open(directory.path()).expect("opened");
+        let lost: Vec<Option<u64>> = recording
+            .samples(Span::default())
+            .map(|sample| sample.expect("read").system.lost[Loss::Intervals])
+            .collect();
+        assert_eq!(lost, [Some(5), Some(0), Some(0)]);
+    }
+}

@@ -90,9 +90,12 @@ impl Recording {
     ///
     /// The directory can't be read, or it has no recordings.
     pub fn open(directory: &Path) -> Result<Recording, RecordingError> {
-        let days = Day::list(directory).map_err(|source| RecordingError::Directory {
-            path: directory.to_owned(),
-            source,
+        let days = Day::list(directory).or_else(|source| match source.kind() {
+            io::ErrorKind::NotFound => Ok(Vec::new()),
+            _ => Err(RecordingError::Directory {
+                path: directory.to_owned(),
+                source,
+            }),
         })?;
         match days.is_empty() {
             true => Err(RecordingError::Empty(directory.to_owned())),

@@ -41,8 +41,8 @@ const REST_EVERY: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(500);
 /// By how much the pending bytes of all tasks and what is dirty may differ while the load rests.
-/// Metadata is dirty and nobody's pending, other programs of this machine go on, and the two are
-/// not read at one instant.
+/// Dirty metadata is pending for nobody. Other programs of this machine go on, and the two are not
+/// read at one instant.
 const PENDING: u64 = 8 << 20;
 /// What is written at a rest and held back.
 const HELD: u64 = 64 << 20;

@@ -1,3 +1,5 @@
+//! Silence, who ends it, and how regularly, in made-up samples.
+
 use iotop_common::{Class, FlushId};
 
 use super::*;

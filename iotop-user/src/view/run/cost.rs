@@ -92,8 +92,8 @@ impl Cost {
         self.forget_small_files();
     }
 
-    /// The files with most bytes. Those that had one path are one: a database may make its journal
-    /// anew for each transaction. The inode is that of the largest.
+    /// The files with most bytes. Those that had one path are one: a database may make a new
+    /// journal for each transaction. Of such files, the largest gives the inode.
     pub fn top_files(&self, most: usize) -> Vec<(FileKey, FileCost)> {
         let mut by_path: HashMap<(Number, &str), usize> = HashMap::new();
         let mut files: Vec<(FileKey, FileCost)> = Vec::new();
