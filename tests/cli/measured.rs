@@ -174,8 +174,9 @@ fn a_signal_reaches_the_command_and_the_report_is_printed() -> Result<()> {
         ensure!(status == Some(5), "{signal} {to_group}: {status:?} {said}");
         ensure!(said.contains("exit status 5 after"), "{signal}: {said}");
     }
-    // A command that does not catch it.
-    let (child, _) = started("echo up; sleep 60")?;
+    // A command that does not catch it. Without `exec`, a signal that comes just before the shell
+    // forks is taken after `sleep` has ended.
+    let (child, _) = started("echo up; exec sleep 60")?;
     send(&child, libc::SIGINT, true)?;
     let (status, said) = end(child)?;
     ensure!(

@@ -306,10 +306,13 @@ fn a_newer_file_is_left_alone_and_said() {
 #[test]
 fn a_directory_without_recordings_says_how_to_make_them() {
     let directory = directory();
-    let empty = Recording::open(directory.path()).expect_err("empty");
-    assert!(empty.to_string().contains("iotop-trace record"), "{empty}");
-    let missing = Recording::open(Path::new("/nonexistent"));
-    assert!(matches!(missing, Err(RecordingError::Directory { .. })));
+    for path in [directory.path(), Path::new("/nonexistent")] {
+        let empty = Recording::open(path).expect_err("empty");
+        assert!(empty.to_string().contains("iotop-trace record"), "{empty}");
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let unreadable = Recording::open(file.path());
+    assert!(matches!(unreadable, Err(RecordingError::Directory { .. })));
 }
 
 /// A clock that is set back, and a second start: times and numbers begin again.
