@@ -60,13 +60,13 @@ const TEST_PROGRAMS: [&str; 10] = [
     "tmux",
 ];
 
-/// The loads of `bench coverage` and `bench attribution`. Debian starts a server as soon
-/// as `postgresql` is installed, so only `--bench` installs these.
-const LOADS: [&str; 4] = ["sqlite3", "git", "postgresql", "stress-ng"];
+/// The loads of the benchmarks, and a peer that records. Debian starts a server as soon as
+/// `postgresql` or `atop` is installed, so only `--bench` installs these.
+const LOADS: [&str; 5] = ["sqlite3", "git", "postgresql", "stress-ng", "atop"];
 
 #[derive(clap::Args, Default)]
 pub struct Options {
-    /// Also install the loads of the benchmarks: sqlite3, git, postgresql, stress-ng
+    /// Also install the loads of the benchmarks: sqlite3, git, postgresql, stress-ng, atop
     #[arg(long)]
     bench: bool,
 }

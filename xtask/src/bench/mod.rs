@@ -17,6 +17,7 @@ pub mod maps;
 pub mod memory;
 mod peers;
 mod ratio;
+mod record;
 mod refreshes;
 mod report;
 mod runs;
@@ -48,6 +49,8 @@ pub enum Task {
     Coverage(coverage::Options),
     /// What the live view costs while nothing happens, and how long a key waits
     Live(live::Options),
+    /// What a recording costs, beside atop, and whether it says what live runs say
+    Record(record::Options),
     /// A process of the crowd that `collect` looks at
     #[command(hide = true)]
     Crowd(crowd::Options),
@@ -62,6 +65,7 @@ pub fn run(task: &Task) -> Result<()> {
         Task::Collect(options) => collect::run(options),
         Task::Coverage(options) => coverage::run(options),
         Task::Live(options) => live::run(options),
+        Task::Record(options) => record::run(options),
         Task::Crowd(options) => crowd::run(options),
         Task::Load(options) => load::run(options),
     }

@@ -1,14 +1,14 @@
 //! `cargo xtask bench coverage`: how much of what reaches a device is charged to the tasks
 //! that caused it, for each load alone on each file system.
 
-mod device;
+pub mod device;
 mod page;
 mod report;
 mod row;
 mod table;
 mod tally;
 mod trace;
-mod volume;
+pub mod volume;
 
 use std::path::{Path, PathBuf};
 
