@@ -1,4 +1,4 @@
-//! What makes a file system's journal commit.
+//! What makes a file system's journal commit, and who waits for files to be written.
 
 /// What happened. The kernel half counts each [`CauseKey`].
 ///
@@ -26,6 +26,9 @@ pub enum Cause {
     /// jbd2 committed a transaction that was older than the commit interval when a task asked
     /// for its commit. Any task whose change ends then asks, in place of the timer.
     Old = 7,
+    /// A task had a file written to its device and waited for it: fsync, fdatasync, msync, or a
+    /// write with `O_SYNC`. Of no file system: [`CauseKey::dev`] is 0.
+    Synced = 8,
 }
 
 impl Cause {
@@ -40,6 +43,7 @@ impl Cause {
             Cause::Forced,
             Cause::Committed,
             Cause::Old,
+            Cause::Synced,
         ];
         all.get(n as usize).copied()
     }
@@ -70,9 +74,9 @@ mod tests {
 
     #[test]
     fn every_cause_is_found_by_its_number() {
-        for n in 0..8 {
+        for n in 0..9 {
             assert_eq!(Cause::from_u32(n).map(|cause| cause as u32), Some(n));
         }
-        assert_eq!(Cause::from_u32(8), None);
+        assert_eq!(Cause::from_u32(9), None);
     }
 }

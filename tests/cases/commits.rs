@@ -124,6 +124,22 @@ pub fn by_fsync(mut run: Run<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Each call that waits for a file to be written is counted for its task, whether there is
+/// anything to write or not.
+pub fn syncs(mut run: Run<'_>) -> Result<()> {
+    let path = run.file("file");
+    run.trace()?;
+    let writer = run.to_end("gt-syncs", &["synced_by_each_call", &path])?;
+    run.metadata = MIB;
+    let Some(report) = run.finish(0, 0)? else {
+        return Ok(());
+    };
+    let counted = report.sum_of("gt-syncs", writer, "sync_count")?;
+    // Two fsyncs, three fdatasyncs, four writes with O_SYNC, one msync.
+    ensure!(counted == 10, "{counted} of 10");
+    Ok(())
+}
+
 /// What no task asks for is committed by the timer.
 pub fn by_timer(mut run: Run<'_>) -> Result<()> {
     let fs = run.fs();

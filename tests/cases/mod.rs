@@ -120,6 +120,7 @@ const ALL: &[(&str, Case)] = &[
     ("explained_mixed_load", explained::mixed),
     ("explained_spike", explained::spike),
     ("explained_commits_by_fsync", commits::by_fsync),
+    ("explained_syncs_by_each_call", commits::syncs),
     (
         "blocks_first_of_sixteen_and_the_rest",
         blocks::one_folio::first_and_rest,

@@ -1,5 +1,4 @@
-//! What makes a file system's journal commit: counts the causes while the user half wants
-//! flushes.
+//! What makes a file system's journal commit: counts the causes.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use iotop_common::{Cause, CauseKey, FlushId, Lost};

@@ -50,11 +50,13 @@ pub enum Program {
     BtrfsTransactionCommit = 38,
     BioTurnedAway = 39,
     BioTurnedAwayAgain = 40,
+    XfsFileFsync = 41,
+    BtrfsSyncFile = 42,
 }
 
 impl Program {
     /// The number of programs.
-    pub const COUNT: u32 = 41;
+    pub const COUNT: u32 = 43;
     /// The number of those that may send a file's path or begin a flusher's run. They come
     /// first.
     pub const WITH_PATHS: u32 = 20;

@@ -1,4 +1,4 @@
-//! What makes ext4, xfs and btrfs commit.
+//! What makes ext4, xfs and btrfs commit, and who waits for a file to be written.
 //!
 //! ext4 logs through jbd2, whose thread commits. The tasks that ask for a commit show in
 //! ext4's own events. xfs and btrfs have one event each that fires in the task that needs
@@ -20,7 +20,7 @@ use crate::{
         at_journal::{recall, remember, remembered},
         cause::{Journal, count, count_of, task},
         control::control,
-        current::Current,
+        current::{Current, current},
         program::Program,
         slot::is_kthread,
     },
@@ -41,13 +41,38 @@ pub fn ext4_sync_file_enter(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn fsync_begins(file: u64, datasync: u64) -> Option<()> {
-    let task = task(Program::Ext4SyncFileEnter)?;
+    let task = synced(Program::Ext4SyncFileEnter)?;
+    if control().flushes == 0 {
+        return None;
+    }
     let inode = read::<u64>(file, layout!(file_f_inode))?;
     let journal = ext4_journal(read::<u64>(inode, layout!(inode_i_sb))?)?;
     let committed = read::<u32>(journal, layout!(journal_commit_sequence))?;
     let datasync = if datasync as u32 == 0 { 0 } else { DATASYNC };
     remember(task.slot, journal, datasync | u64::from(committed));
     Some(())
+}
+
+/// Fires in a task that wants a file of xfs to be on the device. `(inode)`.
+#[raw_tracepoint]
+pub fn xfs_file_fsync(_: RawTracePointContext) -> i32 {
+    synced(Program::XfsFileFsync);
+    0
+}
+
+/// Fires in a task that wants a file of btrfs to be on the device. `(file, datasync)`.
+#[raw_tracepoint]
+pub fn btrfs_sync_file(_: RawTracePointContext) -> i32 {
+    synced(Program::BtrfsSyncFile);
+    0
+}
+
+/// Counts that the current task waits for a file to be written.
+#[inline(always)]
+fn synced(program: Program) -> Option<Current> {
+    let task = current(program)?;
+    count_of(&task, Journal { dev: 0, log: 0 }, Cause::Synced);
+    Some(task)
 }
 
 /// Fires when the file is on the device. `(inode, ret)`.

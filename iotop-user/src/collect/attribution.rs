@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use iotop_common::{Class, Fact, FlushId, tag::Slot};
+use iotop_common::{Cause, CauseKey, Class, Fact, FlushId, tag::Slot};
 
 use crate::{
     host::devices::major_minor,
@@ -62,6 +62,23 @@ pub fn add_slot(block: &mut TaskBlock, deltas: &PageDeltas, page_size: u64, jiff
     let throttled = deltas.throttled.saturating_mul(nanoseconds(jiffy));
     add(&mut block.throttled_ns, throttled);
     add(&mut block.throttles, deltas.throttles);
+}
+
+/// Adds how often tasks waited for a file to be written.
+pub fn add_syncs(epoch: &Epoch, task_of: &HashMap<Slot, usize>, tasks: &mut [Task]) {
+    for (slot, count) in syncs(epoch) {
+        let block = task_of.get(&slot).and_then(|n| tasks[*n].block.as_mut());
+        if let Some(block) = block {
+            block.syncs = Some(block.syncs.unwrap_or(0) + count);
+        }
+    }
+}
+
+/// The slots of tasks that waited for a file to be written, and how often they did.
+pub fn syncs(epoch: &Epoch) -> impl Iterator<Item = (Slot, u64)> {
+    let is_sync = |key: &CauseKey| Cause::from_u32(key.cause) == Some(Cause::Synced);
+    let all = epoch.causes.iter().filter(move |(key, _)| is_sync(key));
+    all.map(|(key, count)| (key.slot, *count))
 }
 
 /// The machine's totals. Bytes whose fact found no room are `overflow`; bytes of an owner that

@@ -374,6 +374,7 @@ impl Collector {
                     row.block = Some(TaskBlock::zero());
                 }
                 let task_of = self.add_owners(&mut interval, epoch, moment.both.boottime);
+                attribution::add_syncs(epoch, &task_of, &mut interval.rows);
                 attribution::charge(epoch, &task_of, &mut interval.rows)
             }
             None => Vec::new(),
@@ -471,13 +472,12 @@ impl Collector {
         epoch: &Epoch,
         passed: u64,
     ) -> HashMap<Slot, usize> {
-        let in_facts: HashSet<Slot> = epoch
-            .facts
-            .iter()
-            .flat_map(|(key, _)| [key.owner, key.submitter])
-            .collect();
+        let in_facts = epoch.facts.iter();
+        let in_facts = in_facts.flat_map(|(key, _)| [key.owner, key.submitter]);
+        let synced = attribution::syncs(epoch).map(|(slot, _)| slot);
+        let named: HashSet<Slot> = in_facts.chain(synced).collect();
         let busy = |slot: &Slot, deltas: &PageDeltas| {
-            in_facts.contains(slot) || *deltas != PageDeltas::default()
+            named.contains(slot) || *deltas != PageDeltas::default()
         };
         // Owners that have exited, and have no row so far.
         let exited = epoch.owners.iter().filter(|(slot, owner, deltas)| {
@@ -501,7 +501,7 @@ impl Collector {
         };
         let without_row = unchanged::without_row(&epoch.owners, exited, |slot, owner| {
             let key = key_of(owner);
-            in_facts.contains(&slot) || self.live.has(&key) || interval.find(&key).is_some()
+            named.contains(&slot) || self.live.has(&key) || interval.find(&key).is_some()
         });
         for (slot, owner, deltas) in &epoch.owners {
             if !busy(slot, deltas) {

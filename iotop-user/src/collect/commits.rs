@@ -27,8 +27,9 @@ impl Committed {
         let mut committed = Committed::default();
         let mut old: HashMap<Number, u64> = HashMap::new();
         for (key, count) in causes {
-            let Some(cause) = Cause::from_u32(key.cause) else {
-                continue;
+            let cause = match Cause::from_u32(key.cause) {
+                None | Some(Cause::Synced) => continue,
+                Some(cause) => cause,
             };
             let fs = major_minor(key.dev);
             if key.log != 0 {
@@ -46,6 +47,7 @@ impl Committed {
                 Cause::Full => commits.full += count,
                 Cause::Asked | Cause::Forced => add(&mut commits.asked, demand()),
                 Cause::Waited => add(&mut commits.waited, demand()),
+                Cause::Synced => {}
                 Cause::Committed => {
                     *commits.commits.get_or_insert(0) += count;
                     let demand = demand();

@@ -33,8 +33,9 @@ fn pending(task: &Task) -> Option<u64> {
 }
 
 fn is_active(task: &Task) -> bool {
-    let throttles = task.block.and_then(|block| block.throttles);
-    task.is_active() || throttles.is_some_and(|throttles| throttles != 0)
+    let counts = task.block.map(|block| [block.throttles, block.syncs]);
+    let counts = counts.into_iter().flatten().flatten();
+    task.is_active() || counts.sum::<u64>() != 0
 }
 
 #[cfg(test)]

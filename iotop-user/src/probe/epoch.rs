@@ -38,7 +38,8 @@ pub struct Epoch {
     pub lost: [u64; Lost::COUNT as usize],
     /// Events for which the kernel did not run our program.
     pub missed: u64,
-    /// What made journals commit, and how often. Empty unless flushes are wanted.
+    /// What made journals commit, and how often; without it being wanted, only
+    /// [`iotop_common::Cause::Synced`].
     pub causes: Vec<(CauseKey, u64)>,
     /// Every slot in use, with its owner and what the owner did.
     pub owners: Vec<(Slot, Owner, PageDeltas)>,
@@ -175,9 +176,6 @@ impl Probe {
 
     /// Takes the causes of commits that the ended epoch counted.
     fn take_causes(&mut self, ended: u32) -> Result<Vec<(CauseKey, u64)>, ProbeError> {
-        if self.control_value.flushes == 0 {
-            return Ok(Vec::new());
-        }
         batch::drain(&self.causes[ended as usize], CAUSES_BATCH).map_err(|source| {
             ProbeError::Call {
                 call: "BPF_MAP_LOOKUP_AND_DELETE_BATCH",

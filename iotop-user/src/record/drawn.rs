@@ -122,6 +122,7 @@ impl Draw<'_> {
             cancelled: self.maybe(Self::bytes),
             throttled_ns: self.maybe(Self::bytes),
             throttles: self.maybe(Self::bytes),
+            syncs: self.maybe(Self::bytes),
             write_self: self.bytes(),
             write_flushed: self.bytes(),
             write_shared: self.bytes(),

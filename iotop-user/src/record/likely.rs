@@ -65,6 +65,7 @@ pub(super) fn task(task: &Task) -> Result<(), BadLine> {
         block.cancelled,
         block.throttled_ns,
         block.throttles,
+        block.syncs,
     ];
     numbers(counted.into_iter().flatten())?;
     numbers(metadata(&block.metadata))

@@ -6,7 +6,7 @@ use std::io;
 use super::{Comparison, Report, ReportRow, Usage};
 use crate::{escape::escape, output::harmless, sample::rfc3339};
 
-const HEADER: [&str; 25] = [
+const HEADER: [&str; 26] = [
     "start",
     "end",
     "by",
@@ -27,6 +27,7 @@ const HEADER: [&str; 25] = [
     "read_bytes",
     "write_char",
     "write_syscalls",
+    "sync_count",
     "amplification",
     "bios",
     "bytes_per_day",
@@ -130,6 +131,7 @@ fn record(report: &Report, line: &Line<'_>) -> Vec<String> {
         usage.read.to_string(),
         of_tasks(usage.write_char),
         of_tasks(usage.write_syscalls),
+        of_tasks(usage.syncs),
         ratio(usage.amplification()),
         known(is_row.then_some(usage.bios)),
         ratio(report.per_day(usage.written())),

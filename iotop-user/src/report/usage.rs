@@ -31,7 +31,7 @@ pub struct Usage {
     pub without_owner: u64,
     /// Read from devices.
     pub read: u64,
-    /// Page cache that became dirty. Like the three fields below, it is not known for a file,
+    /// Page cache that became dirty. Like the four fields below, it is not known for a file,
     /// a directory or a device.
     pub dirtied: Option<u64>,
     /// Dirty page cache that was dropped before it was written.
@@ -40,6 +40,8 @@ pub struct Usage {
     pub write_char: Option<u64>,
     /// Number of these calls.
     pub write_syscalls: Option<u64>,
+    /// Number of times that it waited for a file to be written.
+    pub syncs: Option<u64>,
     /// Number of bios that wrote.
     pub bios: u64,
     /// The written bytes with an owner, by device.
@@ -107,6 +109,7 @@ impl Usage {
         self.dropped = sum(self.dropped, block.and_then(|block| block.cancelled));
         self.write_char = sum(self.write_char, task.stats.write_char);
         self.write_syscalls = sum(self.write_syscalls, task.stats.write_syscalls);
+        self.syncs = sum(self.syncs, block.and_then(|block| block.syncs));
     }
 
     /// Adds bytes that were written for this reason.
@@ -130,6 +133,7 @@ impl Usage {
         self.dropped = sum(self.dropped, other.dropped);
         self.write_char = sum(self.write_char, other.write_char);
         self.write_syscalls = sum(self.write_syscalls, other.write_syscalls);
+        self.syncs = sum(self.syncs, other.syncs);
         self.bios += other.bios;
         for (device, more) in &other.devices {
             let known = self.devices.entry(*device).or_default();

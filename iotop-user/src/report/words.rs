@@ -43,8 +43,8 @@ pub(super) fn percent(part: Option<f64>) -> String {
     }
 }
 
-/// What a row did, and what reached devices because of it: `wrote 12.00M in 40,000 writes,
-/// dirtied 14.00M -> 1.30G on sda1 (111x): 160.00M data, 1.14G journal`.
+/// What a row did, and what reached devices because of it: `wrote 12.00M in 40,000 writes and 400
+/// syncs, dirtied 14.00M -> 1.30G on sda1 (111x): 160.00M data, 1.14G journal`.
 pub(super) fn cost(usage: &Usage, report: &Report) -> String {
     let mut did = Vec::new();
     match (usage.write_char, usage.write_syscalls) {
@@ -59,6 +59,11 @@ pub(super) fn cost(usage: &Usage, report: &Report) -> String {
         }
         (Some(written), None) => did.push(format!("wrote {}", bytes(written))),
         (None, _) => {}
+    }
+    match (usage.syncs, did.last_mut()) {
+        (None | Some(0), _) | (_, None) => {}
+        (Some(1), Some(wrote)) => wrote.push_str(" and 1 sync"),
+        (Some(syncs), Some(wrote)) => wrote.push_str(&format!(" and {} syncs", grouped(syncs))),
     }
     if let Some(dirtied) = usage.dirtied.filter(|bytes| *bytes != 0) {
         did.push(format!("dirtied {}", bytes(dirtied)));

@@ -10,7 +10,7 @@ use super::{Lag, Metadata, sum};
 pub struct TaskBlock {
     /// Read from devices by the task itself.
     pub read: u64,
-    /// Page cache that the task made dirty. Like the four fields below, it is counted for
+    /// Page cache that the task made dirty. Like the five fields below, it is counted for
     /// each task only: it is `None` for a device or a file.
     pub dirtied: Option<u64>,
     /// Pages that the task dirtied, at any time, and that are not submitted yet. A level.
@@ -21,6 +21,9 @@ pub struct TaskBlock {
     pub throttled_ns: Option<u64>,
     /// Number of those sleeps.
     pub throttles: Option<u64>,
+    /// How often it waited for a file of ext4, xfs or btrfs to be written: fsync, fdatasync,
+    /// msync, and writes with `O_SYNC`.
+    pub syncs: Option<u64>,
     /// Written because of it, exactly attributed, submitted by the task itself.
     pub write_self: u64,
     /// Written because of it, exactly attributed, submitted by other tasks.
@@ -44,6 +47,7 @@ impl TaskBlock {
             cancelled: Some(0),
             throttled_ns: Some(0),
             throttles: Some(0),
+            syncs: Some(0),
             ..TaskBlock::default()
         }
     }
@@ -86,6 +90,7 @@ impl Add for TaskBlock {
             cancelled: sum(self.cancelled, other.cancelled),
             throttled_ns: sum(self.throttled_ns, other.throttled_ns),
             throttles: sum(self.throttles, other.throttles),
+            syncs: sum(self.syncs, other.syncs),
             write_self: self.write_self + other.write_self,
             write_flushed: self.write_flushed + other.write_flushed,
             write_shared: self.write_shared + other.write_shared,

@@ -100,6 +100,7 @@ pub fn work(comm: &str, args: &[&str]) -> Result<()> {
             fill_whole(&file, len.parse()?)?;
             Ok(file.sync_all()?)
         }
+        ["synced_by_each_call", path] => syncing::by_each_call(path),
         ["commits", path, len] => syncing::commits(&open(path, 0)?, len.parse()?),
         ["range", path, len] => {
             let file = open(path, 0)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::PAGE;
-use super::pieces::{Pieces, fill};
+use super::pieces::{Pieces, fill, fill_page, open};
 
 /// How long a file system may still be in use when its writers have exited.
 const STILL_IN_USE: Duration = Duration::from_secs(5);
@@ -28,6 +28,42 @@ pub fn commits(file: &File, len: u64) -> Result<()> {
         fill(file, one)?;
         file.sync_data()?;
     }
+    Ok(())
+}
+
+/// Two fsyncs, three fdatasyncs, four writes with O_SYNC and one msync. Some have nothing to write.
+pub fn by_each_call(path: &str) -> Result<()> {
+    let file = open(path, 0)?;
+    fill_page(&file, 0)?;
+    for _ in 0..2 {
+        file.sync_all()?;
+    }
+    for _ in 0..3 {
+        file.sync_data()?;
+    }
+    let synced = open(path, libc::O_SYNC)?;
+    for page in 0..4 {
+        fill_page(&synced, page * PAGE as u64)?;
+    }
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: maps a page that the file has at a place that the kernel chooses, writes to it, and
+    // forgets it.
+    let done = unsafe {
+        let page = libc::mmap(
+            std::ptr::null_mut(),
+            PAGE,
+            protection,
+            flags,
+            file.as_raw_fd(),
+            0,
+        );
+        ensure!(page != libc::MAP_FAILED, io::Error::last_os_error());
+        page.cast::<u8>().write_volatile(1);
+        let done = libc::msync(page, PAGE, libc::MS_SYNC);
+        libc::munmap(page, PAGE);
+        done
+    };
+    ensure!(done == 0, io::Error::last_os_error());
     Ok(())
 }
 

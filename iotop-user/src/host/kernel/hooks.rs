@@ -259,7 +259,7 @@ const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 62] = [
+const HOOKS: [Hook; 64] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -641,11 +641,27 @@ const HOOKS: [Hook; 62] = [
         why: "the kernel has no types of the module xfs; the record has the device and the inode's number",
     },
     Hook {
+        program: "xfs_file_fsync",
+        on: On::FileSystem("xfs_file_fsync"),
+        kernels: Kernels::All,
+        retry_of: None,
+        purpose: "which tasks wait for a file of xfs to be written",
+        why: "fires in the task that calls fsync, whether the log is forced or not",
+    },
+    Hook {
+        program: "btrfs_sync_file",
+        on: On::FileSystem("btrfs_sync_file"),
+        kernels: Kernels::All,
+        retry_of: None,
+        purpose: "which tasks wait for a file of btrfs to be written",
+        why: "fires in the task that calls fsync, whether a transaction commits or not",
+    },
+    Hook {
         program: "ext4_sync_file_enter",
         on: On::FileSystem("ext4_sync_file_enter"),
         kernels: EXT4,
         retry_of: None,
-        purpose: "which fsync begins on ext4",
+        purpose: "which tasks wait for a file of ext4 to be written, and which fsync begins there",
         why: "fires in the task that calls fsync, before the file is written",
     },
     Hook {

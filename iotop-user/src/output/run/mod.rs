@@ -142,6 +142,7 @@ mod tests {
         block.cancelled = Some(20 * MIB);
         block.throttled_ns = Some(1_200_000_000);
         block.throttles = Some(40);
+        block.syncs = Some(400);
         sample.flushes[0].commits = Some(Commits {
             asked: vec![Demand {
                 task: Some(sample.tasks[0].clone().into_task()),

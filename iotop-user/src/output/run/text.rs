@@ -34,6 +34,9 @@ pub fn text(report: &Report<'_>) -> String {
         }
     }
     add("read", reads(report));
+    if let Some(syncs) = syncs(cost.block.as_ref()) {
+        add("syncs", syncs);
+    }
     if !cost.commits.is_empty() {
         let calls = cost.commits.iter();
         let calls: Vec<String> = calls
@@ -197,6 +200,18 @@ fn pending(report: &Report<'_>) -> String {
         Waited::No => format!("{pending} not written yet; --wait waits for that and for metadata"),
         Waited::Interrupted => format!("{pending} not written yet; the wait was interrupted"),
     }
+}
+
+/// `None`: nothing to say.
+fn syncs(block: Option<&TaskBlock>) -> Option<String> {
+    let times = match block?.syncs {
+        Some(0) => return None,
+        Some(syncs) => count(syncs, "time", "times"),
+        None => format!("{UNKNOWN} times"),
+    };
+    Some(format!(
+        "waited {times} for a file to be written: fsync and the like"
+    ))
 }
 
 fn throttled(block: &TaskBlock) -> String {

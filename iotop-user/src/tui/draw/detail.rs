@@ -157,6 +157,7 @@ fn now(
         ("pending", "dirty_pending_bytes"),
         ("I/O wait", "blkio_delay_ns"),
         ("throttled", "throttled_ns"),
+        ("syncs", "sync_count"),
     ];
     let mut line = vec![Span::styled(label, DIM)];
     for (words, name) in figures {
@@ -164,7 +165,7 @@ fn now(
             continue;
         };
         let cell = scale.cell(field, row, false);
-        if !matches!(cell.as_str(), "-" | "0B/s" | "0B" | "0.00%") {
+        if !matches!(cell.as_str(), "-" | "0B/s" | "0B" | "0.00%" | "0" | "0.0/s") {
             let taken: usize = line.iter().map(Span::width).sum();
             if taken + words.len() + 1 + cell.len() > width {
                 lines.push(Line::from(std::mem::take(&mut line)));
