@@ -67,6 +67,13 @@ pub fn btrfs_sync_file(_: RawTracePointContext) -> i32 {
     0
 }
 
+/// The same since 7.x. `(file, datasync)`.
+#[raw_tracepoint]
+pub fn btrfs_sync_file_enter(_: RawTracePointContext) -> i32 {
+    synced(Program::BtrfsSyncFile);
+    0
+}
+
 /// Counts that the current task waits for a file to be written.
 #[inline(always)]
 fn synced(program: Program) -> Option<Current> {

@@ -256,10 +256,15 @@ const XFS: Kernels = Kernels::WithType("xfs_mount", "m_super");
 const XFS_RECORDS: Kernels = Kernels::WithoutType("xfs_mount");
 const EXT4: Kernels = Kernels::WithType("ext4_sb_info", "s_journal");
 const BTRFS_FS: Kernels = Kernels::WithType("btrfs_fs_info", "sb");
+/// The record of `btrfs_sync_file_enter`, which was `btrfs_sync_file` before 7.x.
+const BTRFS_SYNC_ENTERED: &str = "trace_event_raw_btrfs_sync_file_enter";
+const BTRFS_SYNCED: &str = "which tasks wait for a file of btrfs to be written";
+const BTRFS_SYNCED_WHY: &str =
+    "fires in the task that calls fsync, whether a transaction commits or not";
 const WORKS_FOR: &str = "for which task an xfs worker changes the size of a file";
 const XFS_CHANGED: &str = "which task changed a block of xfs's metadata";
 
-const HOOKS: [Hook; 64] = [
+const HOOKS: [Hook; 65] = [
     Hook {
         program: "task_exited",
         on: On::Tracepoint("sched_process_exit"),
@@ -651,10 +656,18 @@ const HOOKS: [Hook; 64] = [
     Hook {
         program: "btrfs_sync_file",
         on: On::FileSystem("btrfs_sync_file"),
-        kernels: Kernels::All,
+        kernels: Kernels::WithoutType(BTRFS_SYNC_ENTERED),
         retry_of: None,
-        purpose: "which tasks wait for a file of btrfs to be written",
-        why: "fires in the task that calls fsync, whether a transaction commits or not",
+        purpose: BTRFS_SYNCED,
+        why: BTRFS_SYNCED_WHY,
+    },
+    Hook {
+        program: "btrfs_sync_file_enter",
+        on: On::FileSystem("btrfs_sync_file_enter"),
+        kernels: Kernels::WithType(BTRFS_SYNC_ENTERED, "ent"),
+        retry_of: None,
+        purpose: BTRFS_SYNCED,
+        why: BTRFS_SYNCED_WHY,
     },
     Hook {
         program: "ext4_sync_file_enter",
