@@ -17,6 +17,12 @@ pub struct Written {
 }
 
 impl Written {
+    fn add(&mut self, other: Written) {
+        self.exact += other.exact;
+        self.shared += other.shared;
+        self.without_owner += other.without_owner;
+    }
+
     pub fn total(self) -> u64 {
         self.exact + self.shared + self.without_owner
     }
@@ -38,8 +44,9 @@ pub fn groups(text: &str) -> Result<ByName> {
                     without_owner: bytes("unattributed_write_bytes"),
                 };
                 if written.total() != 0 {
+                    // A name may have been that of several files.
                     let name = line["name"].as_str().unwrap_or("-").to_owned();
-                    ensure!(groups.insert(name, written).is_none(), "twice: {line}");
+                    groups.entry(name).or_default().add(written);
                 }
             }
             _ => {}
@@ -120,17 +127,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_interval_of_totals_counts() -> Result<()> {
+    fn only_the_last_interval_of_totals_counts_and_one_name_is_one_sum() -> Result<()> {
         let group = |name: &str, bytes: u64| {
             json!({"type": "group", "name": name, "block_write_bytes": bytes,
                    "block_write_shared_bytes": 1, "unattributed_write_bytes": null})
         };
         let system = json!({"type": "system"});
-        let lines = [&system, &group("a", 5), &system, &group("a", 7)];
+        let lines = [
+            &system,
+            &group("a", 5),
+            &system,
+            &group("a", 4),
+            &group("a", 3),
+        ];
         let text = lines.map(Value::to_string).join("\n");
         let a = Written {
             exact: 7,
-            shared: 1,
+            shared: 2,
             without_owner: 0,
         };
         assert_eq!(groups(&text)?, ByName::from([("a".to_owned(), a)]));

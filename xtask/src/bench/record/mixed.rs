@@ -7,8 +7,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use super::check::{Written, differences, groups, lines, named, on_device};
+use super::check::{ByName, differences, groups, lines, named, on_device};
 use super::load::{CONTAINER, Mixed, OWNERS, Where, prepare};
 use super::running::Running;
 use crate::bench::coverage::device::Zeroes;
@@ -38,7 +39,7 @@ pub fn run(program: &Path, time: Duration) -> Result<()> {
     let device = volume.name().to_owned();
 
     // On a disk, not in memory.
-    let recording = tempfile::tempdir_in("/var/tmp")?;
+    let mut recording = tempfile::tempdir_in("/var/tmp")?;
     let live = |by: &str| {
         let mut command = Command::new(program);
         command.args(["--export", "ndjson", "--accumulated", "--delay", "10"]);
@@ -72,95 +73,124 @@ pub fn run(program: &Path, time: Duration) -> Result<()> {
     let said = recorder.messages()?;
     recorder.stop()?;
 
-    let size = size_of(recording.path())?;
-    println!(
-        "\n{} minutes of a mixed load on ext4: {:.1} MiB on the device; recorded in {:.2} MiB (1/{:.0})",
-        time.as_secs() / 60,
-        on_disk as f64 / MIB,
-        size as f64 / MIB,
-        on_disk as f64 / size as f64
-    );
+    for line in said.lines() {
+        println!("the recorder said: {line}");
+    }
     println!(
         "CPU of the recorder beside it: {:.2} % of one core (median of {} readings)",
         100.0 * median(shares.iter().copied()),
         shares.len()
     );
-    for line in said.lines() {
-        println!("the recorder said: {line}");
-    }
-    let ask = |arguments: &[&str]| {
-        let mut command = Command::new(program);
-        process::output(command.args(arguments).arg(recording.path()))
+    let trial = Trial {
+        program,
+        at: &at,
+        device: &device,
+        recording: recording.path(),
+        on_disk,
     };
-    let mut problems = Vec::new();
-    for (by, said) in &live {
-        let live = groups(said)?;
-        let replayed = groups(&ask(&[
+    let checked = trial.check(time, &live);
+    recording.disable_cleanup(checked.is_err());
+    checked.with_context(|| format!("the recording is in {}", recording.path().display()))
+}
+
+/// What was recorded, and what the device counted itself.
+struct Trial<'a> {
+    program: &'a Path,
+    at: &'a Where,
+    device: &'a str,
+    recording: &'a Path,
+    on_disk: u64,
+}
+
+impl Trial<'_> {
+    /// The output of the program for the recording.
+    fn ask(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(self.program);
+        process::output(command.args(arguments).arg(self.recording))
+    }
+
+    fn report(&self, by: &str) -> Result<Vec<Value>> {
+        lines(&self.ask(&["report", "--format", "ndjson", "--by", by])?)
+    }
+
+    /// Compares it with the output of live runs, by what they group by.
+    fn check(&self, time: Duration, live: &[(&str, String)]) -> Result<()> {
+        let mut problems = Vec::new();
+        for (by, said) in live {
+            problems.extend(self.check_live(by, &groups(said)?)?);
+        }
+        let devices = self.report("device")?;
+        let written = |line: Option<&Value>| line.and_then(|line| line["written_bytes"].as_u64());
+        let of_device = written(devices.iter().find(|line| line["name"] == self.device));
+        if of_device != Some(self.on_disk) {
+            problems.push(format!(
+                "the report has {of_device:?} bytes on {}, its own counters {}",
+                self.device, self.on_disk
+            ));
+        }
+        let by_container = on_device(&self.report("container")?, CONTAINER, self.device);
+        println!("{CONTAINER}: {:.1} MiB", by_container as f64 / MIB);
+        if by_container == 0 {
+            problems.push(format!("{CONTAINER} has nothing"));
+        }
+        let seen = written(devices.first()).context("the report has no total")?;
+        let size = size_of(self.recording)?;
+        println!(
+            "{} minutes on ext4: {:.1} MiB on the device, {:.1} MiB on all devices; recorded in {:.2} MiB (1/{:.0} of it)",
+            time.as_secs() / 60,
+            self.on_disk as f64 / MIB,
+            seen as f64 / MIB,
+            size as f64 / MIB,
+            seen as f64 / size as f64
+        );
+        ensure!(problems.is_empty(), "{}", problems.join("\n"));
+        println!("The recording says what the live runs said, to the byte.");
+        Ok(())
+    }
+
+    fn check_live(&self, by: &str, live: &ByName) -> Result<Vec<String>> {
+        let mut problems = Vec::new();
+        let arguments = [
             "replay",
             "--export",
             "ndjson",
             "-a",
             "--final",
-            "--device",
-            &device,
             "--group-by",
             by,
-        ])?)?;
-        let sum: u64 = live.values().map(|one: &Written| one.total()).sum();
+        ];
+        let replayed = groups(&self.ask(&[&arguments[..], &["--device", self.device]].concat())?)?;
+        let sum: u64 = live.values().map(|one| one.total()).sum();
         println!("by {by}: {} rows, {sum} bytes live", live.len());
-        if sum != on_disk {
+        if sum != self.on_disk {
             problems.push(format!(
-                "by {by}: live has {sum} bytes, the device {on_disk}"
+                "by {by}: live has {sum} bytes, the device {}",
+                self.on_disk
             ));
         }
-        let differ = differences(&live, &replayed).into_iter();
+        let differ = differences(live, &replayed).into_iter();
         problems.extend(differ.map(|one| format!("by {by}, live and recorded: {one}")));
-        let report = lines(&ask(&["report", "--format", "ndjson", "--by", by])?)?;
-        if *by == "command" {
-            for (name, live) in &live {
-                let reported = on_device(&report, name, &device);
+        let report = self.report(by)?;
+        if by == "command" {
+            for (name, live) in live {
+                let reported = on_device(&report, name, self.device);
                 if reported != live.exact + live.shared {
                     problems.push(format!("{name}: {reported} in the report, live {live:?}"));
                 }
             }
-        } else {
-            let found = named(&report, &device, |path| owner_of(&at, path));
-            let percent = 100.0 * found.right as f64 / found.all.max(1) as f64;
-            println!(
-                "right owner and file: {} of {} bytes of data, {percent:.3} %",
-                found.right, found.all
-            );
-            if percent < RIGHT || found.all == 0 {
-                problems.push(format!("only {percent:.3} % have the right owner and file"));
-            }
+            return Ok(problems);
         }
+        let found = named(&report, self.device, |path| owner_of(self.at, path));
+        let percent = 100.0 * found.right as f64 / found.all.max(1) as f64;
+        println!(
+            "right owner and file: {} of {} bytes of data, {percent:.3} %",
+            found.right, found.all
+        );
+        if percent < RIGHT || found.all == 0 {
+            problems.push(format!("only {percent:.3} % have the right owner and file"));
+        }
+        Ok(problems)
     }
-    let devices = lines(&ask(&["report", "--format", "ndjson", "--by", "device"])?)?;
-    let of_device = devices
-        .iter()
-        .find(|line| line["name"] == device.as_str())
-        .and_then(|line| line["written_bytes"].as_u64())
-        .context("the report does not have the device")?;
-    if of_device != on_disk {
-        problems.push(format!(
-            "the report has {of_device} bytes on {device}, its own counters {on_disk}"
-        ));
-    }
-    let containers = lines(&ask(&[
-        "report",
-        "--format",
-        "ndjson",
-        "--by",
-        "container",
-    ])?)?;
-    let by_container = on_device(&containers, CONTAINER, &device);
-    println!("{CONTAINER}: {:.1} MiB", by_container as f64 / MIB);
-    if by_container == 0 {
-        problems.push(format!("{CONTAINER} has nothing"));
-    }
-    ensure!(problems.is_empty(), "{}", problems.join("\n"));
-    println!("The recording says what the live runs said, to the byte.");
-    Ok(())
 }
 
 /// Who writes a file.
