@@ -68,7 +68,7 @@ impl ReportBy {
 
     /// The name of the row that a task belongs to; `None` if it has none, or if rows are not
     /// tasks.
-    pub(super) fn of_task(self, task: &Task, commands: &Commands) -> Option<Arc<str>> {
+    pub(crate) fn of_task(self, task: &Task, commands: &Commands) -> Option<Arc<str>> {
         match self {
             ReportBy::Unit => task.unit.clone(),
             ReportBy::Container => task.container.clone(),
@@ -82,7 +82,7 @@ impl ReportBy {
 
 /// The path without the mark of a file that has gone. Over a long span, a path is one row, even
 /// if a program replaces the file again and again.
-pub(super) fn lasting(path: &Arc<str>) -> Arc<str> {
+pub(crate) fn lasting(path: &Arc<str>) -> Arc<str> {
     let marks = [" (deleted)", " (replaced)"];
     let kept = marks.iter().find_map(|mark| path.strip_suffix(mark));
     match kept.filter(|kept| kept.starts_with('/')) {

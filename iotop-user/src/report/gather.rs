@@ -9,6 +9,7 @@ use super::{
     Report, ReportBy, Span,
     by::{directory, lasting},
     heavy::{Heavy, Limits},
+    rest::{Rest, owned_facts},
     series::Room,
 };
 use crate::{
@@ -73,14 +74,7 @@ impl Gather {
     /// Adds a sample. Tasks of it must not be grouped, filtered or accumulated.
     pub fn feed(&mut self, sample: &Sample) {
         self.feed_span(sample);
-        let facts: Vec<BlockFact> = sample
-            .facts
-            .iter()
-            .map(|fact| BlockFact {
-                owner: owner(fact, sample),
-                ..*fact
-            })
-            .collect();
+        let facts = owned_facts(sample);
         let read = self.feed_facts(sample, &facts);
         self.feed_totals(sample, &facts, read);
         if !self.by.is_of_facts() {
@@ -175,31 +169,17 @@ impl Gather {
         read
     }
 
-    /// Adds the totals. What the system's totals have beyond the facts found no room among them:
-    /// it has no owner.
+    /// Adds the totals.
     fn feed_totals(&mut self, sample: &Sample, facts: &[BlockFact], read: u64) {
         let known = BlockTotals::of(facts);
-        let all = sample.system.block.unwrap_or_default();
-        let mut totals = known;
-        let mut in_no_row = match self.by.is_of_facts() {
+        let rest = Rest::of(sample, &known);
+        let in_no_row = match self.by.is_of_facts() {
             true => Unattributed::default(),
             false => known.unattributed,
         };
-        for (reason, bytes) in all.unattributed.parts() {
-            let rest = bytes.saturating_sub(known.unattributed[reason]);
-            totals.unattributed[reason] += rest;
-            in_no_row[reason] += rest;
-            totals.write += if reason.is_in_total() { rest } else { 0 };
-        }
-        let rest = all.attributed.saturating_sub(known.attributed)
-            + all.shared.saturating_sub(known.shared);
-        totals.unattributed[Reason::Unknown] += rest;
-        in_no_row[Reason::Unknown] += rest;
-        self.span.in_no_row = self.span.in_no_row + in_no_row;
-        totals.write += rest;
-        totals.read = known.read.max(all.read);
-        self.span.read_in_no_row += totals.read - read;
-        self.span.totals = self.span.totals + totals;
+        self.span.in_no_row = self.span.in_no_row + in_no_row + rest.unattributed;
+        self.span.read_in_no_row += known.read + rest.read - read;
+        self.span.totals = self.span.totals + known + rest.totals();
     }
 
     fn feed_tasks(&mut self, sample: &Sample) {
@@ -275,13 +255,6 @@ impl Gather {
     fn file(&mut self, sample: &Sample, place: Place) -> Arc<str> {
         lasting(&place.name(&sample.paths, &mut self.names))
     }
-}
-
-/// The owner of a fact's bytes: none if its class says so, or if it is not in the sample.
-fn owner(fact: &BlockFact, sample: &Sample) -> Option<usize> {
-    let has_one = Reason::of(fact.class).is_none();
-    fact.owner
-        .filter(|owner| has_one && *owner < sample.tasks.len())
 }
 
 /// The files of an owner's part of a flush, with the places that they are.

@@ -7,7 +7,7 @@
 //! ([`Report::other`]) and the unattributed bytes add up to the bytes of the system, whatever
 //! the rows are.
 
-mod by;
+pub(crate) mod by;
 mod changes;
 mod compare;
 mod csv;
@@ -16,6 +16,7 @@ mod heavy;
 mod lifetime;
 mod ndjson;
 mod period;
+pub(crate) mod rest;
 mod rows;
 mod series;
 mod span;
