@@ -266,7 +266,7 @@ enum CommandCli {
         /// Say what changed from A to B: days (yesterday), spans (TIME..TIME) or other recordings (/DIR)
         #[arg(long, value_names = ["A", "B"], num_args = 2, value_parser = side, allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
         compare: Vec<Side>,
-        /// Print this many rows of the text
+        /// Print this many rows of the text, or give so many a track of --format perfetto
         #[arg(long, value_name = "NUM", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         top: u32,
         /// Format of the report
@@ -326,6 +326,29 @@ pub enum SpanFormat {
     Csv,
     /// One JSON object per line
     Ndjson,
+    /// A Parquet file of all facts, for SQL; --by and --top do not matter
+    Parquet,
+    /// A trace for ui.perfetto.dev, with tracks of the --top rows of --by
+    Perfetto,
+}
+
+impl SpanFormat {
+    /// What the file of another tool is called, and the cargo feature that this build needs and
+    /// does not have.
+    fn lacks(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            SpanFormat::Parquet if cfg!(not(feature = "parquet")) => Some(("Parquet", "parquet")),
+            SpanFormat::Perfetto if cfg!(not(feature = "perfetto")) => {
+                Some(("Perfetto", "perfetto"))
+            }
+            _ => None,
+        }
+    }
+
+    /// True if it is the file of another tool, which holds the whole span.
+    pub(crate) fn is_file(self) -> bool {
+        matches!(self, SpanFormat::Parquet | SpanFormat::Perfetto)
+    }
 }
 
 /// The format of a report.

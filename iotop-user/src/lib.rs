@@ -20,12 +20,14 @@
 //!        text, NDJSON, CSV      the live screen     samples of a long span, added up
 //! ```
 //!
+//! `export/` writes recorded samples as files of other tools: Parquet, Perfetto.
+//!
 //! `record/` writes samples as lines into files, and makes samples of them again. A view or an
 //! output does not know where its sample comes from.
 //!
 //! `commands/` holds what the command line (`cli/`) can ask for: the batch, `run`, `record`,
 //! `replay`, `doctor`. Modules import downwards only: `commands` and `tui` from all others; `cli` from
-//! `record`, `output`, `view` and `collect`; `record` from `output`; `report` from `output` and
+//! `record`, `output`, `view` and `collect`; `record` from `output`; `export` from `report`; `report` from `output` and
 //! `view`; `output` from `view`; `view` from `host`, and from
 //! `collect` only [`collect::Wanted`]; `collect` from `probe`, `taskstats` and `host`; all
 //! from `sample`.
@@ -59,6 +61,7 @@ pub mod cli;
 pub mod collect;
 pub mod commands;
 pub mod escape;
+pub mod export;
 #[cfg(test)]
 pub mod golden;
 pub mod host;

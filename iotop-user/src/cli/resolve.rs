@@ -113,6 +113,17 @@ pub enum UsageError {
         /// Their fields.
         has: String,
     },
+    /// A format that this build lacks.
+    #[error("this build has no {name}; build with `--features {feature}`")]
+    NotBuilt {
+        /// The format.
+        name: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
+    /// `--compare` with a format that has no lines for changes.
+    #[error("--compare is for text, csv and ndjson: the other formats hold one span")]
+    NoChanges,
     /// Options before `record`, `replay`, `report` or `run`, where they would mean nothing.
     #[error("options go after the command: iotop-trace {0} [OPTIONS] ...")]
     BeforeCommand(&'static str),
@@ -182,6 +193,12 @@ impl Cli {
                 top,
                 format,
             }) => {
+                if let Some((name, feature)) = format.lacks() {
+                    return Err(UsageError::NotBuilt { name, feature });
+                }
+                if format.is_file() && !compare.is_empty() {
+                    return Err(UsageError::NoChanges);
+                }
                 let mut sides = compare.into_iter();
                 Action::Report(Report {
                     directory,
@@ -623,6 +640,28 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_format_that_this_build_lacks_is_refused_with_how_to_build_it() {
+        for (name, feature, is_built) in [
+            ("Parquet", "parquet", cfg!(feature = "parquet")),
+            ("Perfetto", "perfetto", cfg!(feature = "perfetto")),
+        ] {
+            let refused = resolve(&["report", "--format", feature]).expect("parsed");
+            match refused {
+                Ok(_) => assert!(is_built),
+                Err(error) => {
+                    assert!(!is_built);
+                    let said =
+                        format!("this build has no {name}; build with `--features {feature}`");
+                    assert_eq!(error.to_string(), said);
+                }
+            }
+            let days = ["--compare", "yesterday", "today"];
+            let both = resolve(&[&["report", "--format", feature][..], &days].concat());
+            assert!(both.expect("parsed").is_err(), "a file has one span");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod doctor;
+mod export;
 pub mod record;
 pub mod replay;
 pub mod report;

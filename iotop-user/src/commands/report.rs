@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bytes::BytesMut;
 use jiff::tz::TimeZone;
 
-use super::replay::nothing;
+use super::{export, replay::nothing};
 use crate::{
     cli::{self, Side, SpanFormat},
     output::{is_closed_pipe, say},
@@ -26,6 +26,9 @@ use crate::{
 ///
 /// A recording can't be read or has nothing in the span, or the output can't be written.
 pub fn run(wanted: &cli::Report) -> Result<()> {
+    if wanted.format.is_file() {
+        return export::run(wanted);
+    }
     let printed = match &wanted.compare {
         None => one(wanted)?,
         Some(sides) => change(wanted, sides)?,
@@ -49,6 +52,8 @@ fn one(wanted: &cli::Report) -> Result<Vec<u8>> {
             ndjson(&report, &mut buffer)?;
             buffer.to_vec()
         }
+        // `run` writes these.
+        SpanFormat::Parquet | SpanFormat::Perfetto => Vec::new(),
     })
 }
 
@@ -67,6 +72,8 @@ fn change(wanted: &cli::Report, (before, after): &(Side, Side)) -> Result<Vec<u8
             changes_ndjson(&changes, &mut buffer)?;
             buffer.to_vec()
         }
+        // The command line refuses them.
+        SpanFormat::Parquet | SpanFormat::Perfetto => Vec::new(),
     })
 }
 
@@ -79,7 +86,7 @@ fn text(wanted: &cli::Report) -> Text {
 }
 
 /// Adds up the samples of a span.
-fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Result<Report> {
+pub(super) fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Result<Report> {
     let recording = Recording::open(directory)?;
     let mut gather = Gather::new(wanted.by, Path::new("/sys"));
     let mut samples = recording.samples(span);

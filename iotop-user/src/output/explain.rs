@@ -445,7 +445,7 @@ fn without_owner(of: &Unattributed) -> impl Iterator<Item = Part> {
 }
 
 /// A task's name and number.
-pub(super) fn name(task: &Task) -> String {
+pub(crate) fn name(task: &Task) -> String {
     let comm = task_name(&task.comm, task.kthread);
     let comm = escape(&comm);
     let gone = if task.exited { ", exited" } else { "" };

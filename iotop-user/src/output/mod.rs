@@ -22,7 +22,7 @@ pub(crate) mod units;
 mod wake_line;
 pub(crate) mod wakes;
 pub(crate) mod whom;
-mod why;
+pub(crate) mod why;
 
 use std::io::{self, Write as _};
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The sentence for a flush.
-pub(super) fn why(flush: &Flush, system: &System) -> String {
+pub(crate) fn why(flush: &Flush, system: &System) -> String {
     match &flush.reason {
         FlushReason::Journal => "journal: the file system commits a transaction".to_owned(),
         FlushReason::Home => {

@@ -39,7 +39,7 @@ const PARTS: Limits = Limits {
 };
 
 /// A row's name. `None`: its tasks have no unit, container and so on.
-pub(super) type RowKey = Option<Arc<str>>;
+pub(crate) type RowKey = Option<Arc<str>>;
 /// A row, and one of its files. Of a file, a directory or a device: one of its commands.
 pub(super) type PartKey = (RowKey, Arc<str>);
 
@@ -89,6 +89,17 @@ impl Gather {
     /// Gives a device the name that it had when it was sampled.
     pub fn know_device(&mut self, device: Number, name: Arc<str>) {
         self.names.know(device, name);
+    }
+
+    /// The written bytes of the rows since the last call, and of those that were folded. Only a
+    /// report of the time after it can be made then.
+    #[cfg(feature = "perfetto")]
+    pub(crate) fn take_written(&mut self) -> (Vec<(RowKey, u64)>, u64) {
+        self.parts = Heavy::new(PARTS);
+        let (rows, other) = std::mem::replace(&mut self.rows, Heavy::new(ROWS)).into_parts();
+        let rows = rows.into_iter();
+        let rows = rows.map(|(name, kept)| (name, kept.usage.written()));
+        (rows.collect(), other.written())
     }
 
     /// The report; `None` without samples.
