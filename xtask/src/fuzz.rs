@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::vm::build::PROFILE;
+use crate::vm::build::{FEATURES, PROFILE};
 use crate::{process, workspace};
 
 /// How long each parser is tried (iotop-user/src/hostile).
@@ -27,6 +27,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut tests = workspace::cargo("test");
     tests
         .args(["--profile", PROFILE, "--package", "iotop-trace", "--lib"])
+        .args(FEATURES)
         .arg(format!("hostile::{}", options.only))
         .args(["--", THREADS])
         .env(SECONDS, time.as_secs().to_string());

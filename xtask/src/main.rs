@@ -13,6 +13,7 @@ mod object;
 mod page;
 mod privilege;
 mod process;
+mod python;
 mod record_btf;
 mod run;
 mod screenshots;

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::toolchain::{self, Toolchain};
-use crate::{bpf_linker, debian, process};
+use crate::{bpf_linker, debian, process, python};
 
 /// A compiler with `core` for eBPF, and LLVM 22 to build bpf-linker with.
 const KERNEL_HALF: [&str; 8] = [
@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 17] = [
+const TESTS: [&str; 18] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
@@ -32,6 +32,8 @@ const TESTS: [&str; 17] = [
     // The check for aarch64 compiles zstd, which is written in C.
     "gcc-aarch64-linux-gnu",
     "libc6-dev-arm64-cross",
+    // For what reads the exports, see `python`.
+    "python3-venv",
     // Other kernels: to fetch them, to unpack them and their modules.
     "debian-archive-keyring",
     "kmod",
@@ -80,6 +82,7 @@ pub fn run(options: &Options) -> Result<()> {
     if options.bench {
         loads()?;
     }
+    python::install();
     bpf_linker::install(&Toolchain::find()?)?;
     eprintln!("Everything that the build and the tests need is installed.");
     Ok(())

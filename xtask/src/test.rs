@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::vm::build::PROFILE;
+use crate::vm::build::{FEATURES, PROFILE};
 use crate::{build_ebpf, debian, privilege, process, setup, vm, workspace};
 
 /// Tells the tests that a missing privilege or kernel feature is a failure.
@@ -61,7 +61,8 @@ fn tests() -> Command {
     let mut tests = workspace::cargo("test");
     tests
         .args(["--profile", PROFILE, "--workspace", "--no-fail-fast"])
-        .args(["--exclude", "iotop-ebpf", "--exclude", "xtask"]);
+        .args(["--exclude", "iotop-ebpf", "--exclude", "xtask"])
+        .args(FEATURES);
     tests
 }
 

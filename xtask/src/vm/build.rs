@@ -11,6 +11,9 @@ use crate::workspace;
 /// The profile of the tests, which is in the top Cargo.toml.
 pub const PROFILE: &str = "tests";
 
+/// What the tests of exports need. The guests' program has it too, or it would be built twice.
+pub const FEATURES: [&str; 2] = ["--features", "iotop-trace/parquet,iotop-trace/perfetto"];
+
 /// The executables, and the directory that the tests keep files in.
 pub struct Built {
     pub test: PathBuf,
@@ -23,6 +26,7 @@ pub fn build() -> Result<Built> {
     eprintln!("building what runs in the virtual machines");
     let mut cargo = workspace::cargo("test");
     cargo.args(["--profile", PROFILE, "--package", "iotop-trace"]);
+    cargo.args(FEATURES);
     cargo.args(["--test", "ground_truth", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
     let out = cargo.stderr(Stdio::inherit()).output()?;
