@@ -239,6 +239,14 @@ enum CommandCli {
         /// End with the interval before TIME
         #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
         until: Option<Timestamp>,
+        /// Explain what woke each disk: the first request after silence, reads included
+        ///
+        /// A shorter silence than an interval of the recording can't be seen.
+        #[arg(long)]
+        explain_wakeups: bool,
+        /// With --explain-wakeups: report requests after SEC seconds of silence
+        #[arg(long, value_name = "SEC", requires = "explain_wakeups", default_value_t = WakeRule::default().idle.as_secs_f64(), value_parser = idle)]
+        idle: f64,
         #[command(flatten)]
         view: Box<ViewOptions>,
     },

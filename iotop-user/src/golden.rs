@@ -680,6 +680,12 @@ pub fn woken(owners: &[usize]) -> Sample {
 
 /// The same, `times` times.
 fn woken_at(owners: &[usize], times: u64) -> Vec<Sample> {
+    let all = silent_and_woken(owners, times).into_iter();
+    all.skip(29).step_by(30).collect()
+}
+
+/// The same with the intervals of silence: 29 before each.
+pub fn silent_and_woken(owners: &[usize], times: u64) -> Vec<Sample> {
     let mut wakes = wake::Wakes::new(WakeRule::default());
     let mut seq = 0;
     let mut interval = |is_woken: bool| {
@@ -717,14 +723,8 @@ fn woken_at(owners: &[usize], times: u64) -> Vec<Sample> {
         sample.wakes = wakes.look(&sample, is_woken, |_| ());
         sample
     };
-    let mut woken = Vec::new();
-    for _ in 0..times {
-        for _ in 0..29 {
-            interval(false);
-        }
-        woken.push(interval(true));
-    }
-    woken
+    let all = (1..=30 * times).map(|n| interval(n % 30 == 0));
+    all.collect()
 }
 
 #[test]

@@ -229,10 +229,19 @@ impl Cli {
                 directory,
                 at,
                 until,
+                explain_wakeups: wakeups,
+                idle,
                 view,
             }) => {
-                let rules = Rules::default();
-                let choice = Choice::of(&view, false, false, false, uid, sys_root)?;
+                let choice = Choice::of(&view, wakeups, false, false, uid, sys_root)?;
+                let wakes = WakeRule {
+                    idle: Duration::from_secs_f64(idle),
+                    upper: choice.device.is_some(),
+                };
+                let rules = Rules {
+                    wakes: wakeups.then_some(wakes),
+                    ..Rules::default()
+                };
                 Action::Replay(Box::new(Replay {
                     directory,
                     span: span(("--at", at), until, Timestamp::now())?,

@@ -7,11 +7,11 @@ use bytes::BytesMut;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::{
-    collect::{Collector, GATHER},
+    collect::{Collector, GATHER, recorded::leave_out_idle_disks},
     host::{devices::DeviceNames, signals::Ending},
     output::say,
     record::{Frame, Outcome, Store, lines},
-    sample::{Disk, Loss, Sample, TaskKey},
+    sample::{Loss, Sample, TaskKey},
 };
 
 /// Records one interval after the other. ^C, SIGTERM and SIGHUP end it: the unfinished interval
@@ -143,10 +143,12 @@ impl Recorder {
         Ok(())
     }
 
-    /// Leaves out what says nothing: disks without I/O, and exited tasks without a row.
+    /// Leaves out what says nothing: disks without I/O, and exited tasks without a row. Each frame
+    /// says once which disks there are: one may be woken through another that lies on it.
     fn leave_out(&mut self, sample: &mut Sample) {
-        let is_idle = |disk: &Disk| disk.busy.is_zero() && disk.read == 0 && disk.write == 0;
-        sample.disks.retain(|disk| !is_idle(disk));
+        if self.frame.is_some() {
+            leave_out_idle_disks(sample);
+        }
         sample.exited.retain(|task| self.live.remove(task));
         let live = sample.tasks.iter().filter(|task| !task.exited);
         self.live.extend(live.map(|task| task.key()));

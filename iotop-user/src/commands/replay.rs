@@ -1,8 +1,10 @@
 //! `iotop-trace replay`: prints a recording.
 
 use std::{
+    collections::HashMap,
     io::{self, BufWriter, Write},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Error, Result, anyhow};
@@ -10,9 +12,10 @@ use anyhow::{Context as _, Error, Result, anyhow};
 use super::batch::Printer;
 use crate::{
     cli::Replay,
-    collect::recorded::as_wanted,
+    collect::recorded::{ReplayedWakes, as_wanted},
     output::{is_closed_pipe, say},
     record::{Recording, Span},
+    sample::Number,
 };
 
 /// Prints what was recorded, as if it were happening now. A closed pipe ends it.
@@ -46,18 +49,33 @@ fn print(replay: &Replay, recording: &Recording, out: &mut impl Write) -> Result
     let batch = &replay.batch;
     let mut printer = Printer::new(batch, Vec::new());
     let mut samples = recording.samples(replay.span);
+    let mut wakes = batch.wanted.wakes.map(ReplayedWakes::new);
     let mut printed = 0;
     let mut next = samples.next().transpose()?;
     while let Some(mut sample) = next.take() {
-        as_wanted(&mut sample, &batch.wanted, |device| {
-            samples.device_name(device)
-        });
+        let facts = sample.facts.iter().map(|fact| fact.device);
+        let devices = sample.devices.iter().map(|(device, _)| *device);
+        // Before the next sample, which may have other names.
+        let names: HashMap<Number, Arc<str>> = devices
+            .chain(facts)
+            .map(|device| (device, samples.device_name(device)))
+            .collect();
         for (device, _) in &sample.devices {
-            printer.know_device(*device, samples.device_name(*device));
+            printer.know_device(*device, names[device].clone());
         }
         if batch.iterations != Some(printed + 1) {
             next = samples.next().transpose()?;
         }
+        // Before anything is taken away: who woke a disk may not be wanted.
+        if let Some(wakes) = &mut wakes {
+            sample.wakes = wakes.look(&mut sample, next.is_none());
+        }
+        as_wanted(&mut sample, &batch.wanted, |device| {
+            match names.get(&device) {
+                Some(name) => name.clone(),
+                None => samples.device_name(device),
+            }
+        });
         if let Some(block) = printer.print(sample, next.is_none(), true)? {
             for message in &block.messages {
                 say(message);
@@ -126,6 +144,10 @@ mod tests {
     }
 
     fn recorded() -> TempDir {
+        recorded_of(samples())
+    }
+
+    fn recorded_of(samples: Vec<Sample>) -> TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         let all = Retention {
             days: 30,
@@ -133,7 +155,7 @@ mod tests {
         };
         let store = Store::open(directory.path(), all).expect("opened");
         let mut recorder = Recorder::new(store);
-        for sample in samples() {
+        for sample in samples {
             recorder.record(sample).expect("recorded");
         }
         recorder.finish().expect("written");
@@ -154,10 +176,13 @@ mod tests {
 
     /// What a run prints that gathers these samples.
     fn live(replay: &Replay) -> String {
+        live_of(replay, samples())
+    }
+
+    fn live_of(replay: &Replay, samples: Vec<Sample>) -> String {
         let batch = &replay.batch;
         let mut printer = Printer::new(batch, Vec::new());
         let mut names = crate::host::devices::DeviceNames::new(Path::new("/sys"));
-        let samples = samples();
         let last = samples.len() - 1;
         let mut text = Vec::new();
         for (n, mut sample) in samples.into_iter().enumerate() {
@@ -204,6 +229,39 @@ mod tests {
             assert!(!text.is_empty(), "{args:?}");
             assert_eq!(text, live(&replay), "{args:?}");
         }
+    }
+
+    /// Who wakes a disk, and how regularly, is found again from what was recorded.
+    #[test]
+    fn live_and_replayed_wake_ups_are_identical() {
+        // The database reads and a flusher writes nginx's line, eight times.
+        let mut samples = golden::silent_and_woken(&[0, 3], 8);
+        for sample in &mut samples {
+            sample.for_others = Default::default();
+        }
+        let directory = recorded_of(samples.clone());
+        for (args, named) in [
+            (&["--explain-wakeups"][..], "one of these 2 made the first"),
+            (
+                &["--explain-wakeups", "--explain-writeback"],
+                "woken 8 times",
+            ),
+            (&["--explain-wakeups", "--export", "ndjson"], "\"wake\""),
+        ] {
+            let replay = replay(directory.path(), args);
+            let recording = Recording::open(directory.path()).expect("opened");
+            let mut text = Vec::new();
+            print(&replay, &recording, &mut text).expect("printed");
+            let text = String::from_utf8(text).expect("UTF-8");
+            assert!(text.contains(named), "{text}");
+            assert_eq!(text, live_of(&replay, samples.clone()), "{args:?}");
+        }
+        let rarely = replay(directory.path(), &["--explain-wakeups", "--idle", "100000"]);
+        let recording = Recording::open(directory.path()).expect("opened");
+        let mut text = Vec::new();
+        print(&rarely, &recording, &mut text).expect("printed");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(!text.contains("woken after"), "{text}");
     }
 
     /// A recording may come from another machine.

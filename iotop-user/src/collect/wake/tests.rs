@@ -4,7 +4,10 @@ use iotop_common::{Class, FlushId};
 
 use super::*;
 use crate::{
-    collect::flush::flushes,
+    collect::{
+        flush::flushes,
+        recorded::{ReplayedWakes, leave_out_idle_disks},
+    },
     golden,
     sample::{BlockFact, Lag, Lags, Rhythm, SharedTask, Suspect},
 };
@@ -435,4 +438,54 @@ fn the_last_interval_waits_for_nothing_and_neither_does_one_without_ebpf() {
             "{wakes:?}"
         );
     }
+}
+
+/// Regression: recordings leave out idle disks, also those that a device on top of them wakes.
+#[test]
+fn a_recording_has_the_wake_ups_that_were_seen_live() {
+    let mut watch = Watch::new(2.0);
+    let mut dm = disk(DM, "dm-0");
+    dm.lower.push(SDB);
+    watch.disks.push(dm);
+    let mut replayed = ReplayedWakes::new(watch.wakes.rule);
+    let mut random: u32 = 1;
+    let mut draw = |of: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) % of
+    };
+    let (mut found, mut in_frame) = (0, 0);
+    for n in 0..2000 {
+        let device = [SDA1, SDB, DM][draw(3) as usize];
+        let facts = match draw(12) {
+            0 => vec![read(DB, device, 4096)],
+            1 => vec![fact(DD, KWORKER, Class::Exact, device, 8192)],
+            2 => vec![read(DB, SDA1, 512), read(DD, DM, 512)],
+            _ => Vec::new(),
+        };
+        let mut sample = watch.sample(&facts);
+        // The counters move before or after the bio, or a request takes long.
+        match draw(20) {
+            0 => sample.disks[draw(3) as usize].read += 4096,
+            1 => sample.disks[draw(3) as usize].in_flight = 1,
+            2 => sample.disks.iter_mut().for_each(|disk| disk.write = 0),
+            _ => {}
+        }
+        // A damaged frame, now and then.
+        if draw(300) == 0 {
+            watch.seq += 60;
+            in_frame = 0;
+            continue;
+        }
+        let live = watch.wakes.look(&sample, false, |_| ());
+        // A frame has six samples.
+        if in_frame % 6 != 0 {
+            leave_out_idle_disks(&mut sample);
+        }
+        in_frame += 1;
+        let recorded = sample.clone();
+        assert_eq!(replayed.look(&mut sample, false), live, "interval {n}");
+        assert_eq!(sample, recorded, "it is only looked at");
+        found += live.len();
+    }
+    assert!(found > 100, "{found} wake-ups");
 }
