@@ -43,17 +43,47 @@ impl Part {
     }
 }
 
+/// A line of a list, in words.
+pub(crate) struct Entry {
+    /// The bytes, with `~` before an estimate.
+    pub amount: String,
+    /// Their share in percent.
+    pub share: String,
+    /// Who it is, or why nobody is.
+    pub text: String,
+    /// Its files and their bytes.
+    pub files: Vec<(String, String)>,
+}
+
+impl Entry {
+    fn of(part: &Part, all: u64) -> Entry {
+        Entry {
+            amount: part.amount(),
+            share: share(part.bytes, all),
+            text: part.text.clone(),
+            files: files(part),
+        }
+    }
+}
+
 /// Prints a list with the share of each part in `all`.
-pub(super) fn list(text: &mut String, mut parts: Vec<Part>, all: u64) {
+pub(super) fn list(text: &mut String, parts: Vec<Part>, all: u64) {
+    for entry in entries(parts, all) {
+        line(text, &entry.amount, &entry.share, &entry.text);
+        for (bytes, name) in &entry.files {
+            line(text, bytes, "", &format!("  {name}"));
+        }
+    }
+}
+
+/// The lines of a list with the share of each part in `all`.
+pub(super) fn entries(mut parts: Vec<Part>, all: u64) -> Vec<Entry> {
     parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
     let bytes: Vec<u64> = parts.iter().map(|part| part.bytes).collect();
     let (named, rest) = parts.split_at(named(&bytes, all, NAMED));
-    for part in named {
-        line(text, &part.amount(), &share(part.bytes, all), &part.text);
-        files(text, part);
-    }
+    let mut entries: Vec<Entry> = named.iter().map(|part| Entry::of(part, all)).collect();
     let Some((sum, without_owner)) = sums(rest) else {
-        return;
+        return entries;
     };
     let without_owner = match without_owner {
         0 => String::new(),
@@ -64,24 +94,23 @@ pub(super) fn list(text: &mut String, mut parts: Vec<Part>, all: u64) {
         estimated: rest.iter().any(|part| part.estimated),
         ..Part::new(sum, format!("and {} others{without_owner}", rest.len()))
     };
-    line(text, &sum.amount(), &share(sum.bytes, all), &sum.text);
+    entries.push(Entry::of(&sum, all));
+    entries
 }
 
-fn files(text: &mut String, part: &Part) {
+fn files(part: &Part) -> Vec<(String, String)> {
     let bytes: Vec<u64> = part.files.iter().map(|(bytes, _)| *bytes).collect();
     let (named, rest) = part.files.split_at(named(&bytes, part.bytes, FILES));
-    for (bytes, name) in named {
-        file_line(text, *bytes, name);
-    }
+    let amount = |bytes: u64| units::bytes(bytes as f64, false);
+    let named = named
+        .iter()
+        .map(|(bytes, name)| (amount(*bytes), name.clone()));
+    let mut files: Vec<(String, String)> = named.collect();
     if !rest.is_empty() {
         let sum = rest.iter().map(|(bytes, _)| bytes).sum();
-        file_line(text, sum, &format!("and {} other files", rest.len()));
+        files.push((amount(sum), format!("and {} other files", rest.len())));
     }
-}
-
-fn file_line(text: &mut String, bytes: u64, name: &str) {
-    let bytes = units::bytes(bytes as f64, false);
-    line(text, &bytes, "", &format!("  {name}"));
+    files
 }
 
 fn line(text: &mut String, bytes: &str, share: &str, what: &str) {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     commits,
-    contributors::{Part, list},
+    contributors::{Entry, Part, entries, list},
     dirty_for::dirty_for,
     how::{how, period},
     losses_named, missing_intervals, nameless,
@@ -37,6 +37,8 @@ const COMMAND: usize = 120;
 pub struct Explain {
     zone: TimeZone,
     notices: Vec<String>,
+    /// How the time of a second is written.
+    time_format: &'static str,
     /// Spikes only, no flushes.
     pub only_spikes: bool,
     /// Whole command lines, not only their beginning.
@@ -53,10 +55,19 @@ impl Explain {
         Explain {
             zone,
             notices,
+            time_format: "%F %T%:z",
             only_spikes: false,
             full_command: false,
             wakes: None,
             only_wakes: false,
+        }
+    }
+
+    /// Writes times without their offset, for what says once which zone they are in.
+    pub(crate) fn without_offset(self) -> Explain {
+        Explain {
+            time_format: "%F %T",
+            ..self
         }
     }
 
@@ -156,9 +167,13 @@ impl Explain {
 
     /// Lists the owners, and what has none.
     fn causes(&self, text: &mut String, written: &Written) {
+        list(text, self.owners(written), written.totals.write);
+    }
+
+    fn owners(&self, written: &Written) -> Vec<Part> {
         let owners = written.owners.iter().map(|owner| self.owner(owner));
         let none = without_owner(&written.totals.unattributed);
-        list(text, owners.chain(none).collect(), written.totals.write);
+        owners.chain(none).collect()
     }
 
     fn owner(&self, owner: &FlushOwner) -> Part {
@@ -281,12 +296,6 @@ impl Explain {
 
     /// Formats one spike.
     pub(crate) fn spike(&self, text: &mut String, spike: &Spike) {
-        let written = &spike.written;
-        let usual = match spike.usual {
-            0.0 => "usually nothing".to_owned(),
-            usual => format!("usually below {}/s", units::bytes(usual, false)),
-        };
-        let length = spike.end.duration_since(spike.start).unsigned_abs();
         let _ = writeln!(
             text,
             "SPIKE on {} from {} to {}{}: {} in {}, peak {}/s; {}",
@@ -294,41 +303,81 @@ impl Explain {
             self.second(spike.start),
             self.second(spike.end),
             if spike.open { " (ongoing)" } else { "" },
-            bytes(written.totals.write),
-            units::duration(length),
+            bytes(spike.written.totals.write),
+            units::duration(spike.end.duration_since(spike.start).unsigned_abs()),
             units::bytes(spike.peak, false),
-            usual,
+            usual(spike),
         );
-        if let Some(oldest) = spike.oldest {
-            let lag = written.lag.as_ref();
-            let lag = lag.map_or(String::new(), |lag| {
-                format!("; pages were dirty for {}", dirty_for(lag))
-            });
-            let oldest = self.second(oldest);
-            let _ = writeln!(text, "  the oldest page was dirty since {oldest}{lag}");
+        if let Some(oldest) = self.oldest(spike) {
+            let _ = writeln!(text, "  {oldest}");
         }
         let _ = writeln!(text, "  written by:");
-        let parts = spike.parts.iter().map(|part| {
-            let who = match part.submitter.as_deref() {
-                Some(comm) => escape(&task_name(comm, part.kthread)).into_owned(),
-                None => "unknown task".to_owned(),
-            };
-            let reason = escape(part.reason.name());
-            Part::new(part.bytes, format!("{who}: {reason}"))
-        });
-        list(text, parts.collect(), written.totals.write);
+        list(text, submitters(spike), spike.written.totals.write);
         let _ = writeln!(text, "  caused by:");
-        self.causes(text, written);
+        self.causes(text, &spike.written);
+    }
+
+    /// The parts of what [`Explain::spike`] prints.
+    pub(crate) fn spike_words(&self, spike: &Spike) -> SpikeWords {
+        let all = spike.written.totals.write;
+        SpikeWords {
+            usual: usual(spike),
+            oldest: self.oldest(spike),
+            written_by: entries(submitters(spike), all),
+            caused_by: entries(self.owners(&spike.written), all),
+        }
+    }
+
+    /// How long its pages had been dirty; `None` if it is not known.
+    fn oldest(&self, spike: &Spike) -> Option<String> {
+        let lag = spike.written.lag.as_ref();
+        let lag = lag.map_or(String::new(), |lag| {
+            format!("; pages were dirty for {}", dirty_for(lag))
+        });
+        let oldest = self.second(spike.oldest?);
+        Some(format!("the oldest page was dirty since {oldest}{lag}"))
     }
 
     fn second(&self, time: Timestamp) -> String {
-        second(time, &self.zone)
+        let time = time.to_zoned_datetime(self.zone.clone());
+        time.strftime(self.time_format).to_string()
     }
 
     fn millisecond(&self, time: Timestamp) -> String {
         let time = time.to_zoned_datetime(self.zone.clone());
         time.strftime("%T%.3f").to_string()
     }
+}
+
+/// A spike in words.
+pub(crate) struct SpikeWords {
+    /// What is usually written.
+    pub usual: String,
+    /// How long its pages had been dirty; `None` if it is not known.
+    pub oldest: Option<String>,
+    /// Who submitted it, and why.
+    pub written_by: Vec<Entry>,
+    /// Whose data it was.
+    pub caused_by: Vec<Entry>,
+}
+
+fn usual(spike: &Spike) -> String {
+    match spike.usual {
+        0.0 => "usually nothing".to_owned(),
+        usual => format!("usually below {}/s", units::bytes(usual, false)),
+    }
+}
+
+fn submitters(spike: &Spike) -> Vec<Part> {
+    let parts = spike.parts.iter().map(|part| {
+        let who = match part.submitter.as_deref() {
+            Some(comm) => escape(&task_name(comm, part.kthread)).into_owned(),
+            None => "unknown task".to_owned(),
+        };
+        let reason = escape(part.reason.name());
+        Part::new(part.bytes, format!("{who}: {reason}"))
+    });
+    parts.collect()
 }
 
 /// A time to the second.
