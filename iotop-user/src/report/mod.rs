@@ -9,6 +9,7 @@
 
 pub(crate) mod by;
 mod changes;
+mod clock;
 mod compare;
 mod csv;
 mod gather;
@@ -21,11 +22,13 @@ mod rows;
 mod series;
 mod span;
 mod text;
+mod times;
 mod usage;
 mod words;
 
 pub use by::ReportBy;
 pub use changes::changes_text;
+pub use clock::{Clock, During};
 pub use compare::{Change, Changed, Comparison, compare};
 pub use csv::{changes_csv, csv};
 pub use gather::Gather;
@@ -37,6 +40,7 @@ pub use rows::{Part, Report, ReportRow, file_size};
 pub use series::{Point, Room, Series};
 pub use span::Span;
 pub use text::Text;
+pub use times::Times;
 pub use usage::{OnOneDevice, Usage};
 
 #[cfg(test)]

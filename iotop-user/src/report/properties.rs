@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use iotop_common::Class;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{csv::lines, *};
@@ -63,7 +64,8 @@ fn made(facts: &[Made], more: [u64; 3]) -> Sample {
 }
 
 fn gathered(by: ReportBy, samples: &[Sample]) -> Report {
-    let mut gather = Gather::new(by, Path::new("/nonexistent"));
+    let gather = Gather::new(by, Path::new("/nonexistent"));
+    let mut gather = gather.with_times(TimeZone::UTC);
     samples.iter().for_each(|sample| gather.feed(sample));
     gather.finish().expect("samples")
 }
@@ -77,6 +79,11 @@ fn check_sums(by: ReportBy, samples: &[Sample]) -> Report {
     let sum = |part: fn(&Usage) -> u64| -> u64 { lines.iter().map(|line| part(&line.usage)).sum() };
     assert_eq!(sum(Usage::written), totals.write, "{by:?}");
     assert_eq!(report.written(), totals.write, "{by:?}");
+    let times = report.times.as_ref().expect("wanted");
+    let rows = report.rows.iter().map(|row| &row.usage);
+    let clocks = rows.chain([&report.other]).map(|usage| usage.clock.sum());
+    let clocks: u64 = clocks.sum::<u64>() + times.in_no_row.sum();
+    assert_eq!([clocks, times.written.sum()], [totals.write; 2], "{by:?}");
     let read = sum(|usage| usage.read) + report.span.read_in_no_row;
     assert_eq!(read, totals.read, "{by:?}");
     assert_eq!(sum(|usage| usage.metadata.total()), totals.metadata.total());

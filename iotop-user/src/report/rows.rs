@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Lifetime, ReportBy, Span,
+    Lifetime, ReportBy, Span, Times,
     gather::{PartKey, RowKey},
     heavy::{Heavy, Kept},
     lifetimes,
@@ -43,6 +43,8 @@ pub struct Report {
     /// What file systems and drives have counted since they were made, as far as it was looked
     /// up; see [`Report::look_up_lifetimes`].
     pub lifetimes: Option<Vec<Lifetime>>,
+    /// When bytes were written, if that was gathered.
+    pub times: Option<Times>,
 }
 
 /// A row of a report.
@@ -127,6 +129,7 @@ impl Report {
             rows,
             other,
             lifetimes: None,
+            times: None,
         }
     }
 

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::series::{Room, Series};
+use super::{
+    clock::{Clock, During},
+    series::{Room, Series},
+    times::ROW,
+};
 use crate::sample::{BlockFact, BlockTotals, Metadata, Number, Task, sum};
 
 /// At most this many reasons, calls or devices are told apart. No machine has as many; a
@@ -55,6 +59,8 @@ pub struct Usage {
     pub commits: BTreeMap<Arc<str>, u64>,
     /// When bytes with or without an owner were written.
     pub when: Series,
+    /// The same by the time of the clock, if that is wanted.
+    pub clock: Clock,
 }
 
 impl Usage {
@@ -102,6 +108,11 @@ impl Usage {
         self.when.add(interval, one.write, room);
     }
 
+    /// Adds when the bytes of a fact were written.
+    pub(super) fn count_time(&mut self, fact: &BlockFact, during: During) {
+        self.clock.add(during, BlockTotals::of([fact]).write, ROW);
+    }
+
     /// Adds a task's own counters, which no fact has.
     pub(super) fn count_task(&mut self, task: &Task) {
         let block = task.block.as_ref();
@@ -147,6 +158,7 @@ impl Usage {
             add_kind(&mut self.commits, call, *count);
         }
         self.when.merge(&other.when, room);
+        self.clock.merge(&other.clock, ROW);
     }
 
     /// How many bytes reached devices for each byte of its write calls. `None` if it is not
