@@ -5,16 +5,12 @@ use std::fmt::Write as _;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Lifetime, Report, ReportBy, ReportRow, Usage,
-    words::{
-        bytes, commits, cost, every, gigabytes, into_file, long, percent, reasons, terabytes_a_year,
-    },
+    Report, ReportBy, ReportRow, Usage,
+    head::{lifetimes, notes, samples},
+    shown::{row_name, shown},
+    words::{bytes, commits, cost, gigabytes, into_file, long, pattern, percent, terabytes_a_year},
 };
-use crate::{
-    escape::escape,
-    output::{grouped, losses_named, nameless, units::UNKNOWN},
-    sample::Reason,
-};
+use crate::{escape::escape, output::units::UNKNOWN, sample::Reason};
 
 /// How a report is printed as text.
 #[derive(Clone, Debug)]
@@ -56,46 +52,22 @@ impl Text {
     }
 
     fn head(&self, text: &mut String, report: &Report) {
-        let span = &report.span;
-        let samples = match span.samples {
-            1 => "1 sample".to_owned(),
-            n => format!("{} samples", grouped(n)),
-        };
         let _ = writeln!(
             text,
-            "Block writes by {}, {} to {}: {} in {samples}",
+            "Block writes by {}, {} to {}: {} in {}",
             report.by.name(),
             self.time(report.start),
             self.time(report.end),
-            long(span.covered),
+            long(report.span.covered),
+            samples(&report.span),
         );
-        let whole = report.end.duration_since(report.start).as_secs_f64();
-        if span.covered.as_secs_f64() < 0.99 * whole {
-            let missing = long(std::time::Duration::from_secs_f64(
-                whole - span.covered.as_secs_f64(),
-            ));
-            let _ = writeln!(
-                text,
-                "! Not recorded: {missing} of this span; rates are of the rest"
-            );
-        }
-        if span.untraced != 0 {
-            let _ = writeln!(
-                text,
-                "! Recorded without eBPF: {} of {samples}; what caused writes is not known there",
-                grouped(span.untraced),
-            );
-        }
-        if let Some(lost) = losses_named(&span.lost) {
-            let _ = writeln!(text, "! Lost: {lost}");
-        }
-        if let Some(nameless) = nameless(&span.lost) {
-            let _ = writeln!(text, "! {nameless}");
+        for note in notes(report) {
+            let _ = writeln!(text, "! {note}");
         }
         if report.is_untraced() {
             return;
         }
-        let totals = &span.totals;
+        let totals = &report.span.totals;
         let _ = writeln!(
             text,
             "Written {}: {} exact, {} estimated data, {} metadata, {} without an owner; read {}",
@@ -129,55 +101,10 @@ impl Text {
             "TB/YEAR",
             report.by.name().to_uppercase(),
         );
-        let (shown, rest) = report.rows.split_at(self.rows.min(report.rows.len()));
-        for row in shown {
-            line(text, report, &row.usage, &row_name(report.by, row));
+        for shown in shown(report, self.rows) {
+            line(text, report, &shown.usage, &shown.name);
         }
-        let mut others = report.other.clone();
-        for row in rest {
-            others.merge(
-                &row.usage,
-                super::Room {
-                    recent: 0,
-                    buckets: 1,
-                },
-            );
-        }
-        if !others.is_nothing() {
-            let more = if report.other.is_nothing() {
-                ""
-            } else {
-                "more than "
-            };
-            let name = match rest.len() {
-                1 if more.is_empty() => "and 1 other".to_owned(),
-                n => format!("and {more}{} others", grouped(n as u64)),
-            };
-            line(text, report, &others, &name);
-        }
-        for (reason, n) in report.in_no_row() {
-            let usage = Usage {
-                without_owner: n,
-                ..Usage::default()
-            };
-            line(
-                text,
-                report,
-                &usage,
-                &format!("no owner: {}", reason.sentence()),
-            );
-        }
-        let unattributed = &report.span.totals.unattributed;
-        let total = Usage {
-            exact: report.span.totals.attributed,
-            shared: report.span.totals.shared - report.span.totals.metadata.total(),
-            metadata: report.span.totals.metadata,
-            without_owner: unattributed.in_total(),
-            read: report.span.totals.read,
-            ..Usage::default()
-        };
-        line(text, report, &total, "total");
-        let stacked = unattributed[Reason::Stacked];
+        let stacked = report.span.totals.unattributed[Reason::Stacked];
         if stacked != 0 {
             let copies = bytes(stacked);
             let _ = writeln!(
@@ -232,22 +159,6 @@ impl Text {
     }
 }
 
-fn pattern(usage: &Usage, periods: &[std::time::Duration]) -> Option<String> {
-    let parts = [
-        reasons(usage).map(|reasons| format!("asked for by {reasons}")),
-        every(periods),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn row_name(by: ReportBy, row: &ReportRow) -> String {
-    match &row.name {
-        Some(name) => escape(name).into_owned(),
-        None => format!("(no {})", by.name()),
-    }
-}
-
 fn line(text: &mut String, report: &Report, usage: &Usage, name: &str) {
     let written = usage.written();
     let known = |n: Option<u64>| n.map_or(UNKNOWN.to_owned(), bytes);
@@ -271,33 +182,4 @@ fn line(text: &mut String, report: &Report, usage: &Usage, name: &str) {
         gigabytes(per_day),
         terabytes_a_year(per_day),
     );
-}
-
-/// What has been counted since file systems and drives were made, in one line.
-fn lifetimes(found: &[Lifetime]) -> String {
-    let counters = found.iter().map(|one| match one {
-        Lifetime::FileSystem {
-            device,
-            file_system,
-            written,
-        } => {
-            let written = gigabytes(Some(*written as f64));
-            let device = escape(device);
-            format!("{file_system} on {device} has written {written} GB since it was made")
-        }
-        Lifetime::Drive { device, percent } => {
-            format!("{} has used up to {percent}% of its life", escape(device))
-        }
-    });
-    let counters: Vec<String> = counters.collect();
-    let has_drive = found
-        .iter()
-        .any(|one| matches!(one, Lifetime::Drive { .. }));
-    let drives = match has_drive {
-        true => "",
-        false => "the drives' own counters are not in /sys (`smartctl -a DEVICE` reads them)",
-    };
-    let parts = [counters.join(", "), drives.to_owned()];
-    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    format!("Lifetime: {}", parts.join("; "))
 }
