@@ -3,14 +3,20 @@
 
 #[path = "cli/bounds.rs"]
 mod bounds;
+#[path = "support/browser.rs"]
+mod browser;
 #[path = "support/deadline.rs"]
 mod deadline;
 #[path = "cli/ending.rs"]
 mod ending;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/html.rs"]
+mod html;
 #[path = "cli/limits.rs"]
 mod limits;
+#[path = "support/made_up.rs"]
+mod made_up;
 #[path = "cli/measured.rs"]
 mod measured;
 #[path = "cli/privilege.rs"]

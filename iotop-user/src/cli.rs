@@ -274,7 +274,7 @@ enum CommandCli {
         /// Say what changed from A to B: days (yesterday), spans (TIME..TIME) or other recordings (/DIR)
         #[arg(long, value_names = ["A", "B"], num_args = 2, value_parser = side, allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
         compare: Vec<Side>,
-        /// Print this many rows of the text, or give so many a track of --format perfetto
+        /// Print this many rows of the text or the page (at most 100), or give so many a track of --format perfetto
         #[arg(long, value_name = "NUM", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         top: u32,
         /// Format of the report
@@ -330,6 +330,8 @@ struct RunCli {
 pub enum SpanFormat {
     /// For people
     Text,
+    /// One page with plots, for a browser; it loads nothing
+    Html,
     /// A header, and a line for each row
     Csv,
     /// One JSON object per line

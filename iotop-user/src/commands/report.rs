@@ -15,8 +15,8 @@ use crate::{
     output::{is_closed_pipe, say},
     record::{Recording, Span},
     report::{
-        Gather, Report, Text, changes_csv, changes_ndjson, changes_text, compare, csv, file_size,
-        ndjson,
+        Gather, Html, Report, Text, changes_csv, changes_ndjson, changes_text, compare, csv,
+        file_size, ndjson,
     },
 };
 
@@ -46,6 +46,7 @@ fn one(wanted: &cli::Report) -> Result<Vec<u8>> {
     report.look_up_lifetimes(Path::new("/sys"));
     Ok(match wanted.format {
         SpanFormat::Text => text(wanted).format(&report).into_bytes(),
+        SpanFormat::Html => html(wanted).page(&report).into_bytes(),
         SpanFormat::Csv => csv(&report)?,
         SpanFormat::Ndjson => {
             let mut buffer = BytesMut::new();
@@ -66,6 +67,7 @@ fn change(wanted: &cli::Report, (before, after): &(Side, Side)) -> Result<Vec<u8
     let changes = compare(&before, &after);
     Ok(match wanted.format {
         SpanFormat::Text => changes_text(&text(wanted), &changes).into_bytes(),
+        SpanFormat::Html => html(wanted).changes(&changes).into_bytes(),
         SpanFormat::Csv => changes_csv(&changes)?,
         SpanFormat::Ndjson => {
             let mut buffer = BytesMut::new();
@@ -85,10 +87,20 @@ fn text(wanted: &cli::Report) -> Text {
     }
 }
 
+fn html(wanted: &cli::Report) -> Html {
+    Html {
+        zone: TimeZone::system(),
+        rows: wanted.top,
+    }
+}
+
 /// Adds up the samples of a span.
 pub(super) fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Result<Report> {
     let recording = Recording::open(directory)?;
     let mut gather = Gather::new(wanted.by, Path::new("/sys"));
+    if wanted.format == SpanFormat::Html {
+        gather = gather.with_times(TimeZone::system());
+    }
     let mut samples = recording.samples(span);
     while let Some(sample) = samples.next().transpose()? {
         for (device, _) in &sample.devices {

@@ -26,6 +26,7 @@ pub(crate) mod why;
 
 use std::io::{self, Write as _};
 
+pub(crate) use contributors::Entry;
 pub use csv::Csv;
 pub(crate) use csv::harmless;
 pub use explain::Explain;

@@ -1,7 +1,7 @@
 //! Who wrote in a span of time, how much it cost, and in what pattern.
 //!
 //! [`Gather`] adds up samples, one after the other, in bounded memory; its [`Report`] is
-//! formatted as text, CSV or NDJSON. Two reports make a [`Comparison`].
+//! formatted as text, HTML, CSV or NDJSON. Two reports make a [`Comparison`].
 //!
 //! The bytes of all rows, those of the smaller rows that were folded into one
 //! ([`Report::other`]) and the unattributed bytes add up to the bytes of the system, whatever
@@ -15,6 +15,7 @@ mod csv;
 mod gather;
 mod head;
 mod heavy;
+mod html;
 mod lifetime;
 mod ndjson;
 mod period;
@@ -35,6 +36,7 @@ pub use compare::{Change, Changed, Comparison, compare};
 pub use csv::{changes_csv, csv};
 pub use gather::Gather;
 pub use heavy::Kept;
+pub use html::Html;
 pub use lifetime::{Lifetime, lifetimes};
 pub use ndjson::{changes_ndjson, ndjson};
 pub use period::periods;
