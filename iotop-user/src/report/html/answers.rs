@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{
     Html,
+    layers::Plot,
     names::{name, value},
-    plot::Plot,
     spikes,
 };
 use crate::report::{
@@ -55,7 +55,7 @@ fn when(html: &Html, report: &Report) -> Markup {
                 Some((start, end, n)) => li {
                     "Most: " (value(n)) " ("
                     (percent(report.share(n))) ") from "
-                    (plot.from_to(html, start, end))
+                    (plot.time_said(html, start, end))
                 },
             }
             @match spikes::in_words(html, &spikes) {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::names::name;
+use super::names::{capital, name};
 use crate::{
     output::{grouped, units::UNKNOWN},
     report::{Change, Changed, Comparison, words::gigabytes},
@@ -18,7 +18,7 @@ pub(super) fn section(comparison: &Comparison<'_>, most: usize) -> Markup {
             caption { "GB a day, those that changed most first" }
             thead {
                 tr {
-                    th scope="col" { (by) }
+                    th scope="col" { (capital(by)) }
                     th scope="col" { "Before" }
                     th scope="col" { "After" }
                     th scope="col" { "Change" }

@@ -5,11 +5,14 @@
 //! be read at any width, and the colours are those of the page, dark or light.
 
 mod answers;
+mod calendar;
 mod changes;
 mod heat;
+mod layers;
 mod names;
 mod plot;
 mod rows;
+mod scale;
 mod spikes;
 mod ticks;
 

@@ -25,6 +25,14 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     format!("{start}…{end}")
 }
 
+/// The text with a capital letter first.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next();
+    let first = first.into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).collect()
+}
+
 /// A number of bytes, also for programs.
 pub(super) fn value(n: u64) -> Markup {
     html! { data value=(n) { (bytes(n)) } }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::{
-    names::{known, name, value},
-    plot::COLOURS,
+    layers::COLOURS,
+    names::{capital, known, name, value},
 };
 use crate::{
     output::units,
@@ -56,13 +56,6 @@ pub(super) fn section(report: &Report, most: usize) -> Markup {
             }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
 }
 
 fn entry(report: &Report, n: usize, shown: &Shown<'_>) -> Markup {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     Html,
-    names::{cut, name, value},
+    names::{capital, cut, name, value},
 };
 use crate::{
     output::{Entry, Explain, units},
@@ -93,10 +93,6 @@ fn entry(html: &Html, explain: &Explain, n: usize, spike: &Spike) -> Markup {
 fn cause(text: &str) -> String {
     let end = text.find([',', ';']).unwrap_or(text.len());
     cut(&text[..end], CAUSE)
-}
-
-fn capital(text: &str) -> String {
-    text.replacen("the oldest", "The oldest", 1)
 }
 
 fn list(heading: &str, entries: &[Entry]) -> Markup {

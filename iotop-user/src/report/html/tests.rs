@@ -68,6 +68,23 @@ fn buckets_layers_and_cells_add_up_to_all_bytes() {
 }
 
 #[test]
+fn an_interval_without_a_length_is_in_a_bucket_too() {
+    let mut samples = samples(3, journaled);
+    samples[2].interval = Duration::ZERO;
+    // It ends where a bucket begins.
+    samples
+        .iter_mut()
+        .for_each(|sample| sample.time -= 800.seconds());
+    let report = gathered(ReportBy::Command, &samples);
+    let page = html().page(&report);
+    assert_eq!(sum(&page, r#"data-bytes="(\d+)""#), report.written());
+    assert_eq!(
+        sum(&page, r#"<td class="sum"><data value="(\d+)""#),
+        report.written()
+    );
+}
+
+#[test]
 fn what_was_not_recorded_has_no_zero() {
     let mut samples = samples(40, journaled);
     let mut without = without_ebpf();
