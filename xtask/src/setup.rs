@@ -29,6 +29,8 @@ const TESTS: [&str; 18] = [
     "bindfs",
     "iotop-c",
     "tmux",
+    // Opens reports in HTML.
+    "chromium",
     // The check for aarch64 compiles zstd, which is written in C.
     "gcc-aarch64-linux-gnu",
     "libc6-dev-arm64-cross",
@@ -49,7 +51,7 @@ const QEMU: &str = "qemu-system-x86";
 const PEERS: [&str; 2] = ["iotop", "iotop-c"];
 
 /// The programs that show on another distribution that [`TESTS`] are installed.
-const TEST_PROGRAMS: [&str; 10] = [
+const TEST_PROGRAMS: [&str; 11] = [
     "mkfs.ext4",
     "mkfs.xfs",
     "mkfs.btrfs",
@@ -60,6 +62,7 @@ const TEST_PROGRAMS: [&str; 10] = [
     "bindfs",
     "iotop-c",
     "tmux",
+    "chromium",
 ];
 
 /// The loads of the benchmarks, and a peer that records. Debian starts a server as soon as
@@ -153,7 +156,7 @@ fn test_programs() -> Result<()> {
     if !missing.is_empty() {
         bail!(
             "the tests need {}, and only Debian's packages can be installed from here: \
-             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux, dmsetup, bindfs, iotop-c and tmux by hand",
+             install e2fsprogs, xfsprogs, btrfs-progs, fio, util-linux, dmsetup, bindfs, iotop-c, tmux and chromium by hand",
             missing.join(" ")
         );
     }
