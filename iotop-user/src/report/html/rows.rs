@@ -34,6 +34,10 @@ pub(super) fn section(report: &Report, most: usize) -> Markup {
     html! {
         section aria-labelledby="rows" {
             h2 id="rows" { (heading) }
+            p.caption {
+                "Each bar is a share of all bytes: solid is data, striped is metadata, grey has "
+                "no owner."
+            }
             table.rows {
                 thead {
                     tr {
