@@ -62,6 +62,24 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// Seconds, minutes, hours or days: `5.0 s`, `5m00s`, `24h00m`, `30.0 days`.
+pub fn long(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    // 119.96 would print as 120.0 s.
+    if seconds < 119.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..7200 => format!("{}m{:02}s", whole / 60, whole % 60),
+        7200..172_800 => {
+            let minutes = (whole + 30) / 60;
+            format!("{}h{:02}m", minutes / 60, minutes % 60)
+        }
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +125,20 @@ mod tests {
         let half = percent(Duration::from_millis(250), Duration::from_millis(500));
         assert_eq!(half, "50.00%");
         assert_eq!(percent(Duration::ZERO, Duration::ZERO), "-");
+    }
+
+    #[test]
+    fn long_times_are_readable() {
+        for (seconds, text) in [
+            (5.0, "5.0 s"),
+            (119.96, "2m00s"),
+            (300.0, "5m00s"),
+            (3599.7, "60m00s"),
+            (86_400.0, "24h00m"),
+            (86_399.0, "24h00m"),
+            (30.0 * 86_400.0, "30.0 days"),
+        ] {
+            assert_eq!(long(Duration::from_secs_f64(seconds)), text);
+        }
     }
 }

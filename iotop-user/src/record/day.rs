@@ -1,9 +1,9 @@
 //! The files of a recording: one for each day, in UTC, and more if a day has much.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -109,9 +109,18 @@ impl Index {
     ///
     /// The file can't be read.
     pub fn of(file: &File) -> io::Result<Index> {
+        Index::after(file, 0)
+    }
+
+    /// The same for the part of the file that begins here, where a frame ended before.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn after(file: &File, from: u64) -> io::Result<Index> {
         let length = file.metadata()?.len();
         let mut index = Index::default();
-        let mut at = 0;
+        let mut at = from;
         while at < length {
             let start = read(file, at, HEAD + LONGEST_ENTRY)?;
             match frame::entry(&start) {
@@ -188,11 +197,31 @@ pub(super) fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
 ///
 /// The file can't be read, or the frame is damaged.
 pub(super) fn lines_of(file: &File, frame: &Placed) -> io::Result<Vec<u8>> {
-    if frame.entry.length > LONGEST_FRAME {
+    lines_at(file, frame.at, frame.entry.length)
+}
+
+/// The same, by the place and the length of the compressed lines.
+///
+/// # Errors
+///
+/// The file can't be read, or the frame is damaged.
+pub(super) fn lines_at(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
+    if length > LONGEST_FRAME {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let length = usize::try_from(frame.entry.length).map_err(io::Error::other)?;
-    frame::lines_of(&read(file, frame.at, length)?)
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    frame::lines_of(&read(file, at, length)?)
+}
+
+/// Opens a recording's file for reading.
+///
+/// # Errors
+///
+/// It can't be opened, or it is no regular file.
+pub(super) fn open(directory: &Path, day: Day) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    options.open(path(directory, day)).and_then(regular)
 }
 
 /// A file, if it is a regular one: a pipe, for example, would never end.

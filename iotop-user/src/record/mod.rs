@@ -6,19 +6,25 @@
 
 mod day;
 mod frame;
+mod gap;
 mod likely;
 mod lines;
 mod parts;
 mod read;
+mod recorder;
 mod restore;
 mod store;
+mod timeline;
 
 pub use day::{Day, Index, Placed};
 pub use frame::{Entry, Frame};
+pub use gap::{Gap, local, start};
 pub use lines::lines;
-pub use read::{Recording, RecordingError, Samples, Skipped, Span};
+pub use read::{Recording, RecordingError, Samples, Skipped, Span, too_early};
+pub use recorder::recorder;
 pub use restore::{BadLine, Restorer};
 pub use store::{Outcome, Retention, Store, StoreError};
+pub use timeline::{Decoded, Position, Timeline};
 
 #[cfg(doc)]
 use crate::sample::Sample;

@@ -1,10 +1,9 @@
 //! Reads the samples of a directory with recordings.
 
 use std::{
-    collections::VecDeque,
-    fs::{File, OpenOptions},
+    collections::{HashMap, VecDeque},
+    fs::File,
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +12,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::{
     day::{self, Day, Index, Placed},
+    recorder::recorder,
     restore::{BadLine, Restorer},
 };
 use crate::sample::{Number, Sample};
@@ -34,6 +34,17 @@ pub enum RecordingError {
          makes them"
     )]
     Empty(PathBuf),
+    /// A recorder has written nothing yet.
+    #[error(
+        "process {pid} is recording into {directory}, but has written nothing yet: it writes about \
+         a minute at a time, so wait until the first one is over"
+    )]
+    TooEarly {
+        /// The directory.
+        directory: PathBuf,
+        /// The recorder.
+        pid: u32,
+    },
     /// A file can't be read.
     #[error("reading {path}")]
     File {
@@ -56,17 +67,26 @@ pub struct Span {
 
 impl Span {
     /// Whether an interval that ends then belongs to it.
-    fn has(&self, end: Timestamp) -> bool {
-        self.from.is_none_or(|from| end > from) && self.until.is_none_or(|until| end <= until)
+    pub(super) fn has(&self, end: Timestamp) -> bool {
+        self.from.is_none_or(|from| end > from) && self.has_until(end)
     }
 
     /// Whether any interval of a frame may.
-    fn may_have(&self, start: Timestamp, end: Timestamp) -> bool {
+    pub(super) fn may_have(&self, start: Timestamp, end: Timestamp) -> bool {
         self.from.is_none_or(|from| end > from) && self.until.is_none_or(|until| start < until)
     }
 
+    /// Whether all intervals of a frame do.
+    pub(super) fn has_all(&self, start: Timestamp, end: Timestamp) -> bool {
+        self.from.is_none_or(|from| start >= from) && self.has_until(end)
+    }
+
+    fn has_until(&self, end: Timestamp) -> bool {
+        self.until.is_none_or(|until| end <= until)
+    }
+
     /// True if a file of this day may have such an interval. A frame may reach over midnight.
-    fn has_day(&self, day: Day) -> bool {
+    pub(super) fn has_day(&self, day: Day) -> bool {
         let before = |time: Timestamp| Day::of(time).date;
         let from = self.from.map(|from| before(from).saturating_sub(1.day()));
         let until = self
@@ -98,12 +118,20 @@ impl Recording {
             }),
         })?;
         match days.is_empty() {
-            true => Err(RecordingError::Empty(directory.to_owned())),
+            true => {
+                Err(too_early(directory)
+                    .unwrap_or_else(|| RecordingError::Empty(directory.to_owned())))
+            }
             false => Ok(Recording {
                 directory: directory.to_owned(),
                 days,
             }),
         }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// From the start of its first interval to the end of its last one; `None` if no frame can be
@@ -138,10 +166,20 @@ impl Recording {
             span,
             file: None,
             ready: VecDeque::new(),
+            any: false,
             restorer: Restorer::default(),
             skipped: Skipped::default(),
         }
     }
+}
+
+/// The error that nothing is recorded yet, if a recorder is there.
+pub fn too_early(directory: &Path) -> Option<RecordingError> {
+    let pid = recorder(directory, "/proc".as_ref())?;
+    Some(RecordingError::TooEarly {
+        directory: directory.to_owned(),
+        pid,
+    })
 }
 
 /// What was left out.
@@ -194,6 +232,8 @@ pub struct Samples<'a> {
     span: Span,
     file: Option<Opened>,
     ready: VecDeque<Sample>,
+    /// There was a sample.
+    any: bool,
     restorer: Restorer,
     skipped: Skipped,
 }
@@ -215,17 +255,23 @@ impl Samples<'_> {
         self.restorer.device_name(device)
     }
 
+    /// True if nothing was read, and nothing is left.
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.ready.is_empty() && self.file.is_none() && self.days.is_empty()
+    }
+
+    /// The names that devices had in the samples so far.
+    pub fn device_names(&self) -> &HashMap<Number, Arc<str>> {
+        self.restorer.device_names()
+    }
+
     /// Opens the next file. False: there is none.
     fn open_next(&mut self) -> Result<bool, RecordingError> {
         let Some(day) = self.days.pop_front() else {
             return Ok(false);
         };
         let path = day::path(self.directory, day);
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path);
-        let opened = opened.and_then(day::regular);
+        let opened = day::open(self.directory, day);
         let opened = opened.and_then(|file| Ok((Index::of(&file)?, file)));
         let (index, file) = match opened {
             Ok(opened) => opened,
@@ -249,17 +295,23 @@ impl Samples<'_> {
     }
 
     fn read(&mut self, lines: &[u8]) -> Result<(), BadLine> {
-        let lines = lines.split(|byte| *byte == b'\n');
-        let mut samples = Vec::new();
-        for line in lines.filter(|line| !line.is_empty()) {
-            samples.extend(self.restorer.line(line)?);
-        }
-        samples.extend(self.restorer.finish());
+        let samples = samples_of(&mut self.restorer, lines)?;
         let span = self.span;
         let in_span = |sample: &Sample| span.has(sample.time);
         self.ready.extend(samples.into_iter().filter(in_span));
         Ok(())
     }
+}
+
+/// The samples of a frame's lines.
+pub(super) fn samples_of(restorer: &mut Restorer, lines: &[u8]) -> Result<Vec<Sample>, BadLine> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    let mut samples = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        samples.extend(restorer.line(line)?);
+    }
+    samples.extend(restorer.finish());
+    Ok(samples)
 }
 
 impl Iterator for Samples<'_> {
@@ -268,6 +320,7 @@ impl Iterator for Samples<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(sample) = self.ready.pop_front() {
+                self.any = true;
                 return Some(Ok(sample));
             }
             let frame = self.file.as_mut().and_then(|opened| {

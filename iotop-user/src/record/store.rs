@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Holds the PID of the recorder, which has it locked.
-const LOCK: &str = "recorder.pid";
+pub(super) const LOCK: &str = "recorder.pid";
 
 /// A file is at most this part of the largest size, so that the oldest file is never much of the
 /// recording.

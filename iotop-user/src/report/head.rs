@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::{
-    Lifetime, Report, Span,
-    words::{gigabytes, long},
-};
+use super::{Lifetime, Report, Span, words::gigabytes};
 use crate::{
     escape::escape,
-    output::{grouped, losses_named, nameless},
+    output::{grouped, losses_named, nameless, units::long},
 };
 
 /// `1 sample`, `1,200 samples`.

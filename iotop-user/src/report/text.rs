@@ -8,9 +8,13 @@ use super::{
     Report, ReportBy, ReportRow, Usage,
     head::{lifetimes, notes, samples},
     shown::{row_name, shown},
-    words::{bytes, commits, cost, gigabytes, into_file, long, pattern, percent, terabytes_a_year},
+    words::{bytes, commits, cost, gigabytes, into_file, pattern, percent, terabytes_a_year},
 };
-use crate::{escape::escape, output::units::UNKNOWN, sample::Reason};
+use crate::{
+    escape::escape,
+    output::units::{UNKNOWN, long},
+    sample::Reason,
+};
 
 /// How a report is printed as text.
 #[derive(Clone, Debug)]

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{OnOneDevice, Report, Usage};
 use crate::{
     escape::escape,
-    output::{grouped, units},
+    output::{
+        grouped,
+        units::{self, long},
+    },
 };
 
 /// At most this many reasons are named.
@@ -193,24 +196,6 @@ pub(super) fn every(periods: &[Duration]) -> Option<String> {
     (!periods.is_empty()).then(|| periods.join(" and "))
 }
 
-/// Seconds, minutes, hours or days: `5.0 s`, `5m00s`, `24h00m`, `30.0 days`.
-pub(super) fn long(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    // 119.96 would print as 120.0 s.
-    if seconds < 119.95 {
-        return format!("{seconds:.1} s");
-    }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..7200 => format!("{}m{:02}s", whole / 60, whole % 60),
-        7200..172_800 => {
-            let minutes = (whole + 30) / 60;
-            format!("{}h{:02}m", minutes / 60, minutes % 60)
-        }
-        _ => format!("{:.1} days", seconds / 86_400.0),
-    }
-}
-
 /// How a file was written, after its bytes: `in 3,000 bios into a file of 27.00M (46603x)`. The
 /// size is left out if it is not known.
 pub(super) fn into_file(usage: &Usage, size: Option<u64>) -> String {
@@ -232,21 +217,6 @@ pub(super) fn into_file(usage: &Usage, size: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_times_are_readable() {
-        for (seconds, text) in [
-            (5.0, "5.0 s"),
-            (119.96, "2m00s"),
-            (300.0, "5m00s"),
-            (3599.7, "60m00s"),
-            (86_400.0, "24h00m"),
-            (86_399.0, "24h00m"),
-            (30.0 * 86_400.0, "30.0 days"),
-        ] {
-            assert_eq!(long(Duration::from_secs_f64(seconds)), text);
-        }
-    }
 
     #[test]
     fn a_rewritten_file_is_compared_with_its_size() {

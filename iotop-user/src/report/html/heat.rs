@@ -11,9 +11,9 @@ use super::{
     names::value,
     scale::{SHADES, Scale},
 };
-use crate::report::{
-    Clock, Report, Times,
-    words::{bytes, long},
+use crate::{
+    output::units::long,
+    report::{Clock, Report, Times, words::bytes},
 };
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -22,8 +22,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{
     Comparison, Report,
     head::{lifetimes, notes, samples},
-    words::{gigabytes, long, percent, terabytes_a_year},
+    words::{gigabytes, percent, terabytes_a_year},
 };
+use crate::output::units::long;
 use names::value;
 
 const STYLE: &str = include_str!("style.css");

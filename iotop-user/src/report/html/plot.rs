@@ -10,9 +10,12 @@ use super::{
     names::{cut, name, value},
     ticks::{self, Mark},
 };
-use crate::report::{
-    Report, Times,
-    words::{bytes, long, percent},
+use crate::{
+    output::units::long,
+    report::{
+        Report, Times,
+        words::{bytes, percent},
+    },
 };
 
 /// Height of the plot in its own units.
