@@ -1,6 +1,7 @@
 //! The command line: parsed by clap into [`Cli`], resolved once into [`Config`].
 
 mod config;
+mod replay;
 mod resolve;
 mod units;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use config::*;
 pub use resolve::{UsageError, on_device};
 pub use units::Side;
+pub(crate) use units::moment_at;
 use units::{days, moment, side, size};
 
 use crate::{
@@ -101,7 +103,7 @@ struct Options {
 }
 
 /// What is shown of the samples, and how.
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 struct ViewOptions {
     /// Only show tasks that do I/O or have dirty pages
     ///
@@ -226,16 +228,25 @@ enum CommandCli {
         #[arg(value_name = "DIR", default_value = DIRECTORY)]
         directory: PathBuf,
     },
-    /// Print a recording, with the options of the batch output
+    /// Show a recording: in the live view, or printed with the options of the batch output
+    ///
+    /// On a terminal it opens the live view, whose keys go back and forth in the recording. It
+    /// prints text with -b, -t, -q, -n, --top, --final, --group-by and --explain-writeback, and if
+    /// standard output is not a terminal.
+    #[command(mut_args(replay::of_recordings), args(replay::of_runs()))]
     Replay {
         /// The directory of the recording
         #[arg(value_name = "DIR", default_value = DIRECTORY)]
         directory: PathBuf,
-        /// Start with the interval at TIME: -6h, 14:30, 2026-11-28, "2026-11-28 14:30" or RFC 3339
+        /// Open the live view at TIME: -6h, 14:30, 2026-11-28, "2026-11-28 14:30" or RFC 3339
         ///
-        /// Times are local unless they say otherwise.
+        /// Times are local unless they say otherwise. Printed is only the interval that contains
+        /// TIME.
         #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
         at: Option<Timestamp>,
+        /// Start with the interval after TIME
+        #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+        since: Option<Timestamp>,
         /// End with the interval before TIME
         #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
         until: Option<Timestamp>,

@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 use iotop_trace::{
     causes::with_causes,
-    cli::{Action, Batch, Cli, Config, Ebpf, Live, Record, ReportFormat, Run, UsageError},
+    cli::{Action, Batch, Cli, Config, Ebpf, Live, Record, Replay, ReportFormat, Run, UsageError},
     collect::{Collector, Sources, Wanted, recorded},
     commands::{
         batch, doctor, record, replay, report, run,
@@ -100,7 +100,10 @@ fn act(config: Config, inherited: &Inherited) -> Result<ExitCode> {
         Action::Live(live) => show(&config.ebpf, *live),
         Action::Batch(batch) => sample(&config.ebpf, &batch),
         Action::Record(wanted) => keep(&config.ebpf, &wanted),
-        Action::Replay(wanted) => {
+        Action::Replay(mut wanted) => {
+            if let Some(live) = wanted.live.take() {
+                return show_recording(&wanted, live);
+            }
             // Nothing is lost if a signal ends it, as it ends any other program.
             replay::run(&wanted)?;
             Ok(ExitCode::SUCCESS)
@@ -153,6 +156,55 @@ fn missing(collector: &Collector, pids: &[u32]) -> Option<UsageError> {
     Some(why.filter(|_| exists).unwrap_or(UsageError::NoProcess(pid)))
 }
 
+/// The settings, with a notice if their file can't be read.
+fn settings(
+    path: Option<&PathBuf>,
+    helper: &Helper,
+) -> Result<(Settings, Option<Notice>), SettingsError> {
+    let read = |path: &PathBuf| Settings::read(path, helper);
+    match path.map(read).transpose() {
+        Ok(settings) => Ok((settings.unwrap_or_default(), None)),
+        // The user wants to see the writes, whatever HOME is.
+        Err(error @ SettingsError::File { .. }) => {
+            let notice = Notice::NoSettings(with_causes(&error));
+            Ok((Settings::default(), Some(notice)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Shows a recording in the live view.
+fn show_recording(replay: &Replay, live: Live) -> Result<ExitCode> {
+    memory::keep_heap_small();
+    let settings_path = tui::settings::path();
+    let helper = helper(&Ebpf::Off, settings_path.clone())?;
+    let (settings, unread) = match settings(settings_path.as_ref(), &helper) {
+        Ok(read) => read,
+        Err(error) => {
+            say(&with_causes(&error));
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let settings = tui::with_options(settings, &live);
+    let machine = Surroundings {
+        helper: Some(helper),
+        notices: unread.into_iter().collect(),
+        // The numbers are those of tasks that ran when it was recorded.
+        own_pids: false,
+        settings_path,
+    };
+    let (opened, live) = replay::open(replay, live)?;
+    sandbox::keys_from_terminal().context("opening the terminal")?;
+    let shown = runtime()?.block_on(tui::replay::run(opened, live, settings, machine))?;
+    match shown {
+        true => Ok(ExitCode::SUCCESS),
+        false => bail!(
+            "{} has no interval that can be read",
+            replay.directory.display()
+        ),
+    }
+}
+
 fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     // Not for batch output: it keeps little, and would map its buffers again in each
     // interval.
@@ -160,14 +212,8 @@ fn show(ebpf: &Ebpf, live: Live) -> Result<ExitCode> {
     let settings_path = tui::settings::path();
     let helper = helper(ebpf, settings_path.clone())?;
     priority::raise();
-    let read = |path: &PathBuf| Settings::read(path, &helper);
-    let (settings, unread) = match settings_path.as_ref().map(read).transpose() {
-        Ok(settings) => (settings.unwrap_or_default(), None),
-        // The user wants to see the writes, whatever HOME is.
-        Err(error @ SettingsError::File { .. }) => {
-            let notice = Notice::NoSettings(with_causes(&error));
-            (Settings::default(), Some(notice))
-        }
+    let (settings, unread) = match settings(settings_path.as_ref(), &helper) {
+        Ok(read) => read,
         Err(error) => {
             say(&with_causes(&error));
             return Ok(ExitCode::from(USAGE));

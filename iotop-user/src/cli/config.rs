@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
+
 use super::{GroupBy, ReportFormat, Side, SpanFormat};
 use crate::{
     collect::Wanted,
@@ -78,7 +80,13 @@ pub struct Replay {
     pub directory: PathBuf,
     /// The part.
     pub span: Span,
-    /// How it is printed. Its interval means nothing here.
+    /// Where to open it; printed is only this interval.
+    pub at: Option<Timestamp>,
+    /// Only these users' tasks, by their names or numbers in the recording; empty: all.
+    pub users: Vec<String>,
+    /// How it is shown on a terminal; `None`: it is printed.
+    pub live: Option<Live>,
+    /// How it is printed. Its interval means nothing here, and its devices have no numbers yet.
     pub batch: Batch,
 }
 

@@ -6,14 +6,14 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Replay,
-    Report, Run, RunCli, ViewOptions,
+    Action, Batch, Cli, Column, CommandCli, Config, Ebpf, GroupBy, Live, MIB, Record, Report, Run,
+    RunCli, ViewOptions, replay,
 };
 use crate::{
     collect::{Exited, Rows, Wanted},
     host::{devices, hidepid, supervisor::Command},
     output::{Export, SCHEMA, Text, run},
-    record::{Retention, Span},
+    record::{Retention, Span, local},
     sample::{SpikeRule, WakeRule},
     view::{By, Field, OnDevice, View, fields},
 };
@@ -127,11 +127,16 @@ pub enum UsageError {
     /// Options before `record`, `replay`, `report` or `run`, where they would mean nothing.
     #[error("options go after the command: iotop-trace {0} [OPTIONS] ...")]
     BeforeCommand(&'static str),
-    /// `--at` or `--until` with a time that has not come yet.
-    #[error("{0} is in the future, and nothing is recorded there yet")]
+    /// `--at` or `--since` with a time that has not come yet.
+    #[error("{} is in the future, and nothing is recorded there yet", local(*.0))]
     Future(Timestamp),
-    /// `--until` before `--at`.
-    #[error("--until ({until}) is not after {option} ({at})")]
+    /// `--at` prints one interval.
+    #[error(
+        "--at prints the one interval at a time, so it can't be combined with {0}; leave one of them out"
+    )]
+    OneInterval(&'static str),
+    /// `--until` before `--since`.
+    #[error("--until ({}) is not after {option} ({})", local(*.until), local(*.at))]
     EndBeforeStart {
         /// The option for the start.
         option: &'static str,
@@ -228,25 +233,17 @@ impl Cli {
             Some(CommandCli::Replay {
                 directory,
                 at,
+                since,
                 until,
                 explain_wakeups: wakeups,
                 idle,
                 view,
             }) => {
-                let choice = Choice::of(&view, wakeups, false, false, uid, sys_root)?;
-                let wakes = WakeRule {
-                    idle: Duration::from_secs_f64(idle),
-                    upper: choice.device.is_some(),
-                };
-                let rules = Rules {
-                    wakes: wakeups.then_some(wakes),
-                    ..Rules::default()
-                };
-                Action::Replay(Box::new(Replay {
-                    directory,
-                    span: span(("--at", at), until, Timestamp::now())?,
-                    batch: batch(*view, choice, DELAY, rules),
-                }))
+                let span = span(("--since", since), until, Timestamp::now())?;
+                let idle = wakeups.then(|| Duration::from_secs_f64(idle));
+                Action::Replay(Box::new(replay::replay(
+                    directory, span, at, idle, *view, terminal,
+                )?))
             }
             None => {
                 let mut pids = view.pid.iter().chain(&options.detail);
@@ -278,23 +275,12 @@ impl Cli {
                     let given = view.processes || view.group_by.is_some() || detail;
                     Action::Live(Box::new(Live {
                         delay: options.delay,
-                        iterations: view.iter,
-                        only: view.only,
                         group_by: given.then_some(choice.grouping),
-                        accumulated: view.accumulated,
-                        kilobytes: view.kilobytes,
-                        sort: view.sort,
-                        columns: choice.columns,
-                        pids: view.pid,
-                        uids: choice.uids,
-                        filter: view.filter,
-                        device: choice.device,
-                        command_line: view.fullcmdline,
-                        explain: view.explain_writeback,
                         explain_wakes: wakeups,
                         detail: options.detail,
                         spikes,
                         wakes,
+                        ..live(view, choice)
                     }))
                 } else if detail {
                     return Err(UsageError::NoPage);
@@ -328,21 +314,22 @@ fn span(
 
 /// What a spike is; and what a wake-up is, if they are to be explained.
 #[derive(Clone, Copy, Default)]
-struct Rules {
-    spikes: SpikeRule,
-    wakes: Option<WakeRule>,
+pub(super) struct Rules {
+    pub(super) spikes: SpikeRule,
+    pub(super) wakes: Option<WakeRule>,
 }
 
 /// What the options choose, checked against each other.
-struct Choice {
+#[derive(Clone)]
+pub(super) struct Choice {
     uids: Vec<u32>,
     grouping: GroupBy,
     columns: Vec<&'static Field>,
-    device: Option<OnDevice>,
+    pub(super) device: Option<OnDevice>,
 }
 
 impl Choice {
-    fn of(
+    pub(super) fn of(
         view: &ViewOptions,
         wakeups: bool,
         detail: bool,
@@ -369,8 +356,32 @@ impl Choice {
     }
 }
 
+/// How to show samples on a terminal.
+pub(super) fn live(view: ViewOptions, choice: Choice) -> Live {
+    Live {
+        delay: None,
+        iterations: view.iter,
+        only: view.only,
+        group_by: view.processes.then_some(choice.grouping),
+        accumulated: view.accumulated,
+        kilobytes: view.kilobytes,
+        sort: view.sort,
+        columns: choice.columns,
+        pids: view.pid,
+        uids: choice.uids,
+        filter: view.filter,
+        device: choice.device,
+        command_line: view.fullcmdline,
+        explain: view.explain_writeback,
+        explain_wakes: false,
+        detail: None,
+        spikes: SpikeRule::default(),
+        wakes: WakeRule::default(),
+    }
+}
+
 /// How to print samples.
-fn batch(view: ViewOptions, choice: Choice, delay: Duration, rules: Rules) -> Batch {
+pub(super) fn batch(view: ViewOptions, choice: Choice, delay: Duration, rules: Rules) -> Batch {
     let Choice {
         uids,
         grouping,

@@ -110,7 +110,8 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, Timestamp::now(), &TimeZone::system())
 }
 
-fn moment_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
+/// The same, if it were `now` in this zone.
+pub fn moment_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     let wrong = || {
         "not a time, such as yesterday, -6h, 14:30, 2026-11-28 or 2026-11-28T14:30:00Z".to_owned()
     };

@@ -1,6 +1,6 @@
 //! Batch mode: samples and prints until it is told to stop.
 
-use std::{io, mem, path::Path, sync::Arc, time::Duration};
+use std::{io, mem, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use bytes::BytesMut;
@@ -15,8 +15,8 @@ use crate::{
         Block, Explain, Form, Outlet, Repeated, Table, Wakes, is_closed_pipe, losses_named,
         missing_intervals, nameless, process_ended,
     },
-    sample::{Loss, Number, Sample, Unanswered, Wake},
-    view::{Viewer, sort},
+    sample::{Loss, Sample, Unanswered, Wake},
+    view::{RecordedNames, Viewer, sort},
 };
 
 /// After a signal, the reader has this time to read what is left.
@@ -153,9 +153,14 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The name that a device had when the next sample was recorded.
-    pub(super) fn know_device(&mut self, device: Number, name: Arc<str>) {
-        self.viewer.know_device(device, name);
+    /// The names that devices had when the next sample was recorded.
+    pub(super) fn know_devices(&mut self, recorded: &RecordedNames) {
+        self.viewer.know_devices(recorded);
+    }
+
+    /// Whether the lines for the machine have a place for a sentence about the recording.
+    pub(super) fn tells_gaps(&self) -> bool {
+        self.batch.export.is_none() && self.form.tells_losses()
     }
 
     /// Messages about the interval for which the form has no place.

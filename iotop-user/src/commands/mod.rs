@@ -2,6 +2,7 @@
 //! open.
 
 pub mod batch;
+mod covered;
 pub mod doctor;
 mod export;
 pub mod record;

@@ -179,6 +179,8 @@ pub struct DeviceNames {
     sys_root: PathBuf,
     proc_root: PathBuf,
     names: HashMap<Number, (Arc<str>, Instant)>,
+    /// The names in a recording, which are those of another time or machine.
+    recorded: HashMap<Number, Arc<str>>,
     mounts: Option<(Mounts, Instant)>,
 }
 
@@ -193,6 +195,7 @@ impl DeviceNames {
                 false => sys_root.join("proc"),
             },
             names: HashMap::new(),
+            recorded: HashMap::new(),
             mounts: None,
         }
     }
@@ -212,6 +215,9 @@ impl DeviceNames {
 
     /// A device's name. If the device is gone, its last name; if there is none, its number.
     pub fn name(&mut self, number: Number) -> Arc<str> {
+        if let Some(name) = self.recorded.get(&number) {
+            return name.clone();
+        }
         let now = Instant::now();
         let last = match self.names.get(&number) {
             Some((name, at)) if now.duration_since(*at) < NAME_KNOWN => return name.clone(),
@@ -225,7 +231,9 @@ impl DeviceNames {
 
     /// The name that a device had when it was recorded. The machine may be another one now.
     pub fn know(&mut self, number: Number, name: Arc<str>) {
-        self.names.insert(number, (name, Instant::now()));
+        if self.recorded.get(&number) != Some(&name) {
+            self.recorded.insert(number, name);
+        }
     }
 
     fn look_up(&self, number: Number) -> Option<Arc<str>> {

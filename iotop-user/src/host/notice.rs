@@ -33,6 +33,8 @@ pub enum Notice {
     IoMaxUnseen(String),
     /// The configuration file can't be read, for this reason.
     NoSettings(String),
+    /// A part of a recording was left out. The text says which and why.
+    LeftOut(String),
 }
 
 impl Notice {
@@ -91,7 +93,9 @@ impl fmt::Display for Notice {
                     "/proc hides other users' processes ({hidepid}), so {unknown}; {way_out}"
                 )
             }
-            Notice::Refused(words) | Notice::IoMaxUnseen(words) => f.write_str(words),
+            Notice::Refused(words) | Notice::IoMaxUnseen(words) | Notice::LeftOut(words) => {
+                f.write_str(words)
+            }
             Notice::NoSettings(why) => write!(
                 f,
                 "the configuration file can't be read, so the settings are the usual ones: {why}"

@@ -29,11 +29,11 @@ use crate::{
     sample::Loss,
 };
 
-const PLAIN: Theme = Theme {
+pub(super) const PLAIN: Theme = Theme {
     colors: Colors::None,
     ascii: false,
 };
-const USUAL: (u16, u16) = (120, 30);
+pub(super) const USUAL: (u16, u16) = (120, 30);
 
 fn app(settings: Settings) -> App {
     let machine = Surroundings {
@@ -56,7 +56,7 @@ fn after_two(settings: Settings) -> App {
     app
 }
 
-fn buffer(app: &mut App, theme: Theme, (width, height): (u16, u16)) -> Buffer {
+pub(super) fn buffer(app: &mut App, theme: Theme, (width, height): (u16, u16)) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("made");
     let draw = |frame: &mut ratatui::Frame<'_>| {
         app.drawn = draw(frame, app, theme);
@@ -66,7 +66,7 @@ fn buffer(app: &mut App, theme: Theme, (width, height): (u16, u16)) -> Buffer {
     terminal.backend().buffer().clone()
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(super) fn text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for row in buffer.content.chunks(usize::from(buffer.area.width)) {
         let mut line = String::new();
@@ -84,12 +84,12 @@ fn text(buffer: &Buffer) -> String {
     text
 }
 
-fn check(name: &str, app: &mut App, size: (u16, u16)) {
+pub(super) fn check(name: &str, app: &mut App, size: (u16, u16)) {
     let screen = text(&buffer(app, PLAIN, size));
     golden::compare(&format!("src/tui/golden/{name}.txt"), &screen);
 }
 
-fn press(app: &mut App, keys: &str) -> Option<Effect> {
+pub(super) fn press(app: &mut App, keys: &str) -> Option<Effect> {
     let mut last = None;
     for key in keys.chars() {
         let code = match key {

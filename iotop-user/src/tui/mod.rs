@@ -7,6 +7,7 @@ mod draw;
 #[cfg(test)]
 mod golden;
 mod input;
+pub mod replay;
 mod sampler;
 pub(crate) mod state;
 pub mod terminal;
@@ -216,6 +217,8 @@ async fn show(
             None => {}
             Some(Effect::Quit) => break,
             Some(Effect::Ask(request)) => sampler.ask(request),
+            // Only recordings have other places.
+            Some(Effect::Go(_)) => {}
             Some(Effect::Redraw) => again = true,
             Some(Effect::Suspend) => stop_all(),
         }

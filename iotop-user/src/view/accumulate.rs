@@ -31,7 +31,7 @@ const EXITED: usize = 2000;
 type FactId = (Option<usize>, Option<usize>, FileKey, Class);
 
 /// Adds samples up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Accumulator {
     kept: Kept,
     sum: Option<Sample>,
@@ -46,6 +46,29 @@ impl Accumulator {
     /// Turns an interval's sample into the sum of all samples so far. Exited tasks are kept if
     /// they had any I/O; of very many, those that moved least share rows.
     pub fn add(&mut self, sample: &mut Sample) {
+        self.absorb(sample);
+        let Some(sum) = &self.sum else { return };
+        *sample = Sample {
+            // These are not added up: they belong to their interval.
+            exited: std::mem::take(&mut sample.exited),
+            ended: std::mem::take(&mut sample.ended),
+            unanswered: std::mem::take(&mut sample.unanswered),
+            disks: std::mem::take(&mut sample.disks),
+            flushes: std::mem::take(&mut sample.flushes),
+            spikes: std::mem::take(&mut sample.spikes),
+            wakes: std::mem::take(&mut sample.wakes),
+            ..sum.clone()
+        };
+    }
+
+    /// How many rows, facts and paths the sum has.
+    pub fn parts(&self) -> usize {
+        let parts = |sum: &Sample| sum.tasks.len() + sum.facts.len() + sum.paths.len();
+        self.sum.as_ref().map_or(0, parts)
+    }
+
+    /// Adds an interval's sample, of which little is left.
+    pub fn absorb(&mut self, sample: &mut Sample) {
         let mut facts = std::mem::take(&mut sample.facts);
         match self.kept {
             Kept::None => facts.clear(),
@@ -85,17 +108,6 @@ impl Accumulator {
         }
         sum.for_others.add(&sample.for_others);
         sum_devices(sum, std::mem::take(&mut sample.devices));
-        *sample = Sample {
-            // These are not added up: they belong to their interval.
-            exited: std::mem::take(&mut sample.exited),
-            ended: std::mem::take(&mut sample.ended),
-            unanswered: std::mem::take(&mut sample.unanswered),
-            disks: std::mem::take(&mut sample.disks),
-            flushes: std::mem::take(&mut sample.flushes),
-            spikes: std::mem::take(&mut sample.spikes),
-            wakes: std::mem::take(&mut sample.wakes),
-            ..sum.clone()
-        };
     }
 }
 

@@ -7,14 +7,12 @@ pub mod fields;
 mod file;
 mod filter;
 mod group;
+mod recorded;
 mod row;
 pub mod run;
 pub mod sort;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     collect::Wanted,
@@ -30,6 +28,7 @@ pub use fields::{FIELDS, Field};
 pub(crate) use file::Place;
 pub use filter::Filter;
 pub use group::{By, group};
+pub use recorded::{NotRecorded, RecordedNames};
 pub use row::{Row, Value};
 pub use sort::{Direction, Sort};
 
@@ -52,6 +51,8 @@ pub struct Viewer<'a> {
     wanted: &'a Wanted,
     view: &'a View,
     device: Option<OnDevice>,
+    /// Its numbers are those of a recording, and not of this machine.
+    recorded: bool,
     accumulator: Option<Accumulator>,
     names: DeviceNames,
     sys_root: PathBuf,
@@ -64,21 +65,31 @@ impl<'a> Viewer<'a> {
             wanted,
             view,
             device: view.device.clone(),
+            recorded: false,
             accumulator: view.accumulated.then(|| Accumulator::new(kept(view))),
             names: DeviceNames::new(sys_root),
             sys_root: sys_root.to_owned(),
         }
     }
 
-    /// The name that a device had when the next sample was recorded.
-    pub fn know_device(&mut self, device: Number, name: Arc<str>) {
-        self.names.know(device, name);
+    /// The names that devices had when the next sample was recorded.
+    pub fn know_devices(&mut self, recorded: &RecordedNames) {
+        for (device, name) in recorded.of_devices() {
+            self.names.know(device, name.clone());
+        }
+        if let Some(device) = &mut self.device {
+            recorded.look_up(device);
+            self.recorded = true;
+        }
     }
 
     /// The sample as it is shown.
     pub fn of(&mut self, mut sample: Sample) -> Sample {
+        let recorded = self.recorded;
         let mut devices = self.device.as_mut().map(|device| {
-            device.look(&self.sys_root);
+            if !recorded {
+                device.look(&self.sys_root);
+            }
             device.numbers.clone()
         });
         if let Some(accumulator) = &mut self.accumulator {

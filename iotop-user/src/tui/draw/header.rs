@@ -6,7 +6,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, start_of};
+use super::{BOLD, CHOSEN, Canvas, DIM, Tone, graph, replay, start_of};
 use crate::{
     host::Notice,
     output::{cell::Scale, losses_named, nameless, table::reasons, units},
@@ -38,7 +38,12 @@ pub(super) fn short(canvas: &mut Canvas<'_, '_>, app: &App) {
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, app: &App) {
     title(canvas, app);
     let Some(shown) = &app.shown else {
-        canvas.line(Line::raw("waiting for the end of the first interval"));
+        let waiting = match app.replay {
+            // Its file was removed because it is old.
+            Some(_) => "this sample can't be read any more; go to another one",
+            None => "waiting for the end of the first interval",
+        };
+        canvas.line(Line::raw(waiting));
         return problems(canvas, app);
     };
     let sample = &shown.sample;
@@ -75,11 +80,21 @@ pub(super) fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
         words.push(Span::raw("  "));
         words.push(Span::raw(text));
     };
-    if let Some(shown) = &app.shown {
-        let time = shown.sample.time.to_zoned_datetime(app.zone.clone());
-        word(time.strftime("%H:%M:%S").to_string());
+    match (&app.replay, &app.interval) {
+        (Some(_), interval) => {
+            word("REPLAY".to_owned());
+            let interval = interval.as_ref().filter(|_| canvas.area.width >= WIDE);
+            if let Some(sample) = interval {
+                word(format!("every {}", units::duration(sample.interval)));
+            }
+        }
+        (None, Some(sample)) => {
+            let time = sample.time.to_zoned_datetime(app.zone.clone());
+            word(time.strftime("%H:%M:%S").to_string());
+        }
+        (None, None) => {}
     }
-    if canvas.area.width >= WIDE {
+    if app.replay.is_none() && canvas.area.width >= WIDE {
         word(format!("every {}s", app.settings.delay));
     }
     word(format!("by {}", group_by.name()));
@@ -109,8 +124,9 @@ pub(super) fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
         match (figures, &app.totals) {
             (Figures::Rates, _) | (_, None) => None,
             (_, Some((since, ..))) => {
+                let format = if app.replay.is_some() { "%F %T" } else { "%T" };
                 let since = since.to_zoned_datetime(app.zone.clone());
-                Some(format!("totals since {}", since.strftime("%H:%M:%S")))
+                Some(format!("totals since {}", since.strftime(format)))
             }
         },
     ];
@@ -138,6 +154,7 @@ pub(super) fn title(canvas: &mut Canvas<'_, '_>, app: &App) {
         }
         None => canvas.line(line),
     }
+    replay::draw(canvas, app);
 }
 
 /// The sum of the rows, and below it the kernel's figures for the whole machine.
@@ -425,9 +442,20 @@ enum ProblemKind {
     Note,
 }
 
+/// What was lost of the bytes. Of a recording: of those that are shown.
+pub(super) fn losses(app: &App) -> Option<String> {
+    let (lost, when) = match (&app.replay, &app.interval, &app.totals) {
+        (None, ..) => (&app.lost, "so far"),
+        (Some(_), _, Some((.., sum))) => (&sum.system.lost, "since the start"),
+        (Some(_), Some(sample), None) => (&sample.system.lost, "in this interval"),
+        (Some(_), None, None) => return None,
+    };
+    let lost = losses_named(lost)?;
+    Some(format!("! lost {when}: {lost}; figures are incomplete"))
+}
+
 fn problem(app: &App, height: u16) -> Option<Problem> {
-    let lost = losses_named(&app.lost);
-    let lost = lost.map(|lost| format!("! lost so far: {lost}; figures are incomplete"));
+    let lost = losses(app);
     // Hides the notice about delay accounting once delays are counted, and on low
     // screens, where a row is worth more.
     let counts = app.interval.is_some() && app.known().delays || height < FULL;

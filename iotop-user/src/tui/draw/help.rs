@@ -6,11 +6,11 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BOLD, DIM, Tone, start_of, theme::Theme, wrapped};
+use super::{BOLD, DIM, Tone, header::losses, start_of, theme::Theme, wrapped};
 use crate::{
-    output::{losses_named, nameless},
+    output::nameless,
     tui::{
-        input::keys::KEYS,
+        input::keys::{Action, KEYS, REPLAY_KEYS, label_in_replay},
         state::{app::App, columns, settings::Graph},
     },
 };
@@ -22,8 +22,7 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         let text = wrapped(&theme.text(text), width, "  ");
         lines.extend(text.into_iter().map(|line| Line::styled(line, style)));
     };
-    if let Some(lost) = losses_named(&app.lost) {
-        let text = format!("! lost so far: {lost}; figures are incomplete");
+    if let Some(text) = losses(app) {
         say(&text, theme.tone(Tone::Alarm));
     }
     for notice in &app.machine.notices {
@@ -33,8 +32,21 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         say(&format!("in the last minute: {names}"), Style::new());
     }
     lines.push(Line::styled("KEYS", BOLD));
-    for key in KEYS {
-        entry(format!("  {:<13}", key.label), key.help, width, &mut lines);
+    let mut key = |label: &str, help| entry(format!("  {label:<13}"), help, width, &mut lines);
+    match app.replay {
+        None => KEYS.iter().for_each(|one| key(one.label, one.help)),
+        Some(_) => {
+            REPLAY_KEYS.iter().for_each(|one| key(one.label, one.help));
+            for one in KEYS {
+                let help = match one.action {
+                    Action::Figures => "show rates, totals since the start of the span, or both",
+                    _ => one.help,
+                };
+                if let Some(label) = label_in_replay(one) {
+                    key(&label, help);
+                }
+            }
+        }
     }
     let mouse = "click a row to select it, again to open it; a column's name to sort by it";
     entry(format!("  {:<13}", "Mouse"), mouse, width, &mut lines);
@@ -47,8 +59,9 @@ pub(super) fn lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     }
     if app.graph() != Graph::Off {
         let about = format!(
-            "a graph of the row's last intervals, the newest to the right: {}; g changes it",
-            app.graph().about()
+            "a graph of the row's last intervals, the newest to the right: {}; {} changes it",
+            app.graph().about(),
+            if app.replay.is_some() { 'G' } else { 'g' },
         );
         entry(format!("     {:<12}", "HISTORY"), &about, width, &mut lines);
     }

@@ -6,6 +6,7 @@ mod header;
 mod help;
 mod log;
 mod menu;
+mod replay;
 mod table;
 pub mod theme;
 mod wakes;
@@ -222,6 +223,20 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
         return canvas.line(Line::styled(message, BOLD));
     }
     let keys: &[(&str, &str)] = match app.place().page {
+        Page::Table if app.replay.is_some() => &[
+            ("?", "help"),
+            (", .", "sample"),
+            ("< >", "ten"),
+            ("g", "time"),
+            ("Space", "play"),
+            ("e E", "spike"),
+            ("Enter", "details"),
+            ("w", "why"),
+            ("b", "rows by"),
+            ("/", "filter"),
+            ("a", "totals"),
+            ("q", "quit"),
+        ],
         Page::Table => &[
             ("?", "help"),
             ("Enter", "details"),
@@ -275,9 +290,15 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App, bottom: u16) {
             ("q", "quit"),
         ],
     };
+    // The table of a recording has them among its keys.
+    let of_replay = app.replay.is_some() && app.place().page != Page::Table;
+    let of_replay: &[(&str, &str)] = match of_replay {
+        true => &[(", .", "sample")],
+        false => &[],
+    };
     let mut spans = Vec::new();
     let mut taken = 0;
-    for (key, what) in keys {
+    for (key, what) in of_replay.iter().chain(keys) {
         taken += key.width() + what.width() + 3;
         if taken > width + 2 {
             break;

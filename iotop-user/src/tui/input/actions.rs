@@ -15,6 +15,7 @@ use crate::{
             columns,
             pages::Page,
             prompt::{Asked, Prompt, Typed},
+            replaying::Go,
             rows::wanted_rows,
             settings::{Figures, Graph, Settings},
         },
@@ -38,7 +39,11 @@ impl App {
         if self.place().page == Page::Columns && self.menu_key(event) {
             return None;
         }
-        let action = action(event)?;
+        let action = action(event, self.replay.is_some())?;
+        if self.replay.is_some() && action.is_of_machine() {
+            self.say("that key changes the running machine, and this is a recording");
+            return None;
+        }
         let page = &self.place().page;
         if action == Action::Only && *page == Page::Log {
             self.only_others = !self.only_others;
@@ -120,7 +125,10 @@ impl App {
             Action::Users => {
                 let names = self.scope.uids.iter();
                 let mut users = self.users();
-                let names: Vec<String> = names.map(|uid| users.name(*uid).to_string()).collect();
+                let names: Vec<String> = match &self.replay {
+                    Some(replay) => names.map(|uid| replay.user(*uid)).collect(),
+                    None => names.map(|uid| users.name(*uid).to_string()).collect(),
+                };
                 self.ask(Asked::Users, names.join(", "));
             }
             Action::Pids => {
@@ -149,6 +157,15 @@ impl App {
             }
             Action::DelayAccounting => self.say(sysctls::about_delays(Path::new("/proc"))),
             Action::Save => self.save(),
+            Action::SampleBack => return Some(Effect::Go(Go::By(-1))),
+            Action::SampleForward => return Some(Effect::Go(Go::By(1))),
+            Action::TenBack => return Some(Effect::Go(Go::By(-10))),
+            Action::TenForward => return Some(Effect::Go(Go::By(10))),
+            Action::Time => self.ask(Asked::Time, String::new()),
+            Action::Play => return Some(Effect::Go(Go::Play)),
+            Action::Faster => return Some(Effect::Go(Go::Faster)),
+            Action::NextSpike => return Some(Effect::Go(Go::Spike { forward: true })),
+            Action::PreviousSpike => return Some(Effect::Go(Go::Spike { forward: false })),
         }
         None
     }
@@ -181,7 +198,8 @@ impl App {
         };
         match self.settings.figures {
             Figures::Rates => self.totals = None,
-            _ if self.totals.is_none() => self.count_from_now(),
+            // Those of a recording are since its start, and are added up by its player.
+            _ if self.totals.is_none() && self.replay.is_none() => self.count_from_now(),
             _ => {}
         }
         self.show(Past::Kept);

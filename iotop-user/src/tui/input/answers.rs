@@ -18,7 +18,7 @@ use crate::{
             rows::tids,
         },
     },
-    view::Sort,
+    view::{OnDevice, Sort},
 };
 
 impl App {
@@ -39,14 +39,15 @@ impl App {
                 };
                 self.rescope(|scope| scope.filter = filter);
             }
-            Asked::Users => {
-                let users = self.users();
-                let uid = |name: &String| {
-                    users
-                        .uid(name)
-                        .ok_or_else(|| format!("there is no user {name:?} on this machine"))
+            Asked::Time => {
+                let Some((replay, now)) = self.replay.as_ref().zip(self.now()) else {
+                    return Ok(None);
                 };
-                let uids = prompt.words().iter().map(uid).collect::<Result<_, _>>()?;
+                let go = replay.moment(&prompt.text, now, &self.zone)?;
+                return Ok(Some(Effect::Go(go)));
+            }
+            Asked::Users => {
+                let uids = self.uids(&prompt.words())?;
                 self.rescope(|scope| scope.uids = uids);
             }
             Asked::Pids => {
@@ -59,8 +60,7 @@ impl App {
                 self.rescope(|scope| scope.pids = pids);
             }
             Asked::Device => {
-                let device = cli::on_device(&prompt.words(), Path::new("/sys"));
-                let device = device.map_err(|error| error.to_string())?;
+                let device = self.device(&prompt.words())?;
                 self.rescope(|scope| scope.device = device);
             }
             Asked::Delay => {
@@ -86,6 +86,35 @@ impl App {
             }
         }
         Ok(None)
+    }
+
+    /// The numbers of users of this machine, or of the recording.
+    fn uids(&self, names: &[String]) -> Result<Vec<u32>, String> {
+        if let Some(replay) = &self.replay {
+            return replay.names.uids(names).map_err(|error| error.to_string());
+        }
+        let users = self.users();
+        let uid = |name: &String| {
+            users
+                .uid(name)
+                .ok_or_else(|| format!("there is no user {name:?} on this machine"))
+        };
+        names.iter().map(uid).collect()
+    }
+
+    /// Devices of this machine, or of the recording.
+    fn device(&self, names: &[String]) -> Result<Option<OnDevice>, String> {
+        match &self.replay {
+            None => {
+                let device = cli::on_device(names, Path::new("/sys"));
+                device.map_err(|error| error.to_string())
+            }
+            Some(_) if names.is_empty() => Ok(None),
+            Some(replay) => {
+                let device = replay.names.devices(names);
+                device.map(Some).map_err(|error| error.to_string())
+            }
+        }
     }
 
     /// The process that has this number now. The interval may lack it while only active tasks

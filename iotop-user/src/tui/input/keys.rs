@@ -99,9 +99,35 @@ pub enum Action {
     Redraw,
     /// Stops the program until the shell continues it.
     Suspend,
+    /// Goes one sample back in a recording.
+    SampleBack,
+    /// Goes one sample forward.
+    SampleForward,
+    /// Goes ten samples back.
+    TenBack,
+    /// Goes ten samples forward.
+    TenForward,
+    /// Asks for a time to go to.
+    Time,
+    /// Plays the recording, or pauses.
+    Play,
+    /// Plays faster.
+    Faster,
+    /// Goes to the next spike.
+    NextSpike,
+    /// Goes to the previous spike.
+    PreviousSpike,
 }
 
 impl Action {
+    /// Whether it needs the running machine: a recording has no tasks that could be changed.
+    pub fn is_of_machine(self) -> bool {
+        matches!(
+            self,
+            Action::Priority | Action::Delay | Action::DelayAccounting | Action::Refresh
+        )
+    }
+
     /// Whether it changes only the table, with no visible effect on other pages.
     pub fn is_of_table(self) -> bool {
         use Action::{
@@ -154,9 +180,9 @@ pub struct Key {
 }
 
 macro_rules! keys {
-    ($($action:ident $label:literal $help:literal $($ctrl:ident)? [$($code:expr),+];)*) => {
-        /// Every key, in the order of the help.
-        pub static KEYS: &[Key] = &[$(Key {
+    ($(#[$about:meta])* $name:ident: $($action:ident $label:literal $help:literal $($ctrl:ident)? [$($code:expr),+];)*) => {
+        $(#[$about])*
+        pub static $name: &[Key] = &[$(Key {
             codes: &[$($code),+],
             ctrl: keys!(@ctrl $($ctrl)?),
             action: Action::$action,
@@ -171,6 +197,8 @@ macro_rules! keys {
 use KeyCode::{Backspace, Char, Down, End, Enter, Esc, F, Home, Left, PageDown, PageUp, Right, Up};
 
 keys! {
+    /// Every key, in the order of the help.
+    KEYS:
     Help "? h F1" "help" [Char('?'), Char('h'), F(1)];
     Open "Enter" "open the selected row: files, devices, submitters" [Enter];
     Back "Esc Backspace" "go back" [Esc, Backspace];
@@ -221,11 +249,54 @@ keys! {
     Quit "^C" "quit" ctrl [Char('c')];
 }
 
-/// What a key does, if anything.
-pub fn action(event: KeyEvent) -> Option<Action> {
+keys! {
+    /// The keys of a recording. They come before those of the same name in `KEYS`.
+    REPLAY_KEYS:
+    SampleBack "," "one sample back" [Char(',')];
+    SampleForward "." "one sample forward" [Char('.')];
+    TenBack "<" "ten samples back" [Char('<')];
+    TenForward ">" "ten samples forward" [Char('>')];
+    Time "g" "go to a time: 14:30 of this day, -1h from here, 2026-11-28, start, end" [Char('g')];
+    Play "Space s" "play as fast as it was recorded, pause" [Char(' '), Char('s'), Char('S')];
+    Faster "v" "play 10, 60 or 600 times as fast, or as it was recorded" [Char('v')];
+    NextSpike "e" "go to the next spike (Esc ends the search)" [Char('e')];
+    PreviousSpike "E" "go to the previous spike" [Char('E')];
+}
+
+/// What a key does, if anything. `replay` says that a recording is shown.
+pub fn action(event: KeyEvent, replay: bool) -> Option<Action> {
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
     let is = |key: &&Key| key.ctrl == ctrl && key.codes.contains(&event.code);
-    KEYS.iter().find(is).map(|key| key.action)
+    let of_replay = REPLAY_KEYS.iter().filter(|_| replay);
+    of_replay.chain(KEYS).find(is).map(|key| key.action)
+}
+
+/// How the help of a recording names a key of the live view: without the names that mean something
+/// else there. `None` if no name is left, or if it needs the running machine.
+pub fn label_in_replay(key: &Key) -> Option<String> {
+    if key.action.is_of_machine() {
+        return None;
+    }
+    let is_taken = |code: &KeyCode| REPLAY_KEYS.iter().any(|other| other.codes.contains(code));
+    if key.ctrl || !key.codes.iter().any(is_taken) {
+        return Some(key.label.to_owned());
+    }
+    let of_one = |word: &str| {
+        let mut chars = word.chars();
+        let one = chars.next().filter(|_| chars.next().is_none());
+        one.map(Char)
+    };
+    let words = key.label.split(' ');
+    let left = words.filter(|word| *word != "Space" && of_one(word).is_none_or(|c| !is_taken(&c)));
+    let left: Vec<&str> = left.collect();
+    match left.is_empty() {
+        false => Some(left.join(" ")),
+        // The same letter with Shift.
+        true => key.codes.iter().find_map(|code| match code {
+            Char(c) if !is_taken(code) => Some(c.to_string()),
+            _ => None,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -236,17 +307,33 @@ mod tests {
 
     #[test]
     fn no_key_does_two_things() {
-        let mut seen = HashSet::new();
-        for key in KEYS {
-            for code in key.codes {
-                assert!(seen.insert((*code, key.ctrl)), "{}", key.label);
+        for keys in [KEYS, REPLAY_KEYS] {
+            let mut seen = HashSet::new();
+            for key in keys {
+                for code in key.codes {
+                    assert!(seen.insert((*code, key.ctrl)), "{}", key.label);
+                }
             }
         }
     }
 
     #[test]
+    fn the_help_of_a_recording_names_no_key_that_means_something_else_there() {
+        let label = |action| {
+            let key = KEYS.iter().find(|key| key.action == action);
+            label_in_replay(key.expect("a key"))
+        };
+        assert_eq!(label(Action::SortLeft).as_deref(), Some("Left"));
+        assert_eq!(label(Action::Graph).as_deref(), Some("G"));
+        assert_eq!(label(Action::Quit).as_deref(), Some("q F10"));
+        for gone in [Action::Freeze, Action::Refresh, Action::Priority] {
+            assert_eq!(label(gone), None, "{gone:?}");
+        }
+    }
+
+    #[test]
     fn a_key_is_found_with_and_without_control() {
-        let press = |code, modifiers| action(KeyEvent::new(code, modifiers));
+        let press = |code, modifiers| action(KeyEvent::new(code, modifiers), false);
         assert_eq!(
             press(Char('c'), KeyModifiers::NONE),
             Some(Action::CommandLine)
@@ -254,5 +341,8 @@ mod tests {
         assert_eq!(press(Char('c'), KeyModifiers::CONTROL), Some(Action::Quit));
         assert_eq!(press(Char('W'), KeyModifiers::SHIFT), Some(Action::Save));
         assert_eq!(press(F(9), KeyModifiers::NONE), None);
+        let space = KeyEvent::new(Char(' '), KeyModifiers::NONE);
+        assert_eq!(action(space, false), Some(Action::Refresh));
+        assert_eq!(action(space, true), Some(Action::Play));
     }
 }

@@ -1,7 +1,7 @@
 //! The live view's state, and what a sample does to it. Drawing only reads it.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,6 +21,7 @@ use super::{
     places::Places,
     prompt::Prompt,
     recent::Recent,
+    replaying::{Go, Replaying},
     rows::{RowKey, Scope, Show},
     settings::{Figures, Graph, Settings},
     shown::Shown,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     host::{Notice, devices::DeviceNames, helper::Helper, identity::Users, io_max::IoMax},
     output::process_ended,
-    sample::{Lost, Sample, Task, WakeRule},
+    sample::{Lost, Number, Sample, Task, WakeRule},
     tui::sampler::Request,
     view::{Accumulator, Kept, Row, sort},
 };
@@ -79,6 +80,8 @@ pub enum Effect {
     Redraw,
     /// Stop the process, as job control does.
     Suspend,
+    /// Go elsewhere in the recording.
+    Go(Go),
     /// End the program.
     Quit,
 }
@@ -107,8 +110,9 @@ pub struct App {
     pub machine: Surroundings,
     /// The last interval.
     pub interval: Option<Arc<Sample>>,
-    /// While totals are counted: since when, their accumulator, and the sums so far.
-    pub totals: Option<(Timestamp, Accumulator, Arc<Sample>)>,
+    /// While totals are counted: since when, their accumulator, and the sums so far. Those of a
+    /// recording are added up elsewhere.
+    pub totals: Option<(Timestamp, Option<Accumulator>, Arc<Sample>)>,
     /// The rows on the screen.
     pub shown: Option<Shown>,
     /// The last intervals of each row.
@@ -161,6 +165,8 @@ pub struct App {
     pub(in crate::tui) before_prompt: Scope,
     /// The page of flushes lists only spikes and what was written for others.
     pub only_others: bool,
+    /// The recording that is shown instead of the running machine.
+    pub replay: Option<Replaying>,
 }
 
 impl App {
@@ -170,6 +176,7 @@ impl App {
             settings,
             before_prompt: scope.clone(),
             only_others: false,
+            replay: None,
             scope,
             machine,
             interval: None,
@@ -215,7 +222,10 @@ impl App {
     pub fn sample(&mut self, sample: Sample) {
         self.lost = self.lost + sample.system.lost;
         if let Some(device) = &mut self.scope.device {
-            device.look(Path::new("/sys"));
+            match &self.replay {
+                Some(replay) => drop(replay.names.look_up(device)),
+                None => device.look(Path::new("/sys")),
+            }
         }
         for pid in self.scope.follow(&sample) {
             self.say(process_ended(pid));
@@ -235,7 +245,7 @@ impl App {
         self.recent.add(&sample, &mut self.devices, self.frozen);
         let new = self.log.add(&sample);
         self.held.wakes += self.wake_log.add(&sample);
-        if let Some((_, accumulator, sum)) = &mut self.totals {
+        if let Some((_, Some(accumulator), sum)) = &mut self.totals {
             let mut total = sample.clone();
             accumulator.add(&mut total);
             *sum = Arc::new(total);
@@ -245,6 +255,40 @@ impl App {
         self.held.interval = Some(Arc::new(sample));
         if !self.frozen {
             self.go_on(Past::Longer);
+        }
+    }
+
+    /// Learns the names in a sample of a recording.
+    pub(in crate::tui) fn know(&mut self, sample: &Sample, names: &HashMap<Number, Arc<str>>) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        replay.names.add(sample, names);
+        for (device, name) in names {
+            self.devices.know(*device, name.clone());
+        }
+    }
+
+    /// Forgets all intervals: those of another part of a recording follow.
+    pub(in crate::tui) fn forget(&mut self) {
+        self.interval = None;
+        self.totals = None;
+        self.shown = None;
+        self.histories = Histories::default();
+        self.history.clear();
+        self.log.entries.clear();
+        self.wake_log.entries.clear();
+        self.held = Held::default();
+        self.lost = Lost::default();
+        self.lately = Lately::default();
+        self.busy = Busy::default();
+        self.gone = Gone::default();
+        self.recent = Recent::default();
+        for place in &mut self.places {
+            // The entries that come are other ones.
+            if matches!(place.page, Page::Log | Page::Wakes) {
+                place.at = 0;
+            }
         }
     }
 
@@ -414,7 +458,7 @@ impl App {
         let mut accumulator = Accumulator::new(Kept::All);
         let since = first.time;
         accumulator.add(&mut first);
-        self.totals = Some((since, accumulator, Arc::new(first)));
+        self.totals = Some((since, Some(accumulator), Arc::new(first)));
     }
 
     /// Shows a message in the footer.
@@ -428,7 +472,8 @@ impl App {
     }
 }
 
-fn moment(sample: &Sample) -> Moment {
+/// What a sample adds to the machine's graph.
+pub(in crate::tui) fn moment(sample: &Sample) -> Moment {
     let seconds = sample.interval.as_secs_f64().max(0.001);
     let rate = |bytes: u64| (bytes as f64 / seconds) as u64;
     let block = sample.system.block.as_ref();

@@ -16,6 +16,7 @@ pub mod pages;
 pub mod places;
 pub mod prompt;
 pub mod recent;
+pub mod replaying;
 pub mod rows;
 pub mod settings;
 pub mod shown;

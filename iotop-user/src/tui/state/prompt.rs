@@ -22,6 +22,8 @@ pub enum Asked {
     Search,
     /// A field to sort by.
     SortBy,
+    /// A time in a recording.
+    Time,
 }
 
 impl Asked {
@@ -34,6 +36,7 @@ impl Asked {
             Asked::Device => "Devices (sda or 8:0, comma-separated; empty: all): ",
             Asked::Delay => "Refresh interval in seconds: ",
             Asked::Search => "Search: ",
+            Asked::Time => "Go to (14:30, -1h, 2026-11-28 14:30, start, end): ",
             Asked::SortBy => "Sort by (a field as --sort takes it; empty: busiest first): ",
             Asked::Priority => "I/O priority (be/0 to be/7, rt/0 to rt/7, idle, none): ",
         }
