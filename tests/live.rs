@@ -17,6 +17,8 @@ mod manners;
 mod privilege;
 #[path = "live/pty.rs"]
 mod pty;
+#[path = "live/recording.rs"]
+mod recording;
 #[path = "live/shell.rs"]
 mod shell;
 #[path = "live/stage.rs"]
@@ -62,6 +64,10 @@ const CASES: &[(&str, Case)] = &[
     ("a_priority_is_set", keys::priority),
     ("settings_are_saved_and_read_back", keys::settings),
     ("the_mouse_sorts_and_selects", keys::mouse),
+    (
+        "a_recording_is_shown_back_and_forth_to_whoever_can_read_it",
+        recording::replayed,
+    ),
     ("a_resized_terminal_is_redrawn", manners::resize),
     (
         "the_terminal_is_restored_however_the_program_ends",

@@ -259,6 +259,19 @@ fn a_full_disk_costs_the_oldest_day_and_then_recording_pauses() -> Result<()> {
     ];
     let recorded = run(&replay)?;
     ensure!(recorded.status.success(), "{}", complaint(&recorded));
+    let spikes = run(&[&replay[..2], &["--explain-writeback", "-o"]].concat())?;
+    ensure!(spikes.stdout.is_empty(), "a spike");
+    let said = complaint(&spikes);
+    ensure!(said.contains("no spikes in"), "{said}");
+    let full = Stdio::from(File::options().write(true).open("/dev/full")?);
+    let mut command = Command::new(BINARY);
+    let full = command.args(replay).stdout(full).output()?;
+    let said = complaint(&full);
+    ensure!(full.status.code() == Some(1), "{}: {said}", full.status);
+    ensure!(
+        said.contains("writing to standard output: No space"),
+        "{said}"
+    );
 
     // Without a page that a small frame would still fit into.
     let file = file_of(&directory)?;
@@ -306,12 +319,19 @@ fn bad_input_is_said_with_its_status() -> Result<()> {
     let backwards = [
         "replay",
         empty,
-        "--at",
+        "--since",
         "2001-01-02",
         "--until",
         "2001-01-01",
     ];
-    refused(&backwards, 2, "is not after --at")?;
+    refused(&backwards, 2, "is not after --since")?;
+    let one = ["replay", empty, "--at", "2001-01-02", "-n", "2"];
+    refused(&one, 2, "can't be combined with -n")?;
+    refused(
+        &["replay", empty, "--since", "2999-01-01"],
+        2,
+        "in the future",
+    )?;
     refused(&["replay", empty, "--at", "soon"], 2, "not a time")?;
     refused(&["-o", "replay", empty], 2, "iotop-trace replay [OPTIONS]")?;
     refused(
