@@ -1,6 +1,7 @@
 //! The pictures of README and docs/: the real program's screens under a real load.
 
 mod questions;
+mod replay;
 mod review;
 
 use std::fs;
@@ -30,9 +31,23 @@ pub struct Options {
     /// target/screens
     #[arg(long)]
     review: bool,
+    /// Make only the picture of a recording, of this one
+    #[arg(long, value_name = "DIR", conflicts_with = "review")]
+    recording: Option<PathBuf>,
     /// Run this iotop-trace instead of building one
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+}
+
+/// What the pictures' terminals have set. The settings of `place` are used.
+fn variables(place: Option<&str>) -> [(&str, Option<&str>); 5] {
+    [
+        ("TERM", Some("xterm-256color")),
+        ("COLORTERM", Some("truecolor")),
+        ("LC_ALL", Some("C.UTF-8")),
+        ("NO_COLOR", None),
+        ("XDG_CONFIG_HOME", place),
+    ]
 }
 
 /// Builds, and starts this program again as root in its own mount namespace.
@@ -43,6 +58,11 @@ pub fn run(options: &Options) -> Result<()> {
     if options.program.is_none() {
         let build = ["--release", "--package", "iotop-trace"];
         process::run(workspace::cargo("build").args(build))?;
+    }
+    if let Some(recording) = &options.recording {
+        let settings = tempfile::tempdir()?;
+        let variables = variables(settings.path().to_str());
+        return replay::take(&program(options), recording, &variables);
     }
     let error = privilege::command("unshare")?
         .args(["--mount", "--propagation", "private"])
@@ -59,9 +79,13 @@ pub fn run(options: &Options) -> Result<()> {
     Err(error).context("could not start unshare (of util-linux)")
 }
 
-fn make(options: &Options) -> Result<()> {
+fn program(options: &Options) -> PathBuf {
     let built = || workspace::target().join("release/iotop-trace");
-    let program = options.program.clone().unwrap_or_else(built);
+    options.program.clone().unwrap_or_else(built)
+}
+
+fn make(options: &Options) -> Result<()> {
+    let program = program(options);
     let directory = tempfile::tempdir()?;
     if options.review {
         review::take(&program, directory.path(), false)?;
@@ -75,13 +99,9 @@ fn make(options: &Options) -> Result<()> {
     if options.review {
         return review::take(&program, directory.path(), true);
     }
-    let variables = [
-        ("TERM", Some("xterm-256color")),
-        ("COLORTERM", Some("truecolor")),
-        ("LC_ALL", Some("C.UTF-8")),
-        ("NO_COLOR", None),
-        ("XDG_CONFIG_HOME", directory.path().to_str()),
-    ];
+    let variables = variables(directory.path().to_str());
+    let recording = directory.path().join("recording");
+    let recorder = replay::Recorder::start(&program, &recording)?;
     let mut terminal = Terminal::start(&program, &["-o"], &variables, SIZE)?;
     terminal.wait_for("a flusher", |text| text.contains("flush loop"))?;
     sleep(Duration::from_secs(22));
@@ -103,6 +123,8 @@ fn make(options: &Options) -> Result<()> {
     save(&terminal, "detail", "iotop-trace: one unit in detail")?;
     terminal.keys("q")?;
     terminal.end()?;
+    recorder.end()?;
+    replay::take(&program, &recording, &variables)?;
     questions::write(&program, &variables)
 }
 
