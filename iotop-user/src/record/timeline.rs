@@ -25,6 +25,9 @@ const DECODED: usize = 16;
 /// and at most this many bytes of lines. The newest one always stays.
 const DECODED_BYTES: u64 = 64 << 20;
 
+/// No frame has more samples: one that claims more is counted when it is decoded.
+const MOST_SAMPLES: u64 = 1 << 20;
+
 /// What the line of a spike begins with.
 const SPIKE: &[u8] = b"{\"v\":1,\"type\":\"spike\"";
 
@@ -53,7 +56,6 @@ struct Framed {
     file: usize,
     at: u64,
     length: u64,
-    content_length: u64,
     start: Timestamp,
     end: Timestamp,
     /// How many samples it has in the span: what its entry says, until it is decoded.
@@ -163,10 +165,9 @@ impl Timeline {
                 file,
                 at: *at,
                 length: entry.length,
-                content_length: entry.content_length,
                 start,
                 end,
-                samples: entry.samples,
+                samples: entry.samples.min(MOST_SAMPLES),
             });
             if !self.span.has_all(start, end) {
                 // So that the numbers of its samples are right from the start.
@@ -260,7 +261,7 @@ impl Timeline {
         Ok(Decoded {
             samples,
             names: restorer.device_names().clone(),
-            length: frame.content_length,
+            length: lines.len() as u64,
         })
     }
 
