@@ -132,6 +132,8 @@ fn a_spike_is_explained_in_the_words_of_explain_writeback() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
+    let mostly = Regex::new(r"<bdi>dd \d+\.\d%</bdi>").expect("a pattern");
+    assert!(mostly.is_match(&page), "{page}");
     let without = html().page(&gathered(ReportBy::Command, &[journaled()]));
     assert!(without.contains("No spike: "), "{without}");
 }
