@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use super::{export, replay::nothing};
 use crate::{
     cli::{self, Side, SpanFormat},
+    host::smart,
     output::{is_closed_pipe, say},
     record::{Recording, Span},
     report::{
@@ -43,7 +44,8 @@ pub fn run(wanted: &cli::Report) -> Result<()> {
 fn one(wanted: &cli::Report) -> Result<Vec<u8>> {
     let mut report = gather(wanted, &wanted.directory, wanted.span)?;
     report.look_up_sizes(file_size);
-    report.look_up_lifetimes(Path::new("/sys"));
+    let smartctl = smart::program();
+    report.look_up_lifetimes(Path::new("/sys"), |drive| smart::ask(smartctl?, drive));
     Ok(match wanted.format {
         SpanFormat::Text => text(wanted).format(&report).into_bytes(),
         SpanFormat::Html => html(wanted).page(&report).into_bytes(),

@@ -14,6 +14,7 @@ pub(crate) mod replace;
 pub mod room;
 pub mod sandbox;
 pub mod signals;
+pub mod smart;
 pub mod supervisor;
 pub(crate) mod task_io;
 pub(crate) mod user_file;

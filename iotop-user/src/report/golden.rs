@@ -131,7 +131,7 @@ fn only_what_was_written_to_has_its_lifetime_counter_in_the_report() {
         std::fs::write(directory.join("lifetime_write_kbytes"), "1000").expect("written");
     }
     let mut report = two_minutes(ReportBy::Command);
-    report.look_up_lifetimes(sys.path());
+    report.look_up_lifetimes(sys.path(), |_| None);
     let counted = Lifetime::FileSystem {
         device: "sda1".to_owned(),
         file_system: "ext4".to_owned(),
@@ -184,13 +184,20 @@ fn ndjson_of_commands() {
         },
         Lifetime::Drive {
             device: "mmcblk0".to_owned(),
-            percent: 20,
+            written: None,
+            percent: Some(20),
+        },
+        Lifetime::Drive {
+            device: "nvme0n1".to_owned(),
+            written: Some(32_146_715_136_000),
+            percent: Some(3),
         },
     ]);
     check("commands.ndjson", &json(&report));
     let text = Text::default().format(&report);
     let line = "Lifetime: ext4 on sda1 has written 1099.51 GB since it was made, mmcblk0 has used \
-                up to 20% of its life\n";
+                up to 20% of its life, nvme0n1 has been written 32147 GB in its life and has used \
+                up to 3% of its life\n";
     assert!(text.contains(line), "{text}");
 }
 

@@ -54,8 +54,18 @@ pub(super) fn lifetimes(found: &[Lifetime]) -> String {
             let device = escape(device);
             format!("{file_system} on {device} has written {written} GB since it was made")
         }
-        Lifetime::Drive { device, percent } => {
-            format!("{} has used up to {percent}% of its life", escape(device))
+        Lifetime::Drive {
+            device,
+            written,
+            percent,
+        } => {
+            let written = written.map(|bytes| {
+                let written = gigabytes(Some(bytes as f64));
+                format!("has been written {written} GB in its life")
+            });
+            let used = percent.map(|percent| format!("has used up to {percent}% of its life"));
+            let counters: Vec<String> = written.into_iter().chain(used).collect();
+            format!("{} {}", escape(device), counters.join(" and "))
         }
     });
     let counters: Vec<String> = counters.collect();
@@ -64,7 +74,9 @@ pub(super) fn lifetimes(found: &[Lifetime]) -> String {
         .any(|one| matches!(one, Lifetime::Drive { .. }));
     let drives = match has_drive {
         true => "",
-        false => "the drives' own counters are not in /sys (`smartctl -a DEVICE` reads them)",
+        false => {
+            "the drives' own counters are not known (smartctl of smartmontools reads them, for root)"
+        }
     };
     let parts = [counters.join(", "), drives.to_owned()];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();

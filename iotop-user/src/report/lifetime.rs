@@ -1,6 +1,8 @@
-//! What file systems and drives have counted since they were made, as far as /sys has it.
+//! What file systems and drives have counted since they were made.
 
 use std::{fs, path::Path};
+
+use crate::host::smart::Smart;
 
 /// A counter that is older than any recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,24 +17,33 @@ pub enum Lifetime {
         /// Number of bytes.
         written: u64,
     },
-    /// How much of its life a drive has used, by its own estimate, in percent: `life_time` of
-    /// an eMMC, which has steps of 10 %.
+    /// What a drive counts itself: an eMMC in /sys (`life_time`), others by SMART.
     Drive {
         /// The drive.
         device: String,
-        /// It has used up to so much.
-        percent: u64,
+        /// Number of bytes that were written to it.
+        written: Option<u64>,
+        /// It has used up to so much of its life, by its own estimate, in percent. That of an eMMC
+        /// has steps of 10 %.
+        percent: Option<u64>,
     },
 }
 
-/// Every counter below `sys_root`, by device.
-pub fn lifetimes(sys_root: &Path) -> Vec<Lifetime> {
+/// The counters of the file systems and drives among these devices, by device. `ask` asks a drive
+/// of which /sys has nothing.
+pub fn lifetimes(
+    sys_root: &Path,
+    devices: &[&str],
+    ask: impl Fn(&str) -> Option<Smart>,
+) -> Vec<Lifetime> {
     let mut found = Vec::new();
     for file_system in ["ext4", "f2fs"] {
-        for device in names(&sys_root.join("fs").join(file_system)) {
-            let path = sys_root.join("fs").join(file_system).join(&device);
-            let text = fs::read_to_string(path.join("lifetime_write_kbytes"));
-            if let Some(kib) = text.ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+        let directory = sys_root.join("fs").join(file_system);
+        for device in names(&directory) {
+            let counter = directory.join(&device).join("lifetime_write_kbytes");
+            let text = fs::read_to_string(counter).ok();
+            let kib = text.and_then(|text| text.trim().parse::<u64>().ok());
+            if let Some(kib) = kib.filter(|_| devices.contains(&device.as_str())) {
                 found.push(Lifetime::FileSystem {
                     device,
                     file_system: file_system.to_owned(),
@@ -42,15 +53,42 @@ pub fn lifetimes(sys_root: &Path) -> Vec<Lifetime> {
         }
     }
     for device in names(&sys_root.join("block")) {
-        let path = sys_root
-            .join("block")
-            .join(&device)
-            .join("device/life_time");
-        if let Some(percent) = fs::read_to_string(path).ok().and_then(|text| used(&text)) {
-            found.push(Lifetime::Drive { device, percent });
+        // Without it, there is no drive: a loop device, dm or md.
+        let drive = sys_root.join("block").join(&device).join("device");
+        if !drive.exists() || !devices.iter().any(|part| is_on(part, &device)) {
+            continue;
+        }
+        let life = fs::read_to_string(drive.join("life_time")).ok();
+        let smart = match life.and_then(|text| used(&text)) {
+            Some(percent) => Some(Smart {
+                written: None,
+                percent: Some(percent),
+            }),
+            None => ask(&device),
+        };
+        if let Some(Smart { written, percent }) = smart {
+            found.push(Lifetime::Drive {
+                device,
+                written,
+                percent,
+            });
         }
     }
     found
+}
+
+/// Whether it is the drive, or a partition of it: `sda1`, `nvme0n1p1`.
+fn is_on(device: &str, drive: &str) -> bool {
+    let Some(part) = device.strip_prefix(drive) else {
+        return false;
+    };
+    let ends_in_digit = drive.ends_with(|c: char| c.is_ascii_digit());
+    let number = match ends_in_digit {
+        true => part.strip_prefix('p'),
+        false => Some(part),
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    part.is_empty() || number.is_some_and(is_number)
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -82,13 +120,23 @@ mod tests {
     fn counters_are_found_where_there_are_any() -> io::Result<()> {
         let root = tempfile::tempdir()?;
         let sys = root.path();
-        assert_eq!(lifetimes(sys), []);
+        let devices = ["sda1", "sdb1", "mmcblk0p1", "mmcblk1", "nvme0n1p2", "loop0"];
+        let smart = Smart {
+            written: Some(512_000),
+            percent: None,
+        };
+        let ask = |drive: &str| (drive == "nvme0n1" || drive == "nvme1n1").then_some(smart);
+        assert_eq!(lifetimes(sys, &devices, ask), []);
         for (file, text) in [
             ("fs/ext4/sda1/lifetime_write_kbytes", "1000\n"),
+            ("fs/ext4/sdc1/lifetime_write_kbytes", "1000\n"),
             ("fs/ext4/features/lazy_itable_init", "supported\n"),
             ("fs/f2fs/sdb1/lifetime_write_kbytes", "hostile\n"),
+            ("block/loop0/size", "1\n"),
             ("block/mmcblk0/device/life_time", "0x01 0x02\n"),
             ("block/mmcblk1/device/life_time", "0x00 0x00\n"),
+            ("block/nvme0n1/device/model", "x\n"),
+            ("block/nvme1n1/device/model", "not written to\n"),
             ("block/sda/device/model", "x\n"),
         ] {
             let path = sys.join(file);
@@ -102,9 +150,30 @@ mod tests {
         };
         let emmc = Lifetime::Drive {
             device: "mmcblk0".to_owned(),
-            percent: 20,
+            written: None,
+            percent: Some(20),
         };
-        assert_eq!(lifetimes(sys), [ext4, emmc]);
+        let nvme = Lifetime::Drive {
+            device: "nvme0n1".to_owned(),
+            written: Some(512_000),
+            percent: None,
+        };
+        assert_eq!(lifetimes(sys, &devices, ask), [ext4, emmc, nvme]);
         Ok(())
+    }
+
+    #[test]
+    fn a_partition_is_on_its_own_drive_only() {
+        for (device, drive, is) in [
+            ("sda", "sda", true),
+            ("sda12", "sda", true),
+            ("sdaa", "sda", false),
+            ("sdaa1", "sda", false),
+            ("nvme0n1p2", "nvme0n1", true),
+            ("nvme0n12", "nvme0n1", false),
+            ("mmcblk0boot0", "mmcblk0", false),
+        ] {
+            assert_eq!(is_on(device, drive), is, "{device} {drive}");
+        }
     }
 }

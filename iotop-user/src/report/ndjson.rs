@@ -237,11 +237,15 @@ impl LifetimePart<'_> {
                 written_bytes: Some(*written),
                 used_percent: None,
             },
-            Lifetime::Drive { device, percent } => LifetimePart {
+            Lifetime::Drive {
+                device,
+                written,
+                percent,
+            } => LifetimePart {
                 device,
                 file_system: None,
-                written_bytes: None,
-                used_percent: Some(*percent),
+                written_bytes: *written,
+                used_percent: *percent,
             },
         }
     }

@@ -18,7 +18,10 @@ use super::{
     period::periods,
     usage::Usage,
 };
-use crate::sample::{Number, Reason};
+use crate::{
+    host::smart::Smart,
+    sample::{Number, Reason},
+};
 
 /// At most this many parts of a row are kept.
 const PARTS: usize = 20;
@@ -154,8 +157,8 @@ impl Report {
     }
 
     /// Looks up what the file systems and drives that were written to have counted since they
-    /// were made, below `sys_root`.
-    pub fn look_up_lifetimes(&mut self, sys_root: &Path) {
+    /// were made, below `sys_root` and by `ask`.
+    pub fn look_up_lifetimes(&mut self, sys_root: &Path, ask: impl Fn(&str) -> Option<Smart>) {
         let usages = self.rows.iter().map(|row| &row.usage).chain([&self.other]);
         let devices: BTreeSet<Number> = usages
             .flat_map(|usage| usage.devices.keys())
@@ -165,13 +168,7 @@ impl Report {
             .iter()
             .filter_map(|device| self.span.devices.get(device));
         let names: Vec<&str> = names.map(|name| &**name).collect();
-        let mut found = lifetimes(sys_root);
-        found.retain(|one| match one {
-            Lifetime::FileSystem { device, .. } => names.contains(&device.as_str()),
-            // Its partitions have its name first.
-            Lifetime::Drive { device, .. } => names.iter().any(|name| name.starts_with(device)),
-        });
-        self.lifetimes = Some(found);
+        self.lifetimes = Some(lifetimes(sys_root, &names, ask));
     }
 
     /// All written bytes.
