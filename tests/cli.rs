@@ -13,6 +13,8 @@ mod ending;
 mod forms;
 #[path = "cli/html.rs"]
 mod html;
+#[path = "cli/kills.rs"]
+mod kills;
 #[path = "cli/limits.rs"]
 mod limits;
 #[path = "support/made_up.rs"]

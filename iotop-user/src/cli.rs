@@ -213,12 +213,13 @@ enum CommandCli {
     /// Record what each interval changes, to be looked at later
     ///
     /// Appends to DIR, one file a day (UTC): NDJSON compressed by zstd, so that `zstd -dc FILE | jq`
-    /// reads it too. ^C and SIGTERM end it.
+    /// reads it too. What is removed is added to daily totals first, which stay for 400 days.
+    /// ^C and SIGTERM end it.
     Record {
         /// Length of the intervals in seconds; fractions are allowed
         #[arg(short, long, value_name = "SEC", value_parser = seconds, default_value = "10", allow_negative_numbers = true)]
         delay: Duration,
-        /// Remove files that are older than so many days
+        /// Keep so many days with recordings before the newest one
         #[arg(long, value_name = "DAYS", value_parser = days, default_value = "30d")]
         keep: u32,
         /// Remove the oldest files when all together are larger
@@ -265,7 +266,8 @@ enum CommandCli {
     ///
     /// For each row: bytes caused, a day and a year at that rate, bytes on devices for each byte
     /// that was written, what asked for the writes, into which files, and how regularly. The rows
-    /// and the bytes without an owner add up to all bytes.
+    /// and the bytes without an owner add up to all bytes. Days whose recordings have gone are
+    /// reported from daily totals, by unit, container, command, directory and device.
     Report {
         /// The directory of the recording
         #[arg(value_name = "DIR", default_value = DIRECTORY)]

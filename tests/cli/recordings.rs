@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use super::{BINARY, complaint, is_root, program::Running, run, soon};
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// An ext4 on a loop device. Dropping it unmounts it.
-struct Ext4 {
+pub(super) struct Ext4 {
     dir: TempDir,
-    device: String,
+    pub(super) device: String,
 }
 
 impl Ext4 {
-    fn mount() -> Result<Ext4> {
+    pub(super) fn mount() -> Result<Ext4> {
         let dir = TempDir::new()?;
         let (image, at) = (dir.path().join("image"), dir.path().join("mnt"));
         File::create(&image)?.set_len(256 * MIB)?;
@@ -39,12 +39,12 @@ impl Ext4 {
         Ok(Ext4 { dir, device })
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         self.dir.path().join("mnt")
     }
 
     /// Lets a program of this name write so much, and waits until it is on the device.
-    fn write(&self, name: &str, mib: u64) -> Result<()> {
+    pub(super) fn write(&self, name: &str, mib: u64) -> Result<()> {
         let program = self.dir.path().join(name);
         if !program.exists() {
             fs::copy("/bin/dd", &program)?;
@@ -80,15 +80,16 @@ fn said(directory: &Path) -> PathBuf {
 
 /// Starts a recorder, and waits until it records.
 fn start(directory: &Path) -> Result<Running> {
+    start_with(directory, &["-d", "0.2"])
+}
+
+/// The same, with these options.
+pub(super) fn start_with(directory: &Path, options: &[&str]) -> Result<Running> {
     let said = said(directory);
-    let args = [
-        Path::new("record"),
-        Path::new("-d"),
-        Path::new("0.2"),
-        directory,
-    ];
     let child = Command::new(BINARY)
-        .args(args)
+        .arg("record")
+        .args(options)
+        .arg(directory)
         .stdin(Stdio::null())
         .stderr(File::create(&said)?)
         .spawn()?;
@@ -106,12 +107,15 @@ fn start(directory: &Path) -> Result<Running> {
 fn file_of(directory: &Path) -> Result<PathBuf> {
     fs::read_dir(directory)?
         .filter_map(|file| Some(file.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "zst"))
+        .find(|path| {
+            path.to_str()
+                .is_some_and(|name| name.ends_with(".ndjson.zst"))
+        })
         .context("no file")
 }
 
 /// Ends it with this signal. Its status and what it said.
-fn end(mut recorder: Running, signal: libc::c_int, directory: &Path) -> Result<String> {
+pub(super) fn end(mut recorder: Running, signal: libc::c_int, directory: &Path) -> Result<String> {
     recorder.signal(signal)?;
     let status = soon().wait(&mut recorder.0)?;
     let path = said(directory);
@@ -276,6 +280,10 @@ fn a_full_disk_costs_the_oldest_day_and_then_recording_pauses() -> Result<()> {
     // Without a page that a small frame would still fit into.
     let file = file_of(&directory)?;
     fs::remove_file(file)?;
+    ensure!(
+        directory.join("2999-01-01.1.ledger.zst").exists(),
+        "no daily totals"
+    );
     let recorder = start(&directory)?;
     let other = small.fill("not-a-recording")?;
     let paused = end(recorder, libc::SIGTERM, &directory)?;

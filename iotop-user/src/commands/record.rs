@@ -1,6 +1,6 @@
 //! `iotop-trace record`: samples and records until it is told to stop.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, fmt, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use bytes::BytesMut;
@@ -10,7 +10,8 @@ use crate::{
     collect::{Collector, GATHER, recorded::leave_out_idle_disks},
     host::{devices::DeviceNames, signals::Ending},
     output::say,
-    record::{Frame, Outcome, Store, lines},
+    record::{Day, Frame, Outcome, Store, lines},
+    report::{bytes, part},
     sample::{Loss, Sample, TaskKey},
 };
 
@@ -43,15 +44,14 @@ pub async fn run(mut collector: Collector, store: Store, delay: Duration) -> Res
         if stop {
             collector.ending();
         }
-        let sample = collector
-            .sample()
-            .context("reading the kernel's counters")?;
-        recorder.record(sample)?;
+        let sample = collector.sample();
+        recorder.take(sample.context("reading the kernel's counters"))?;
         if stop {
             break;
         }
     }
     recorder.finish()?;
+    say(&recorder.own.to_string());
     ending.finish();
     Ok(())
 }
@@ -65,7 +65,47 @@ pub struct Recorder {
     live: HashSet<TaskKey>,
     /// Intervals for which the disk had no room since the last one that was recorded.
     missing: u64,
+    /// What the recording itself caused, and all that was written meanwhile.
+    own: Own,
     lines: BytesMut,
+}
+
+/// What the recorder itself wrote, by the row of its own task.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    /// Bytes that it caused, journals and metadata among them.
+    caused: u64,
+    /// All written bytes; `None` without eBPF.
+    all: Option<u64>,
+}
+
+impl Own {
+    fn count(&mut self, sample: &Sample, pid: u32) {
+        let Some(block) = &sample.system.block else {
+            return;
+        };
+        self.all = Some(self.all.unwrap_or(0).saturating_add(block.write));
+        let own = sample.tasks.iter().filter(|task| task.pid == pid);
+        let caused = own.filter_map(|task| Some(task.block.as_ref()?.caused()));
+        self.caused = caused.fold(self.caused, u64::saturating_add);
+    }
+}
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(all) = self.all else {
+            return write!(
+                f,
+                "what the recording wrote itself is not known without eBPF"
+            );
+        };
+        let [own, seen] = [self.caused, all].map(bytes);
+        write!(
+            f,
+            "the recording itself wrote {own}, {} of the {seen} that it saw",
+            part(self.caused, all)
+        )
+    }
 }
 
 impl Recorder {
@@ -77,7 +117,25 @@ impl Recorder {
             names: DeviceNames::new(Path::new("/sys")),
             live: HashSet::new(),
             missing: 0,
+            own: Own::default(),
             lines: BytesMut::new(),
+        }
+    }
+
+    /// Records a sample. Without one, the samples before it are written: the run ends.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the file can't be written.
+    pub fn take(&mut self, sample: Result<Sample>) -> Result<()> {
+        match sample {
+            Ok(sample) => self.record(sample),
+            Err(error) => {
+                if let Err(unwritten) = self.finish() {
+                    say(&format!("the last minute is lost: {unwritten:#}"));
+                }
+                Err(error)
+            }
         }
     }
 
@@ -90,7 +148,14 @@ impl Recorder {
         for one in &sample.unanswered {
             say(&one.to_string());
         }
+        self.own.count(&sample, std::process::id());
         self.leave_out(&mut sample);
+        // Each interval is in the files of the day in which it ends, and so in its totals.
+        let day = Day::of(sample.time);
+        let is_next = |frame: &Frame| Day::of(frame.end()) != day;
+        if self.frame.as_ref().is_some_and(is_next) {
+            self.finish()?;
+        }
         // A frame whose samples are lost is lost as a whole, with this number.
         let missing = match self.frame {
             None => self.missing,
@@ -104,7 +169,9 @@ impl Recorder {
             Some(frame) => frame.add(&sample, &self.lines)?,
             None => self.frame = Some(Frame::begin(&sample, &self.lines)?),
         }
-        match self.frame.as_ref().is_some_and(Frame::is_full) {
+        // A frame that is not compressible fits too, and the next sample.
+        let most = self.store.retention().for_frames() / 4;
+        match self.frame.as_ref().is_some_and(|frame| frame.is_full(most)) {
             true => self.finish(),
             false => Ok(()),
         }
@@ -120,7 +187,11 @@ impl Recorder {
             return Ok(());
         };
         let samples = frame.samples();
-        match self.store.add(frame)? {
+        let outcome = self.store.add(frame)?;
+        for note in self.store.notes() {
+            say(&note);
+        }
+        match outcome {
             Outcome::Written => {
                 if self.missing != 0 {
                     let missing = self.missing;
@@ -137,6 +208,13 @@ impl Recorder {
                          pauses until there is room",
                     );
                 }
+                self.missing += samples;
+            }
+            Outcome::TooLarge => {
+                say(&format!(
+                    "{samples} intervals are not recorded: they take more room than a half of \
+                     --max-size"
+                ));
                 self.missing += samples;
             }
         }
@@ -162,6 +240,79 @@ mod tests {
         golden,
         record::{Recording, Retention, Span},
     };
+
+    fn store(directory: &Path) -> Store {
+        let all = Retention {
+            days: 30,
+            bytes: 1 << 30,
+        };
+        Store::open(directory, all).expect("opened")
+    }
+
+    fn at(seconds: i64) -> Sample {
+        let mut sample = golden::sample();
+        sample.time += jiff::SignedDuration::from_secs(seconds);
+        sample
+    }
+
+    /// Regression: up to a minute that was sampled was lost with it.
+    #[test]
+    fn if_the_kernels_counters_can_no_longer_be_read_what_was_recorded_is_written() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut recorder = Recorder::new(store(directory.path()));
+        recorder.take(Ok(at(1))).expect("recorded");
+        recorder.take(Ok(at(2))).expect("recorded");
+        let error = recorder
+            .take(Err(anyhow::anyhow!("gone")))
+            .expect_err("it ends");
+        assert_eq!(error.to_string(), "gone");
+        let recording = Recording::open(directory.path()).expect("opened");
+        assert_eq!(recording.samples(Span::default()).count(), 2);
+    }
+
+    #[test]
+    fn no_frame_reaches_over_midnight() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut recorder = Recorder::new(store(directory.path()));
+        let midnight: jiff::Timestamp = "2026-11-29T00:00:00Z".parse().expect("a time");
+        for seconds in [-10, -5, 5, 10] {
+            let mut sample = golden::sample();
+            sample.time = midnight + jiff::SignedDuration::from_secs(seconds);
+            recorder.record(sample).expect("recorded");
+        }
+        recorder.finish().expect("written");
+        for name in ["2026-11-28.ndjson.zst", "2026-11-29.ndjson.zst"] {
+            let one = tempfile::tempdir().expect("a directory");
+            std::fs::rename(directory.path().join(name), one.path().join(name)).expect("there");
+            let recording = Recording::open(one.path()).expect("opened");
+            assert_eq!(recording.samples(Span::default()).count(), 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_recorders_own_writes_are_those_of_its_tasks() {
+        let mut own = Own::default();
+        assert!(own.to_string().contains("not known"));
+        let sample = golden::sample();
+        let writer = sample
+            .tasks
+            .iter()
+            .find(|task| task.block.as_ref().is_some_and(|block| block.caused() != 0));
+        let writer = writer.expect("one");
+        own.count(&sample, writer.pid);
+        own.count(&sample, writer.pid);
+        let of_pid = sample.tasks.iter().filter(|task| task.pid == writer.pid);
+        let caused = of_pid.filter_map(|task| Some(task.block.as_ref()?.caused()));
+        assert_eq!(own.caused, 2 * caused.sum::<u64>());
+        assert_eq!(
+            own.all,
+            Some(2 * sample.system.block.expect("traced").write)
+        );
+        own.caused = 5_400_000;
+        own.all = Some(1800 * own.caused);
+        let said = "the recording itself wrote 5.15M, 1/1800 of the 9.05G that it saw";
+        assert_eq!(own.to_string(), said);
+    }
 
     /// Regression: each sample of a frame said it, and totals had a multiple.
     #[test]

@@ -229,16 +229,23 @@ fn check_contains(sample: &Sample, at: Timestamp, directory: &Path) -> Result<()
 
 /// The error that nothing was recorded in the span.
 pub(crate) fn nothing(directory: &Path, span: Span, recording: &Recording) -> Result<Error> {
+    let ledgers = recording.ledgers()?;
+    let days = ledgers.days.keys();
+    let totals = days.clone().next().zip(days.last()).map(|(first, last)| {
+        format!("; there are daily totals of {first} to {last} (UTC), which `report` adds up")
+    });
+    let totals = totals.unwrap_or_default();
     let Some((start, end)) = recording.reach()? else {
+        let directory_name = directory.display();
         return Ok(match too_early(directory) {
-            Some(error) => error.into(),
-            None => anyhow!("{} has no interval that can be read", directory.display()),
+            Some(error) if totals.is_empty() => error.into(),
+            _ => anyhow!("{directory_name} has no interval that can be read{totals}"),
         });
     };
     let from = span.from.map_or("its start".to_owned(), local);
     let until = span.until.map_or("its end".to_owned(), local);
     Ok(anyhow!(
-        "{} has nothing between {from} and {until}; it reaches from {} to {}",
+        "{} has nothing between {from} and {until}; it reaches from {} to {}{totals}",
         directory.display(),
         local(start),
         local(end)

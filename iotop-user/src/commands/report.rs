@@ -99,21 +99,37 @@ fn html(wanted: &cli::Report) -> Html {
 /// Adds up the samples of a span.
 pub(super) fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Result<Report> {
     let recording = Recording::open(directory)?;
+    let ledgers = recording.ledgers()?;
     let mut gather = Gather::new(wanted.by, Path::new("/sys"));
     if wanted.format == SpanFormat::Html {
         gather = gather.with_times(TimeZone::system());
     }
-    let mut samples = recording.samples(span);
+    for ledger in ledgers.days.values() {
+        gather.feed_ledger(ledger, span);
+    }
+    let mut samples = recording.samples_but(&ledgers, span);
     while let Some(sample) = samples.next().transpose()? {
         for (device, _) in &sample.devices {
             gather.know_device(*device, samples.device_name(*device));
         }
         gather.feed(&sample);
     }
-    for message in samples.skipped().messages() {
-        say(&message);
+    for message in ledgers
+        .messages()
+        .iter()
+        .chain(&samples.skipped().messages())
+    {
+        say(message);
     }
-    match gather.finish() {
+    gather.read_bytes(samples.recorded());
+    let daily = gather.daily().lines(wanted.by);
+    let report = gather.finish();
+    // The text has them in its head.
+    let has_head = wanted.format == SpanFormat::Text && wanted.compare.is_none();
+    if !has_head || report.is_none() {
+        daily.iter().for_each(|line| say(line));
+    }
+    match report {
         Some(report) => Ok(report),
         None => Err(nothing(directory, span, &recording)?),
     }

@@ -63,6 +63,8 @@ parsers! {
     words: [];
     recorded_lines: [];
     recorded_frame: [];
+    ledger_lines: [];
+    ledger_file: [];
 }
 
 fn try_all(name: &'static str, read: fn(&[u8]), more: &[&str]) {

@@ -28,7 +28,7 @@ use crate::{
         vmstat::Vmstat,
     },
     probe::{flushes, names as records, plain::plain},
-    record::{self, Index, Restorer},
+    record::{self, Index, Ledger, Restorer},
     sample::Task,
     taskstats::{Taskstats, message},
     tui::state::settings::Settings,
@@ -310,4 +310,26 @@ pub fn recorded_frame(input: &[u8]) {
         end = frame.at + frame.entry.length;
     }
     assert!(end <= index.end && index.end <= input.len() as u64);
+}
+
+/// Whatever can be read adds up, is written again, and read as the same.
+pub fn ledger_lines(input: &[u8]) {
+    let Ok(mut ledger) = Ledger::parse(input) else {
+        return;
+    };
+    let written: u64 = ledger.rows.values().map(|row| row.written()).sum();
+    assert_eq!(written, ledger.totals.write);
+    ledger.rows.retain(|_, row| !row.is_nothing());
+    let mut text = BytesMut::new();
+    ledger.lines(&mut text).expect("written");
+    let again = Ledger::parse(&text).expect("what was written can be read");
+    assert_eq!(again.rows, ledger.rows);
+}
+
+/// A file of daily totals.
+pub fn ledger_file(input: &[u8]) {
+    if let Ok(ledger) = Ledger::decode(input) {
+        let written: u64 = ledger.rows.values().map(|row| row.written()).sum();
+        assert_eq!(written, ledger.totals.write);
+    }
 }

@@ -5,19 +5,18 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::frame::{self, Entry, HEAD, LONGEST_ENTRY, VERSION};
+use super::frame::{self, Entry, HEAD, LONGEST_ENTRY, Lines, VERSION};
 
 /// What the names of the files end in.
 const SUFFIX: &str = ".ndjson.zst";
 
 /// No day has more files.
 const MOST_PARTS: u32 = 1_000_000;
-/// No frame is longer: one that claims more is not one of ours.
-const LONGEST_FRAME: u64 = 256 << 20;
 
 /// Which file: its day, and the number of the file among those of the day, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,12 +190,12 @@ pub(super) fn read(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The lines of a frame.
+/// The lines of a frame that is whole.
 ///
 /// # Errors
 ///
 /// The file can't be read, or the frame is damaged.
-pub(super) fn lines_of(file: &File, frame: &Placed) -> io::Result<Vec<u8>> {
+pub(super) fn lines_of(file: &Arc<File>, frame: &Placed) -> io::Result<Lines<Part>> {
     lines_at(file, frame.at, frame.entry.length)
 }
 
@@ -205,12 +204,18 @@ pub(super) fn lines_of(file: &File, frame: &Placed) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// The file can't be read, or the frame is damaged.
-pub(super) fn lines_at(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
-    if length > LONGEST_FRAME {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    frame::lines_of(&read(file, at, length)?)
+pub(super) fn lines_at(file: &Arc<File>, at: u64, length: u64) -> io::Result<Lines<Part>> {
+    frame::check(Part::of(file, at, length))?;
+    Lines::new(Part::of(file, at, length))
+}
+
+/// Finds out whether a frame is whole.
+///
+/// # Errors
+///
+/// The file can't be read, or the frame is damaged.
+pub(super) fn check(file: &Arc<File>, frame: &Placed) -> io::Result<()> {
+    frame::check(Part::of(file, frame.at, frame.entry.length))
 }
 
 /// Opens a recording's file for reading.
@@ -222,6 +227,34 @@ pub(super) fn open(directory: &Path, day: Day) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
     options.open(path(directory, day)).and_then(regular)
+}
+
+/// A frame's part of a file.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Part {
+    fn of(file: &Arc<File>, at: u64, length: u64) -> Part {
+        Part {
+            file: file.clone(),
+            at,
+            end: at.saturating_add(length),
+        }
+    }
+}
+
+impl io::Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let most = buffer.len().min(left);
+        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// A file, if it is a regular one: a pipe, for example, would never end.

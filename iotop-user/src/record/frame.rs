@@ -6,7 +6,7 @@
 //! and `zstd -dc` prints the lines.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Write as _},
     time::Duration,
 };
 
@@ -33,6 +33,9 @@ pub(super) const LONGEST_ENTRY: usize = 4096;
 
 /// No frame's lines are longer: a frame that claims more is not one of ours.
 const LONGEST_CONTENT: u64 = 256 << 20;
+
+/// No line is longer: that of a flush with thousands of owners and files has a few MiB.
+const LONGEST_LINE: u64 = 16 << 20;
 
 /// Compression beyond this level takes more CPU time and saves little.
 const LEVEL: i32 = 6;
@@ -87,18 +90,61 @@ pub(super) fn begins(start: &[u8]) -> bool {
     is_zero || start.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
 }
 
-/// The lines of a frame.
+/// Finds out whether a frame is whole. Its lines are not kept.
 ///
 /// # Errors
 ///
 /// It is damaged.
-pub(super) fn lines_of(data: &[u8]) -> io::Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    let decoder = zstd::Decoder::with_buffer(data)?.single_frame();
-    let read = decoder.take(LONGEST_CONTENT + 1).read_to_end(&mut lines)?;
-    match read as u64 > LONGEST_CONTENT {
+pub(super) fn check(data: impl Read) -> io::Result<()> {
+    let decoder = zstd::Decoder::new(data)?.single_frame();
+    let length = io::copy(&mut decoder.take(LONGEST_CONTENT + 1), &mut io::sink())?;
+    match length > LONGEST_CONTENT {
         true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(lines),
+        false => Ok(()),
+    }
+}
+
+/// The lines of a frame, one at a time: all together may be too much for the memory.
+pub(super) struct Lines<R: Read> {
+    decoder: BufReader<zstd::Decoder<'static, BufReader<R>>>,
+    line: Vec<u8>,
+}
+
+impl<R: Read> Lines<R> {
+    /// Of the frame in this data.
+    ///
+    /// # Errors
+    ///
+    /// No memory for the decompressor.
+    pub fn new(data: R) -> io::Result<Lines<R>> {
+        let decoder = zstd::Decoder::new(data)?.single_frame();
+        Ok(Lines {
+            decoder: BufReader::new(decoder),
+            line: Vec::new(),
+        })
+    }
+
+    /// The next line.
+    ///
+    /// # Errors
+    ///
+    /// The frame is damaged, or the line is longer than any.
+    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let mut part = (&mut self.decoder).take(LONGEST_LINE + 1);
+        if part.read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        if self.line.len() as u64 > LONGEST_LINE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Some(self.line.trim_ascii_end()))
+    }
+}
+
+impl<R: Read> std::fmt::Debug for Lines<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
     }
 }
 
@@ -162,13 +208,14 @@ impl Frame {
         self.end
     }
 
-    /// True if it is long enough: a minute, or much to hold in memory.
-    pub fn is_full(&self) -> bool {
+    /// True if it is long enough: a minute, much to hold in memory, or so many bytes of lines.
+    pub fn is_full(&self, most: u64) -> bool {
         const MINUTE: Duration = Duration::from_secs(60);
         const MUCH: u64 = 16 << 20;
+        let most = most.min(MUCH);
         let length = self.end.duration_since(self.start).unsigned_abs();
         // Half a second: intervals are never as long as a minute to the microsecond.
-        length + MINUTE / 120 >= MINUTE || self.content_length >= MUCH
+        length + MINUTE / 120 >= MINUTE || self.content_length >= most
     }
 
     /// Its bytes in a file.
@@ -200,6 +247,17 @@ mod tests {
     use super::*;
     use crate::{golden, record::lines};
 
+    /// The lines of a frame that is whole.
+    fn lines_of(data: &[u8]) -> io::Result<Vec<u8>> {
+        check(data)?;
+        let mut lines = Lines::new(data)?;
+        let mut text = Vec::new();
+        while let Some(line) = lines.next()? {
+            text.extend([line, b"\n"].concat());
+        }
+        Ok(text)
+    }
+
     fn text(sample: &Sample) -> BytesMut {
         let mut text = BytesMut::new();
         lines(sample, |_| Arc::from("sda"), &mut text).expect("written");
@@ -212,7 +270,7 @@ mod tests {
         second.time += Duration::from_secs(2);
         let (first, second) = (golden::sample(), second);
         let mut frame = Frame::begin(&first, &text(&first)).expect("begun");
-        assert!(!frame.is_full());
+        assert!(!frame.is_full(u64::MAX));
         frame.add(&second, &text(&second)).expect("added");
         let bytes = frame.finish().expect("finished");
         let all = [text(&first), text(&second)].concat();
@@ -246,16 +304,28 @@ mod tests {
         }
     }
 
+    /// Regression: the lines of a frame were read at once, up to 256 MiB of them.
+    #[test]
+    fn a_frame_of_nothing_but_one_line_takes_no_more_memory_than_a_line() {
+        let zeros = vec![b'0'; usize::try_from(LONGEST_LINE).expect("fits") + 100];
+        let data = zstd::encode_all(&zeros[..], LEVEL).expect("compressed");
+        check(&data[..]).expect("whole");
+        let mut lines = Lines::new(&data[..]).expect("begun");
+        let error = lines.next().expect_err("too long");
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert!(lines.line.capacity() as u64 <= 4 * LONGEST_LINE);
+    }
+
     #[test]
     fn a_minute_is_full() {
         let mut sample = golden::sample();
         sample.interval = Duration::from_secs(10);
         let mut frame = Frame::begin(&sample, &text(&sample)).expect("begun");
         for n in 2..=6 {
-            assert!(!frame.is_full(), "{n}");
+            assert!(!frame.is_full(u64::MAX), "{n}");
             sample.time += sample.interval;
             frame.add(&sample, &text(&sample)).expect("added");
         }
-        assert!(frame.is_full() && frame.samples() == 6);
+        assert!(frame.is_full(u64::MAX) && frame.samples() == 6);
     }
 }

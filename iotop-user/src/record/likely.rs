@@ -1,9 +1,15 @@
 //! Refuses numbers that no interval can have. Views add numbers up, and a foreign file must not make
 //! their sums overflow.
+//!
+//! Every number of a sample is checked, but for those that are only compared or shown: names of
+//! things (PIDs, inodes, devices, ids of flushes), and times as [`Duration`]s, whose sums have room
+//! for 2^64 seconds.
+//!
+//! [`Duration`]: std::time::Duration
 
 use super::BadLine;
 use crate::sample::{
-    BlockFact, BlockTotals, Demand, Flush, FlushLag, Metadata, Spike, System, Task, Written,
+    BlockFact, BlockTotals, Demand, Disk, Flush, FlushLag, Metadata, Spike, System, Task, Written,
 };
 
 /// 64 PiB, or two years in nanoseconds.
@@ -38,6 +44,13 @@ pub(super) fn system(system: &System) -> Result<(), BadLine> {
         system.pgpgout_bytes,
         system.dirtied_bytes,
         system.written_bytes,
+        system.dirty_before_bytes,
+        system.dirty_bytes,
+        system.background_threshold_bytes,
+        system.dirty_threshold_bytes,
+        system.writeback_bytes,
+        system.tasks_total,
+        system.tasks_running_io,
         system.tasks_exited,
         system.self_cpu_ns,
     ];
@@ -68,16 +81,25 @@ pub(super) fn task(task: &Task) -> Result<(), BadLine> {
         block.syncs,
     ];
     numbers(counted.into_iter().flatten())?;
+    numbers(block.lag.map(|lag| lag.pages))?;
     numbers(metadata(&block.metadata))
+}
+
+pub(super) fn disk(disk: &Disk) -> Result<(), BadLine> {
+    numbers([disk.read, disk.write, disk.in_flight])
 }
 
 pub(super) fn fact(fact: &BlockFact) -> Result<(), BadLine> {
     numbers([fact.bytes, fact.bios])?;
+    numbers(fact.lag.map(|lag| lag.pages))?;
     numbers(fact.lags.pages)
 }
 
 fn lag(lag: Option<&FlushLag>) -> Result<(), BadLine> {
-    lag.map_or(Ok(()), |lag| numbers(lag.lags.pages))
+    let Some(FlushLag { lag, lags }) = lag else {
+        return Ok(());
+    };
+    numbers(lags.pages.into_iter().chain([lag.pages]))
 }
 
 fn written(written: &Written) -> Result<(), BadLine> {

@@ -7,6 +7,7 @@
 mod day;
 mod frame;
 mod gap;
+mod ledger;
 mod likely;
 mod lines;
 mod parts;
@@ -19,6 +20,9 @@ mod timeline;
 pub use day::{Day, Index, Placed};
 pub use frame::{Entry, Frame};
 pub use gap::{Gap, local, start};
+pub use ledger::{
+    BadLedger, Between, Kind as LedgerKind, Ledger, Ledgers, Row as LedgerRow, RowKey,
+};
 pub use lines::lines;
 pub use read::{Recording, RecordingError, Samples, Skipped, Span, too_early};
 pub use recorder::recorder;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Numbers by name; `None`: unknown.
-type Numbers = HashMap<String, Option<u64>>;
+pub(super) type Numbers = HashMap<String, Option<u64>>;
 
 /// What every line starts with.
 #[derive(Deserialize)]
@@ -84,10 +84,7 @@ struct TasksPart {
 
 impl SystemPart {
     pub fn system(&self) -> System {
-        let mut lost = Lost::default();
-        for loss in Loss::ALL {
-            lost[loss] = self.lost.get(loss.name()).copied().flatten();
-        }
+        let lost = lost(&self.lost);
         let is_counted = |name: &str| self.raw.counted.iter().any(|counted| counted == name);
         let counted = TaskCounters::NAMES.map(|name| is_counted(name).then_some(0));
         System {
@@ -109,6 +106,14 @@ impl SystemPart {
             self_cpu_ns: self.self_cpu_ns,
         }
     }
+}
+
+pub(super) fn lost(by_name: &Numbers) -> Lost {
+    let mut lost = Lost::default();
+    for loss in Loss::ALL {
+        lost[loss] = by_name.get(loss.name()).copied().flatten();
+    }
+    lost
 }
 
 /// Block I/O of the system or of a device.

@@ -11,7 +11,9 @@ use std::{
 use jiff::{Timestamp, ToSpan as _};
 
 use super::{
-    day::{self, Day, Index, Placed},
+    day::{self, Day, Index, Part, Placed},
+    frame::Lines,
+    ledger::{Ledgers, Name},
     recorder::recorder,
     restore::{BadLine, Restorer},
 };
@@ -117,7 +119,8 @@ impl Recording {
                 source,
             }),
         })?;
-        match days.is_empty() {
+        let has_totals = || Name::list(directory).is_ok_and(|names| !names.is_empty());
+        match days.is_empty() && !has_totals() {
             true => {
                 Err(too_early(directory)
                     .unwrap_or_else(|| RecordingError::Empty(directory.to_owned())))
@@ -132,6 +135,26 @@ impl Recording {
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// One file.
+    pub(super) fn of_file(directory: &Path, day: Day) -> Recording {
+        Recording {
+            directory: directory.to_owned(),
+            days: vec![day],
+        }
+    }
+
+    /// The daily totals of what was recorded before.
+    ///
+    /// # Errors
+    ///
+    /// The directory can't be read.
+    pub fn ledgers(&self) -> Result<Ledgers, RecordingError> {
+        Ledgers::read(&self.directory).map_err(|source| RecordingError::Directory {
+            path: self.directory.clone(),
+            source,
+        })
     }
 
     /// From the start of its first interval to the end of its last one; `None` if no frame can be
@@ -158,14 +181,22 @@ impl Recording {
 
     /// The samples of a part, in the order in which they were recorded. Frames that can't be
     /// used are left out, see [`Samples::skipped`].
-    pub fn samples(&self, span: Span) -> Samples<'_> {
-        let days = self.days.iter().filter(|day| span.has_day(**day));
+    pub fn samples(&self, span: Span) -> Samples {
+        self.samples_but(&Ledgers::default(), span)
+    }
+
+    /// The same, without those of the files that daily totals hold. A recorder that was stopped
+    /// leaves such a file.
+    pub fn samples_but(&self, ledgers: &Ledgers, span: Span) -> Samples {
+        let days = self.days.iter();
+        let days = days.filter(|day| span.has_day(**day) && !ledgers.have(**day));
         Samples {
-            directory: &self.directory,
+            directory: self.directory.clone(),
             days: days.copied().collect(),
             span,
             file: None,
-            ready: VecDeque::new(),
+            lines: None,
+            recorded: 0,
             any: false,
             restorer: Restorer::default(),
             skipped: Skipped::default(),
@@ -191,6 +222,8 @@ pub struct Skipped {
     pub newer: u64,
     /// Files that are no recordings.
     pub foreign: Vec<PathBuf>,
+    /// Number of files that a recorder removed meanwhile.
+    pub removed: u64,
 }
 
 impl Skipped {
@@ -213,6 +246,15 @@ impl Skipped {
                 "left out {frames} of a newer iotop-trace; use that version to read them"
             ));
         }
+        if self.removed != 0 {
+            let files = match self.removed {
+                1 => "1 file".to_owned(),
+                n => format!("{n} files"),
+            };
+            messages.push(format!(
+                "left out {files} that the recorder has just removed; try again for its daily totals"
+            ));
+        }
         let foreign = self.foreign.iter();
         messages.extend(foreign.map(|path| {
             format!(
@@ -226,28 +268,35 @@ impl Skipped {
 
 /// The samples of a part of a recording.
 #[derive(Debug)]
-pub struct Samples<'a> {
-    directory: &'a Path,
+pub struct Samples {
+    directory: PathBuf,
     days: VecDeque<Day>,
     span: Span,
     file: Option<Opened>,
-    ready: VecDeque<Sample>,
+    /// The frame that is being read.
+    lines: Option<Lines<Part>>,
     /// There was a sample.
     any: bool,
     restorer: Restorer,
     skipped: Skipped,
+    recorded: u64,
 }
 
 #[derive(Debug)]
 struct Opened {
-    file: File,
+    file: Arc<File>,
     frames: VecDeque<Placed>,
 }
 
-impl Samples<'_> {
+impl Samples {
     /// What was left out so far.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    /// The bytes in files of the frames that were read so far.
+    pub fn recorded(&self) -> u64 {
+        self.recorded
     }
 
     /// The name that a device had when it was recorded.
@@ -257,7 +306,7 @@ impl Samples<'_> {
 
     /// True if nothing was read, and nothing is left.
     pub fn is_empty(&self) -> bool {
-        !self.any && self.ready.is_empty() && self.file.is_none() && self.days.is_empty()
+        !self.any && self.lines.is_none() && self.file.is_none() && self.days.is_empty()
     }
 
     /// The names that devices had in the samples so far.
@@ -270,13 +319,16 @@ impl Samples<'_> {
         let Some(day) = self.days.pop_front() else {
             return Ok(false);
         };
-        let path = day::path(self.directory, day);
-        let opened = day::open(self.directory, day);
-        let opened = opened.and_then(|file| Ok((Index::of(&file)?, file)));
+        let path = day::path(&self.directory, day);
+        let opened = day::open(&self.directory, day);
+        let opened = opened.and_then(|file| Ok((Index::of(&file)?, Arc::new(file))));
         let (index, file) = match opened {
             Ok(opened) => opened,
             // The recorder has just removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.skipped.removed += 1;
+                return Ok(true);
+            }
             Err(source) => return Err(RecordingError::File { path, source }),
         };
         if index.is_foreign() {
@@ -294,54 +346,93 @@ impl Samples<'_> {
         Ok(true)
     }
 
-    fn read(&mut self, lines: &[u8]) -> Result<(), BadLine> {
-        let samples = samples_of(&mut self.restorer, lines)?;
-        let span = self.span;
-        let in_span = |sample: &Sample| span.has(sample.time);
-        self.ready.extend(samples.into_iter().filter(in_span));
-        Ok(())
+    /// The next frame that is whole. False: there is none in this file.
+    fn next_frame(&mut self) -> bool {
+        while let Some(opened) = &mut self.file {
+            let Some(frame) = opened.frames.pop_front() else {
+                self.file = None;
+                break;
+            };
+            match day::lines_of(&opened.file, &frame) {
+                Ok(lines) => {
+                    self.recorded += frame.entry.length;
+                    self.lines = Some(lines);
+                    return true;
+                }
+                Err(_) => self.skipped.damaged += 1,
+            }
+        }
+        false
+    }
+
+    /// The next sample of the frame. The rest of a frame with a line that can't be used is left
+    /// out.
+    fn next_of_frame(&mut self) -> Option<Sample> {
+        while let Some(lines) = &mut self.lines {
+            let read = match lines.next() {
+                Ok(Some([])) => continue,
+                Ok(Some(line)) => self.restorer.line(line).map(|sample| (sample, false)),
+                Ok(None) => Ok((self.restorer.finish(), true)),
+                // It was whole just now: the file has changed, or a line is too long.
+                Err(error) => Err(serde_json::Error::io(error).into()),
+            };
+            let is_last = read.as_ref().map_or(true, |(_, is_last)| *is_last);
+            if is_last {
+                self.lines = None;
+            }
+            match read {
+                Ok((sample, _)) => {
+                    if let Some(sample) = sample.filter(|sample| self.span.has(sample.time)) {
+                        return Some(sample);
+                    }
+                }
+                Err(error) => {
+                    match error {
+                        BadLine::Newer(_) => self.skipped.newer += 1,
+                        _ => self.skipped.damaged += 1,
+                    }
+                    // What the line left behind.
+                    self.restorer.finish();
+                }
+            }
+        }
+        None
     }
 }
 
-/// The samples of a frame's lines.
-pub(super) fn samples_of(restorer: &mut Restorer, lines: &[u8]) -> Result<Vec<Sample>, BadLine> {
-    let lines = lines.split(|byte| *byte == b'\n');
-    let mut samples = Vec::new();
-    for line in lines.filter(|line| !line.is_empty()) {
-        samples.extend(restorer.line(line)?);
+/// The samples of a frame's lines, and the length of these in bytes.
+pub(super) fn samples_of(
+    restorer: &mut Restorer,
+    lines: &mut Lines<Part>,
+) -> Result<(Vec<Sample>, u64), BadLine> {
+    let (mut samples, mut length) = (Vec::new(), 0);
+    while let Some(line) = lines.next().map_err(serde_json::Error::io)? {
+        length += line.len() as u64;
+        if !line.is_empty() {
+            samples.extend(restorer.line(line)?);
+        }
     }
     samples.extend(restorer.finish());
-    Ok(samples)
+    Ok((samples, length))
 }
 
-impl Iterator for Samples<'_> {
+impl Iterator for Samples {
     type Item = Result<Sample, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(sample) = self.ready.pop_front() {
+            if let Some(sample) = self.next_of_frame() {
                 self.any = true;
                 return Some(Ok(sample));
             }
-            let frame = self.file.as_mut().and_then(|opened| {
-                let frame = opened.frames.pop_front()?;
-                Some(day::lines_of(&opened.file, &frame))
-            });
-            let Some(lines) = frame else {
-                self.file = None;
-                match self.open_next() {
-                    Ok(true) => continue,
-                    Ok(false) => return None,
-                    Err(error) => return Some(Err(error)),
-                }
-            };
-            match lines.map(|lines| self.read(&lines)) {
-                Ok(Ok(())) => {}
-                Ok(Err(BadLine::Newer(_))) => self.skipped.newer += 1,
-                Ok(Err(_)) | Err(_) => self.skipped.damaged += 1,
+            if self.next_frame() {
+                continue;
             }
-            // What a line that can't be used left behind.
-            self.restorer.finish();
+            match self.open_next() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
         }
     }
 }

@@ -105,8 +105,7 @@ impl Restorer {
             }
             Type::Disk => {
                 let part: DiskPart = serde_json::from_slice(line)?;
-                likely::numbers([part.completed_read_bytes, part.completed_write_bytes])?;
-                sample.disks.push(Disk {
+                let disk = Disk {
                     number: (part.device.major, part.device.minor),
                     name: part.device.name,
                     busy: Duration::from_nanos(part.busy_ns),
@@ -115,7 +114,9 @@ impl Restorer {
                     in_flight: part.in_flight,
                     partitions: part.partitions,
                     lower: part.lower,
-                });
+                };
+                likely::disk(&disk)?;
+                sample.disks.push(disk);
             }
             Type::Flush => {
                 let flush = flush(&sample.tasks, serde_json::from_slice(line)?)?;

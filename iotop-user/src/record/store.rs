@@ -5,14 +5,18 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 
 use super::{
     day::{self, Day, Index},
     frame::Frame,
+    ledger::Folding,
 };
+
+mod retention;
 
 /// Holds the PID of the recorder, which has it locked.
 pub(super) const LOCK: &str = "recorder.pid";
@@ -24,10 +28,18 @@ const PARTS: u64 = 8;
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Days before today.
+    /// Days with recordings before the newest one. Days without any do not count, so a clock that
+    /// jumps ahead is one day and makes nothing old.
     pub days: u32,
     /// Bytes of all files.
     pub bytes: u64,
+}
+
+impl Retention {
+    /// The part of the bytes that is free for frames, however many daily totals there are.
+    pub fn for_frames(&self) -> u64 {
+        self.bytes / 2
+    }
 }
 
 /// Why nothing can be recorded.
@@ -81,6 +93,8 @@ pub enum Outcome {
     Written,
     /// The disk is full, and there is no older file to remove.
     DiskFull,
+    /// It alone is larger than all that may be kept.
+    TooLarge,
 }
 
 /// A directory with recordings, to which frames are added.
@@ -91,6 +105,10 @@ pub struct Store {
     /// Locked as long as it is open.
     _lock: File,
     current: Option<Current>,
+    /// The oldest file, if it has to go and is being added to its day's totals.
+    folding: Option<Folding>,
+    /// What the user should know.
+    notes: Vec<String>,
 }
 
 /// The file to which frames are added.
@@ -99,7 +117,7 @@ struct Current {
     /// The first file of its day.
     first: Day,
     day: Day,
-    file: File,
+    file: Arc<File>,
     /// Where the next frame goes.
     end: u64,
 }
@@ -177,7 +195,19 @@ impl Store {
             retention,
             _lock: lock,
             current: None,
+            folding: None,
+            notes: Vec::new(),
         })
+    }
+
+    /// How much is kept.
+    pub fn retention(&self) -> Retention {
+        self.retention
+    }
+
+    /// What the user should know, and has not been told yet.
+    pub fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Opens the file for frames of this time: a frame that was torn off at its end is cut away.
@@ -196,12 +226,12 @@ impl Store {
             return Ok(());
         }
         self.current = None;
-        // After the newest file of the day: older ones may have been removed.
-        let of_day = self
-            .list()?
-            .into_iter()
-            .filter(|day| day.date == first.date);
-        let mut day = of_day.max().unwrap_or(first);
+        // After the newest file of the day: older ones may have been removed. And after those
+        // that the daily totals hold.
+        let is_of_day = |day: &Day| day.date == first.date;
+        let newest = self.list()?.into_iter().filter(is_of_day).max();
+        let after_totals = self.after_totals(first)?;
+        let mut day = newest.unwrap_or(first).max(after_totals);
         let current = loop {
             let path = day::path(&self.directory, day);
             let failed = |what| {
@@ -218,6 +248,7 @@ impl Store {
                 .open(&path)
                 .and_then(day::regular)
                 .map_err(failed("opening"))?;
+            let file = Arc::new(file);
             if let Some(end) = end(&file).map_err(failed("reading"))?
                 && end < most
             {
@@ -232,35 +263,42 @@ impl Store {
             day = day.next();
         };
         self.current = Some(current);
-        self.remove_old(time)
+        Ok(())
     }
 
-    /// Adds a frame.
+    /// Adds a frame. All files together are never larger than the retention allows.
     ///
     /// # Errors
     ///
     /// The file can't be written, for another reason than that the disk is full.
     pub fn add(&mut self, frame: Frame) -> Result<Outcome, StoreError> {
-        let time = frame.end();
+        let (time, samples) = (frame.end(), frame.samples());
         let path = self.directory.clone();
         let bytes = frame.finish().map_err(|source| StoreError::Call {
             what: "compressing for",
             path,
             source,
         })?;
+        let length = bytes.len() as u64;
+        if length > self.retention.for_frames() {
+            return Ok(Outcome::TooLarge);
+        }
         loop {
-            let Err(error) = self.prepare(time).and_then(|()| self.write(&bytes)) else {
-                return Ok(Outcome::Written);
-            };
-            match error {
-                StoreError::Call { source, .. } if is_full(&source) => {
+            let added = self
+                .make_room(time, length)
+                .and_then(|()| self.write(&bytes));
+            match added {
+                Ok(()) => break,
+                Err(StoreError::Call { source, .. }) if is_full(&source) => {
                     if !self.remove_oldest()? {
                         return Ok(Outcome::DiskFull);
                     }
                 }
-                error => return Err(error),
+                Err(error) => return Err(error),
             }
         }
+        self.tidy(2 * samples)?;
+        Ok(Outcome::Written)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -286,37 +324,6 @@ impl Store {
         })
     }
 
-    /// Removes the files that are too old, and the oldest ones of those that are too many.
-    fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {
-        let today = Day::of(now).date;
-        let kept_from = today.checked_sub(i64::from(self.retention.days).days());
-        let mut days: Vec<(Day, u64)> = Vec::new();
-        for day in self.list()? {
-            let length = fs::metadata(day::path(&self.directory, day)).map_or(0, |file| file.len());
-            days.push((day, length));
-        }
-        // Room for one more file.
-        let room = self.retention.bytes - self.retention.bytes / PARTS;
-        let mut all: u64 = days.iter().map(|(_, length)| length).sum();
-        for (day, length) in days {
-            let is_old = kept_from.as_ref().is_ok_and(|from| day.date < *from);
-            if (is_old || all > room) && !self.is_current(day) {
-                self.remove(day)?;
-                all -= length;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the oldest file. Returns false if there is none but the current one.
-    fn remove_oldest(&self) -> Result<bool, StoreError> {
-        let days = self.list()?;
-        match days.into_iter().find(|day| !self.is_current(*day)) {
-            Some(day) => self.remove(day).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
     fn is_current(&self, day: Day) -> bool {
         self.current
             .as_ref()
@@ -324,25 +331,21 @@ impl Store {
     }
 
     fn list(&self) -> Result<Vec<Day>, StoreError> {
-        Day::list(&self.directory).map_err(|source| StoreError::Call {
-            what: "reading",
-            path: self.directory.clone(),
-            source,
-        })
+        Day::list(&self.directory).map_err(self.reading())
     }
 
-    fn remove(&self, day: Day) -> Result<(), StoreError> {
-        let path = day::path(&self.directory, day);
-        fs::remove_file(&path).map_err(|source| StoreError::Call {
-            what: "removing",
+    fn reading(&self) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = self.directory.clone();
+        |source| StoreError::Call {
+            what: "reading",
             path,
             source,
-        })
+        }
     }
 }
 
 /// Where the next frame goes. `None` if the file is foreign, or another version's.
-fn end(file: &File) -> io::Result<Option<u64>> {
+fn end(file: &Arc<File>) -> io::Result<Option<u64>> {
     let index = Index::of(file)?;
     if index.is_foreign() && !is_torn_first(file)? || index.newer != 0 {
         return Ok(None);
@@ -351,7 +354,7 @@ fn end(file: &File) -> io::Result<Option<u64>> {
         return Ok(Some(0));
     };
     // After a power cut, a file may have its new length but not all of its bytes.
-    Ok(Some(match day::lines_of(file, last) {
+    Ok(Some(match day::check(file, last) {
         Ok(_) => index.end,
         Err(_) => index
             .frames

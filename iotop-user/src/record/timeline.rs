@@ -14,7 +14,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    day::{self, Day, Index, Placed},
+    day::{self, Day, Index, Part, Placed},
+    frame::Lines,
     read::{Recording, RecordingError, Skipped, Span, samples_of},
     restore::{BadLine, Restorer},
 };
@@ -253,21 +254,21 @@ impl Timeline {
 
     /// Decodes a frame. If that fails: whether a newer program wrote it.
     fn read(&self, frame: &Framed) -> Result<Decoded, bool> {
-        let lines = self.lines(frame).map_err(|_| false)?;
+        let mut lines = self.lines(frame).map_err(|_| false)?;
         let mut restorer = Restorer::default();
-        let samples = samples_of(&mut restorer, &lines);
-        let mut samples = samples.map_err(|error| matches!(error, BadLine::Newer(_)))?;
+        let read = samples_of(&mut restorer, &mut lines);
+        let (mut samples, length) = read.map_err(|error| matches!(error, BadLine::Newer(_)))?;
         samples.retain(|sample| self.span.has(sample.time));
         Ok(Decoded {
             samples,
             names: restorer.device_names().clone(),
-            length: lines.len() as u64,
+            length,
         })
     }
 
-    fn lines(&self, frame: &Framed) -> io::Result<Vec<u8>> {
+    fn lines(&self, frame: &Framed) -> io::Result<Lines<Part>> {
         let file = day::open(&self.directory, self.files[frame.file].day)?;
-        day::lines_at(&file, frame.at, frame.length)
+        day::lines_at(&Arc::new(file), frame.at, frame.length)
     }
 
     fn forget(&mut self) {
@@ -288,9 +289,15 @@ impl Timeline {
         let Some(framed) = self.frames.get(frame) else {
             return false;
         };
-        let lines = self.lines(framed).unwrap_or_default();
-        let mut lines = lines.split(|byte| *byte == b'\n');
-        lines.any(|line| line.starts_with(SPIKE))
+        let Ok(mut lines) = self.lines(framed) else {
+            return false;
+        };
+        while let Ok(Some(line)) = lines.next() {
+            if line.starts_with(SPIKE) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The first sample.

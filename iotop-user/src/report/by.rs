@@ -92,7 +92,7 @@ pub(crate) fn lasting(path: &Arc<str>) -> Arc<str> {
 }
 
 /// The directory of a file; a name that is not a path stays as it is.
-pub(super) fn directory(name: &Arc<str>) -> Arc<str> {
+pub(crate) fn directory(name: &Arc<str>) -> Arc<str> {
     let parent = Path::new(&**name).parent().and_then(Path::to_str);
     match parent.filter(|_| name.starts_with('/')) {
         Some(parent) => parent.into(),

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Rows. Each has a long series: with all of them full, 50 MB.
-const ROWS: Limits = Limits {
+pub(super) const ROWS: Limits = Limits {
     rows: 1000,
     series: Room {
         recent: 1024,
@@ -31,7 +31,7 @@ const ROWS: Limits = Limits {
     },
 };
 /// Files of rows, or tasks of files: with all of them full, 60 MB.
-const PARTS: Limits = Limits {
+pub(super) const PARTS: Limits = Limits {
     rows: 4000,
     series: Room {
         recent: 256,
@@ -48,10 +48,10 @@ pub(super) type PartKey = (RowKey, Arc<str>);
 /// smaller ones are added up.
 #[derive(Debug)]
 pub struct Gather {
-    by: ReportBy,
-    span: Span,
-    rows: Heavy<RowKey>,
-    parts: Heavy<PartKey>,
+    pub(super) by: ReportBy,
+    pub(super) span: Span,
+    pub(super) rows: Heavy<RowKey>,
+    pub(super) parts: Heavy<PartKey>,
     names: DeviceNames,
     /// The number of the interval, and its end. Intervals without a sample are counted too.
     interval: u64,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Lifetime, Report, Span, words::gigabytes};
+use super::{
+    Lifetime, Report, Span,
+    words::{bytes, gigabytes, part},
+};
 use crate::{
     escape::escape,
     output::{grouped, losses_named, nameless, units::long},
@@ -40,6 +43,16 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     }
     notes.extend(nameless(&span.lost));
     notes
+}
+
+/// How much room the recording took. That of daily totals is not known.
+pub(super) fn recorded(report: &Report) -> Option<String> {
+    let span = &report.span;
+    let is_known = span.recorded != 0 && span.daily.days.is_empty();
+    is_known.then(|| {
+        let (size, of) = (bytes(span.recorded), part(span.recorded, span.totals.write));
+        format!("Recorded in {size}: {of} of what was written")
+    })
 }
 
 /// What has been counted since file systems and drives were made, in one line.

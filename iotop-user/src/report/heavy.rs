@@ -56,6 +56,19 @@ impl<K: Eq + Hash + Ord + Clone> Heavy<K> {
         &mut self.kept.entry(key.clone()).or_insert_with(new).usage
     }
 
+    /// The sum of all rows that are not kept.
+    pub fn other(&mut self) -> &mut Usage {
+        &mut self.other
+    }
+
+    /// Rows may lack so many bytes more: they are in the sum of the others.
+    pub fn lack(&mut self, bytes: u64) {
+        self.folded_at_most = self.folded_at_most.saturating_add(bytes);
+        for kept in self.kept.values_mut() {
+            kept.lacks_at_most = kept.lacks_at_most.saturating_add(bytes);
+        }
+    }
+
     /// The rows, and the sum of all others.
     pub fn into_parts(self) -> (HashMap<K, Kept>, Usage) {
         (self.kept, self.other)

@@ -16,6 +16,7 @@ mod gather;
 mod head;
 mod heavy;
 mod html;
+mod ledger;
 mod lifetime;
 mod ndjson;
 mod period;
@@ -30,6 +31,7 @@ mod usage;
 mod words;
 
 pub use by::ReportBy;
+pub(crate) use by::{directory, lasting};
 pub use changes::changes_text;
 pub use clock::{Clock, During};
 pub use compare::{Change, Changed, Comparison, compare};
@@ -40,12 +42,14 @@ pub use html::Html;
 pub use lifetime::{Lifetime, lifetimes};
 pub use ndjson::{changes_ndjson, ndjson};
 pub use period::periods;
+pub(crate) use rest::owned;
 pub use rows::{Part, Report, ReportRow, file_size};
 pub use series::{Point, Room, Series};
-pub use span::Span;
+pub use span::{Daily, Span};
 pub use text::Text;
 pub use times::Times;
 pub use usage::{OnOneDevice, Usage};
+pub(crate) use words::{bytes, part};
 
 #[cfg(test)]
 mod golden;

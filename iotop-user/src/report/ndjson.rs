@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
@@ -31,6 +32,7 @@ struct ReportLine<'a> {
     parts: Vec<FilePart<'a>>,
     samples: Option<u64>,
     untraced_samples: Option<u64>,
+    daily_totals: Option<Vec<String>>,
     lost: Option<ByName<{ Loss::ALL.len() }>>,
     lifetimes: Option<Vec<LifetimePart<'a>>>,
 }
@@ -133,6 +135,7 @@ pub fn ndjson(report: &Report, buffer: &mut BytesMut) -> io::Result<()> {
         parts: Vec::new(),
         samples: Some(report.span.samples),
         untraced_samples: Some(report.span.untraced),
+        daily_totals: Some(report.span.daily.days.iter().map(Date::to_string).collect()),
         lost: Some(ByName::from(&report.span.lost)),
         lifetimes: report
             .lifetimes
@@ -160,6 +163,7 @@ pub fn ndjson(report: &Report, buffer: &mut BytesMut) -> io::Result<()> {
             }),
             samples: None,
             untraced_samples: None,
+            daily_totals: None,
             lost: None,
             lifetimes: None,
         };

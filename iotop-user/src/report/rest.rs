@@ -5,15 +5,18 @@ use crate::sample::{BlockFact, BlockTotals, Reason, Sample, Unattributed};
 
 /// The facts. One has no owner if its class says so, or if the owner is not in the sample.
 pub(crate) fn owned_facts(sample: &Sample) -> Vec<BlockFact> {
-    let facts = sample.facts.iter().map(|fact| {
-        let has_one = Reason::of(fact.class).is_none();
-        let owner = fact.owner;
-        BlockFact {
-            owner: owner.filter(|owner| has_one && *owner < sample.tasks.len()),
-            ..*fact
-        }
-    });
-    facts.collect()
+    let facts = sample.facts.iter();
+    facts.map(|fact| owned(fact, sample)).collect()
+}
+
+/// A fact without its owner if its class says that it has none, or if that is not in the sample.
+pub(crate) fn owned(fact: &BlockFact, sample: &Sample) -> BlockFact {
+    let has_one = Reason::of(fact.class).is_none();
+    let is_here = |owner: &usize| has_one && *owner < sample.tasks.len();
+    BlockFact {
+        owner: fact.owner.filter(is_here),
+        ..*fact
+    }
 }
 
 /// What the system's totals have beyond the facts found no room among them: it has no owner, and
@@ -30,15 +33,9 @@ impl Rest {
     /// Of a sample whose facts have these totals.
     pub fn of(sample: &Sample, facts: &BlockTotals) -> Rest {
         let all = sample.system.block.unwrap_or_default();
-        let mut unattributed = Unattributed::default();
-        for (reason, bytes) in all.unattributed.parts() {
-            unattributed[reason] = bytes.saturating_sub(facts.unattributed[reason]);
-        }
-        unattributed[Reason::Unknown] += all.attributed.saturating_sub(facts.attributed)
-            + all.shared.saturating_sub(facts.shared);
         Rest {
             read: all.read.saturating_sub(facts.read),
-            unattributed,
+            unattributed: all.beyond(facts),
         }
     }
 

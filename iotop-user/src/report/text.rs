@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Report, ReportBy, ReportRow, Usage,
-    head::{lifetimes, notes, samples},
+    head::{lifetimes, notes, recorded, samples},
     shown::{row_name, shown},
     words::{bytes, commits, cost, gigabytes, into_file, pattern, percent, terabytes_a_year},
 };
@@ -65,6 +65,9 @@ impl Text {
             long(report.span.covered),
             samples(&report.span),
         );
+        for line in report.span.daily.lines(report.by) {
+            let _ = writeln!(text, "{line}");
+        }
         for note in notes(report) {
             let _ = writeln!(text, "! {note}");
         }
@@ -82,6 +85,9 @@ impl Text {
             bytes(totals.unattributed.in_total()),
             bytes(totals.read),
         );
+        if let Some(size) = recorded(report) {
+            let _ = writeln!(text, "{size}");
+        }
         if let Some(found) = &report.lifetimes {
             let _ = writeln!(text, "{}", lifetimes(found));
         }

@@ -14,7 +14,7 @@ use crate::{
 /// At most this many reasons are named.
 const REASONS: usize = 4;
 
-pub(super) fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     units::bytes(n as f64, false)
 }
 
@@ -121,6 +121,18 @@ fn devices(usage: &Usage, report: &Report) -> String {
                 .map(|(number, on)| format!("{} {}", name(**number), bytes(size(on))));
             parts.collect::<Vec<_>>().join(" + ")
         }
+    }
+}
+
+/// A small part in words: `1/1800`; `none` of nothing.
+pub(crate) fn part(part: u64, all: u64) -> String {
+    match part {
+        0 => "none".to_owned(),
+        // At least a tenth.
+        part if part >= all / 10 => percent(Some(part as f64 / all.max(1) as f64))
+            .trim()
+            .to_owned(),
+        part => format!("1/{}", all / part),
     }
 }
 

@@ -49,6 +49,18 @@ impl BlockTotals {
         totals
     }
 
+    /// What these totals have beyond a sum of facts, by reason: facts that found no room have
+    /// neither an owner nor a file.
+    pub fn beyond(&self, known: &BlockTotals) -> Unattributed {
+        let mut rest = Unattributed::default();
+        for (reason, bytes) in self.unattributed.parts() {
+            rest[reason] = bytes.saturating_sub(known.unattributed[reason]);
+        }
+        rest[Reason::Unknown] += self.attributed.saturating_sub(known.attributed)
+            + self.shared.saturating_sub(known.shared);
+        rest
+    }
+
     /// Adds a fact to its part. If a class has owners but this fact's owner is not known,
     /// the bytes count as `unknown`, so that the sum over the tasks equals the sum of the
     /// parts.

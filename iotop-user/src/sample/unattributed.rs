@@ -5,7 +5,7 @@ use std::ops::{Add, Index, IndexMut};
 use iotop_common::Class;
 
 /// Why bytes have no owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The page was dirtied before the trace began.
     PreTrace,

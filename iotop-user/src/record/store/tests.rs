@@ -322,3 +322,5 @@ fn samples_come_in_the_order_in_which_they_were_recorded() {
     record(directory.path(), &[&[5, 6], &[2]]);
     assert_eq!(read(directory.path(), Span::default()).0, [5, 6, 2]);
 }
+
+mod ledgers;

@@ -21,7 +21,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     Comparison, Report,
-    head::{lifetimes, notes, samples},
+    head::{lifetimes, notes, recorded, samples},
     words::{gigabytes, percent, terabytes_a_year},
 };
 use crate::output::units::long;
@@ -57,10 +57,15 @@ impl Html {
                     "on average " (long(report.span.interval())) " long. "
                     (self.zone_said(&[report.start, report.end]))
                 }
+                @for line in report.span.daily.lines(report.by) { p.note { (line) } }
+                @if !report.span.daily.days.is_empty() {
+                    p.note { "Daily totals are in the figures and tables, not in the plots: they have no times." }
+                }
                 @for note in notes(report) { p.note { strong { "! " } (note) } }
                 @if !report.is_untraced() {
                     (answers::section(self, report))
                     (totals(report))
+                    @if let Some(size) = recorded(report) { p.dim { (size) } }
                     @if let Some(found) = &report.lifetimes { p.dim { (lifetimes(found)) } }
                 }
             }
