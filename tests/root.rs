@@ -17,9 +17,10 @@ mod kernel;
 mod namespaces;
 #[path = "support/program.rs"]
 mod program;
-#[expect(dead_code, reason = "other trials are left out for other reasons too")]
 #[path = "support/trial.rs"]
 mod trial;
+#[path = "root/unit.rs"]
+mod unit;
 
 use std::process::{Command, ExitCode};
 
@@ -72,6 +73,10 @@ const CASES: &[(&str, Case)] = &[
     (
         "a_time_namespace_changes_no_name_and_no_start_time",
         namespaces::time,
+    ),
+    (
+        "the_systemd_unit_grants_what_recording_needs",
+        unit::grants_what_recording_needs,
     ),
 ];
 
