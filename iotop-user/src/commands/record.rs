@@ -51,7 +51,7 @@ pub async fn run(mut collector: Collector, store: Store, delay: Duration) -> Res
         }
     }
     recorder.finish()?;
-    say(&recorder.own.to_string());
+    say(&recorder.cost().to_string());
     ending.finish();
     Ok(())
 }
@@ -73,8 +73,9 @@ pub struct Recorder {
 /// What the recorder itself wrote, by the row of its own task.
 #[derive(Clone, Copy, Debug, Default)]
 struct Own {
-    /// Bytes that it caused, journals and metadata among them.
-    caused: u64,
+    /// Bytes that it caused, journals and metadata among them. `None`: no sample has its row. It
+    /// has written nothing, or has another PID there.
+    caused: Option<u64>,
     /// All written bytes; `None` without eBPF.
     all: Option<u64>,
 }
@@ -87,24 +88,37 @@ impl Own {
         self.all = Some(self.all.unwrap_or(0).saturating_add(block.write));
         let own = sample.tasks.iter().filter(|task| task.pid == pid);
         let caused = own.filter_map(|task| Some(task.block.as_ref()?.caused()));
-        self.caused = caused.fold(self.caused, u64::saturating_add);
+        for bytes in caused {
+            self.caused = Some(self.caused.unwrap_or(0).saturating_add(bytes));
+        }
     }
 }
 
-impl fmt::Display for Own {
+/// What was recorded, and what that cost.
+struct Cost {
+    own: Own,
+    /// Bytes that were written to files.
+    recorded: u64,
+}
+
+impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(all) = self.all else {
+        let recorded = bytes(self.recorded);
+        let Some(all) = self.own.all else {
             return write!(
                 f,
-                "what the recording wrote itself is not known without eBPF"
+                "recorded {recorded}; what it caused is not known without eBPF"
             );
         };
-        let [own, seen] = [self.caused, all].map(bytes);
-        write!(
-            f,
-            "the recording itself wrote {own}, {} of the {seen} that it saw",
-            part(self.caused, all)
-        )
+        let (part, all) = (part(self.recorded, all), bytes(all));
+        write!(f, "recorded {recorded}, {part} of the {all} that it saw")?;
+        match self.own.caused.map(bytes) {
+            Some(caused) => write!(
+                f,
+                "; before the last frame it caused {caused} of these itself"
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -174,6 +188,14 @@ impl Recorder {
         match self.frame.as_ref().is_some_and(|frame| frame.is_full(most)) {
             true => self.finish(),
             false => Ok(()),
+        }
+    }
+
+    /// What was recorded so far, and what that cost.
+    fn cost(&self) -> Cost {
+        Cost {
+            own: self.own,
+            recorded: self.store.written(),
         }
     }
 
@@ -292,7 +314,6 @@ mod tests {
     #[test]
     fn the_recorders_own_writes_are_those_of_its_tasks() {
         let mut own = Own::default();
-        assert!(own.to_string().contains("not known"));
         let sample = golden::sample();
         let writer = sample
             .tasks
@@ -303,15 +324,24 @@ mod tests {
         own.count(&sample, writer.pid);
         let of_pid = sample.tasks.iter().filter(|task| task.pid == writer.pid);
         let caused = of_pid.filter_map(|task| Some(task.block.as_ref()?.caused()));
-        assert_eq!(own.caused, 2 * caused.sum::<u64>());
+        assert_eq!(own.caused, Some(2 * caused.sum::<u64>()));
         assert_eq!(
             own.all,
             Some(2 * sample.system.block.expect("traced").write)
         );
-        own.caused = 5_400_000;
-        own.all = Some(1800 * own.caused);
-        let said = "the recording itself wrote 5.15M, 1/1800 of the 9.05G that it saw";
-        assert_eq!(own.to_string(), said);
+        let mut cost = Cost {
+            own: Own::default(),
+            recorded: 5 << 20,
+        };
+        let said = "recorded 5.00M; what it caused is not known without eBPF";
+        assert_eq!(cost.to_string(), said);
+        cost.own = Own {
+            caused: Some(6 << 20),
+            all: Some(9000 << 20),
+        };
+        let said = "recorded 5.00M, 1/1800 of the 8.79G that it saw; before the last frame it \
+                    caused 6.00M of these itself";
+        assert_eq!(cost.to_string(), said);
     }
 
     /// Regression: each sample of a frame said it, and totals had a multiple.

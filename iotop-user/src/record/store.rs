@@ -109,6 +109,8 @@ pub struct Store {
     folding: Option<Folding>,
     /// What the user should know.
     notes: Vec<String>,
+    /// Bytes of frames and totals that were written.
+    written: u64,
 }
 
 /// The file to which frames are added.
@@ -197,12 +199,18 @@ impl Store {
             current: None,
             folding: None,
             notes: Vec::new(),
+            written: 0,
         })
     }
 
     /// How much is kept.
     pub fn retention(&self) -> Retention {
         self.retention
+    }
+
+    /// The bytes that were written to files.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// What the user should know, and has not been told yet.
@@ -316,6 +324,7 @@ impl Store {
             });
         }
         current.end += bytes.len() as u64;
+        self.written += bytes.len() as u64;
         // So that a power failure costs nothing that was written before.
         current.file.sync_data().map_err(|source| StoreError::Call {
             what: "writing",

@@ -159,7 +159,11 @@ impl Text {
         let named: u64 = shown.iter().map(|part| part.usage.written()).sum();
         let more = row.usage.written().saturating_sub(named);
         if more != 0 && !rest.is_empty() {
-            let _ = writeln!(text, "  {:>9}  others", bytes(more));
+            let others = match report.span.daily.days.is_empty() {
+                true => "others",
+                false => "others, and files in daily totals",
+            };
+            let _ = writeln!(text, "  {:>9}  {others}", bytes(more));
         }
     }
 

@@ -180,6 +180,7 @@ impl Store {
                 self.remove(&path)?;
             }
         }
+        self.written += bytes.len() as u64;
         let mut replaced = replaced.into_iter();
         replaced.try_for_each(|name| self.remove(&name.path(&self.directory)))?;
         self.remove_ledgers()
