@@ -18,7 +18,7 @@ const KERNEL_HALF: [&str; 8] = [
 ];
 
 /// File systems, loop devices, loads and peers for the tests and benchmarks.
-const TESTS: [&str; 18] = [
+const TESTS: [&str; 19] = [
     "e2fsprogs",
     "xfsprogs",
     "btrfs-progs",
