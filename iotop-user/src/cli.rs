@@ -290,6 +290,15 @@ enum CommandCli {
         /// Print this many rows of the text or the page (at most 100), or give so many a track of --format perfetto
         #[arg(long, value_name = "NUM", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         top: u32,
+        /// Say what woke each disk, how often and how regularly (text and html)
+        ///
+        /// A wake-up is the first request after silence, reads included. `replay
+        /// --explain-wakeups` explains each of them.
+        #[arg(long, conflicts_with = "compare")]
+        explain_wakeups: bool,
+        /// With --explain-wakeups: count requests after SEC seconds of silence
+        #[arg(long, value_name = "SEC", requires = "explain_wakeups", default_value_t = WakeRule::default().idle.as_secs_f64(), value_parser = idle)]
+        idle: f64,
         /// Format of the report
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: SpanFormat,
@@ -371,6 +380,11 @@ impl SpanFormat {
     /// True if it is the file of another tool, which holds the whole span.
     pub(crate) fn is_file(self) -> bool {
         matches!(self, SpanFormat::Parquet | SpanFormat::Perfetto)
+    }
+
+    /// True if it has room for what woke the disks.
+    fn has_wakes(self) -> bool {
+        matches!(self, SpanFormat::Text | SpanFormat::Html)
     }
 }
 

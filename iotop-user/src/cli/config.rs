@@ -69,6 +69,8 @@ pub struct Report {
     pub compare: Option<(Side, Side)>,
     /// How many rows of text to print.
     pub top: usize,
+    /// What a wake-up of a disk is, if these are wanted.
+    pub wakes: Option<WakeRule>,
     /// The format.
     pub format: SpanFormat,
 }

@@ -122,8 +122,14 @@ pub enum UsageError {
         feature: &'static str,
     },
     /// `--compare` with a format that has no lines for changes.
-    #[error("--compare is for text, csv and ndjson: the other formats hold one span")]
+    #[error("--compare is for text, html, csv and ndjson: the other formats hold one span")]
     NoChanges,
+    /// `--explain-wakeups` with a format that has no place for it.
+    #[error(
+        "the report has wake-ups as text and html; `iotop-trace replay --explain-wakeups --export \
+         ndjson` has a line for each of them"
+    )]
+    NoWakes,
     /// Options before `record`, `replay`, `report` or `run`, where they would mean nothing.
     #[error("options go after the command: iotop-trace {0} [OPTIONS] ...")]
     BeforeCommand(&'static str),
@@ -196,6 +202,8 @@ impl Cli {
                 by,
                 compare,
                 top,
+                explain_wakeups: wakeups,
+                idle,
                 format,
             }) => {
                 if let Some((name, feature)) = format.lacks() {
@@ -204,13 +212,21 @@ impl Cli {
                 if format.is_file() && !compare.is_empty() {
                     return Err(UsageError::NoChanges);
                 }
+                if wakeups && !format.has_wakes() {
+                    return Err(UsageError::NoWakes);
+                }
                 let mut sides = compare.into_iter();
+                let wakes = WakeRule {
+                    idle: Duration::from_secs_f64(idle),
+                    upper: false,
+                };
                 Action::Report(Report {
                     directory,
                     span: span(("--since", since), until, Timestamp::now())?,
                     by,
                     compare: sides.next().zip(sides.next()),
                     top: top as usize,
+                    wakes: wakeups.then_some(wakes),
                     format,
                 })
             }

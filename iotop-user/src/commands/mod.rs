@@ -11,3 +11,4 @@ pub mod report;
 pub mod run;
 pub mod sources;
 pub mod waiting;
+mod woken;

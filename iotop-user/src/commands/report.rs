@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bytes::BytesMut;
 use jiff::tz::TimeZone;
 
-use super::{export, replay::nothing};
+use super::{export, replay::nothing, woken::Woken};
 use crate::{
     cli::{self, Side, SpanFormat},
     host::smart,
@@ -107,12 +107,16 @@ pub(super) fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Resu
     for ledger in ledgers.days.values() {
         gather.feed_ledger(ledger, span);
     }
+    let mut woken = wanted.wakes.map(Woken::new);
     let mut samples = recording.samples_but(&ledgers, span);
     while let Some(sample) = samples.next().transpose()? {
         for (device, _) in &sample.devices {
             gather.know_device(*device, samples.device_name(*device));
         }
         gather.feed(&sample);
+        if let Some(woken) = &mut woken {
+            woken.add(sample);
+        }
     }
     for message in ledgers
         .messages()
@@ -124,13 +128,17 @@ pub(super) fn gather(wanted: &cli::Report, directory: &Path, span: Span) -> Resu
     gather.read_bytes(samples.recorded());
     let daily = gather.daily().lines(wanted.by);
     let report = gather.finish();
-    // The text has them in its head.
-    let has_head = wanted.format == SpanFormat::Text && wanted.compare.is_none();
+    // Text and page have them in their heads.
+    let has_head =
+        matches!(wanted.format, SpanFormat::Text | SpanFormat::Html) && wanted.compare.is_none();
     if !has_head || report.is_none() {
         daily.iter().for_each(|line| say(line));
     }
     match report {
-        Some(report) => Ok(report),
+        Some(report) => Ok(Report {
+            woken: woken.map(Woken::finish),
+            ..report
+        }),
         None => Err(nothing(directory, span, &recording)?),
     }
 }

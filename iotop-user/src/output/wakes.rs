@@ -62,14 +62,21 @@ impl Wakes {
 
     /// Appends an interval's wake-ups, and after the `last` interval the summary.
     pub fn add(&mut self, text: &mut String, sample: &Sample, last: bool) {
-        self.watched += sample.interval;
         for wake in &sample.wakes {
             self.wake(text, wake, &sample.system);
             text.push('\n');
-            self.count(wake);
         }
+        self.count(sample);
         if last {
             self.summary(text);
+        }
+    }
+
+    /// Adds an interval's wake-ups to the summary.
+    pub fn count(&mut self, sample: &Sample) {
+        self.watched += sample.interval;
+        for wake in &sample.wakes {
+            self.count_one(wake);
         }
     }
 
@@ -140,7 +147,7 @@ impl Wakes {
         let _ = writeln!(text, "{indent}how often: {}", how_often(&suspect.rhythm));
     }
 
-    fn count(&mut self, wake: &Wake) {
+    fn count_one(&mut self, wake: &Wake) {
         let seen = self.disks.entry(wake.disk).or_default();
         seen.name = wake.disk_name.clone();
         seen.times += 1;
@@ -151,7 +158,8 @@ impl Wakes {
         }
     }
 
-    fn summary(&self, text: &mut String) {
+    /// Appends what woke each disk, and how often.
+    pub fn summary(&self, text: &mut String) {
         if self.disks.is_empty() {
             let watched = units::duration(self.watched);
             let _ = writeln!(text, "no disk was woken in {watched}");

@@ -48,6 +48,8 @@ pub struct Report {
     pub lifetimes: Option<Vec<Lifetime>>,
     /// When bytes were written, if that was gathered.
     pub times: Option<Times>,
+    /// What woke the disks, in lines, if that is wanted.
+    pub woken: Option<String>,
 }
 
 /// A row of a report.
@@ -132,6 +134,7 @@ impl Report {
             rows,
             other,
             lifetimes: None,
+            woken: None,
             times: None,
         }
     }

@@ -52,6 +52,9 @@ impl Text {
         for row in report.rows.iter().take(self.details) {
             self.detail(&mut text, report, row);
         }
+        if let Some(woken) = &report.woken {
+            let _ = write!(text, "\nWake-ups of disks\n\n{woken}");
+        }
         text
     }
 

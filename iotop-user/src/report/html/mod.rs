@@ -79,6 +79,13 @@ impl Html {
                     @if let Some(times) = &report.times {
                         (spikes::section(self, &times.spikes()))
                     }
+                    @if let Some(woken) = &report.woken {
+                        section {
+                            h2 { "Wake-ups of disks" }
+                            p.dim { "The first requests after silence, reads included." }
+                            pre { (woken) }
+                        }
+                    }
                 }
             }
             (footer())
