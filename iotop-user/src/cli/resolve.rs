@@ -124,6 +124,9 @@ pub enum UsageError {
     /// `--compare` with a format that has no lines for changes.
     #[error("--compare is for text, html, csv and ndjson: the other formats hold one span")]
     NoChanges,
+    /// `run` with an option that it does not have.
+    #[error("run has no option {0}; a command whose name begins with - needs its path: ./{0}")]
+    NoCommand(String),
     /// `--explain-wakeups` with a format that has no place for it.
     #[error(
         "the report has wake-ups as text and html; `iotop-trace replay --explain-wakeups --export \
@@ -461,6 +464,11 @@ pub(super) fn batch(view: ViewOptions, choice: Choice, delay: Duration, rules: R
 fn run_action(run: RunCli, uid: impl Fn(&str) -> Option<u32>) -> Result<Action, UsageError> {
     if run.schema {
         return Ok(Action::Print(run::SCHEMA.to_owned()));
+    }
+    // clap takes an option that it does not know for the command.
+    let first = run.command.first().and_then(|word| word.to_str());
+    if let Some(option) = first.filter(|word| word.starts_with('-') && !word.contains('/')) {
+        return Err(UsageError::NoCommand(option.to_owned()));
     }
     let user = run
         .user
@@ -810,6 +818,11 @@ mod tests {
         assert_eq!(words(&["--wait", "dd", "--wait", "-u"]), (expected, true));
         let missing = resolve(&["run", "--wait"]).expect_err("no command");
         assert!(missing.to_string().contains("<COMMAND>"), "{missing}");
+        assert_eq!(
+            run_of(&["--wiat", "--", "dd"]),
+            Err(UsageError::NoCommand("--wiat".to_owned()))
+        );
+        assert!(run_of(&["--", "./-dd"]).is_ok());
     }
 
     #[test]

@@ -112,6 +112,12 @@ mod files {
         for message in samples.skipped().messages() {
             say(&message);
         }
+        match recording.ledgers()?.days.len() {
+            0 => {}
+            n => say(&format!(
+                "the file has what was recorded, and not the daily totals of {n} earlier days"
+            )),
+        }
         match is_empty {
             true => Err(nothing(&wanted.directory, wanted.span, &recording)?),
             false => Ok(()),

@@ -110,8 +110,12 @@ impl fmt::Display for Cost {
                 "recorded {recorded}; what it caused is not known without eBPF"
             );
         };
-        let (part, all) = (part(self.recorded, all), bytes(all));
-        write!(f, "recorded {recorded}, {part} of the {all} that it saw")?;
+        write!(f, "recorded {recorded}")?;
+        // Of a quiet machine, the recording has more than was written.
+        if all > self.recorded {
+            let (part, all) = (part(self.recorded, all), bytes(all));
+            write!(f, ", {part} of the {all} that it saw")?;
+        }
         match self.own.caused.map(bytes) {
             Some(caused) => write!(
                 f,

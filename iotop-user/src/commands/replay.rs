@@ -232,7 +232,7 @@ pub(crate) fn nothing(directory: &Path, span: Span, recording: &Recording) -> Re
     let ledgers = recording.ledgers()?;
     let days = ledgers.days.keys();
     let totals = days.clone().next().zip(days.last()).map(|(first, last)| {
-        format!("; there are daily totals of {first} to {last} (UTC), which `report` adds up")
+        format!("; there are daily totals of {first} to {last} (UTC), which `report` adds up where they are wholly in the span")
     });
     let totals = totals.unwrap_or_default();
     let Some((start, end)) = recording.reach()? else {

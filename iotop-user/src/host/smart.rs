@@ -72,8 +72,8 @@ pub fn ask(program: &Path, device: &str) -> Option<Smart> {
     let start = Instant::now();
     while child.try_wait().ok()?.is_none() {
         if start.elapsed() > PATIENCE {
+            // It may not end while the drive does not answer, so nobody waits for it.
             let _ = child.kill();
-            let _ = child.wait();
             return None;
         }
         sleep(PAUSE);

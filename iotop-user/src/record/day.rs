@@ -218,14 +218,16 @@ pub(super) fn check(file: &Arc<File>, frame: &Placed) -> io::Result<()> {
     frame::check(Part::of(file, frame.at, frame.entry.length))
 }
 
-/// Opens a recording's file for reading.
+/// Opens a recording's file for reading. No link is followed: to open some devices has effects.
 ///
 /// # Errors
 ///
 /// It can't be opened, or it is no regular file.
 pub(super) fn open(directory: &Path, day: Day) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
+    options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options.open(path(directory, day)).and_then(regular)
 }
 

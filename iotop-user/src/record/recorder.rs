@@ -1,26 +1,43 @@
 //! Whether a process records into a directory now.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::Read as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
 
-use super::store::LOCK;
+use super::{day, store::LOCK};
 use crate::sample::Number;
 
 /// The process that records into a directory, as far as that can be seen from here. Nothing is
 /// locked for that: a recorder that starts meanwhile would be refused.
 pub fn recorder(directory: &Path, proc_root: &Path) -> Option<u32> {
     let path = directory.join(LOCK);
-    let file = fs::metadata(&path).ok()?;
+    let file = fs::symlink_metadata(&path).ok()?;
     let locks = fs::read_to_string(proc_root.join("locks")).ok()?;
     let device = (libc::major(file.dev()), libc::minor(file.dev()));
     // Only the user who records may read it.
-    let pid = fs::read_to_string(&path).ok();
-    let pid = pid.and_then(|pid| pid.trim().parse().ok());
+    let pid = read(&path).and_then(|pid| pid.trim().parse().ok());
     let is_its = |lock: &Lock| {
         // The files of btrfs have another device number than its locks.
         lock.inode == file.ino() && (lock.device == device || pid == Some(lock.pid))
     };
     let mut locks = locks.lines().filter_map(Lock::parse);
     Some(locks.find(is_its)?.pid)
+}
+
+/// The beginning of a file: whoever owns the directory may have put anything there.
+fn read(path: &Path) -> Option<String> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+        .and_then(day::regular);
+    let mut text = String::new();
+    file.ok()?.take(32).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// A lock of flock(2) that a process has.
@@ -53,6 +70,20 @@ impl Lock {
 mod tests {
     use super::*;
     use crate::record::{Retention, Store};
+
+    /// Regression: all of /dev/zero was read.
+    #[test]
+    fn a_link_or_a_pipe_in_the_place_of_the_lock_is_not_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(LOCK);
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("linked");
+        assert_eq!(read(&path), None);
+        fs::remove_file(&path).expect("removed");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
+            .expect("made");
+        assert_eq!(read(&path), None);
+    }
 
     #[test]
     fn the_process_that_has_the_lock_records() {

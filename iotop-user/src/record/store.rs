@@ -11,6 +11,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    RecordingError,
     day::{self, Day, Index},
     frame::Frame,
     ledger::Folding,
@@ -55,6 +56,9 @@ pub enum StoreError {
         /// The system's error.
         source: io::Error,
     },
+    /// A file that has to go can't be added up now.
+    #[error(transparent)]
+    Unread(RecordingError),
     /// Somebody else could put links where files are to be written.
     #[error(
         "{0} belongs to another user, or others may write it; record into a directory that only \
@@ -270,6 +274,14 @@ impl Store {
             }
             day = day.next();
         };
+        // A clock that is set back: a file to which frames are added does not go yet.
+        if self
+            .folding
+            .as_ref()
+            .is_some_and(|folding| folding.day == current.day)
+        {
+            self.folding = None;
+        }
         self.current = Some(current);
         Ok(())
     }
@@ -313,10 +325,13 @@ impl Store {
         let Some(current) = &mut self.current else {
             return Ok(());
         };
-        let written = current.file.write_all_at(bytes, current.end);
-        if let Err(source) = written {
-            // What was written of it is no frame.
-            let _ = current.file.set_len(current.end);
+        let file = &current.file;
+        let written = file.write_all_at(bytes, current.end);
+        // So that a power failure costs nothing that was written before. Some file systems find
+        // out only now that there is no room.
+        if let Err(source) = written.and_then(|()| file.sync_data()) {
+            // What was written of it must not be there twice.
+            let _ = file.set_len(current.end);
             return Err(StoreError::Call {
                 what: "writing",
                 path: day::path(&self.directory, current.day),
@@ -325,12 +340,7 @@ impl Store {
         }
         current.end += bytes.len() as u64;
         self.written += bytes.len() as u64;
-        // So that a power failure costs nothing that was written before.
-        current.file.sync_data().map_err(|source| StoreError::Call {
-            what: "writing",
-            path: day::path(&self.directory, current.day),
-            source,
-        })
+        Ok(())
     }
 
     fn is_current(&self, day: Day) -> bool {

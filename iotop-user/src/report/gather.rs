@@ -123,8 +123,17 @@ impl Gather {
     /// The report; `None` without samples.
     pub fn finish(self) -> Option<Report> {
         self.span.between?;
+        // Daily totals do not have them.
+        let has_syncs = self.span.daily.days.is_empty();
         let mut report = Report::of(self.by, self.span, self.rows, self.parts);
         report.times = self.times;
+        if !has_syncs {
+            let rows = report.rows.iter_mut().map(|row| &mut row.usage);
+            for usage in rows.chain([&mut report.other]) {
+                usage.syncs = None;
+                usage.commits.clear();
+            }
+        }
         Some(report)
     }
 

@@ -50,8 +50,14 @@ pub(super) fn recorded(report: &Report) -> Option<String> {
     let span = &report.span;
     let is_known = span.recorded != 0 && span.daily.days.is_empty();
     is_known.then(|| {
-        let (size, of) = (bytes(span.recorded), part(span.recorded, span.totals.write));
-        format!("Recorded in {size}: {of} of what was written")
+        let (size, all) = (bytes(span.recorded), span.totals.write);
+        match span.recorded < all {
+            true => {
+                let of = part(span.recorded, all);
+                format!("Recorded in {size}: {of} of what was written")
+            }
+            false => format!("Recorded in {size}"),
+        }
     })
 }
 
@@ -88,7 +94,7 @@ pub(super) fn lifetimes(found: &[Lifetime]) -> String {
     let drives = match has_drive {
         true => "",
         false => {
-            "the drives' own counters are not known (smartctl of smartmontools reads them, for root)"
+            "the drives' own counters are not known (root's smartctl, of smartmontools, asks for them)"
         }
     };
     let parts = [counters.join(", "), drives.to_owned()];

@@ -241,7 +241,7 @@ fn the_text_says_which_days_are_from_totals() {
     let report = of_ledger(ReportBy::Command, &ledger, &samples);
     let text = Text::default().format(&report);
     for line in [
-        "\nDaily totals: 1 day (2026-11-28, UTC); files, what asked for writes and periods are not known",
+        "\nDaily totals: 1 day (2026-11-28, UTC); files, syncs, what asked for writes and periods are not known",
         "\n! Incomplete: daily totals of 1 day (2026-11-28, UTC)",
     ] {
         assert!(text.contains(line), "{text}");

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// At most this many parts of a row are kept.
-const PARTS: usize = 20;
+pub(super) const PARTS: usize = 20;
 /// The patterns of this many rows, and of this many parts of each, are looked for.
 const PATTERNS: (usize, usize) = (100, 5);
 

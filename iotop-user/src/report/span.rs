@@ -62,7 +62,7 @@ impl Daily {
         if !self.days.is_empty() {
             let days = days(&self.days);
             lines.push(format!(
-                "Daily totals: {days}; files, what asked for writes and periods are not known there"
+                "Daily totals: {days}; files, syncs, what asked for writes and periods are not known there"
             ));
         }
         if !self.incomplete.is_empty() {

@@ -46,7 +46,7 @@ pub(super) fn percent(part: Option<f64>) -> String {
     }
 }
 
-/// What a row did, and what reached devices because of it: `wrote 12.00M in 40,000 writes and 400
+/// What a row did, and what reached devices because of it: `wrote 12.00M in 40,000 writes, 400
 /// syncs, dirtied 14.00M -> 1.30G on sda1 (111x): 160.00M data, 1.14G journal`.
 pub(super) fn cost(usage: &Usage, report: &Report) -> String {
     let mut did = Vec::new();
@@ -65,8 +65,8 @@ pub(super) fn cost(usage: &Usage, report: &Report) -> String {
     }
     match (usage.syncs, did.last_mut()) {
         (None | Some(0), _) | (_, None) => {}
-        (Some(1), Some(wrote)) => wrote.push_str(" and 1 sync"),
-        (Some(syncs), Some(wrote)) => wrote.push_str(&format!(" and {} syncs", grouped(syncs))),
+        (Some(1), Some(wrote)) => wrote.push_str(", 1 sync"),
+        (Some(syncs), Some(wrote)) => wrote.push_str(&format!(", {} syncs", grouped(syncs))),
     }
     if let Some(dirtied) = usage.dirtied.filter(|bytes| *bytes != 0) {
         did.push(format!("dirtied {}", bytes(dirtied)));

@@ -182,7 +182,7 @@ fields! {
     Both Bytes Counter "submitted_for_others_bytes" "FOR_OTHERS" 11 "what it submitted for other owners" |row| block(row, |b| b.submitted_for_others);
     Both Share Counter "throttled_ns" "THROTTLED" 9 "time the kernel made it sleep because too much was dirty" |row| row.block().and_then(|b| b.throttled_ns).into();
     Both Count Counter "throttle_count" "THROTTLES" 9 "number of sleeps that THROTTLED counts" |row| row.block().and_then(|b| b.throttles).into();
-    Both Count Counter "sync_count" "SYNCS" 7 "number of times it waited for a file to be written: fsync, O_SYNC" |row| row.block().and_then(|b| b.syncs).into();
+    Both Count Counter "sync_count" "SYNCS" 7 "number of times it waited for a file of ext4, xfs or btrfs to be written: fsync, O_SYNC" |row| row.block().and_then(|b| b.syncs).into();
     Groups Bytes Other "unattributed_write_bytes" "UNATTRIBUTED" 12 "written there without an owner (devices, files)" |row| unattributed(row, Unattributed::in_total);
     Groups Bytes Other "stacked_write_bytes" "STACKED" 11 "copies of an upper device's writes (devices, files)" |row| unattributed(row, |part| part[Reason::Stacked]);
     Both Span Other "lag_avg" "LAG" 6 "mean time from dirtying to submission" |row| lag(row, Lag::avg);

@@ -10,9 +10,12 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 
 use super::{PARTS, Store, StoreError, is_full};
-use crate::record::{
-    day::{self, Day},
-    ledger::{self, Folding, Name},
+use crate::{
+    record::{
+        day::{self, Day},
+        ledger::{self, Folding, Name},
+    },
+    report,
 };
 
 /// Daily totals of so many days are kept.
@@ -43,7 +46,7 @@ impl Store {
                 if !is_in_time() {
                     return Ok(());
                 }
-                if !folding.step() {
+                if !folding.step().map_err(StoreError::Unread)? {
                     self.finish_folding()?;
                 }
             }
@@ -81,7 +84,9 @@ impl Store {
             return Ok(false);
         };
         if self.begin_folding(day)? {
-            while self.folding.as_mut().is_some_and(Folding::step) {}
+            while let Some(folding) = self.folding.as_mut()
+                && folding.step().map_err(StoreError::Unread)?
+            {}
             self.finish_folding()?;
         }
         Ok(true)
@@ -134,7 +139,8 @@ impl Store {
             return Ok(true);
         }
         let names = self.ledgers()?;
-        self.folding = Folding::begin(&self.directory, &names, day);
+        let begun = Folding::begin(&self.directory, &names, day);
+        self.folding = begun.map_err(self.reading())?;
         if self.folding.is_none() {
             self.remove(&day::path(&self.directory, day))?;
             self.remove_replaced(&names, day)?;
@@ -148,6 +154,7 @@ impl Store {
             return Ok(());
         };
         let (day, replaced) = (folding.day, folding.replaced.clone());
+        let added = folding.added();
         let mut totals = folding.finish();
         let name = Name {
             date: day.date,
@@ -167,9 +174,9 @@ impl Store {
                 self.remove(&path)?;
                 if let Err(error) = ledger::write(&self.directory, name, &bytes) {
                     self.notes.push(format!(
-                        "the daily totals of {} are lost ({} bytes of writes): {}: {error}",
+                        "the daily totals of {} are lost ({} of writes): {}: {error}",
                         path.display(),
-                        totals.totals.write,
+                        report::bytes(added),
                         ledger.display(),
                     ));
                     return Ok(());

@@ -76,6 +76,15 @@ fn why(report: &Report) -> Markup {
     for (reason, n) in usages.flat_map(|usage| &usage.reasons) {
         all.count_reason(reason, *n);
     }
+    let asked: u64 = all.reasons.values().sum();
+    // Bytes without an owner have no reason that is counted, for example.
+    let of_known = match asked < report.written() - report.written() / 100 {
+        true => format!(
+            ", of the {} of which it is known",
+            percent(report.share(asked)).trim()
+        ),
+        false => String::new(),
+    };
     let metadata = report.span.totals.metadata;
     let kinds = [
         (metadata.journal, "journal"),
@@ -89,7 +98,7 @@ fn why(report: &Report) -> Markup {
     html! {
         ul.plain {
             @match reasons(&all) {
-                Some(reasons) => li { "Asked for by " (reasons) },
+                Some(reasons) => li { "Asked for by " (reasons) (of_known) },
                 None => li { "It is not known what asked for the writes." },
             }
             @if !kinds.is_empty() {

@@ -10,6 +10,7 @@ use crate::{
     output::units,
     report::{
         Part, Report, ReportBy, ReportRow, Usage,
+        rows::PARTS,
         shown::{Kind, Shown, shown},
         words::{bytes, commits, cost, gigabytes, into_file, pattern, percent},
     },
@@ -134,8 +135,11 @@ fn details(report: &Report, row: &ReportRow) -> Markup {
     let parts = row.parts.partition_point(|part| part.usage.written() != 0);
     let what = match (report.by.is_of_facts(), parts) {
         (true, 1) => "1 command".to_owned(),
-        (true, n) => format!("{n} commands"),
         (false, 1) => "1 file".to_owned(),
+        // The smaller ones were left out.
+        (true, PARTS) => format!("{PARTS} or more commands"),
+        (false, PARTS) => format!("{PARTS} or more files"),
+        (true, n) => format!("{n} commands"),
         (false, n) => format!("{n} files"),
     };
     html! {
