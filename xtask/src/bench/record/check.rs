@@ -33,21 +33,19 @@ pub fn groups(text: &str) -> Result<ByName> {
     let mut groups = ByName::new();
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        match line["type"].as_str() {
-            Some("group") => {
-                let bytes = |field: &str| line[field].as_u64().unwrap_or(0);
-                let written = Written {
-                    exact: bytes("block_write_bytes"),
-                    shared: bytes("block_write_shared_bytes"),
-                    without_owner: bytes("unattributed_write_bytes"),
-                };
-                if written.total() != 0 {
-                    // A name may have been that of several files.
-                    let name = line["name"].as_str().unwrap_or("-").to_owned();
-                    groups.entry(name).or_default().add(written);
-                }
-            }
-            _ => {}
+        if line["type"] != "group" {
+            continue;
+        }
+        let bytes = |field: &str| line[field].as_u64().unwrap_or(0);
+        let written = Written {
+            exact: bytes("block_write_bytes"),
+            shared: bytes("block_write_shared_bytes"),
+            without_owner: bytes("unattributed_write_bytes"),
+        };
+        if written.total() != 0 {
+            // A name may have been that of several files.
+            let name = line["name"].as_str().unwrap_or("-").to_owned();
+            groups.entry(name).or_default().add(written);
         }
     }
     ensure!(!groups.is_empty(), "it has no groups: {text:.200}");
