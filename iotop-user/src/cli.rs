@@ -268,6 +268,7 @@ enum CommandCli {
     /// that was written, what asked for the writes, into which files, and how regularly. The rows
     /// and the bytes without an owner add up to all bytes. Days whose recordings have gone are
     /// reported from daily totals, by unit, container, command, directory and device.
+    #[command(args(replay::of_runs()))]
     Report {
         /// The directory of the recording
         #[arg(value_name = "DIR", default_value = DIRECTORY)]

@@ -1,3 +1,5 @@
+//! The table of made-up samples, read back: every byte, every column.
+
 use std::time::Duration;
 
 use bytes::Bytes;

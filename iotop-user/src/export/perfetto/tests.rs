@@ -1,3 +1,5 @@
+//! The trace of made-up samples, decoded: its counters, slices and times.
+
 use std::time::Duration;
 
 use prost::Message as _;

@@ -52,8 +52,8 @@ pub fn groups(text: &str) -> Result<ByName> {
     Ok(groups)
 }
 
-/// The names for which two sums are not the same. Journals and metadata are dealt to the tasks that
-/// changed them by chance, in each run anew: shares of an owner may differ by so much.
+/// The names for which two sums are not the same. Exact bytes must be equal. Blocks of a journal are
+/// given to its tasks by draws, and each run draws again: estimated shares may differ a little.
 pub fn differences(one: &ByName, other: &ByName) -> Vec<String> {
     let names = one.keys().chain(other.keys());
     let names: std::collections::BTreeSet<&String> = names.collect();
